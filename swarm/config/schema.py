@@ -1,0 +1,165 @@
+"""agents.yaml as values: pydantic models that are strict about keys and frozen once read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from swarm.core.metrics import parse_target_expression
+
+TOOL_GROUPS = (
+    "Read", "Bash", "Performance-Analysis", "API-Testing", "Security-Scanners", "Compliance-Tools",
+    "Error-Analysis", "Monitoring-Tools", "Alerting-Setup",
+)  # fmt: skip
+PATTERNS = ("parallel", "sequential", "single")
+SignScheme = Literal["hmac-sha256", "hmac-sha1", "ed25519", "standard-webhooks", "stripe", "github", "none"]
+
+
+class Strict(BaseModel):
+    """Unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Budget(Strict):
+    """Limits of a whole run."""
+
+    usd: float | None = Field(None, gt=0)
+    tokens: int | None = Field(None, gt=0)
+    seconds: float | None = Field(None, gt=0)
+
+
+class Specialist(Strict):
+    """One agent of a swarm."""
+
+    model: str | None = None
+    description: str = ""
+    tools: list[str] = Field(default_factory=list)
+    focus: str = ""
+    target_metrics: list[str] = Field(default_factory=list)
+    validation_areas: list[str] = Field(default_factory=list)
+    optimization_targets: list[str] = Field(default_factory=list)
+    monitoring_scope: list[str] = Field(default_factory=list)
+    max_turns: int = Field(24, ge=1, le=200)
+
+    @field_validator("target_metrics")
+    @classmethod
+    def _expressions(cls, values: list[str]) -> list[str]:
+        for value in values:
+            parse_target_expression(value)
+        return values
+
+
+class Swarm(Strict):
+    """A coordinator and its specialists."""
+
+    coordinator: str = "coordinator"
+    model: str = "sonnet"
+    pattern: Literal["parallel", "sequential", "single"] = "parallel"
+    budget: Budget = Budget(usd=None, tokens=None, seconds=None)
+    specialists: dict[str, Specialist]
+
+
+class Sign(Strict):
+    """How a sender signs a webhook."""
+
+    scheme: SignScheme = "none"
+    header: str = ""
+    secret_env: str = ""
+    format: str = "{hex}"
+    signed: str = "{body}"
+    timestamp_header: str | None = None
+
+
+class Webhook(Strict):
+    """One route that senders call."""
+
+    path: str
+    method: str = "POST"
+    content_type: str = "application/json"
+    headers: dict[str, str] = Field(default_factory=dict)
+    sign: Sign = Sign()
+    payloads: list[str | dict[str, Any]] = Field(default_factory=list)
+    share: float = Field(1.0, gt=0)
+
+
+class UpstreamRoute(Strict):
+    """One answer that a played upstream gives. `effect` tells replay whether a call changes anything there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    method: str = "GET"
+    path: str
+    latency_ms: float = Field(0, ge=0)
+    jitter_ms: float = Field(0, ge=0)
+    error_rate: float = Field(0, ge=0, le=1)
+    status: int = 200
+    json_body: Any = Field(None, alias="json")
+    text: str | None = None
+    headers: dict[str, str] = Field(default_factory=dict)
+    effect: Literal["read", "write"] | None = None
+
+
+class Upstream(Strict):
+    """A system that the target calls: declared by routes, started as a program, or a host to intercept."""
+
+    name: str
+    env: str | None = None
+    url: str = "http://127.0.0.1:{port}"
+    start: str | None = None
+    host: str | None = None
+    routes: list[UpstreamRoute] = Field(default_factory=list)
+
+
+class Load(Strict):
+    """The load that bench offers."""
+
+    rate: float = Field(10, gt=0, le=2000)
+    seconds: float = Field(8, gt=0, le=300)
+
+
+class Target(Strict):
+    """A service to work on. Paths are as written; `resolved` in config.load makes them absolute."""
+
+    path: str
+    python: str | None = None
+    start: str
+    cwd: str | None = None
+    health: str | None = None
+    env: dict[str, str] = Field(default_factory=dict)
+    setup: str | None = None
+    tests: str | None = None
+    protect: list[str] = Field(default_factory=list)
+    load: Load = Load(rate=10, seconds=8)
+    webhooks: list[Webhook] = Field(default_factory=list)
+    upstreams: list[Upstream] = Field(default_factory=list)
+
+    @field_validator("env", mode="before")
+    @classmethod
+    def _strings(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: str(item) if isinstance(item, (int, float)) else item for key, item in value.items()}
+        return value
+
+
+class ModelAlias(Strict):
+    """A name of the user's for a model id, with a chain of fallbacks."""
+
+    id: str
+    fallbacks: list[str] = Field(default_factory=list)
+
+
+class AgentsFile(Strict):
+    """The whole of agents.yaml, its swarms by name."""
+
+    version: int = 1
+    swarms: dict[str, Swarm]
+    targets: dict[str, Target]
+    models: dict[str, str | ModelAlias] = Field(default_factory=dict)
+    source: Path
+
+    def folder(self) -> Path:
+        """The folder that relative paths count from."""
+        return self.source.parent

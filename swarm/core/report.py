@@ -1,0 +1,258 @@
+"""The Report: everything a run found, did and measured, as plain values that reporters render.
+
+Shapes follow schema 1 of report.json. A number that was not measured is None, with a reason beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from swarm.core.findings import Finding
+from swarm.core.metrics import Comparison
+from swarm.core.patches import JudgedPatch
+
+RunStatus = Literal["complete", "degraded", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What ran, when, how."""
+
+    id: str
+    started: str
+    finished: str
+    duration_s: float
+    swarm: str
+    target: str
+    pattern: str
+    provider: str
+    status: RunStatus
+    notes: tuple[str, ...] = ()
+    swarm_version: str = ""
+    target_commit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentInfo:
+    """One agent's work. Times are seconds since the run's start."""
+
+    name: str
+    role: Literal["specialist", "coordinator"]
+    model: str
+    provider: str
+    status: Literal["done", "degraded", "failed"]
+    started_s: float
+    finished_s: float
+    turns: int
+    tool_calls: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    peak_context_tokens: int
+    tokens_are: Literal["reported", "estimated"]
+    cost_usd: float | None
+    findings: int
+    focus: str = ""
+    note: str = ""
+    tool_spans: tuple[tuple[str, float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """Highest rate that met the criterion, requests per second."""
+
+    before_rps: float | None
+    after_rps: float | None
+    criterion: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRates:
+    """Share of failed requests, 0 to 1."""
+
+    before: float | None
+    after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceUse:
+    """Peak resident memory and mean CPU of the target's processes under load."""
+
+    rss_mb: float | None
+    cpu_percent: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetOutcome:
+    """One target expression with what was measured; `met` is None where it was not, and `reason` says why."""
+
+    expression: str
+    specialist: str
+    before: float | None
+    after: float | None
+    met: bool | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreCheck:
+    """One check of a score; `before` and `after` are credits from 0 to 1."""
+
+    id: str
+    title: str
+    kind: Literal["static", "live"]
+    weight: float
+    before: float | None
+    after: float | None
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A score from 0 to 100, with the checks that make it."""
+
+    before: float | None
+    after: float | None
+    checks: tuple[ScoreCheck, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContextEfficiency:
+    """Tokens of the swarm against one generalist; None where no generalist was measured."""
+
+    swarm_peak_tokens: int | None
+    swarm_total_tokens: int | None
+    generalist_peak_tokens: int | None
+    generalist_total_tokens: int | None
+    saving: float | None
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimeEfficiency:
+    """Wall time of the specialists against their sum; saving = 1 - wall / sum."""
+
+    wall_s: float | None
+    sum_of_agents_s: float | None
+    critical_path_s: float | None
+    saving: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TestCounts:
+    """The target's own tests; None of it where the target has none."""
+
+    __test__ = False
+
+    passed: int
+    failed: int
+    skipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOutcome:
+    """The replay of the accepted stack against the original."""
+
+    requests: int
+    identical: int
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What proves that the accepted stack still is the service."""
+
+    tests_before: TestCounts | None
+    tests_after: TestCounts | None
+    replay: ReplayOutcome | None
+    sandbox: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MonitoringFiles:
+    """Files under monitoring/ and what validated them."""
+
+    files: tuple[str, ...] = ()
+    validated_by: tuple[str, ...] = ()
+
+
+SpanKind = Literal["http", "sql", "sleep", "redis", "file", "subprocess", "blocked", "request", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class WaterfallSpan:
+    """One wait inside a request: when, what, and from which line of the target.
+
+    `start_ms` counts from the request's start; `path` is the chain of target lines from the handler down
+    (`file:line function`), innermost last; `blocks_loop` says that it ran on the event loop and held it up.
+    """
+
+    kind: SpanKind
+    name: str
+    start_ms: float
+    duration_ms: float
+    file: str
+    line: int
+    function: str
+    path: tuple[str, ...] = ()
+    blocks_loop: bool = False
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """One request's waits in order; `request` is `METHOD path`."""
+
+    request: str
+    status: int
+    duration_ms: float
+    spans: tuple[WaterfallSpan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileLine:
+    """A place of the target with its share of sampled time, 0 to 1."""
+
+    file: str
+    line: int
+    function: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseTime:
+    """Wall time of one phase."""
+
+    phase: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that a run has to say."""
+
+    run: RunInfo
+    agents: tuple[AgentInfo, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    patches: tuple[JudgedPatch, ...] = ()
+    benchmarks: tuple[Comparison, ...] = ()
+    capacity: Capacity | None = None
+    errors: ErrorRates = ErrorRates(None, None)
+    resources_before: ResourceUse = ResourceUse(None, None)
+    resources_after: ResourceUse = ResourceUse(None, None)
+    targets: tuple[TargetOutcome, ...] = ()
+    security_score: Score = Score(None, None, reason="not scored in this version")
+    compliance_score: Score = Score(None, None, reason="not scored in this version")
+    context: ContextEfficiency = ContextEfficiency(None, None, None, None, None, "not measured")
+    time: TimeEfficiency = TimeEfficiency(None, None, None, None)
+    verification: Verification = Verification(None, None, None)
+    monitoring: MonitoringFiles = MonitoringFiles()
+    waterfall_before: Waterfall | None = None
+    waterfall_after: Waterfall | None = None
+    profile_before: tuple[ProfileLine, ...] = ()
+    phases: tuple[PhaseTime, ...] = ()
+    unparsed_files: tuple[str, ...] = ()
+    load_note: str = ""
