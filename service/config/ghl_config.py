@@ -1,0 +1,45 @@
+"""GoHighLevel and scoring settings, read from the environment."""
+
+import os
+
+GHL_API_URL = os.getenv("GHL_API_URL", "https://services.leadconnectorhq.com")
+GHL_API_KEY = os.getenv("GHL_API_KEY", "")
+GHL_LOCATION_ID = os.getenv("GHL_LOCATION_ID", "")
+GHL_WEBHOOK_SECRET = os.getenv("GHL_WEBHOOK_SECRET", "realestate-webhook-2024")
+GHL_WEBHOOK_ENDPOINT = os.getenv("GHL_WEBHOOK_ENDPOINT", "/api/v1/ghl/webhook")
+
+CONTACTS_VERSION = "2021-07-28"
+CONVERSATIONS_VERSION = "2021-04-15"
+
+AI_API_URL = os.getenv("AI_API_URL", "https://api.anthropic.com")
+AI_API_KEY = os.getenv("AI_API_KEY", "")
+AI_MODEL = os.getenv("AI_MODEL", "claude-haiku-5-5")
+
+DATABASE_PATH = os.getenv("DATABASE_PATH", "")
+DATABASE_URL = os.getenv("DATABASE_URL", "")
+SEED_PROPERTIES = int(os.getenv("SEED_PROPERTIES", "5400"))
+
+DEFAULT_CITY = os.getenv("DEFAULT_CITY", "Austin")
+SHORTLIST_SIZE = 24
+
+# custom field ids of the lead intake form
+FIELD_BUDGET = "budget"
+FIELD_BEDROOMS = "bedrooms"
+FIELD_PROPERTY_TYPE = "property_type"
+FIELD_FEATURES = "must_haves"
+FIELD_TIMELINE = "timeline"
+
+
+def database_path() -> str:
+    """The SQLite file: DATABASE_PATH first, then the path part of DATABASE_URL."""
+    if DATABASE_PATH:
+        return DATABASE_PATH
+    if DATABASE_URL:
+        return DATABASE_URL.split(":///", 1)[-1]
+    return "leads.db"
+
+
+def location_tokens() -> dict[str, str]:
+    """Private integration tokens by location: "loc_a:token,loc_b:token"."""
+    pairs = os.getenv("GHL_LOCATION_TOKENS", "")
+    return dict(pair.strip().split(":", 1) for pair in pairs.split(",") if ":" in pair)

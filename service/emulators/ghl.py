@@ -1,0 +1,250 @@
+"""Local stand-in for the GoHighLevel API v2: python -m service.emulators.ghl --port 8701."""
+
+import json
+import uuid
+from typing import Any
+from urllib.parse import parse_qs
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.middleware.base import RequestResponseEndpoint
+
+from service.emulators.conditions import Conditions, from_options, parser
+from service.emulators.ghl_access import Refused, RateLimit, Tokens
+from service.emulators.ghl_store import Store
+
+OPEN_PATHS = {"/health", "/oauth/token"}
+CONTACT_FIELDS = {
+    "firstName",
+    "lastName",
+    "name",
+    "email",
+    "phone",
+    "address1",
+    "city",
+    "state",
+    "postalCode",
+    "website",
+    "timezone",
+    "dnd",
+    "dndSettings",
+    "inboundDndSettings",
+    "tags",
+    "customFields",
+    "source",
+    "dateOfBirth",
+    "country",
+    "assignedTo",
+    "companyName",
+    "gender",
+}
+
+
+def refusal(status: int, message: Any, error: str | None = None) -> JSONResponse:
+    body = {"statusCode": status, "message": message}
+    if error:
+        body["error"] = error
+    return JSONResponse(body, status_code=status)
+
+
+def unknown_properties(body: dict[str, Any], allowed: set[str]) -> JSONResponse | None:
+    names = sorted(set(body) - allowed)
+    if not names:
+        return None
+    messages = [f"property {name} should not exist" for name in names]
+    return refusal(422, messages, "Unprocessable Entity")
+
+
+def expected_version(path: str) -> str:
+    old = path.startswith(("/calendars", "/conversations"))
+    return "2021-04-15" if old else "2021-07-28"
+
+
+def create_app(
+    conditions: Conditions,
+    tokens: Tokens | None = None,
+    limit: RateLimit | None = None,
+) -> FastAPI:
+    app = FastAPI(title="GoHighLevel emulator")
+    app.state.store = store = Store()
+    known_tokens = tokens or Tokens()
+    rate_limit = limit or RateLimit()
+
+    @app.middleware("http")
+    async def gate(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        path = request.url.path
+        if path in OPEN_PATHS:
+            return await call_next(request)
+        try:
+            location = known_tokens.location_of(request.headers.get("authorization", ""))
+        except Refused as refused:
+            return refusal(refused.status, refused.message)
+        if request.headers.get("version") != expected_version(path):
+            return refusal(401, "version header is invalid")
+        allowed, headers = rate_limit.take(location)
+        if not allowed:
+            answer: Response = refusal(429, "Too Many Requests")
+        else:
+            failing = conditions.fails()
+            await conditions.wait()
+            # a failed call has not been carried out
+            answer = refusal(500, "Internal Server Error") if failing else await call_next(request)
+        answer.headers.update(headers)
+        return answer
+
+    async def json_body(request: Request) -> dict[str, Any]:
+        body = json.loads(await request.body() or b"{}")
+        return body if isinstance(body, dict) else {}
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.post("/oauth/token")
+    async def oauth_token(request: Request) -> JSONResponse:
+        form = {k: v[0] for k, v in parse_qs((await request.body()).decode()).items()}
+        await conditions.wait()
+        try:
+            return JSONResponse(known_tokens.grant(form))
+        except Refused as refused:
+            return refusal(refused.status, refused.message)
+
+    @app.post("/contacts/")
+    async def create_contact(request: Request) -> JSONResponse:
+        body = await json_body(request)
+        if not body.get("locationId"):
+            return refusal(422, ["locationId should not be empty"], "Unprocessable Entity")
+        wrong = unknown_properties(body, CONTACT_FIELDS | {"locationId"})
+        return wrong or JSONResponse({"contact": store.add_contact(body)}, status_code=201)
+
+    @app.post("/contacts/upsert")
+    async def upsert_contact(request: Request) -> JSONResponse:
+        body = await json_body(request)
+        wrong = unknown_properties(body, CONTACT_FIELDS | {"locationId", "createNewIfDuplicateAllowed"})
+        if wrong:
+            return wrong
+        new, contact = store.upsert_contact(body)
+        return JSONResponse({"new": new, "contact": contact, "traceId": str(uuid.uuid4())})
+
+    @app.post("/contacts/search")
+    async def search_contacts(request: Request) -> JSONResponse:
+        body = await json_body(request)
+        found = store.search_contacts(body.get("locationId"), str(body.get("query") or ""))
+        size = int(body.get("pageLimit") or 20)
+        start = (int(body.get("page") or 1) - 1) * size
+        return JSONResponse({"contacts": found[start : start + size], "total": len(found)})
+
+    @app.post("/contacts/bulk/tags/update/{kind}")
+    async def bulk_tags(kind: str, request: Request) -> JSONResponse:
+        body = await json_body(request)
+        if kind not in {"add", "remove"}:
+            return refusal(422, ["type must be add or remove"], "Unprocessable Entity")
+        ids = body.get("contacts") or []
+        for contact_id in ids:
+            store.change_tags(contact_id, body.get("tags") or [], kind == "add")
+        return JSONResponse({"succeded": True, "errorCount": 0, "responses": ids}, status_code=201)
+
+    @app.get("/contacts/{contact_id}")
+    async def get_contact(contact_id: str) -> JSONResponse:
+        return JSONResponse({"contact": store.contact(contact_id)})
+
+    @app.put("/contacts/{contact_id}")
+    async def update_contact(contact_id: str, request: Request) -> JSONResponse:
+        body = await json_body(request)
+        wrong = unknown_properties(body, CONTACT_FIELDS)
+        if wrong:
+            return wrong
+        return JSONResponse({"succeded": True, "contact": store.update_contact(contact_id, body)})
+
+    @app.delete("/contacts/{contact_id}")
+    async def delete_contact(contact_id: str) -> JSONResponse:
+        store.contacts.pop(contact_id, None)
+        return JSONResponse({"succeded": True})
+
+    @app.post("/contacts/{contact_id}/tags")
+    async def add_tags(contact_id: str, request: Request) -> JSONResponse:
+        wanted = (await json_body(request)).get("tags") or []
+        tags, added = store.change_tags(contact_id, wanted, True)
+        return JSONResponse({"tags": tags, "tagsAdded": added}, status_code=201)
+
+    @app.delete("/contacts/{contact_id}/tags")
+    async def remove_tags(contact_id: str, request: Request) -> JSONResponse:
+        unwanted = (await json_body(request)).get("tags") or []
+        tags, removed = store.change_tags(contact_id, unwanted, False)
+        return JSONResponse({"tags": tags, "tagsRemoved": removed})
+
+    @app.get("/opportunities/pipelines")
+    async def pipelines() -> JSONResponse:
+        return JSONResponse({"pipelines": store.pipelines})
+
+    @app.post("/opportunities/upsert")
+    async def upsert_opportunity(request: Request) -> JSONResponse:
+        new, opportunity = store.upsert("opportunities", await json_body(request))
+        return JSONResponse({"new": new, "opportunity": opportunity})
+
+    @app.post("/opportunities/")
+    async def create_opportunity(request: Request) -> JSONResponse:
+        _, opportunity = store.upsert("opportunities", await json_body(request))
+        return JSONResponse({"opportunity": opportunity}, status_code=201)
+
+    @app.get("/opportunities/{opportunity_id}")
+    async def get_opportunity(opportunity_id: str) -> JSONResponse:
+        found = store.opportunities.get(opportunity_id)
+        return JSONResponse({"opportunity": found}) if found else refusal(404, "Not found")
+
+    @app.put("/opportunities/{opportunity_id}")
+    async def update_opportunity(opportunity_id: str, request: Request) -> JSONResponse:
+        body = {**await json_body(request), "id": opportunity_id}
+        return JSONResponse({"opportunity": store.upsert("opportunities", body)[1]})
+
+    @app.post("/calendars/events/appointments")
+    async def create_appointment(request: Request) -> JSONResponse:
+        _, appointment = store.upsert("appointments", await json_body(request))
+        return JSONResponse(appointment, status_code=201)
+
+    @app.get("/calendars/events/appointments/{event_id}")
+    async def get_appointment(event_id: str) -> JSONResponse:
+        found = store.appointments.get(event_id)
+        return JSONResponse({"appointment": found}) if found else refusal(404, "Not found")
+
+    @app.put("/calendars/events/appointments/{event_id}")
+    async def update_appointment(event_id: str, request: Request) -> JSONResponse:
+        body = {**await json_body(request), "id": event_id}
+        return JSONResponse(store.upsert("appointments", body)[1])
+
+    @app.post("/conversations/messages")
+    @app.post("/conversations/messages/inbound")
+    async def send_message(request: Request) -> JSONResponse:
+        body = await json_body(request)
+        if not body.get("type") or not (body.get("contactId") or body.get("conversationId")):
+            return refusal(422, ["type and contactId are required"], "Unprocessable Entity")
+        message = store.add_message(body)
+        return JSONResponse(
+            {"conversationId": message["conversationId"], "messageId": message["id"]},
+            status_code=201,
+        )
+
+    @app.get("/locations/{location_id}/customFields")
+    async def custom_fields(location_id: str) -> JSONResponse:
+        return JSONResponse({"customFields": store.custom_fields(location_id)})
+
+    return app
+
+
+def main() -> None:
+    options_parser = parser("GoHighLevel API emulator", latency_ms=160, jitter_ms=25)
+    options_parser.add_argument("--api-key", action="append", default=[], help="accept these keys only")
+    options_parser.add_argument("--rate-limit", type=int, default=100, help="requests per 10 s and location")
+    options_parser.add_argument("--token-ttl-s", type=int, default=86399)
+    options = options_parser.parse_args()
+    app = create_app(
+        from_options(options, "ghl"),
+        Tokens(options.api_key, options.token_ttl_s),
+        RateLimit(options.rate_limit),
+    )
+    uvicorn.run(app, host=options.host, port=options.port, log_level="warning", access_log=False)
+
+
+if __name__ == "__main__":
+    main()

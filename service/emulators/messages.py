@@ -1,0 +1,150 @@
+"""Local stand-in for a Messages API that scores leads: python -m service.emulators.messages --port 8702."""
+
+import hashlib
+import json
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+
+from service.emulators.conditions import Conditions, from_options, parser
+
+ALLOWED = {
+    "model",
+    "max_tokens",
+    "messages",
+    "system",
+    "metadata",
+    "stop_sequences",
+    "stream",
+    "tools",
+    "tool_choice",
+    "thinking",
+    "service_tier",
+    "cache_control",
+}
+REASONS = [
+    "budget fits the market",
+    "short timeline",
+    "strong referral source",
+    "clear property criteria",
+    "incomplete contact details",
+    "early research phase",
+]
+
+
+def text_of(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    return "".join(block.get("text", "") for block in content or [])
+
+
+def mistake(body: Any) -> str | None:
+    """The first thing wrong with a request body, if anything is."""
+    if not isinstance(body, dict):
+        return "body: a JSON object is required"
+    for name in ("model", "max_tokens", "messages"):
+        if name not in body:
+            return f"{name}: Field required"
+    unknown = sorted(set(body) - ALLOWED)
+    if unknown:
+        return f"{unknown[0]}: Extra inputs are not permitted"
+    if not isinstance(body["model"], str) or not body["model"]:
+        return "model: Input should be a valid string"
+    if not isinstance(body["max_tokens"], int) or body["max_tokens"] < 1:
+        return "max_tokens: Input should be greater than or equal to 1"
+    messages = body["messages"]
+    if not isinstance(messages, list) or not messages:
+        return "messages: at least one message is required"
+    for index, message in enumerate(messages):
+        expected = "user" if index % 2 == 0 else "assistant"
+        if not isinstance(message, dict) or message.get("role") != expected:
+            return f"messages.{index}.role: roles must alternate, starting with user"
+        if not text_of(message.get("content")).strip():
+            return f"messages.{index}.content: text content blocks must be non-empty"
+    return None
+
+
+def judge(prompt: str) -> dict[str, Any]:
+    """A score that depends on nothing but the prompt."""
+    digest = hashlib.sha256(prompt.encode()).digest()
+    score = 15 + digest[0] % 81
+    tier = "hot" if score >= 75 else "warm" if score >= 45 else "cold"
+    reasons = [REASONS[digest[1] % 3], REASONS[3 + digest[2] % 3]]
+    return {"score": score, "tier": tier, "reasons": reasons}
+
+
+def failure(status: int, kind: str, message: str) -> JSONResponse:
+    body = {"type": "error", "error": {"type": kind, "message": message}}
+    return JSONResponse(body, status_code=status)
+
+
+def create_app(conditions: Conditions, api_key: str = "") -> FastAPI:
+    app = FastAPI(title="Messages API emulator")
+    app.state.served = 0
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.post("/v1/messages")
+    async def messages(request: Request) -> JSONResponse:
+        bearer = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
+        key = request.headers.get("x-api-key") or bearer
+        if not key or (api_key and key != api_key):
+            return failure(401, "authentication_error", "invalid x-api-key")
+        if "anthropic-version" not in request.headers:
+            return failure(400, "invalid_request_error", "anthropic-version: header is required")
+        try:
+            body = json.loads(await request.body())
+        except ValueError:
+            return failure(400, "invalid_request_error", "The request body is not valid JSON")
+        wrong = mistake(body)
+        if wrong:
+            return failure(400, "invalid_request_error", wrong)
+        if body.get("stream"):
+            return failure(400, "invalid_request_error", "stream: not supported here")
+
+        failing = conditions.fails()
+        await conditions.wait()
+        app.state.served += 1
+        if failing and app.state.served % 2:
+            return failure(529, "overloaded_error", "Overloaded")
+        if failing:
+            return failure(500, "api_error", "Internal server error")
+
+        prompt = "\n".join(text_of(message["content"]) for message in body["messages"])
+        answer = json.dumps(judge(prompt))
+        digest = hashlib.sha256(prompt.encode()).hexdigest()
+        return JSONResponse(
+            {
+                "id": f"msg_{digest[:24]}",
+                "type": "message",
+                "role": "assistant",
+                "model": body["model"],
+                "content": [{"type": "text", "text": answer}],
+                "stop_reason": "end_turn",
+                "stop_sequence": None,
+                "usage": {
+                    "input_tokens": (len(prompt) + len(text_of(body.get("system")))) // 4 + 8,
+                    "output_tokens": len(answer) // 4 + 1,
+                    "cache_creation_input_tokens": 0,
+                    "cache_read_input_tokens": 0,
+                },
+            }
+        )
+
+    return app
+
+
+def main() -> None:
+    options_parser = parser("Messages API emulator", latency_ms=350, jitter_ms=40)
+    options_parser.add_argument("--api-key", default="", help="accept this key only")
+    options = options_parser.parse_args()
+    app = create_app(from_options(options, "messages"), options.api_key)
+    uvicorn.run(app, host=options.host, port=options.port, log_level="warning", access_log=False)
+
+
+if __name__ == "__main__":
+    main()
