@@ -1,0 +1,106 @@
+import hashlib
+import hmac
+import json
+import os
+import sqlite3
+import sys
+import tempfile
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from service.tests.upstream import FakeUpstream  # noqa: E402
+
+SECRET = "unit-test-secret"
+ENDPOINT = "/api/v1/ghl/webhook"
+
+
+@pytest.fixture(scope="session")
+def upstream():
+    with FakeUpstream() as fake:
+        yield fake
+
+
+@pytest.fixture(scope="session")
+def database():
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder) / "leads.db"
+
+
+@pytest.fixture(scope="session")
+def http(upstream, database):
+    os.environ.update(
+        GHL_API_KEY="key-default",
+        GHL_LOCATION_ID="loc_default",
+        GHL_LOCATION_TOKENS="loc_north:key-north,loc_south:key-south",
+        GHL_WEBHOOK_SECRET=SECRET,
+        GHL_WEBHOOK_ENDPOINT=ENDPOINT,
+        GHL_API_URL=upstream.url,
+        AI_API_URL=upstream.url,
+        AI_API_KEY="ai-key",
+        DATABASE_PATH=str(database),
+        SEED_PROPERTIES="320",
+        NO_PROXY="127.0.0.1,localhost",
+    )
+    from service.app import app
+
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def send(http):
+    """Post an event the way GoHighLevel does."""
+
+    def post(event: dict, secret: str = SECRET):
+        body = json.dumps(event).encode()
+        signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+        headers = {"X-GHL-Signature": signature, "Content-Type": "application/json"}
+        return http.post(ENDPOINT, content=body, headers=headers)
+
+    return post
+
+
+@pytest.fixture
+def rows(database):
+    def query(sql: str, *values):
+        conn = sqlite3.connect(database)
+        conn.row_factory = sqlite3.Row
+        found = [dict(row) for row in conn.execute(sql, values)]
+        conn.close()
+        return found
+
+    return query
+
+
+@pytest.fixture
+def contact():
+    """A contact event of a fresh contact; fields by keyword, custom fields under `custom`."""
+
+    def build(event_type: str = "ContactCreate", custom: dict | None = None, **fields):
+        now = datetime.now(UTC).isoformat()
+        answers = {"budget": "480000", "bedrooms": "3", "timeline": "now", **(custom or {})}
+        return {
+            "type": event_type,
+            "locationId": "loc_north",
+            "id": uuid.uuid4().hex,
+            "email": f"{uuid.uuid4().hex[:12]}@example.com",
+            "phone": "+15125550100",
+            "firstName": "Ana",
+            "lastName": "Lopez",
+            "city": "Denver",
+            "source": "website",
+            "tags": ["buyer"],
+            "customFields": [{"id": key, "value": value} for key, value in answers.items()],
+            "dateAdded": now,
+            "timestamp": now,
+            "webhookId": str(uuid.uuid4()),
+            **fields,
+        }
+
+    return build
