@@ -17,10 +17,10 @@ AI_MODEL = os.getenv("AI_MODEL", "claude-haiku-5-5")
 
 DATABASE_PATH = os.getenv("DATABASE_PATH", "")
 DATABASE_URL = os.getenv("DATABASE_URL", "")
-SEED_PROPERTIES = int(os.getenv("SEED_PROPERTIES", "5000"))
+SEED_PROPERTIES = int(os.getenv("SEED_PROPERTIES", "4600"))
 
 DEFAULT_CITY = os.getenv("DEFAULT_CITY", "Austin")
-SHORTLIST_SIZE = 24
+SHORTLIST_SIZE = 26
 
 # custom field ids of the lead intake form
 FIELD_BUDGET = "budget"

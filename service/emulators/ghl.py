@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.middleware.base import RequestResponseEndpoint
 
 from service.emulators.conditions import Conditions, from_options, parser
-from service.emulators.ghl_access import Refused, RateLimit, Tokens
+from service.emulators.ghl_access import RateLimit, Refused, Tokens
 from service.emulators.ghl_store import Store
 
 OPEN_PATHS = {"/health", "/oauth/token"}

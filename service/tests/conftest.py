@@ -44,9 +44,11 @@ def http(upstream, database):
         AI_API_URL=upstream.url,
         AI_API_KEY="ai-key",
         DATABASE_PATH=str(database),
-        SEED_PROPERTIES="320",
+        SEED_PROPERTIES="400",
         NO_PROXY="127.0.0.1,localhost",
+        SSL_CERT_DIR=str(database.parent),  # loopback speaks plain HTTP: no CA bundle to load
     )
+    os.environ.pop("SSL_CERT_FILE", None)
     from service.app import app
 
     with TestClient(app, raise_server_exceptions=False) as client:
