@@ -1,0 +1,303 @@
+"""The index that all rules share: functions, routes, the call graph, and the kinds of values."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cached_property
+
+from swarm.analysis.kinds import Kinds
+from swarm.analysis.parts import AppObject, ClassInfo, Framework, Function, Route
+from swarm.analysis.routes import find_apps, find_hooks, find_routes
+from swarm.analysis.source import FunctionNode, Module, SourceTree, own_nodes
+
+__all__ = ["AppObject", "ClassInfo", "Framework", "Function", "Index", "Route", "build_index"]
+
+REGISTERING_CALLS = ("append", "add", "register", "setdefault", "update", "insert", "on", "subscribe")
+
+
+class Index:
+    """One tree, read once. Everything costly is worked out at first use and kept."""
+
+    def __init__(self, tree: SourceTree) -> None:
+        self.tree = tree
+        self.functions: list[Function] = []
+        self.classes: dict[str, ClassInfo] = {}
+        self._by_node: dict[ast.AST, Function] = {}
+        self._by_dotted: dict[str, Function] = {}
+        self._own: dict[ast.AST, tuple[ast.AST, ...]] = {}
+        self._callees: dict[Function, frozenset[Function]] = {}
+        for module in tree.modules.values():
+            self._collect(module)
+        self._methods_by_name: dict[str, list[Function]] = {}
+        for function in self.functions:
+            if function.class_name:
+                self._methods_by_name.setdefault(function.name, []).append(function)
+        self.kinds = Kinds(self)
+
+    def _collect(self, module: Module) -> None:
+        for node in module.nodes(ast.ClassDef):
+            dotted = f"{module.dotted}.{_qualname(module, node)}"
+            self.classes[dotted] = ClassInfo(module, node, dotted)
+        nodes: list[FunctionNode] = [*module.nodes(ast.FunctionDef), *module.nodes(ast.AsyncFunctionDef)]
+        for function_node in sorted(nodes, key=lambda n: n.lineno):
+            parent = module.parent(function_node)
+            class_name = parent.name if isinstance(parent, ast.ClassDef) else None
+            qualname = _qualname(module, function_node)
+            is_async = isinstance(function_node, ast.AsyncFunctionDef)
+            function = Function(module, function_node, qualname, is_async, class_name)
+            self.functions.append(function)
+            self._by_node[function_node] = function
+            self._by_dotted.setdefault(function.dotted, function)
+            if isinstance(parent, ast.ClassDef):
+                self._add_method(function, parent)
+        for node in module.nodes(ast.ClassDef):
+            info = self.classes[f"{module.dotted}.{_qualname(module, node)}"]
+            for statement in node.body:
+                if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+                    info.annotations[statement.target.id] = statement.annotation
+                elif isinstance(statement, ast.Assign):
+                    for target in statement.targets:
+                        if isinstance(target, ast.Name):
+                            info.attributes.setdefault(target.id, statement.value)
+
+    def _add_method(self, function: Function, parent: ast.ClassDef) -> None:
+        info = self.classes[f"{function.module.dotted}.{_qualname(function.module, parent)}"]
+        info.methods.setdefault(function.name, function)
+        for node in self.own_nodes(function):
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            if isinstance(node, ast.AnnAssign):
+                targets = [node.target]
+            for target in targets:
+                if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) \
+                        and target.value.id == "self":  # fmt: skip
+                    if isinstance(node, ast.AnnAssign):
+                        info.annotations.setdefault(target.attr, node.annotation)
+                    elif isinstance(node, ast.Assign) and not _is_none(node.value):
+                        info.attributes.setdefault(target.attr, node.value)
+
+    # -- looking things up
+
+    def own_nodes(self, function: Function) -> tuple[ast.AST, ...]:
+        """The nodes of the function's body in order, those of nested functions left out."""
+        if function.node not in self._own:
+            self._own[function.node] = tuple(own_nodes(function.node))
+        return self._own[function.node]
+
+    def calls(self, function: Function) -> Iterator[ast.Call]:
+        """The calls in the function's own body, in order."""
+        return (node for node in self.own_nodes(function) if isinstance(node, ast.Call))
+
+    def function_of(self, node: FunctionNode) -> Function:
+        """The Function of a definition's node."""
+        return self._by_node[node]
+
+    def enclosing(self, module: Module, node: ast.AST) -> Function | None:
+        """The innermost function around a node."""
+        around = module.enclosing_function(node)
+        return self._by_node.get(around) if around is not None else None
+
+    def resolve(self, module: Module, expression: ast.AST) -> str | None:
+        """The dotted name of an expression, re-exports within the tree followed."""
+        dotted = module.resolve(expression)
+        return self.tree.canonical(dotted, module) if dotted else None
+
+    def named_function(self, module: Module, expression: ast.AST) -> Function | None:
+        """The target's function that an expression names, not calls: `save`, `storage.save`, `self.save`."""
+        if isinstance(expression, ast.Name):
+            for around in module.ancestors(expression):
+                if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
+                    nested = self._by_dotted.get(f"{self._by_node[around].dotted}.{expression.id}")
+                    if nested is not None:
+                        return nested
+        dotted = self.resolve(module, expression)
+        if dotted in self._by_dotted:
+            return self._by_dotted[dotted]
+        if isinstance(expression, ast.Attribute):
+            return self._named_method(module, expression)
+        return None
+
+    def _named_method(self, module: Module, expression: ast.Attribute) -> Function | None:
+        kind = self.kinds.of(module, expression.value)
+        if kind is not None:
+            return self.method(kind, expression.attr)
+        several = self._methods_by_name.get(expression.attr, [])
+        if len(several) == 1 and expression.attr not in COMMON_METHODS and module.resolve(expression) is None:
+            return several[0]
+        return None
+
+    def method(self, class_dotted: str, name: str, depth: int = 0) -> Function | None:
+        """A method of a class of the target, its bases searched as well."""
+        info = self.classes.get(class_dotted)
+        if info is None or depth > 6:
+            return None
+        if name in info.methods:
+            return info.methods[name]
+        for base in info.node.bases:
+            dotted = self.resolve(info.module, base)
+            found = self.method(dotted, name, depth + 1) if dotted else None
+            if found is not None:
+                return found
+        return None
+
+    def resolve_call(self, module: Module, call: ast.Call) -> Function | None:
+        """The target's function that a call runs; for a class its `__init__`; None where it is not known."""
+        function = self.named_function(module, call.func)
+        if function is not None:
+            return function
+        dotted = self.resolve(module, call.func)
+        return self.method(dotted, "__init__") if dotted in self.classes else None
+
+    # -- the call graph
+
+    def callees(self, function: Function) -> frozenset[Function]:
+        """The target's functions that this one calls directly."""
+        if function not in self._callees:
+            found = (self.resolve_call(function.module, call) for call in self.calls(function))
+            self._callees[function] = frozenset(callee for callee in found if callee is not None)
+        return self._callees[function]
+
+    def reaches(self, function: Function) -> frozenset[Function]:
+        """The function and every one that it calls, directly or over others."""
+        seen = {function}
+        todo = [function]
+        while todo:
+            for callee in self.callees(todo.pop()):
+                if callee not in seen:
+                    seen.add(callee)
+                    todo.append(callee)
+        return frozenset(seen)
+
+    def _mentions(self, function: Function) -> Iterator[Function]:
+        """Functions that are named, perhaps not called: callbacks, dependencies, tables of handlers."""
+        module = function.module
+        signature = function.node.args
+        places: list[ast.AST] = [*self.own_nodes(function)]
+        for expression in [*signature.defaults, *signature.kw_defaults, *function.node.decorator_list]:
+            places += list(ast.walk(expression)) if expression is not None else []
+        for argument in [*signature.posonlyargs, *signature.args, *signature.kwonlyargs]:
+            places += list(ast.walk(argument.annotation)) if argument.annotation is not None else []
+        for node in places:
+            if not isinstance(node, ast.Name | ast.Attribute) or not isinstance(node.ctx, ast.Load):
+                continue
+            named = self.named_function(module, node)
+            if named is not None:
+                yield named
+            else:
+                yield from self._in_table(module, node)
+        for node in places:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield self._by_node[node]
+
+    def _in_table(self, module: Module, node: ast.AST) -> Iterator[Function]:
+        dotted = self.resolve(module, node)
+        if dotted in self.classes:
+            yield from self.classes[dotted].methods.values()
+            return
+        home, name = self.tree.split(dotted, module) if dotted else (None, "")
+        value = getattr(home.globals.get(name), "value", None) if home is not None else None
+        if home is not None and isinstance(value, ast.Dict | ast.List | ast.Tuple | ast.Set):
+            for part in ast.walk(value):
+                if isinstance(part, ast.Name | ast.Attribute):
+                    named = self.named_function(home, part)
+                    if named is not None:
+                        yield named
+
+    def _registered(self) -> Iterator[Function]:
+        """Functions that a decorator of the target's own puts into a table of handlers."""
+        for function in self.functions:
+            for decorator in function.node.decorator_list:
+                named = decorator.func if isinstance(decorator, ast.Call) else decorator
+                owner = self.named_function(function.module, named)
+                if owner is not None and self._is_registering(owner):
+                    yield function
+
+    def _is_registering(self, decorator: Function) -> bool:
+        for node in ast.walk(decorator.node):
+            if isinstance(node, ast.Assign) and any(isinstance(t, ast.Subscript) for t in node.targets):
+                return True
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) \
+                    and node.func.attr in REGISTERING_CALLS:  # fmt: skip
+                return True
+        return False
+
+    @cached_property
+    def _reachable(self) -> frozenset[Function]:
+        hooks = find_hooks(self)
+        todo = [*(route.function for route in self.routes), *hooks]
+        if todo:
+            todo += list(self._registered())
+        seen = set(todo)
+        while todo:
+            for callee in self._mentions(todo.pop()):
+                if callee not in seen:
+                    seen.add(callee)
+                    todo.append(callee)
+        return frozenset(seen)
+
+    def reachable(self) -> frozenset[Function]:
+        """The functions on a request's path: handlers, middleware, dependencies and all that they use."""
+        return self._reachable
+
+    def on_request_path(self, module: Module, node: ast.AST) -> bool:
+        """Whether a request runs the function around the node; true for all where no route was found."""
+        function = self.enclosing(module, node)
+        if function is None:
+            return False
+        return function in self._reachable or not self.routes
+
+    @cached_property
+    def _on_loop(self) -> frozenset[Function]:
+        seen = {function for function in self.functions if function.is_async}
+        todo = list(seen)
+        while todo:
+            for callee in self.callees(todo.pop()):
+                if callee not in seen:
+                    seen.add(callee)
+                    todo.append(callee)
+        return frozenset(seen)
+
+    def on_event_loop(self, function: Function) -> bool:
+        """Whether the function runs on the event loop: it is async, or called directly from what is."""
+        return function in self._on_loop
+
+    @cached_property
+    def apps(self) -> tuple[AppObject, ...]:
+        """Applications, routers and blueprints."""
+        return find_apps(self)
+
+    @cached_property
+    def routes(self) -> tuple[Route, ...]:
+        """Every route that could be found."""
+        return find_routes(self)
+
+
+def build_index(tree: SourceTree) -> Index:
+    """The index of a tree."""
+    return Index(tree)
+
+
+def _qualname(module: Module, node: ast.AST) -> str:
+    names = [getattr(node, "name", "")]
+    definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    names += [around.name for around in module.ancestors(node) if isinstance(around, definitions)]
+    return ".".join(reversed(names))
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+# names that so many libraries' objects have that one class of the target's proves nothing
+COMMON_METHODS = frozenset({
+    "acquire", "add", "all", "append", "begin", "call", "cancel", "check", "clear", "close", "commit",
+    "connect", "copy", "count", "create", "cursor", "debug", "decode", "delete", "digest", "dispatch",
+    "dump", "dumps", "emit", "encode", "error", "exception", "execute", "executemany", "expire", "extend",
+    "fetch", "fetchall", "fetchone", "filter", "find", "first", "format", "get", "group", "handle", "head",
+    "hexdigest", "hget", "hset", "incr", "index", "info", "insert", "items", "join", "json", "keys", "list",
+    "load", "loads", "log", "lower", "match", "one", "open", "options", "order_by", "patch", "ping", "pop",
+    "post", "process", "publish", "put", "query", "read", "register", "release", "remove", "replace",
+    "request", "result", "rollback", "run", "save", "scalar", "scalars", "search", "send", "set", "sort",
+    "split", "start", "stop", "strip", "sub", "submit", "subscribe", "text", "update", "upper", "validate",
+    "values", "wait", "warning", "write",
+})  # fmt: skip

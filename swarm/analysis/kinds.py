@@ -1,0 +1,249 @@
+"""Which class a value is of, as far as assignments, annotations and dependencies tell."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from swarm.analysis.source import FunctionNode, Module, own_nodes, parameters
+
+if TYPE_CHECKING:
+    from swarm.analysis.index import Index
+    from swarm.analysis.parts import Function
+
+# functions of libraries that hand out an object of another name
+MAKERS = {
+    "sqlite3.connect": "sqlite3.Connection",
+    "aiosqlite.connect": "aiosqlite.Connection",
+    "requests.session": "requests.Session",
+    "requests.sessions.Session": "requests.Session",
+    "aiohttp.client.ClientSession": "aiohttp.ClientSession",
+    "redis.from_url": "redis.Redis",
+    "redis.asyncio.from_url": "redis.asyncio.Redis",
+}
+# a method of a known object that hands out another, or itself
+METHOD_RESULTS = {
+    ("sqlite3.Connection", "cursor"): "sqlite3.Cursor",
+    ("sqlite3.Connection", "execute"): "sqlite3.Cursor",
+    ("sqlite3.Cursor", "execute"): "sqlite3.Cursor",
+    ("aiosqlite.Connection", "cursor"): "aiosqlite.Cursor",
+    ("aiosqlite.Connection", "execute"): "aiosqlite.Cursor",
+    ("aiosqlite.Cursor", "execute"): "aiosqlite.Cursor",
+}
+HTTP_VERBS = frozenset({"get", "post", "put", "patch", "delete", "head", "options", "request", "send"})
+HTTP_CLIENTS = frozenset({"httpx.AsyncClient", "httpx.Client", "requests.Session", "aiohttp.ClientSession"})
+WRAPPERS = ("Optional", "Annotated", "Awaitable", "AsyncIterator", "Iterator", "AsyncGenerator", "Generator")
+MAX_DEPTH = 8
+
+
+class Kinds:
+    """Answers `of(module, expression)`: the dotted class of a value, or None."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._results: dict[Function, str | None] = {}
+        self._bindings: dict[FunctionNode, dict[str, list[ast.AST]]] = {}
+        self._known: dict[ast.AST, str | None] = {}
+
+    def of(self, module: Module, expression: ast.AST, depth: int = 0) -> str | None:
+        """The dotted class of an expression's value ("httpx.AsyncClient", "service.crm.Crm"), or None."""
+        if expression in self._known:
+            return self._known[expression]
+        if depth > MAX_DEPTH:
+            return None
+        self._known[expression] = None  # a recursion ends here
+        self._known[expression] = kind = self._find(module, expression, depth)
+        return kind
+
+    def _find(self, module: Module, expression: ast.AST, depth: int) -> str | None:
+        match expression:
+            case ast.Await(value=value) | ast.NamedExpr(value=value) | ast.Starred(value=value):
+                return self.of(module, value, depth + 1)
+            case ast.Call():
+                return self._of_call(module, expression, depth)
+            case ast.Name():
+                return self._of_name(module, expression, depth)
+            case ast.Attribute():
+                return self._of_attribute(module, expression, depth)
+            case ast.BoolOp(values=values):
+                found = (self.of(module, value, depth + 1) for value in values)
+                return next((kind for kind in found if kind), None)
+            case ast.IfExp(body=body, orelse=orelse):
+                return self.of(module, body, depth + 1) or self.of(module, orelse, depth + 1)
+        return None
+
+    def _of_call(self, module: Module, call: ast.Call, depth: int) -> str | None:
+        dotted = self._index.resolve(module, call.func)
+        if dotted is not None:
+            if dotted in MAKERS:
+                return MAKERS[dotted]
+            if dotted in self._index.classes:
+                return dotted
+            if dotted.split(".")[-1] == "Depends" and call.args:
+                return self._of_dependency(module, call.args[0], depth)
+            home, _ = self._index.tree.split(dotted, module)
+            if home is None:
+                last = dotted.rsplit(".", 1)[-1]
+                return dotted if last[:1].isupper() and not last.isupper() else None
+        if isinstance(call.func, ast.Attribute):
+            owner = self.of(module, call.func.value, depth + 1)
+            if (owner or "", call.func.attr) in METHOD_RESULTS:
+                return METHOD_RESULTS[owner or "", call.func.attr]
+        function = self._index.named_function(module, call.func)
+        return self.result(function, depth + 1) if function is not None else None
+
+    def _of_dependency(self, module: Module, provider: ast.expr, depth: int) -> str | None:
+        dotted = self._index.resolve(module, provider)
+        if dotted in self._index.classes:
+            return dotted
+        function = self._index.named_function(module, provider)
+        return self.result(function, depth + 1) if function is not None else None
+
+    def result(self, function: Function, depth: int = 0) -> str | None:
+        """The class of what a function of the target returns or yields."""
+        if function in self._results:
+            return self._results[function]
+        self._results[function] = None  # a recursion ends here
+        found = None
+        if function.node.returns is not None:
+            found = self.annotated(function.module, function.node.returns)
+        if found is None and depth <= MAX_DEPTH:
+            for node in own_nodes(function.node):
+                if isinstance(node, ast.Return | ast.Yield) and node.value is not None:
+                    found = self.of(function.module, node.value, depth + 1)
+                    if found is not None:
+                        break
+        self._results[function] = found
+        return found
+
+    def annotated(self, module: Module, annotation: ast.expr) -> str | None:
+        """The class that an annotation names; unions with None and usual wrappers are looked into."""
+        match annotation:
+            case ast.Constant(value=str(text)):
+                try:
+                    return self._of_text(module, ast.parse(text, mode="eval").body)
+                except SyntaxError:
+                    return None
+            case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+                return self.annotated(module, left) or self.annotated(module, right)
+            case ast.Subscript(value=value, slice=inner):
+                outer = (module.resolve(value) or "").rsplit(".", 1)[-1]
+                if outer not in WRAPPERS:
+                    return None
+                first = inner.elts[0] if isinstance(inner, ast.Tuple) and inner.elts else inner
+                return self.annotated(module, first)
+            case ast.Name() | ast.Attribute():
+                return self._known_class(self._index.resolve(module, annotation))
+        return None
+
+    def _of_text(self, module: Module, expression: ast.expr) -> str | None:
+        """A quoted annotation: its names have no place in the tree, so only plain ones are looked up."""
+        if isinstance(expression, ast.BinOp):
+            return self._of_text(module, expression.left)
+        if isinstance(expression, ast.Name):
+            if expression.id in module.globals:
+                return self._known_class(f"{module.dotted}.{expression.id}")
+            return self._known_class(module.imports.get(expression.id))
+        if isinstance(expression, ast.Attribute):
+            inner = self._index.resolve(module, expression)
+            return self._known_class(inner)
+        return None
+
+    def _known_class(self, dotted: str | None) -> str | None:
+        if dotted is None:
+            return None
+        dotted = self._index.tree.canonical(dotted)
+        if dotted in self._index.classes:
+            return dotted
+        if "." not in dotted or self._index.tree.split(dotted)[0] is not None:
+            return None
+        return MAKERS.get(dotted, dotted) if dotted.rsplit(".", 1)[-1][:1].isupper() else None
+
+    def bindings(self, function: FunctionNode) -> dict[str, list[ast.AST]]:
+        """For each local name the expressions that are bound to it in the function."""
+        if function in self._bindings:
+            return self._bindings[function]
+        found: dict[str, list[ast.AST]] = {}
+        for node in own_nodes(function):
+            match node:
+                case ast.Assign(targets=targets, value=value):
+                    for target in targets:
+                        if isinstance(target, ast.Name):
+                            found.setdefault(target.id, []).append(value)
+                case ast.AnnAssign(target=ast.Name(id=name), value=value) if value is not None:
+                    found.setdefault(name, []).append(value)
+                case ast.NamedExpr(target=ast.Name(id=name), value=value):
+                    found.setdefault(name, []).append(value)
+                case ast.withitem(context_expr=value, optional_vars=ast.Name(id=name)):
+                    found.setdefault(name, []).append(value)
+        self._bindings[function] = found
+        return found
+
+    def _of_name(self, module: Module, name: ast.Name, depth: int) -> str | None:
+        for around in module.ancestors(name):
+            if not isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            if name.id in ("self", "cls") and parameters(around)[:1] and parameters(around)[0].arg == name.id:
+                return self._own_class(module, around)
+            if name.id in module.local_names(around):
+                return self._of_local(module, around, name.id, depth)
+        dotted = self._index.resolve(module, name)
+        return self._of_global(module, dotted, depth) if dotted else None
+
+    def _own_class(self, module: Module, function: FunctionNode) -> str | None:
+        parent = module.parent(function)
+        if not isinstance(parent, ast.ClassDef):
+            return None
+        owner = self._index.function_of(function)
+        return f"{module.dotted}.{owner.qualname.rsplit('.', 1)[0]}"
+
+    def _of_local(self, module: Module, function: FunctionNode, name: str, depth: int) -> str | None:
+        for value in self.bindings(function).get(name, []):
+            kind = self.of(module, value, depth + 1)
+            if kind is not None:
+                return kind
+        arguments = function.args
+        positional = [*arguments.posonlyargs, *arguments.args]
+        defaults = dict(zip([a.arg for a in positional][::-1], arguments.defaults[::-1], strict=False))
+        keyword_only = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+        defaults |= {argument.arg: value for argument, value in keyword_only if value is not None}
+        for argument in parameters(function):
+            if argument.arg == name:
+                annotation = argument.annotation
+                kind = self.annotated(module, annotation) if annotation is not None else None
+                if kind is None and isinstance(defaults.get(name), ast.Call):
+                    kind = self.of(module, defaults[name], depth + 1)
+                return kind
+        return None
+
+    def _of_global(self, module: Module, dotted: str, depth: int) -> str | None:
+        home, name = self._index.tree.split(dotted, module)
+        statement = home.globals.get(name) if home is not None else None
+        if home is None or statement is None:
+            return None
+        if isinstance(statement, ast.AnnAssign):
+            kind = self.annotated(home, statement.annotation)
+            if kind is not None:
+                return kind
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+            if isinstance(statement.value, ast.Constant) and statement.value.value is None:
+                return None
+            return self.of(home, statement.value, depth + 1)
+        return None
+
+    def _of_attribute(self, module: Module, attribute: ast.Attribute, depth: int) -> str | None:
+        dotted = self._index.resolve(module, attribute)
+        if dotted is not None:
+            found = self._of_global(module, dotted, depth)
+            if found is not None:
+                return found
+        owner = self.of(module, attribute.value, depth + 1)
+        info = self._index.classes.get(owner) if owner else None
+        if info is None:
+            return None
+        if attribute.attr in info.annotations:
+            kind = self.annotated(info.module, info.annotations[attribute.attr])
+            if kind is not None:
+                return kind
+        value = info.attributes.get(attribute.attr)
+        return self.of(info.module, value, depth + 1) if value is not None else None

@@ -1,0 +1,101 @@
+"""A rule: one file that finds a problem in the target and, where it can do so safely, mends it."""
+
+from __future__ import annotations
+
+import ast
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from swarm.analysis.edits import Edit, apply_edits
+from swarm.analysis.index import Index
+from swarm.analysis.source import Module
+from swarm.core.findings import Category, Confidence, Finding, Severity
+from swarm.core.patches import FileChange
+
+DELIBERATE = ("noqa", "nosec", "deliberate", "intentional", "on purpose")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A piece of a target with the problem in it; `after` is its exact text once mended, None for advice.
+
+    `framework` is a label for readers ("fastapi", "flask", "starlette", "none"); the text is `app.py`.
+    """
+
+    before: str
+    after: str | None
+    framework: str = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """The change that mends findings of one rule in one file."""
+
+    title: str
+    rationale: str
+    changes: tuple[FileChange, ...]
+
+
+class Rule(ABC):
+    """The seam of all rules; a subclass's docstring is what `swarm explain` shows."""
+
+    id: ClassVar[str]
+    category: ClassVar[Category]
+    severity: ClassVar[Severity]
+    title: ClassVar[str]
+    cwe: ClassVar[tuple[str, ...]] = ()
+    bad: ClassVar[tuple[Example, ...]]
+    good: ClassVar[tuple[str, ...]]
+    sources: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def find(self, index: Index) -> Iterable[Finding]:
+        """Every place that has the problem."""
+
+    def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
+        """One change for the findings of this rule in one file; None where there is a recommendation only."""
+        return None
+
+    def finding(
+        self, module: Module, node: ast.AST, *, evidence: str, recommendation: str, anchor: str,
+        mendable: bool, confidence: Confidence = "high", title: str = "", severity: Severity | None = None,
+    ) -> Finding:  # fmt: skip
+        """A finding at `node`; one that a comment on its lines calls deliberate is lowered to info."""
+        line = getattr(node, "lineno", 0)
+        end_line = getattr(node, "end_lineno", None) or line
+        deliberate = is_deliberate(module, node)
+        return Finding(
+            rule=self.id,
+            category=self.category,
+            severity="info" if deliberate else severity or self.severity,
+            confidence=confidence,
+            title=title or self.title,
+            file=module.path,
+            line=line,
+            end_line=end_line,
+            evidence=evidence + (" (a comment there calls it deliberate)" if deliberate else ""),
+            recommendation=recommendation,
+            anchor=anchor,
+            cwe=self.cwe,
+            mendable=mendable and not deliberate,
+            sources=self.sources,
+        )
+
+
+def is_deliberate(module: Module, node: ast.AST) -> bool:
+    """Whether a comment on the node's first line, its last or the line before says that it is meant."""
+    first = getattr(node, "lineno", 0)
+    last = getattr(node, "end_lineno", None) or first
+    for line in (first, last):
+        comment = module.line(line).partition("#")[2].lower()
+        if any(word in comment for word in DELIBERATE):
+            return True
+    before = module.line(first - 1).strip().lower()
+    return before.startswith("#") and any(word in before for word in DELIBERATE)
+
+
+def edited(module: Module, edits: Iterable[Edit]) -> FileChange:
+    """The module's file with some edits made."""
+    return FileChange(module.path, module.text, apply_edits(module.text, edits))
