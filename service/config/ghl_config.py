@@ -17,7 +17,7 @@ AI_MODEL = os.getenv("AI_MODEL", "claude-haiku-5-5")
 
 DATABASE_PATH = os.getenv("DATABASE_PATH", "")
 DATABASE_URL = os.getenv("DATABASE_URL", "")
-SEED_PROPERTIES = int(os.getenv("SEED_PROPERTIES", "4600"))
+SEED_PROPERTIES = int(os.getenv("SEED_PROPERTIES", "4900"))
 
 DEFAULT_CITY = os.getenv("DEFAULT_CITY", "Austin")
 SHORTLIST_SIZE = 26
