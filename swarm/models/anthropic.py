@@ -37,7 +37,7 @@ _STOP_REASONS: frozenset[str] = frozenset(
         "pause_turn",
         "refusal",
         "model_context_window_exceeded",
-    }  # fmt: skip
+    }
 )
 
 

@@ -1,7 +1,7 @@
 """The embedded default model: a deterministic specialist that walks its charter and needs no key.
 
 It answers from the conversation alone: same conversation, same tools, same turn. It calls the tools that its
-charter names, stage by stage, reads their results and submits the findings and the fixes that rules have for them.
+charter names, stage by stage, reads their results and submits the findings with the fixes that rules have.
 """
 
 from __future__ import annotations

@@ -26,7 +26,8 @@ def request_parameters(
     """Keyword arguments for `client.messages.stream`.
 
     Three cache marks of the four that are allowed: tools, system and the newest message, so that the next
-    turn reads all of this one from the cache. No sampling parameters, tool_choice or thinking: newer models refuse them.
+    turn reads all of this one from the cache. No sampling parameters, tool_choice or thinking: newer
+    models refuse them.
     """
     messages = [_message(message) for message in conversation.messages]
     if messages and messages[-1]["role"] == "user":

@@ -1,0 +1,21 @@
+"""Drafts of alerts that an agent proposes: thresholds on metrics, for reporting to render."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class AlertDraft:
+    """Alert when `metric` `operator` `threshold` (in the metric's canonical unit) for `for_s` seconds."""
+
+    name: str
+    metric: str
+    statistic: str
+    operator: Literal["<", ">"]
+    threshold: float
+    unit: str
+    for_s: int
+    severity: Literal["critical", "warning", "info"]
+    reason: str

@@ -1,0 +1,57 @@
+"""Tool: one command in the sandbox, on a copy of the target."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from swarm.core.ports import CommandLimits
+from swarm.tools.tool import Answer, Arguments, Tool, as_json, capped
+
+if TYPE_CHECKING:
+    from swarm.tools.workbench import Workbench
+
+_OUTPUT_CHARS = 12_000
+
+
+class RunCommandArguments(Arguments):
+    """The words of the command."""
+
+    argv: list[str] = Field(min_length=1, max_length=64, description="program and arguments; no shell")
+    timeout_s: float = Field(60.0, gt=0, le=120)
+
+
+class RunCommand(Tool):
+    """Runs on a copy of its own: what it writes reaches neither the user's tree nor other tools."""
+
+    name = "run_command"
+    group = "Bash"
+    description = (
+        "Runs one command (a list of words, no shell) in a sandboxed copy of the target, with its interpreter first "
+        "in PATH and no network but loopback. Gives exit code and output."
+    )
+    arguments = RunCommandArguments
+
+    async def run(self, arguments: RunCommandArguments, bench: Workbench) -> Answer:
+        """The exit code is null where a limit ended it."""
+        from swarm.target.environment import child_environment
+
+        copy = await bench.command_copy()
+        tmp = bench.scratch / "commands-tmp"
+        tmp.mkdir(parents=True, exist_ok=True)
+        env = child_environment(bench.place, copy, bench.target, tmp, None, {})
+        async with bench.lease.working():
+            result = await bench.sandbox.run(
+                arguments.argv, copy.cwd, env, CommandLimits(timeout_s=arguments.timeout_s)
+            )
+        return Answer(
+            as_json(
+                {
+                    "exit_code": result.exit_code,
+                    "ended_by": result.ended_by,
+                    "duration_s": round(result.duration_s, 2),
+                    "output": capped(result.output, _OUTPUT_CHARS),
+                }
+            )
+        )

@@ -1,0 +1,249 @@
+"""What the tools of a run share: the copy, its index, one running baseline, measurements, findings."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from swarm.config.schema import Target
+from swarm.core.errors import ToolFailed
+from swarm.core.events import Progress
+from swarm.core.findings import Category, Finding
+from swarm.core.place import TargetPlace
+from swarm.core.ports import Clock, EventSink, Sandbox
+from swarm.core.report import ProfileLine, Waterfall
+from swarm.tools.alert_drafts import AlertDraft
+from swarm.tools.baseline import ANSWER_S, Baseline, Exchange, exchange, start_baseline
+from swarm.tools.finding_store import FindingStore
+from swarm.tools.lease import Lease
+from swarm.tools.once import Once
+
+if TYPE_CHECKING:
+    from swarm.analysis.index import Index
+    from swarm.bench.load import LoadRun
+    from swarm.probes.probe import ProbeResult
+    from swarm.target.copies import Copy
+
+# Numbers of requests, kept apart so that no two senders repeat each other's ids.
+_SAMPLE_FROM, _SENT_FROM, _PROBE_FROM, _LOAD_FROM = 500_000, 600_000, 700_000, 800_000
+_SAMPLES = 6
+MAX_STARTS = 3
+
+
+class Workbench:
+    """Built by the coordinator for one run; `close` ends whatever it started.
+
+    Whatever measures time holds the lease alone, all other heavy work shares it.
+    """
+
+    def __init__(
+        self,
+        *,
+        place: TargetPlace,
+        target: Target,
+        payload_root: Path,
+        copy: Copy,
+        index: Index,
+        sandbox: Sandbox,
+        scratch: Path,
+        emit: EventSink,
+        clock: Clock,
+        lease: Lease,
+        seed: int,
+    ) -> None:
+        self.place, self.target, self.payload_root = place, target, payload_root
+        self.copy, self.index, self.sandbox = copy, index, sandbox
+        self.scratch, self.emit, self.clock, self.lease, self.seed = scratch, emit, clock, lease, seed
+        self.findings = FindingStore()
+        self.alerts: list[AlertDraft] = []
+        self.profile_note = ""
+        self.sent_numbers = itertools.count(_SENT_FROM)
+        self._baseline: Once[Baseline] = Once()
+        self._starts = 0
+        self._closed = False
+        self._waterfall: Once[tuple[Waterfall, ...]] = Once()
+        self._profile: Once[tuple[ProfileLine, ...]] = Once()
+        self._probes: Once[tuple[ProbeResult, ...]] = Once()
+        self._samples: Once[tuple[Exchange, ...]] = Once()
+        self._command_copy: Once[Copy] = Once()
+        self._loads: dict[tuple[float, float], Once[LoadRun]] = {}
+        self._scans: dict[str, Once[tuple[Finding, ...]]] = {}
+
+    async def scan(self, category: Category) -> tuple[Finding, ...]:
+        """What the rules of a category find, once, in a thread."""
+        from swarm.rules.scan import scan
+
+        async def run() -> tuple[Finding, ...]:
+            async with self.lease.working():
+                return await asyncio.to_thread(scan, self.index, (category,))
+
+        return await self._scans.setdefault(category, Once()).get(run)
+
+    async def security_scan(self) -> tuple[Finding, ...]:
+        """The security rules' findings joined with bandit's; what another room's rule says too is left to it."""
+        from swarm.analysis.bandit_scan import bandit_findings, join
+
+        async def run() -> tuple[Finding, ...]:
+            categories: tuple[Category, ...] = ("security", "api", "monitoring")
+            own = [finding for category in categories for finding in await self.scan(category)]
+            async with self.lease.working():
+                others = await asyncio.to_thread(
+                    bandit_findings, self.copy.path, tuple(self.index.tree.modules)
+                )
+            return tuple(finding for finding in join(own, others) if finding.category == "security")
+
+        return await self._scans.setdefault("security and bandit", Once()).get(run)
+
+    async def waterfall(self) -> tuple[Waterfall, ...]:
+        """Some traced requests; their costs are laid on the findings of performance."""
+        waterfalls = await self._waterfall.get(self._measure_waterfall)
+        self.findings.measured(waterfalls)
+        return waterfalls
+
+    @property
+    def waterfalls(self) -> tuple[Waterfall, ...]:
+        """What `waterfall` gave; empty where it was not measured (yet)."""
+        return self._waterfall.value or ()
+
+    async def profile(self) -> tuple[ProfileLine, ...]:
+        """Where the processor's time goes."""
+        return await self._profile.get(self._measure_profile)
+
+    async def load(self, rate: float, seconds: float) -> LoadRun:
+        """Open-loop load on the shared baseline."""
+        once = self._loads.setdefault((rate, seconds), Once())
+        return await once.get(lambda: self._measure_load(rate, seconds))
+
+    async def probe_results(self) -> tuple[ProbeResult, ...]:
+        """All live probes against the shared baseline."""
+        return await self._probes.get(self._run_probes)
+
+    async def samples(self) -> tuple[Exchange, ...]:
+        """A few of the target's own webhooks, sent to the shared baseline one after another."""
+        return await self._samples.get(self._send_samples)
+
+    async def baseline(self) -> Baseline:
+        """The shared baseline, started where it does not run. Ask without holding the lease exclusively."""
+        running = self._baseline.value
+        if running is not None and not running.server.alive():
+            self._baseline.forget()
+            await running.stop()
+        return await self._baseline.get(self._start_baseline)
+
+    async def command_copy(self) -> Copy:
+        """A copy of its own for commands: what they write reaches neither the user's tree nor other tools."""
+        from swarm.target.copies import make_copy
+
+        async def run() -> Copy:
+            return await asyncio.to_thread(make_copy, self.place, self.scratch / "commands")
+
+        return await self._command_copy.get(run)
+
+    async def close(self) -> None:
+        """Stop the baseline; safe to call twice, and after a failure or a cancellation."""
+        self._closed = True
+        running = await self._baseline.settled()
+        self._baseline.forget()
+        if running is not None:
+            await running.stop()
+
+    async def _start_baseline(self) -> Baseline:
+        self._starts += 1
+        if self._starts > MAX_STARTS:
+            raise ToolFailed(f"the service ended by itself {MAX_STARTS} times; work from its code alone")
+        tmp = self.scratch / f"baseline-{self._starts}"
+        tmp.mkdir(parents=True, exist_ok=True)
+        async with self.lease.working():
+            if self._closed:
+                raise ToolFailed("the run is ending")
+            self.emit(Progress("starting the service for live checks"))
+            return await start_baseline(
+                self.place, self.copy, self.target, self.payload_root, tmp=tmp, seed=self.seed
+            )
+
+    async def _measure_waterfall(self) -> tuple[Waterfall, ...]:
+        from swarm.bench.waterfall import measure_waterfall
+
+        tmp = self.scratch / "waterfall"
+        tmp.mkdir(parents=True, exist_ok=True)
+        async with self.lease.measuring():
+            self.emit(Progress("tracing requests"))
+            return await measure_waterfall(
+                self.place, self.copy, self.target, requests=_SAMPLES, seed=self.seed, tmp=tmp
+            )
+
+    async def _measure_profile(self) -> tuple[ProfileLine, ...]:
+        from swarm.bench.profile import measure_profile
+
+        tmp = self.scratch / "profile"
+        tmp.mkdir(parents=True, exist_ok=True)
+        async with self.lease.measuring():
+            self.emit(Progress("profiling requests"))
+            return await measure_profile(
+                self.place, self.copy, self.target, requests=_SAMPLES, seed=self.seed, tmp=tmp
+            )
+
+    async def _measure_load(self, rate: float, seconds: float) -> LoadRun:
+        from swarm.bench.load import run_load
+
+        baseline = await self.baseline()
+        first = _LOAD_FROM + 10_000 * len(self._loads)
+        async with self.lease.measuring():
+            self.emit(Progress(f"offering {rate:g} requests/s for {seconds:g} s"))
+            return await run_load(
+                baseline.server.base_url,
+                self.target,
+                self.payload_root,
+                rate=rate,
+                seconds=seconds,
+                seed=self.seed,
+                first_number=first,
+            )
+
+    async def _run_probes(self) -> tuple[ProbeResult, ...]:
+        import httpx
+
+        from swarm.probes.probe import ProbeContext
+        from swarm.probes.routes import routes_of
+        from swarm.probes.run import run_probes
+
+        baseline = await self.baseline()
+        async with (
+            self.lease.working(),
+            httpx.AsyncClient(trust_env=False, timeout=ANSWER_S) as client,
+        ):
+            context = ProbeContext(
+                base_url=baseline.server.base_url,
+                target=self.target,
+                traffic=baseline.traffic,
+                client=client,
+                server=baseline.server,
+                upstreams=baseline.upstreams,
+                number=itertools.count(_PROBE_FROM),
+                routes=routes_of(self.index),
+            )
+            return await run_probes(context)
+
+    async def _send_samples(self) -> tuple[Exchange, ...]:
+        baseline = await self.baseline()
+        if not self.target.webhooks:
+            return ()
+        exchanges: list[Exchange] = []
+        async with self.lease.working():
+            for number in range(_SAMPLE_FROM, _SAMPLE_FROM + _SAMPLES):
+                request = baseline.traffic.request(number, time.time())
+                exchanges.append(
+                    await exchange(
+                        baseline.server.base_url, request.method, request.path, request.headers, request.body
+                    )
+                )
+        return tuple(exchanges)
+
+    async def send(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Exchange:
+        """One request to the shared baseline and nowhere else."""
+        baseline = await self.baseline()
+        async with self.lease.working():
+            return await exchange(baseline.server.base_url, method, path, headers, body)
