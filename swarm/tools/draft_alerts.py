@@ -60,8 +60,8 @@ class DraftAlerts(Tool):
         names = {draft.name for draft in drafts}
         bench.alerts[:] = [old for old in bench.alerts if old.name not in names] + drafts
         shown = [
-            f"{draft.name}: {draft.metric} {draft.statistic} {draft.operator} {draft.threshold:g} {draft.unit} "
-            f"for {draft.for_s} s, {draft.severity}"
+            f"{draft.name}: {draft.metric} {draft.statistic} {draft.operator} {draft.threshold:g} "
+            f"{draft.unit} for {draft.for_s} s, {draft.severity}"
             for draft in bench.alerts
         ]
         return Answer(as_json({"alerts": shown}))

@@ -20,7 +20,7 @@ class MeasureWaterfall(Tool):
     group = "Performance-Analysis"
     description = (
         "Traces a few requests through the running service: every outgoing call, query and sleep with its "
-        "start, duration and line, for the typical request; and what each known finding's lines cost per request."
+        "start, duration and line, for the typical request; and what each known finding costs a request."
     )
     playbook_stage = 2
 

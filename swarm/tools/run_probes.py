@@ -19,8 +19,8 @@ class RunProbes(Tool):
     name = "run_probes"
     group = "Security-Scanners"
     description = (
-        "Sends a bounded set of live checks to the running service (unsigned, tampered, stale, repeated, oversized "
-        "webhooks and the like) and gives each one's outcome; a failed one is a proven finding."
+        "Sends a bounded set of live checks to the running service (unsigned, tampered, stale, repeated, "
+        "oversized webhooks and the like) and gives each one's outcome; a failed one is a proven finding."
     )
     playbook_stage = 1
 

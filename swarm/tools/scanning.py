@@ -1,4 +1,4 @@
-"""What the scanning tools have in common: their answer, with the files that could not be read by the rules."""
+"""What the scanning tools have in common: their answer, with the files that could not be parsed."""
 
 from __future__ import annotations
 

@@ -34,8 +34,8 @@ class SendRequest(Tool):
     name = "send_request"
     group = "API-Testing"
     description = (
-        "Sends one HTTP request to the running unpatched service on loopback and gives status, headers, body and time. "
-        "Webhooks are signed for you."
+        "Sends one HTTP request to the running unpatched service on loopback and gives status, headers, body "
+        "and time. Webhooks are signed for you."
     )
     arguments = SendRequestArguments
 

@@ -83,7 +83,7 @@ class Workbench:
         return await self._scans.setdefault(category, Once()).get(run)
 
     async def security_scan(self) -> tuple[Finding, ...]:
-        """The security rules' findings joined with bandit's; what another room's rule says too is left to it."""
+        """The security rules' findings joined with bandit's; what other rules say too is left to them."""
         from swarm.analysis.bandit_scan import bandit_findings, join
 
         async def run() -> tuple[Finding, ...]:
