@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from swarm.core.errors import UsageError
 from swarm.core.metrics import parse_target_expression
 
 TOOL_GROUPS = (
@@ -48,7 +49,10 @@ class Specialist(Strict):
     @classmethod
     def _expressions(cls, values: list[str]) -> list[str]:
         for value in values:
-            parse_target_expression(value)
+            try:
+                parse_target_expression(value)
+            except UsageError as error:
+                raise ValueError(str(error)) from None
         return values
 
 
@@ -86,7 +90,7 @@ class Webhook(Strict):
 
 
 class UpstreamRoute(Strict):
-    """One answer that a played upstream gives. `effect` tells replay whether a call changes anything there."""
+    """One answer of a played upstream. `effect` tells replay whether a call changes anything there."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 

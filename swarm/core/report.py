@@ -57,6 +57,7 @@ class AgentInfo:
     focus: str = ""
     note: str = ""
     tool_spans: tuple[tuple[str, float, float], ...] = ()
+    tools: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,102 @@
+"""The baseline: what the target is before anything is changed."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from swarm.analysis.index import Index, build_index
+from swarm.analysis.source import SourceTree
+from swarm.config.schema import Target
+from swarm.core.errors import TargetError
+from swarm.core.place import TargetPlace
+from swarm.core.ports import CommandLimits, Sandbox
+from swarm.target.copies import Copy, make_copy
+from swarm.target.environment import child_environment, command_line
+from swarm.target.place import resolve_place
+from swarm.target.replay import Recording, record_baseline
+from swarm.verify.testrun import TestRun, run_tests
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The original: where it lies, its index, its tests' outcome, its recorded behaviour."""
+
+    place: TargetPlace
+    copy: Copy
+    index: Index
+    tests: TestRun | None
+    recording: Recording
+    commit: str | None
+
+
+async def take_baseline(
+    name: str,
+    target: Target,
+    folder: Path,
+    sandbox: Sandbox,
+    scratch: Path,
+    *,
+    requests: int,
+    seed: int,
+) -> Baseline:
+    """Copy, index, test, start and record the target.
+
+    Raises TargetError where it does not start or its own tests are red.
+    """
+    place = resolve_place(name, target, folder)
+    copy = await asyncio.to_thread(make_copy, place, scratch / "baseline" / "tree")
+    await run_setup(place, copy, target, sandbox, scratch / "baseline" / "setup")
+    indexing = asyncio.to_thread(lambda: build_index(SourceTree.load(copy.path)))
+    recording = record_baseline(
+        place, copy, target, requests=requests, seed=seed, tmp=scratch / "baseline" / "record"
+    )
+    testing = run_tests(place, copy, target, sandbox, scratch / "baseline" / "tests")
+    tasks = [asyncio.ensure_future(work) for work in (indexing, recording, testing)]
+    try:
+        index, recorded, tests = await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+    if tests is not None and not tests.green:
+        raise TargetError(red_tests(name, tests))
+    return Baseline(place, copy, index, tests, recorded, commit_of(place.path))
+
+
+async def run_setup(place: TargetPlace, copy: Copy, target: Target, sandbox: Sandbox, tmp: Path) -> None:
+    """Run the target's `setup` in a copy. Raises TargetError where it fails."""
+    if not target.setup:
+        return
+    tmp.mkdir(parents=True, exist_ok=True)
+    argv = command_line(target.setup, place, tmp=tmp, port=None)
+    env = child_environment(place, copy, target, tmp, None, {})
+    result = await sandbox.run(argv, copy.cwd, env, CommandLimits(timeout_s=120.0))
+    if result.exit_code != 0:
+        tail = " | ".join(result.output.strip().splitlines()[-2:])
+        raise TargetError(f"target {place.name!r}: setup failed ({target.setup}): {tail}")
+
+
+def red_tests(name: str, tests: TestRun) -> str:
+    """One or two lines on tests that fail before any patch."""
+    failing = ", ".join(tests.failing[:3]) or (tests.tail.splitlines() or ["no output"])[-1]
+    why = f"ended by {tests.ended_by}" if tests.ended_by else f"{tests.counts.failed} failing: {failing}"
+    return (
+        f"target {name!r}: its own tests fail before any patch ({why}).\n"
+        "Mend them first, or take the `tests` key out of agents.yaml to let replay alone carry the proof."
+    )
+
+
+def commit_of(path: Path) -> str | None:
+    """The commit that the user's tree stands at, or None outside git."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(path), "rev-parse", "--short=12", "HEAD"],
+            capture_output=True, text=True, timeout=10, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None

@@ -1,0 +1,111 @@
+"""Joins what the specialists found into one list of findings and one ordered list of fixes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from swarm.core.findings import Category, Finding, confidence_rank, severity_rank
+from swarm.verify.fixes import Fix
+
+# Performance comes last: each of its patches is measured on top of all the others.
+_CATEGORY_ORDER: tuple[Category, ...] = ("security", "compliance", "api", "monitoring", "performance")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Joined findings, worst first, and the fixes in the order in which they stack."""
+
+    findings: tuple[Finding, ...]
+    fixes: tuple[Fix, ...]
+
+
+def join_findings(
+    reported: Iterable[Finding], proves: Mapping[str, Collection[str]]
+) -> tuple[Finding, ...]:
+    """One finding for each problem, the worst first.
+
+    The same problem of two agents is kept once, with the worst severity and the best confidence. A live
+    proof (`proves` maps a probe's rule to the static rules it proves) raises those findings to proven and
+    is itself kept only where no static finding stands for it.
+    """
+    joined: dict[str, Finding] = {}
+    for finding in reported:
+        known = joined.get(finding.id)
+        joined[finding.id] = finding if known is None else _stronger(known, finding)
+    findings = list(joined.values())
+    for proof in [f for f in findings if f.rule in proves and f.confidence == "proven"]:
+        covered = [f for f in findings if f.rule in proves[proof.rule]]
+        for finding in covered:
+            findings[findings.index(finding)] = _proven(finding, proof)
+        if covered:
+            findings.remove(proof)
+    return tuple(sorted(findings, key=_weight))
+
+
+def _stronger(one: Finding, other: Finding) -> Finding:
+    severity = min(one.severity, other.severity, key=severity_rank)
+    confidence = min(one.confidence, other.confidence, key=confidence_rank)
+    agents = dict.fromkeys([*one.agent.split(" + "), *other.agent.split(" + ")])
+    return replace(
+        one,
+        severity=severity,
+        confidence=confidence,
+        agent=" + ".join(agents),
+        measured_ms=max((m for m in (one.measured_ms, other.measured_ms) if m is not None), default=None),
+    )
+
+
+def _proven(finding: Finding, proof: Finding) -> Finding:
+    evidence = f"{finding.evidence}\nproven live: {proof.evidence}"
+    severity = min(finding.severity, proof.severity, key=severity_rank)
+    return replace(finding, confidence="proven", evidence=evidence, severity=severity)
+
+
+def _weight(finding: Finding) -> tuple[int, float, int, str, int]:
+    return (
+        severity_rank(finding.severity),
+        -(finding.measured_ms or 0.0),
+        confidence_rank(finding.confidence),
+        finding.file,
+        finding.line,
+    )
+
+
+def plan_fixes(
+    findings: Sequence[Finding], wanted: Collection[str], orders: Mapping[str, int]
+) -> tuple[Fix, ...]:
+    """One fix for each rule and file with a wanted, mendable finding, in stacking order.
+
+    `orders` gives a rule's place among the fixes of its category (50 where it names none).
+    """
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        if finding.mendable and finding.id in wanted:
+            groups.setdefault((finding.rule, finding.file), []).append(finding)
+    fixes = [
+        Fix(
+            rule=rule,
+            category=group[0].category,
+            file=file,
+            findings=tuple(f.id for f in group),
+            author=group[0].agent,
+        )
+        for (rule, file), group in groups.items()
+    ]
+    return tuple(
+        sorted(
+            fixes, key=lambda fix: (_CATEGORY_ORDER.index(fix.category), orders.get(fix.rule, 50), fix.rule, fix.file)
+        )
+    )
+
+
+def reorder(fixes: Sequence[Fix], finding_order: Sequence[str], dropped: Collection[str]) -> tuple[Fix, ...]:
+    """The plan in the coordinator's order; performance stays last, and what it did not name keeps its place."""
+    place = {finding: number for number, finding in enumerate(finding_order)}
+    kept = [fix for fix in fixes if not set(fix.findings) <= set(dropped)]
+
+    def rank(fix: Fix) -> tuple[bool, int]:
+        return fix.category == "performance", min((place.get(f, len(place)) for f in fix.findings), default=0)
+
+    return tuple(sorted(kept, key=rank))

@@ -1,0 +1,122 @@
+"""Turns what a run knows into its Report. Pure but for the clock that it is handed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from swarm.bench.waterfall import typical
+from swarm.coordinator.state import Parts, RunRequest, RunState
+from swarm.coordinator.targets import Measured, judge_targets
+from swarm.core.findings import Finding
+from swarm.core.patches import Accepted, JudgedPatch, Rejected
+from swarm.core.report import (
+    AgentInfo,
+    ContextEfficiency,
+    Report,
+    RunInfo,
+    TimeEfficiency,
+    Verification,
+)
+
+
+def build_report(request: RunRequest, parts: Parts, state: RunState) -> Report:
+    """The report of a run, whole or ended early."""
+    finished_s = parts.clock.now_s()
+    time = time_efficiency(state.agents)
+    measured = Measured(
+        latency=state.comparison,
+        errors=state.errors,
+        capacity=state.capacity,
+        resources_before=state.resources_before,
+        resources_after=state.resources_after,
+        waterfalls_before=state.waterfalls_before,
+        waterfalls_after=state.waterfalls_after,
+        time=time,
+        reasons=state.reasons,
+    )
+    expressions = [
+        (text, name)
+        for name, specialist in request.swarm.specialists.items()
+        for text in specialist.target_metrics
+    ]
+    return Report(
+        run=RunInfo(
+            id=request.run_id,
+            started=state.started,
+            finished=parts.clock.wall(),
+            duration_s=round(finished_s - state.started_s, 3),
+            swarm=request.swarm_name,
+            target=request.target_name,
+            pattern=request.pattern,
+            provider=f"{request.provider} ({request.provider_reason})",
+            status="degraded" if state.degraded else "complete",
+            notes=tuple(dict.fromkeys(state.notes)),
+            swarm_version=parts.version,
+            target_commit=state.target_commit,
+        ),
+        agents=tuple(state.agents),
+        findings=with_verdicts(state.findings, state.patches),
+        patches=tuple(state.patches),
+        benchmarks=(state.comparison,) if state.comparison else (),
+        capacity=state.capacity,
+        errors=state.errors,
+        resources_before=state.resources_before,
+        resources_after=state.resources_after,
+        targets=judge_targets(expressions, measured),
+        context=context_efficiency(state.agents),
+        time=time,
+        verification=Verification(
+            state.tests_before, state.tests_after, state.replay, parts.sandbox.name
+        ),
+        waterfall_before=typical(state.waterfalls_before),
+        waterfall_after=typical(state.waterfalls_after),
+        profile_before=state.profile,
+        phases=tuple(state.phases),
+        unparsed_files=state.unparsed,
+    )
+
+
+def with_verdicts(findings: Sequence[Finding], patches: Sequence[JudgedPatch]) -> tuple[Finding, ...]:
+    """Each finding with what became of it."""
+    by_finding: dict[str, JudgedPatch] = {}
+    for judged in patches:
+        for finding in judged.patch.findings:
+            if finding not in by_finding or isinstance(judged.verdict, Accepted):
+                by_finding[finding] = judged
+    marked = []
+    for finding in findings:
+        found = by_finding.get(finding.id)
+        if found is None:
+            marked.append(finding)
+        elif isinstance(found.verdict, Rejected):
+            marked.append(replace(finding, status="rejected", patch=found.patch.id))
+        else:
+            marked.append(replace(finding, status="patched", patch=found.patch.id))
+    return tuple(marked)
+
+
+def time_efficiency(agents: Sequence[AgentInfo]) -> TimeEfficiency:
+    """Wall time from the first specialist's start to the last one's end, against the sum of their times."""
+    specialists = [agent for agent in agents if agent.role == "specialist"]
+    if not specialists:
+        return TimeEfficiency(None, None, None, None)
+    wall = max(a.finished_s for a in specialists) - min(a.started_s for a in specialists)
+    spent = [a.finished_s - a.started_s for a in specialists]
+    total = sum(spent)
+    saving = 1 - wall / total if total > 0 else None
+    return TimeEfficiency(round(wall, 3), round(total, 3), round(max(spent), 3), saving)
+
+
+def context_efficiency(agents: Sequence[AgentInfo]) -> ContextEfficiency:
+    """The swarm's own side; a generalist is not run beside every swarm, so its side stays open."""
+    if not agents:
+        return ContextEfficiency(None, None, None, None, None, "no agent ran")
+    return ContextEfficiency(
+        max(agent.peak_context_tokens for agent in agents),
+        sum(a.input_tokens + a.cache_read_tokens + a.cache_write_tokens + a.output_tokens for a in agents),
+        None,
+        None,
+        None,
+        "the generalist's side was not measured in this run: `swarm run --pattern single` measures it",
+    )

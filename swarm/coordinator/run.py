@@ -1,0 +1,169 @@
+"""A run: baseline, specialists, plan, verify, benchmark, monitoring, one phase after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from swarm.coordinator import outcome
+from swarm.coordinator.baseline import Baseline, take_baseline
+from swarm.coordinator.benchmark import benchmark_and_settle
+from swarm.coordinator.patterns import specialists_at_work
+from swarm.coordinator.planning import make_plan
+from swarm.coordinator.state import Parts, RunRequest, RunState
+from swarm.core.errors import BudgetExceeded, Interrupted, SwarmError
+from swarm.core.events import Note, PhaseFinished, PhaseName, PhaseStarted, RunStarted
+from swarm.core.report import PhaseTime, Report
+from swarm.tools.lease import Lease
+from swarm.tools.workbench import Workbench
+from swarm.verify.candidate import empty_stack
+from swarm.verify.lab import Lab
+from swarm.verify.live import running
+from swarm.verify.verifier import prove
+
+REPLAYED_REQUESTS = 6
+
+
+class Run:
+    """One run from its request to its report. `execute` may be called once."""
+
+    def __init__(self, request: RunRequest, parts: Parts) -> None:
+        self.request = request
+        self.parts = parts
+        self.state = RunState()
+
+    async def execute(self) -> Report:
+        """Go through the phases; whatever ends them early, return the report of what was done.
+
+        `state.early` then says what ended it. TargetError and UsageError of the baseline are raised.
+        """
+        state, parts, request = self.state, self.parts, self.request
+        state.started, state.started_s = parts.clock.wall(), parts.clock.now_s()
+        parts.emit(
+            RunStarted(
+                request.run_id, request.target_name, request.swarm_name, request.pattern,
+                request.provider, request.provider_reason,
+            )
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(request.deadline_s):
+                await self._phases()
+        except TimeoutError:
+            self._end_early(BudgetExceeded(f"the deadline of {request.deadline_s:g} s ended the run early"))
+        except BudgetExceeded as error:
+            self._end_early(error)
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            self._end_early(Interrupted("interrupted; what was done is kept"))
+        return outcome.build_report(request, parts, state)
+
+    def _end_early(self, error: SwarmError) -> None:
+        self.state.early = error
+        self.state.degraded = True
+        self.note(str(error))
+
+    def note(self, message: str) -> None:
+        """Tell the user, and keep it for the report."""
+        self.state.notes.append(message)
+        self.parts.emit(Note(message))
+
+    @asynccontextmanager
+    async def phase(self, name: PhaseName) -> AsyncIterator[list[str]]:
+        """Time a phase; what its body appends to the list is its summary."""
+        self.parts.emit(PhaseStarted(name))
+        began = self.parts.clock.now_s()
+        summary: list[str] = []
+        try:
+            yield summary
+        finally:
+            took = self.parts.clock.now_s() - began
+            self.state.phases.append(PhaseTime(name, round(took, 3)))
+            self.parts.journal.append("phase", {"phase": name, "duration_s": took, "summary": summary})
+            self.parts.emit(PhaseFinished(name, took, "; ".join(summary)))
+
+    async def _phases(self) -> None:
+        async with self.phase("baseline") as summary:
+            baseline = await take_baseline(
+                self.request.target_name, self.request.target, self.request.folder,
+                self.parts.sandbox, self.parts.scratch,
+                requests=REPLAYED_REQUESTS, seed=self.request.seed,
+            )  # fmt: skip
+            self._keep_baseline(baseline, summary)
+        workbench = self._workbench(baseline)
+        try:
+            async with self.phase("specialists") as summary:
+                team = await specialists_at_work(self.request, self.parts, workbench, self.state)
+                summary.append(f"{len(team.findings)} findings, {len(team.wanted)} to be mended")
+            self.state.waterfalls_before = await workbench.waterfall_if_measured()
+            self.state.profile = await workbench.profile_if_measured()
+            self.state.alerts = workbench.alerts
+            async with self.phase("plan") as summary:
+                plan = await make_plan(self.request, self.parts, workbench, self.state, team)
+                self.state.findings = plan.findings
+                summary.append(f"{len(plan.fixes)} fixes in order")
+            probes_before = await workbench.probe_results() if plan.fixes else ()
+        finally:
+            await workbench.close()
+        lab = await self._lab(baseline, probes_before)
+        async with self.phase("verify") as summary:
+            proven = await prove(lab, plan.fixes)
+            self.state.patches += proven.rejected
+            for unbuilt in proven.unbuilt:
+                self.note(f"{unbuilt.fix.rule} in {unbuilt.fix.file}: {unbuilt.reason}")
+            summary.append(f"{len(proven.stack.patches)} proven, {len(proven.rejected)} rejected")
+        outcome.keep_proven(self.state, proven)
+        async with self.phase("benchmark") as summary:
+            await benchmark_and_settle(self.request, self.parts, self.state, lab, proven, summary)
+
+    def _keep_baseline(self, baseline: Baseline, summary: list[str]) -> None:
+        state = self.state
+        state.target_commit = baseline.commit
+        state.unparsed = tuple(f"{path}: {reason}" for path, reason in baseline.index.tree.unparsed)
+        if baseline.tests is None:
+            self.note("the target has no tests: replay and probes carry the weight of the proof")
+        else:
+            state.tests_before = baseline.tests.counts
+            summary.append(f"{baseline.tests.counts.passed} tests pass")
+        for name in state.unparsed:
+            self.note(f"not analysed: {name}")
+        summary.append(f"{len(baseline.index.routes)} routes")
+
+    def _workbench(self, baseline: Baseline) -> Workbench:
+        return Workbench(
+            place=baseline.place,
+            target=self.request.target,
+            payload_root=baseline.place.path,
+            copy=baseline.copy,
+            index=baseline.index,
+            sandbox=self.parts.sandbox,
+            scratch=self.parts.scratch / "workbench",
+            emit=self.parts.emit,
+            clock=self.parts.clock,
+            lease=Lease(),
+            seed=self.request.seed,
+        )
+
+    async def _lab(self, baseline: Baseline, probes_before: tuple[object, ...]) -> Lab:
+        lab = Lab(
+            place=baseline.place,
+            target=self.request.target,
+            payload_root=baseline.place.path,
+            sandbox=self.parts.sandbox,
+            scratch=self.parts.scratch / "lab",
+            rules=self.parts.rules,
+            original=empty_stack(baseline.index),
+            tests_before=baseline.tests,
+            recording=baseline.recording,
+            probes_before=probes_before,  # type: ignore[arg-type]
+            start_log_before="",
+            emit=self.parts.emit,
+            seed=self.request.seed,
+            requests=REPLAYED_REQUESTS,
+        )
+        async with running(lab, baseline.copy, "log") as live:
+            log = live.server.log_text()
+        from dataclasses import replace
+
+        return replace(lab, start_log_before=log)
+
+

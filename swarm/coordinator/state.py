@@ -1,0 +1,94 @@
+"""What a run knows so far: filled phase by phase, read once at the end, so an early end loses nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from swarm.config.schema import Swarm, Target
+from swarm.core.errors import SwarmError
+from swarm.core.findings import Finding
+from swarm.core.metrics import Comparison
+from swarm.core.patches import JudgedPatch
+from swarm.core.ports import Clock, EventSink, Journal, Model, Sandbox
+from swarm.core.report import (
+    AgentInfo,
+    Capacity,
+    ErrorRates,
+    PhaseTime,
+    ProfileLine,
+    ReplayOutcome,
+    ResourceUse,
+    TestCounts,
+    Waterfall,
+)
+from swarm.rules.rule import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What is asked of a run. `folder` is where agents.yaml lies; `deadline_s` bounds the whole run."""
+
+    run_id: str
+    swarm_name: str
+    swarm: Swarm
+    target_name: str
+    target: Target
+    folder: Path
+    pattern: str
+    provider: str
+    provider_reason: str
+    only: tuple[str, ...] = ()
+    deadline_s: float | None = None
+    budget_usd: float | None = None
+    budget_tokens: int | None = None
+    seed: int = 7
+    measure: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a run works with, put together by the composition root."""
+
+    make_model: Callable[[], Model]
+    make_fallback: Callable[[], Model]
+    resolve_model: Callable[[str], str]
+    sandbox: Sandbox
+    clock: Clock
+    emit: EventSink
+    journal: Journal
+    scratch: Path
+    rules: Mapping[str, Rule]
+    mask: Callable[[str], str]
+    version: str
+
+
+@dataclass(slots=True)
+class RunState:
+    """The results of the phases that ran."""
+
+    started: str = ""
+    started_s: float = 0.0
+    phases: list[PhaseTime] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    agents: list[AgentInfo] = field(default_factory=list)
+    findings: tuple[Finding, ...] = ()
+    patches: list[JudgedPatch] = field(default_factory=list)
+    comparison: Comparison | None = None
+    capacity: Capacity | None = None
+    errors: ErrorRates = ErrorRates(None, None)
+    resources_before: ResourceUse = ResourceUse(None, None)
+    resources_after: ResourceUse = ResourceUse(None, None)
+    waterfalls_before: tuple[Waterfall, ...] = ()
+    waterfalls_after: tuple[Waterfall, ...] = ()
+    profile: tuple[ProfileLine, ...] = ()
+    tests_before: TestCounts | None = None
+    tests_after: TestCounts | None = None
+    replay: ReplayOutcome | None = None
+    unparsed: tuple[str, ...] = ()
+    target_commit: str | None = None
+    alerts: object | None = None
+    reasons: dict[str, str] = field(default_factory=dict)
+    early: SwarmError | None = None
+    degraded: bool = False

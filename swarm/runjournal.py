@@ -1,0 +1,61 @@
+"""The journal of a run: JSON lines in its folder, on disk before what they hold is used."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from swarm.core.errors import UsageError
+from swarm.core.events import Event
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+class FileJournal:
+    """Writes `journal.jsonl`, and each agent's own records to `transcripts/<agent>.jsonl` as well."""
+
+    def __init__(self, folder: Path, mask: Callable[[str], str]) -> None:
+        self._mask = mask
+        self._folder = folder
+        self._files: dict[str, IO[str]] = {}
+        try:
+            (folder / "transcripts").mkdir(parents=True, exist_ok=True)
+            self._journal = (folder / "journal.jsonl").open("a", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(
+                f"cannot write reports to {folder.parent} ({error.strerror}); name another folder with --out"
+            ) from None
+
+    def append(self, kind: str, record: Mapping[str, Any]) -> None:
+        """Write one record and bring it to disk."""
+        line = self._mask(json.dumps({"kind": kind, **record}, ensure_ascii=False, default=str)) + "\n"
+        self._journal.write(line)
+        self._journal.flush()
+        os.fsync(self._journal.fileno())
+        agent = record.get("agent")
+        if isinstance(agent, str) and agent:
+            transcript = self._transcript(agent)
+            transcript.write(line)
+            transcript.flush()
+
+    def event(self, event: Event) -> None:
+        """Keep an event; these tell what happened and need no sync of their own."""
+        record = {"kind": "event", "event": type(event).__name__, **asdict(event)}
+        self._journal.write(self._mask(json.dumps(record, ensure_ascii=False)) + "\n")
+
+    def close(self) -> None:
+        """Close every file."""
+        for file in (self._journal, *self._files.values()):
+            file.close()
+
+    def _transcript(self, agent: str) -> IO[str]:
+        name = _UNSAFE.sub("-", agent)
+        if name not in self._files:
+            path = self._folder / "transcripts" / f"{name}.jsonl"
+            self._files[name] = path.open("a", encoding="utf-8")
+        return self._files[name]

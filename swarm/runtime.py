@@ -1,0 +1,140 @@
+"""The composition root: puts the parts of a run together from a choice and the environment."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from swarm.config.choice import Choice
+from swarm.core.errors import UsageError
+from swarm.core.events import Event
+from swarm.core.metrics import did_you_mean
+from swarm.core.ports import EventSink
+
+if TYPE_CHECKING:
+    from swarm.coordinator.state import Parts, RunRequest
+
+
+class SystemClock:
+    """The real time."""
+
+    def now_s(self) -> float:
+        """Monotonic seconds."""
+        return time.monotonic()
+
+    def wall(self) -> str:
+        """UTC, ISO 8601 with seconds."""
+        return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, slots=True)
+class RunWords:
+    """The options of `swarm run`."""
+
+    provider: str = "auto"
+    pattern: str | None = None
+    only: tuple[str, ...] = ()
+    budget_usd: float | None = None
+    budget_tokens: int | None = None
+    deadline_s: float | None = None
+
+
+def new_run_id(target: str) -> str:
+    """Sorts by time and is unique: `20261123-184729-reference-3f2a`."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    return f"{stamp}-{target}-{secrets.token_hex(2)}"
+
+
+def swarm_version() -> str:
+    """The installed version of swarm."""
+    try:
+        return version("swarm")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def known_secrets(target_env: Mapping[str, str], environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Values that must never stand in a file of a run: by the name of their variable."""
+    telling = ("SECRET", "TOKEN", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "PRIVATE", "CREDENTIAL", "_KEY")
+    values = [
+        value
+        for name, value in (*environ.items(), *target_env.items())
+        if any(word in name.upper() for word in telling) and len(value) >= 6
+    ]
+    return tuple(sorted(set(values), key=len, reverse=True))
+
+
+def make_mask(values: tuple[str, ...]) -> Callable[[str], str]:
+    """A function that blots out every known secret value in a text."""
+
+    def mask(text: str) -> str:
+        for value in values:
+            text = text.replace(value, "«masked»")
+        return text
+
+    return mask
+
+
+def make_request(choice: Choice, words: RunWords, run_id: str, provider: str, reason: str) -> RunRequest:
+    """The request of one run. Raises UsageError for words that don't fit the swarm."""
+    from swarm.coordinator.state import RunRequest
+
+    for name in words.only:
+        if name not in choice.swarm.specialists:
+            known = list(choice.swarm.specialists)
+            raise UsageError(f"--only {name}: no such specialist; it has {', '.join(known)}{did_you_mean(name, known)}")
+    budget = choice.swarm.budget
+    return RunRequest(
+        run_id=run_id,
+        swarm_name=choice.swarm_name,
+        swarm=choice.swarm,
+        target_name=choice.target_name,
+        target=choice.target,
+        folder=choice.folder,
+        pattern=words.pattern or choice.swarm.pattern,
+        provider=provider,
+        provider_reason=reason,
+        only=words.only,
+        deadline_s=words.deadline_s or budget.seconds,
+        budget_usd=words.budget_usd or budget.usd,
+        budget_tokens=words.budget_tokens or budget.tokens,
+    )
+
+
+def make_parts(choice: Choice, provider: str, run_id: str, emit: EventSink, folder: Path) -> Parts:
+    """Adapters, rules, journal and scratch of one run; the journal lies in the run's folder."""
+    from swarm.coordinator.state import Parts
+    from swarm.models.choose import make_model, resolve_alias
+    from swarm.rules.registry import all_rules
+    from swarm.runjournal import FileJournal
+    from swarm.target.processes import reap_orphans, scratch_folder
+    from swarm.target.sandbox import choose_sandbox
+
+    reap_orphans()
+    mask = make_mask(known_secrets(choice.target.env, os.environ))
+    journal = FileJournal(folder, mask)
+
+    def emit_and_journal(event: Event) -> None:
+        journal.event(event)
+        emit(event)
+
+    return Parts(
+        make_model=lambda: make_model(provider),
+        make_fallback=lambda: make_model("offline"),
+        resolve_model=lambda name: resolve_alias(name, choice.agents.models),
+        sandbox=choose_sandbox(),
+        clock=SystemClock(),
+        emit=emit_and_journal,
+        journal=journal,
+        scratch=scratch_folder(run_id),
+        rules={rule.id: rule for rule in all_rules()},
+        mask=mask,
+        version=swarm_version(),
+    )

@@ -1,0 +1,78 @@
+"""A candidate: a stack of patches written one on the other, and the copy of the target that holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from swarm.analysis.index import Index, build_index
+from swarm.core.patches import FileChange, Patch
+from swarm.rules.rule import Rule
+from swarm.verify.fixes import Fix, NotMended, build_patch
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Patches in order, the fixes that they come from, and the index of the tree with all of them."""
+
+    fixes: tuple[Fix, ...]
+    patches: tuple[Patch, ...]
+    index: Index
+
+    def combined(self) -> tuple[FileChange, ...]:
+        """All patches as one change a file."""
+        first: dict[str, str | None] = {}
+        last: dict[str, str | None] = {}
+        for patch in self.patches:
+            for change in patch.changes:
+                first.setdefault(change.path, change.before)
+                last[change.path] = change.after
+        return tuple(FileChange(path, first[path], last[path]) for path in first)
+
+
+@dataclass(frozen=True, slots=True)
+class Unbuilt:
+    """A fix that gave no patch on the stack that was there."""
+
+    fix: Fix
+    reason: str
+
+
+def empty_stack(index: Index) -> Stack:
+    """No patches on the original tree."""
+    return Stack((), (), index)
+
+
+def extend(
+    stack: Stack, fixes: Sequence[Fix], rules: Mapping[str, Rule]
+) -> tuple[Stack, tuple[Unbuilt, ...]]:
+    """The stack with `fixes` written on it in order, and those that gave no patch."""
+    unbuilt: list[Unbuilt] = []
+    for fix in fixes:
+        built = build_patch(fix, stack.index, rules, len(stack.patches) + 1)
+        if isinstance(built, NotMended):
+            unbuilt.append(Unbuilt(fix, built.reason))
+            continue
+        wrong = _misfit(built, stack.index)
+        if wrong:
+            unbuilt.append(Unbuilt(fix, wrong))
+            continue
+        try:
+            index = build_index(stack.index.tree.with_changes(built.changes))
+        except (SyntaxError, ValueError) as error:
+            unbuilt.append(Unbuilt(fix, f"the patched file does not parse: {error}"))
+            continue
+        stack = Stack((*stack.fixes, fix), (*stack.patches, built), index)
+    return stack, tuple(unbuilt)
+
+
+def _misfit(patch: Patch, index: Index) -> str:
+    """Why a patch does not fit on the tree, or ""."""
+    for change in patch.changes:
+        module = index.tree.modules.get(change.path)
+        current = module.text if module else index.tree.other.get(change.path)
+        if change.before is None and (current is not None or change.path in index.tree.files):
+            return f"{change.path} is there already"
+        if change.before is not None and current is not None and current != change.before:
+            return f"{change.path} is not as the patch expects it after the patches before"
+    return ""

@@ -1,0 +1,87 @@
+"""A fix is the recipe of a patch: it can be written again on any state of the tree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from swarm.analysis.index import Index
+from swarm.core.findings import Category, Finding
+from swarm.core.patches import FileChange, Patch
+from swarm.rules.rule import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """Mend these findings of one rule in one file. `edits` holds a free-form change in place of a rule's mend."""
+
+    rule: str
+    category: Category
+    file: str
+    findings: tuple[str, ...]
+    author: str
+    title: str = ""
+    rationale: str = ""
+    edits: tuple[FileChange, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The same fix has the same key in every run."""
+        return f"{self.rule}:{self.file}" + (f":{','.join(self.findings)}" if self.edits else "")
+
+
+@dataclass(frozen=True, slots=True)
+class NotMended:
+    """Why there is no patch for a fix on this tree."""
+
+    reason: str
+
+
+def build_patch(
+    fix: Fix, index: Index, rules: Mapping[str, Rule], number: int
+) -> Patch | NotMended:
+    """Write the patch of `fix` on the tree that `index` holds; `number` is its place in the series."""
+    if fix.edits:
+        return Patch(
+            id=patch_id(number, fix.rule, fix.file),
+            title=fix.title,
+            rule=fix.rule,
+            category=fix.category,
+            findings=fix.findings,
+            author=fix.author,
+            rationale=fix.rationale,
+            changes=fix.edits,
+        )
+    rule = rules.get(fix.rule)
+    if rule is None:
+        return NotMended(f"no rule named {fix.rule} is known")
+    findings = findings_to_mend(fix, index, rule)
+    if not findings:
+        return NotMended("an earlier patch has already mended it")
+    mend = rule.mend(index, findings)
+    if mend is None or not any(change.before != change.after for change in mend.changes):
+        return NotMended("the rule gives a recommendation here and no patch")
+    return Patch(
+        id=patch_id(number, fix.rule, fix.file),
+        title=mend.title,
+        rule=fix.rule,
+        category=fix.category,
+        findings=fix.findings,
+        author=fix.author,
+        rationale=mend.rationale,
+        changes=tuple(change for change in mend.changes if change.before != change.after),
+    )
+
+
+def findings_to_mend(fix: Fix, index: Index, rule: Rule) -> Sequence[Finding]:
+    """The fix's findings as they stand on this tree: by id, else all that the rule would mend in the file."""
+    mendable = [f for f in rule.find(index) if f.file == fix.file and f.mendable]
+    return [f for f in mendable if f.id in fix.findings] or mendable
+
+
+def patch_id(number: int, rule: str, file: str) -> str:
+    """`NNN-rule-slug`, where the slug comes from the file's name."""
+    stem = file.rsplit("/", 1)[-1].removesuffix(".py")
+    slug = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")
+    return f"{number:03d}-{rule}" + (f"-{slug}" if slug else "")

@@ -1,0 +1,23 @@
+"""Gate `probes`: no live probe that passed on the original fails on the candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from swarm.core.patches import GateResult
+from swarm.probes.probe import ProbeResult
+
+
+def check(before: Sequence[ProbeResult], after: Sequence[ProbeResult]) -> GateResult:
+    """Hold the candidate's probe results against the original's, by probe and route."""
+    passed = {(result.probe, result.route) for result in before if result.outcome == "passed"}
+    worse = [r for r in after if (r.probe, r.route) in passed and r.outcome == "failed"]
+    lost = passed - {(result.probe, result.route) for result in after if result.outcome != "skipped"}
+    better = sum(r.outcome == "passed" and (r.probe, r.route) not in passed for r in after)
+    if worse:
+        return GateResult("probes", False, f"{worse[0].title} fails now: {worse[0].evidence}")
+    if lost:
+        return GateResult("probes", False, f"{sorted(lost)[0][0]} passed before and could not be run now")
+    if not before:
+        return GateResult("probes", None, "no probe applies to this target")
+    return GateResult("probes", True, f"{len(passed)} still pass, {better} pass that did not")

@@ -1,0 +1,71 @@
+"""The lab: what the gates know of the original, and where they try candidates."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from swarm.config.schema import Target
+from swarm.core.events import Progress
+from swarm.core.patches import Patch
+from swarm.core.place import TargetPlace
+from swarm.core.ports import EventSink, Sandbox
+from swarm.probes.probe import ProbeResult
+from swarm.rules.rule import Rule
+from swarm.target.copies import Copy, apply_changes, make_copy
+from swarm.target.replay import Recording
+from swarm.verify.candidate import Stack
+from swarm.verify.testrun import TestRun
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """Everything that a gate needs. `scratch` is a folder of this run's that nothing else writes to."""
+
+    place: TargetPlace
+    target: Target
+    payload_root: Path
+    sandbox: Sandbox
+    scratch: Path
+    rules: Mapping[str, Rule]
+    original: Stack
+    tests_before: TestRun | None
+    recording: Recording
+    probes_before: tuple[ProbeResult, ...]
+    start_log_before: str
+    emit: EventSink
+    seed: int = 7
+    requests: int = 6
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def folder(self, name: str) -> Path:
+        """A fresh folder below scratch."""
+        folder = self.scratch / f"{name}-{next(self.numbers)}"
+        folder.mkdir(parents=True)
+        return folder
+
+    def trial(self, stack: Stack, judged: tuple[Patch, ...]) -> Trial:
+        """A copy of the target with the whole stack applied; `judged` are the patches that are new in it."""
+        copy = make_copy(self.place, self.folder("trial") / "tree")
+        apply_changes(copy, stack.combined())
+        return Trial(stack, judged, copy)
+
+    def say(self, message: str) -> None:
+        """Tell the user about a step."""
+        self.emit(Progress(message))
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A candidate on disk."""
+
+    stack: Stack
+    judged: tuple[Patch, ...]
+    copy: Copy
+
+    def discard(self) -> None:
+        """Remove the copy."""
+        shutil.rmtree(self.copy.workspace.parent, ignore_errors=True)

@@ -1,0 +1,162 @@
+"""Proves fixes: the whole batch together, and by halves only where the batch fails, as a merge queue does."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from swarm.core.errors import TargetError
+from swarm.core.events import GateFinished, PatchJudged
+from swarm.core.patches import GateResult, JudgedPatch, Patch, Rejected
+from swarm.core.report import ReplayOutcome, TestCounts
+from swarm.probes.probe import ProbeResult
+from swarm.probes.run import probe_service
+from swarm.verify.candidate import Stack, Unbuilt, extend
+from swarm.verify.fixes import Fix
+from swarm.verify.gates import gone, parses, probes, protects, replay, starts, tests
+from swarm.verify.lab import Lab, Trial
+from swarm.verify.live import Live, running
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the gates say of a stack, up to the first that fails."""
+
+    gates: tuple[GateResult, ...]
+    tests: TestCounts | None = None
+    replay: ReplayOutcome | None = None
+
+    @property
+    def failed(self) -> GateResult | None:
+        """The gate that failed, if one did."""
+        return next((gate for gate in self.gates if gate.passed is False), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """What came of a batch: the stack that passed, what was rejected, and what gave no patch.
+
+    `judgement` is of the whole stack; None where no fix was added to it.
+    """
+
+    stack: Stack
+    judgement: Judgement | None
+    rejected: tuple[JudgedPatch, ...]
+    unbuilt: tuple[Unbuilt, ...]
+
+
+async def prove(lab: Lab, fixes: Sequence[Fix], stack: Stack | None = None) -> Proven:
+    """Prove `fixes` on top of `stack` (the original where None)."""
+    stack = lab.original if stack is None else stack
+    extended, unbuilt = extend(stack, fixes, lab.rules)
+    known = {fix.key for fix in stack.fixes}
+    pending = tuple(fix for fix in extended.fixes if fix.key not in known)
+    if not pending:
+        return Proven(stack, None, (), unbuilt)
+    judgement = await judge(lab, extended, extended.patches[len(stack.patches) :])
+    failed = judgement.failed
+    if failed is None:
+        return Proven(extended, judgement, (), unbuilt)
+    if len(pending) == 1:
+        patch = extended.patches[-1]
+        lab.emit(PatchJudged(patch.id, patch.title, False, f"{failed.name}: {failed.detail}"))
+        verdict = Rejected(failed.name, failed.detail, judgement.gates)
+        return Proven(stack, None, (JudgedPatch(patch, verdict),), unbuilt)
+    suspects = _suspects(failed, pending, extended.patches[len(stack.patches) :])
+    lab.say(f"{failed.name} refuses {len(pending)} patches together: looking for the one")
+    left = await prove(lab, suspects[0], stack)
+    right = await prove(lab, suspects[1], left.stack)
+    judged = right.judgement or left.judgement
+    return Proven(
+        right.stack, judged, left.rejected + right.rejected, unbuilt + left.unbuilt + right.unbuilt
+    )
+
+
+def _suspects(
+    failed: GateResult, pending: tuple[Fix, ...], patches: tuple[Patch, ...]
+) -> tuple[tuple[Fix, ...], tuple[Fix, ...]]:
+    """Two parts to prove apart: a gate that names a file points at its patches, else halves."""
+    named = {
+        fix.key for fix, patch in zip(pending, patches, strict=True)
+        if failed.name in ("parses", "protects", "gone") and any(f in failed.detail for f in patch.files)
+    }  # fmt: skip
+    if named and len(named) < len(pending):
+        return (
+            tuple(fix for fix in pending if fix.key not in named),
+            tuple(fix for fix in pending if fix.key in named),
+        )
+    middle = len(pending) // 2
+    return pending[:middle], pending[middle:]
+
+
+async def judge(lab: Lab, stack: Stack, judged: tuple[Patch, ...]) -> Judgement:
+    """Every gate but the benchmark, in order, up to the first that fails."""
+    results = [GateResult("applies", True, "fits on the patches before it")]
+    names = tuple(patch.id for patch in judged)
+
+    def passes(result: GateResult) -> bool:
+        results.append(result)
+        lab.emit(GateFinished(result.name, names, result.passed, result.detail, result.duration_s))
+        return result.passed is not False
+
+    trial = lab.trial(stack, judged)
+    try:
+        if not passes(await parses.check(lab, trial)):
+            return Judgement(tuple(results))
+        if not passes(protects.check_all(judged, lab.target.protect)):
+            return Judgement(tuple(results))
+        slow, tested, replayed = await _tests_beside_live(lab, trial)
+        for result in slow:
+            if not passes(result):
+                return Judgement(tuple(results), tested, replayed)
+        passes(await asyncio.to_thread(gone.check, lab, trial))
+        return Judgement(tuple(results), tested, replayed)
+    finally:
+        trial.discard()
+
+
+async def _tests_beside_live(
+    lab: Lab, trial: Trial
+) -> tuple[list[GateResult], TestCounts | None, ReplayOutcome | None]:
+    """The tests beside the gates that need the service (neither waits for the other), in the gates' order."""
+    testing = asyncio.ensure_future(tests.check(lab, trial))
+    living = asyncio.ensure_future(_starts_replays_probes(lab, trial))
+    try:
+        first, counts = await testing
+        if first.passed is False:
+            return [first], counts, None
+        gates, replayed = await living
+        return [first, *gates], counts, replayed
+    finally:
+        testing.cancel()
+        living.cancel()
+        await asyncio.gather(testing, living, return_exceptions=True)
+
+
+async def _starts_replays_probes(lab: Lab, trial: Trial) -> tuple[list[GateResult], ReplayOutcome | None]:
+    """The gates that need the service to run."""
+    started = time.monotonic()
+    try:
+        async with running(lab, trial.copy, "starts") as live:
+            start = replace(
+                starts.check(lab.start_log_before, live.server.log_text()),
+                duration_s=time.monotonic() - started,
+            )
+            if start.passed is False:
+                return [start], None
+            probed = await _probe(lab, trial, live)
+    except TargetError as error:
+        return [GateResult("starts", False, str(error), time.monotonic() - started)], None
+    replayed, outcome = await replay.check(lab, trial)
+    return [start, replayed, probed], outcome
+
+
+async def _probe(lab: Lab, trial: Trial, live: Live) -> GateResult:
+    started = time.monotonic()
+    after: tuple[ProbeResult, ...] = ()
+    if lab.probes_before:
+        routes = tuple((m, route.path) for route in trial.stack.index.routes for m in route.methods)
+        after = await probe_service(lab.target, lab.payload_root, live.server, live.upstreams, routes)
+    return replace(probes.check(lab.probes_before, after), duration_s=time.monotonic() - started)
