@@ -1,0 +1,142 @@
+"""Reads /proc: who lives, in which session, with what memory and CPU, and who listens on a port.
+
+Where there is no /proc every answer is empty, and callers fall back on what they know of their own children.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStat:
+    """One process. `started_ticks` with the pid names it beyond reuse; `cpu_s` includes children waited for."""
+
+    pid: int
+    state: str
+    parent: int
+    group: int
+    session: int
+    cpu_s: float
+    started_ticks: int
+    rss_bytes: int
+
+
+def read_stat(pid: int) -> ProcessStat | None:
+    """What /proc/PID/stat says; None where there is no such process."""
+    try:
+        text = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    fields = text[text.rindex(")") + 2 :].split()
+    return ProcessStat(
+        pid=pid,
+        state=fields[0],
+        parent=int(fields[1]),
+        group=int(fields[2]),
+        session=int(fields[3]),
+        cpu_s=sum(int(field) for field in fields[11:15]) / _TICKS_PER_S,
+        started_ticks=int(fields[19]),
+        rss_bytes=int(fields[21]) * _PAGE_BYTES,
+    )
+
+
+def all_stats() -> Iterator[ProcessStat]:
+    """Every process that can be seen."""
+    try:
+        names = os.listdir(PROC)
+    except OSError:
+        return
+    for name in names:
+        if name.isdigit() and (stat := read_stat(int(name))) is not None:
+            yield stat
+
+
+def family(leader: int) -> list[ProcessStat]:
+    """The living processes of the leader's session and group, and all their descendants."""
+    stats = {stat.pid: stat for stat in all_stats() if stat.state not in "ZX"}
+    chosen = {pid for pid, stat in stats.items() if leader in (pid, stat.session, stat.group)}
+    grew = True
+    while grew:
+        more = {pid for pid, stat in stats.items() if stat.parent in chosen} - chosen
+        chosen |= more
+        grew = bool(more)
+    return [stats[pid] for pid in sorted(chosen)]
+
+
+def is_alive(pid: int, started_ticks: int) -> bool:
+    """Whether exactly this process lives (a zombie does not)."""
+    stat = read_stat(pid)
+    return stat is not None and stat.started_ticks == started_ticks and stat.state not in "ZX"
+
+
+def environment_of(pid: int) -> dict[str, str]:
+    """The environment that a process was started with; empty where it may not be read."""
+    try:
+        raw = (PROC / str(pid) / "environ").read_bytes()
+    except OSError:
+        return {}
+    pairs = (item.partition("=") for item in raw.decode("utf-8", "replace").split("\0"))
+    return {name: value for name, separator, value in pairs if separator}
+
+
+def working_folder(pid: int) -> str:
+    """A process's current folder; "" where it may not be read."""
+    try:
+        return os.readlink(PROC / str(pid) / "cwd")
+    except OSError:
+        return ""
+
+
+def pid_namespace() -> str:
+    """Names the set of pids that this process sees; pids of another set mean nothing here."""
+    try:
+        return os.readlink(PROC / "self" / "ns" / "pid")
+    except OSError:
+        return ""
+
+
+def listens(pids: set[int], port: int) -> bool | None:
+    """Whether one of `pids` holds the listening socket of `port`; None where that cannot be told."""
+    inodes = _listening_inodes(port)
+    if inodes is None:
+        return None
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    unreadable = False
+    for pid in pids:
+        folder = PROC / str(pid) / "fd"
+        try:
+            for name in os.listdir(folder):
+                try:
+                    if os.readlink(folder / name) in wanted:
+                        return True
+                except OSError:
+                    continue
+        except PermissionError:
+            unreadable = True
+        except OSError:
+            continue
+    return None if unreadable else False
+
+
+def _listening_inodes(port: int) -> set[str] | None:
+    found: set[str] = set()
+    readable = False
+    for name in ("tcp", "tcp6"):
+        try:
+            lines = (PROC / "net" / name).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        readable = True
+        for line in lines:
+            fields = line.split()
+            if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
+                found.add(fields[9])
+    return found if readable else None

@@ -1,0 +1,175 @@
+"""Runs one command on a copy within limits: by bubblewrap where it works, else by process limits and the guard."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import resource
+import shutil
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from swarm.core.errors import TargetError
+from swarm.core.ports import CommandLimits, CommandResult, Sandbox
+from swarm.target import procfs
+from swarm.target.processes import Child, spawn
+
+_POLL_S = 0.02
+_WATCH_S = 0.1
+# What a command has no business to read, even on a read-only root.
+_PRIVATE = (
+    ".ssh", ".aws", ".gnupg", ".kube", ".docker", ".azure", ".config/gcloud", ".config/gh", ".netrc", ".pypirc",
+    ".git-credentials", ".npmrc", ".claude", ".anthropic",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessLimits:
+    """A session of its own with limits of time, memory and output; Python children are kept to loopback by the guard."""
+
+    @property
+    def name(self) -> str:
+        """As the report says it."""
+        return "process limits"
+
+    async def run(
+        self, argv: Sequence[str], cwd: Path, env: Mapping[str, str], limits: CommandLimits
+    ) -> CommandResult:
+        """Run to the end or to a limit."""
+        return await _run_limited(argv, argv, cwd, env, limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Bubblewrap:
+    """A read-only root with the copy and {tmp} writable, no network but a loopback of its own, no other process in sight."""
+
+    program: str
+
+    @property
+    def name(self) -> str:
+        """As the report says it."""
+        return "bubblewrap"
+
+    async def run(
+        self, argv: Sequence[str], cwd: Path, env: Mapping[str, str], limits: CommandLimits
+    ) -> CommandResult:
+        """Run to the end or to a limit."""
+        wrapped = [self.program, *_isolation(argv, cwd, env), "--", *argv]
+        return await _run_limited(wrapped, argv, cwd, env, limits)
+
+
+@functools.cache
+def choose_sandbox() -> Sandbox:
+    """Bubblewrap where it is installed and a trial run works, else process limits; tried once."""
+    program = shutil.which("bwrap")
+    if program is None:
+        return ProcessLimits()
+    trial = [program, *_isolation(["true"], Path("/"), {}), "--", "true"]
+    try:
+        works = subprocess.run(trial, capture_output=True, timeout=10, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        works = False
+    return Bubblewrap(program) if works else ProcessLimits()
+
+
+def _isolation(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> list[str]:
+    """bubblewrap's arguments; what is writable stands in SWARM_WRITABLE, else cwd, HOME and TMPDIR are."""
+    temporary = tempfile.gettempdir()
+    words = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", temporary]
+    home = Path.home()
+    for name in _PRIVATE:
+        private = home / name
+        if private.is_dir():
+            words += ["--tmpfs", str(private)]
+        elif private.exists():
+            words += ["--ro-bind", "/dev/null", str(private)]
+    for folder in _needed_below(Path(temporary), argv, env):
+        words += ["--ro-bind", str(folder), str(folder)]
+    listed = env.get("SWARM_WRITABLE", "").split(os.pathsep)
+    writable = [entry for entry in listed if entry] or [env.get(name, "") for name in ("HOME", "TMPDIR")]
+    if not env.get("SWARM_WRITABLE") and cwd != Path("/"):
+        writable.append(str(cwd))
+    for entry in writable:
+        if entry and Path(entry).is_dir():
+            words += ["--bind", entry, entry]
+    return [
+        *words,
+        "--unshare-net",
+        "--unshare-pid",
+        "--unshare-ipc",
+        "--die-with-parent",
+        "--chdir",
+        str(cwd),
+    ]
+
+
+def _needed_below(temporary: Path, argv: Sequence[str], env: Mapping[str, str]) -> list[Path]:
+    """Folders of the interpreter and of PYTHONPATH that the empty temporary folder would hide."""
+    program = shutil.which(argv[0], path=env.get("PATH")) or argv[0]
+    folders = [Path(program).absolute().parent.parent, Path(program).resolve().parent.parent]
+    folders += [Path(entry) for entry in env.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    folders += [Path(entry).parent for entry in env.get("SWARM_INJECT", "").split(os.pathsep) if entry]
+    inside = [f for f in folders if f.is_dir() and f.is_relative_to(temporary) and f != temporary]
+    return list(dict.fromkeys(inside))
+
+
+async def _run_limited(
+    argv: Sequence[str], shown: Sequence[str], cwd: Path, env: Mapping[str, str], limits: CommandLimits
+) -> CommandResult:
+    started = time.monotonic()
+    log = Path(tempfile.gettempdir()) / f"swarm-command-{uuid.uuid4().hex}.log"
+    try:
+        child = spawn(
+            argv, cwd=cwd, env=env, log=log, head_bytes=limits.output_bytes // 2,
+            tail_bytes=limits.output_bytes - limits.output_bytes // 2, limits=_resource_limits(limits),
+        )  # fmt: skip
+    except TargetError as error:
+        return CommandResult(tuple(shown), 127, str(error), time.monotonic() - started)
+    try:
+        ended_by = await _watch(child, limits, started)
+        exit_code = child.exit_code
+        child.kill()
+        text = child.log_text()
+    finally:
+        child.kill()
+        log.unlink(missing_ok=True)
+    return CommandResult(
+        argv=tuple(shown),
+        exit_code=None if ended_by else exit_code,
+        output=text,
+        duration_s=time.monotonic() - started,
+        ended_by=ended_by,
+        truncated=child.log.truncated,
+    )
+
+
+async def _watch(child: Child, limits: CommandLimits, started: float) -> str:
+    """Wait for the end; the limit that was passed, or ""."""
+    next_look = started + _WATCH_S
+    while child.alive():
+        now = time.monotonic()
+        if now - started > limits.timeout_s:
+            return "time"
+        if child.log.total_bytes > 50 * max(limits.output_bytes, 100_000):
+            return "output"
+        if now >= next_look:
+            next_look = now + _WATCH_S
+            if sum(stat.rss_bytes for stat in procfs.family(child.pid)) > limits.memory_bytes:
+                return "memory"
+        await asyncio.sleep(_POLL_S)
+    return ""
+
+
+def _resource_limits(limits: CommandLimits) -> dict[int, int]:
+    """Hard stops of the kernel behind the watcher; data, not address space, which many runtimes reserve freely."""
+    return {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_DATA: limits.memory_bytes * 2,
+        resource.RLIMIT_FSIZE: 4 * 1024**3,
+    }

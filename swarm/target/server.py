@@ -1,0 +1,203 @@
+"""Starts the target's server on a copy, waits until it answers, and ends it with all that it started."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from swarm.config.schema import Target
+from swarm.core.errors import TargetError
+from swarm.core.place import TargetPlace
+from swarm.core.ports import CommandLimits
+from swarm.target import procfs
+from swarm.target.copies import SETUP_DONE, Copy
+from swarm.target.environment import child_environment, command_line, control_folder
+from swarm.target.processes import Child, spawn
+from swarm.target.sandbox import ProcessLimits
+from swarm.target.start_failure import ADDRESS_IN_USE, describe_start_failure, last_lines
+
+_ATTEMPTS = 4
+_HOSTS = ("127.0.0.1", "::1")
+_SETUP_TIMEOUT_S = 120.0
+_PORTS = range(20_000, 32_000)  # below the ports that the kernel gives to outgoing connections
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server that answers. `tmp` is what {tmp} was."""
+
+    base_url: str
+    port: int
+    pid: int
+    tmp: Path
+    child: Child
+
+    def log_text(self) -> str:
+        """What it wrote to stdout and stderr, bounded."""
+        return self.child.log_text()
+
+    def rss_bytes(self) -> int:
+        """Resident memory of all its processes."""
+        return self.child.rss_bytes()
+
+    def cpu_s(self) -> float:
+        """CPU seconds used by all its processes."""
+        return self.child.cpu_s()
+
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self.child.alive()
+
+    def refused_egress(self) -> tuple[str, ...]:
+        """`host:port` of the connections beyond loopback that it tried, in order, each once."""
+        try:
+            lines = (control_folder(self.tmp) / "egress.log").read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return ()
+        return tuple(dict.fromkeys(lines))
+
+    async def stop(self) -> None:
+        """End it and all that it started; its port is free afterwards."""
+        await self.child.stop()
+
+
+async def start_server(
+    place: TargetPlace,
+    copy: Copy,
+    target: Target,
+    *,
+    upstream_env: Mapping[str, str],
+    inject: Sequence[Path] = (),
+    extra_env: Mapping[str, str] = {},  # noqa: B006 - a Mapping is never written to
+    tmp: Path,
+    deadline_s: float = 20.0,
+) -> RunningServer:
+    """Start the target on a free port of loopback and wait until its health answers.
+
+    Where `health` is null any HTTP answer on `/` will do. Raises TargetError with the log's last lines where it
+    does not start within `deadline_s`.
+    """
+    if not any("{port}" in text for text in (target.start, *target.env.values())):
+        raise TargetError(
+            f"target {place.name}: neither `start` nor `env` holds {{port}}, so swarm cannot choose a free port; "
+            "write for example --port {port}"
+        )
+    tmp.mkdir(parents=True, exist_ok=True)
+    extra = {**upstream_env, **extra_env, "SWARM_INJECT": os.pathsep.join(map(str, inject))}
+    await _set_up_once(place, copy, target, tmp, extra)
+    for attempt in range(_ATTEMPTS):
+        port = free_port()
+        env = child_environment(place, copy, target, tmp, port, extra)
+        argv = command_line(target.start, place, tmp=tmp, port=port)
+        log = control_folder(tmp) / f"server-{attempt}-{port}.log"
+        child = spawn(argv, cwd=copy.cwd, env=env, log=log)
+        try:
+            host, reason = await _wait_until_up(child, port, target.health, deadline_s)
+        except BaseException:
+            child.kill()
+            raise
+        if host:
+            shown = f"[{host}]" if ":" in host else host
+            return RunningServer(f"http://{shown}:{port}", port, child.pid, tmp, child)
+        await child.stop(grace_s=0.5)
+        if not (ADDRESS_IN_USE.search(child.log_text()) and attempt + 1 < _ATTEMPTS):
+            raise _not_started(place, child.log_text(), reason)
+    raise AssertionError("unreachable")
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on right now."""
+    for _ in range(200):
+        port = random.choice(_PORTS)
+        if _can_bind(port):
+            return port
+    with socket.socket() as anywhere:
+        anywhere.bind(("127.0.0.1", 0))
+        return int(anywhere.getsockname()[1])
+
+
+def _can_bind(port: int) -> bool:
+    with socket.socket() as trial:
+        try:
+            trial.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+async def _set_up_once(
+    place: TargetPlace, copy: Copy, target: Target, tmp: Path, extra: Mapping[str, str]
+) -> None:
+    """Run `setup` once for a copy; where it can touch {tmp}, which is fresh at every start, once for each."""
+    if target.setup is None:
+        return
+    per_tmp = any("{tmp}" in text for text in (target.setup, *target.env.values()))
+    done = (control_folder(tmp) if per_tmp else copy.workspace) / SETUP_DONE
+    if done.exists():
+        return
+    argv = command_line(target.setup, place, tmp=tmp, port=None)
+    env = child_environment(place, copy, target, tmp, None, extra)
+    result = await ProcessLimits().run(argv, copy.cwd, env, CommandLimits(timeout_s=_SETUP_TIMEOUT_S))
+    if result.exit_code != 0:
+        how = f"was ended by its {result.ended_by} limit" if result.ended_by else f"exits {result.exit_code}"
+        why = describe_start_failure(result.output)
+        raise TargetError(
+            f"target {place.name}: setup {target.setup!r} {how}: {why}\n{last_lines(result.output)}"
+        )
+    done.touch()
+
+
+async def _wait_until_up(
+    child: Child, port: int, health: str | None, deadline_s: float
+) -> tuple[str | None, str]:
+    """The host that answers, or None and what was seen instead."""
+    deadline = time.monotonic() + deadline_s
+    seen = "nothing listened on its port"
+    pause_s = 0.02
+    while time.monotonic() < deadline:
+        if not child.alive():
+            return None, f"it ended with exit code {child.exit_code}"
+        for host in _HOSTS:
+            status = await _status(host, port, health or "/", min(5.0, deadline_s))
+            if status is None:
+                continue
+            if procfs.listens(child.pids(), port) is False:
+                return None, f"port {port} is held by another program"
+            if health is None or status < 500:
+                return host, ""
+            seen = f"{health} answers {status}"
+        await asyncio.sleep(pause_s)
+        pause_s = min(pause_s * 1.3, 0.1)
+    return None, f"{seen} within {deadline_s:g} s"
+
+
+async def _status(host: str, port: int, path: str, timeout_s: float) -> int | None:
+    """The status of a GET; None where there is no HTTP answer."""
+    writer: asyncio.StreamWriter | None = None
+    try:
+        async with asyncio.timeout(timeout_s):
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(
+                f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode()
+            )
+            words = (await reader.readline()).split()
+    except (OSError, TimeoutError, ValueError):
+        return None
+    finally:
+        if writer is not None:
+            writer.close()
+    if len(words) >= 2 and words[0].startswith(b"HTTP/") and words[1].isdigit():
+        return int(words[1])
+    return None
+
+
+def _not_started(place: TargetPlace, log: str, reason: str) -> TargetError:
+    told = describe_start_failure(log) if "answers" not in reason else ""
+    text = f"target {place.name} does not start: {reason}{'; ' + told if told else ''}"
+    return TargetError(f"{text}\n{last_lines(log)}" if log.strip() else text)

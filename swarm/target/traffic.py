@@ -1,0 +1,98 @@
+"""Makes the webhooks that a sender would send: payload, headers and a genuine signature, the same for one seed."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from swarm.config.schema import Target, Webhook
+from swarm.core.errors import TargetError
+from swarm.target.payloads import read_payloads, template
+from swarm.target.signing import signature_headers
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRequest:
+    """One delivery, ready to be sent. `id` is unique for (seed, number)."""
+
+    id: str
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Traffic:
+    """The traffic mix of a target: request `number` is the same for one seed, but for the time in it.
+
+    `payload_root` is what the names of payload files count from: the target's path. Raises TargetError where the
+    target names no webhook or a payload cannot be read.
+    """
+
+    def __init__(self, target: Target, payload_root: Path, seed: int) -> None:
+        if not target.webhooks:
+            raise TargetError(
+                "the target names no webhooks; list at least one under `webhooks` in agents.yaml"
+            )
+        self._env = dict(target.env)
+        self._seed = seed
+        self._webhooks = tuple(target.webhooks)
+        self._shares = [webhook.share for webhook in self._webhooks]
+        self._payloads = [read_payloads(webhook, payload_root) for webhook in self._webhooks]
+        self._paths = [template(webhook.path) for webhook in self._webhooks]
+        self._headers = [
+            {name: template(value) for name, value in webhook.headers.items()} for webhook in self._webhooks
+        ]
+
+    @property
+    def webhooks(self) -> tuple[Webhook, ...]:
+        """The declared webhooks, in order."""
+        return self._webhooks
+
+    def request(self, number: int, now_s: float) -> WebhookRequest:
+        """The `number`-th request; `now_s` is Unix time, for {{now}} and for signed timestamps."""
+        chance = Random(f"{self._seed}:{number}")
+        place = chance.choices(range(len(self._webhooks)), self._shares)[0]
+        return self._build(place, chance, number, now_s)
+
+    def request_for(self, webhook: Webhook, number: int, now_s: float) -> WebhookRequest:
+        """The `number`-th request of one given webhook."""
+        chance = Random(f"{self._seed}:{number}:{webhook.path}")
+        return self._build(self._webhooks.index(webhook), chance, number, now_s)
+
+    def sign(
+        self,
+        webhook: Webhook,
+        body: bytes,
+        now_s: float,
+        secret: str | None = None,
+        *,
+        message_id: str | None = None,
+    ) -> dict[str, str]:
+        """The headers that make `body` genuine; `secret` in place of the target's own makes a forgery.
+
+        Raises TargetError where the secret's variable is not in the target's `env`.
+        """
+        if webhook.sign.scheme == "none":
+            return {}
+        if secret is None:
+            secret = self._env.get(webhook.sign.secret_env)
+        if secret is None:
+            raise TargetError(
+                f"webhook {webhook.path}: the secret's variable {webhook.sign.secret_env or '(sign.secret_env)'} "
+                "is not in the target's `env`; give it a test value there"
+            )
+        message_id = message_id or f"msg_{hashlib.sha256(body).hexdigest()[:24]}"
+        return signature_headers(webhook, body, secret=secret, timestamp_s=int(now_s), message_id=message_id)
+
+    def _build(self, place: int, chance: Random, number: int, now_s: float) -> WebhookRequest:
+        webhook = self._webhooks[place]
+        body = chance.choice(self._payloads[place]).encode(chance, now_s)
+        request_id = f"msg_{self._seed}_{number}"
+        headers = {"Content-Type": webhook.content_type} if body else {}
+        headers |= {name: value.fill(chance, now_s) for name, value in self._headers[place].items()}
+        headers |= self.sign(webhook, body, now_s, message_id=request_id)
+        path = self._paths[place].fill(chance, now_s)
+        return WebhookRequest(request_id, webhook.method.upper(), path, headers, body)
