@@ -1,0 +1,185 @@
+"""Runs inside the target, after tracer.py: times outgoing calls, sleeps, programs and the building of clients."""
+# ruff: noqa: BLE001 - tracing never fails the target
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import time
+from typing import Any
+
+WORTH_TELLING_S = 0.0005  # building a client or reading a body that takes less is not worth a span
+
+_trace: Any = sys.modules.get("_swarm_trace")
+
+
+def _name(describe: Any, args: Any, kwargs: Any) -> str:
+    try:
+        return str(describe(args, kwargs))
+    except Exception:
+        return "call"
+
+
+def time_sync(owner: Any, attribute: str, kind: str, describe: Any, least_s: float = 0.0) -> None:
+    """Replace a synchronous function by one that records a span around it."""
+    original = getattr(owner, attribute)
+
+    @functools.wraps(original)
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        request = _trace.active()
+        if request is None:
+            return original(*args, **kwargs)
+        token = _trace.inside_call.set(True)
+        start = _trace.clock()
+        try:
+            return original(*args, **kwargs)
+        finally:
+            end = _trace.clock()
+            _trace.inside_call.reset(token)
+            if end - start >= least_s:
+                chain = _trace.chain_of(sys._getframe(1))
+                _trace.record(request, kind, _name(describe, args, kwargs), start, end, chain, _trace.on_loop())
+
+    setattr(owner, attribute, timed)
+
+
+def time_async(owner: Any, attribute: str, kind: str, describe: Any, least_s: float = 0.0) -> None:
+    """Replace a coroutine function by one that records a span around it."""
+    original = getattr(owner, attribute)
+
+    @functools.wraps(original)
+    async def timed(*args: Any, **kwargs: Any) -> Any:
+        request = _trace.active()
+        if request is None:
+            return await original(*args, **kwargs)
+        chain = _trace.chain_of(sys._getframe(1))
+        token = _trace.inside_call.set(True)
+        start = _trace.clock()
+        try:
+            return await original(*args, **kwargs)
+        finally:
+            end = _trace.clock()
+            try:
+                _trace.inside_call.reset(token)
+            except ValueError:
+                pass  # closed by the garbage collector, in another context
+            if end - start >= least_s:
+                _trace.record(request, kind, _name(describe, args, kwargs), start, end, chain)
+
+    setattr(owner, attribute, timed)
+
+
+def _constant(text: str) -> Any:
+    return lambda args, kwargs: text
+
+
+def _of_request(args: Any, kwargs: Any) -> str:
+    request = args[1] if len(args) > 1 else kwargs["request"]
+    return str(_trace.masked_url(request.method, request.url))
+
+
+def _of_method_url(args: Any, kwargs: Any) -> str:
+    url = args[2] if len(args) > 2 else kwargs.get("url", kwargs.get("str_or_url"))
+    return str(_trace.masked_url(args[1] if len(args) > 1 else kwargs["method"], url))
+
+
+def _of_pool(args: Any, kwargs: Any) -> str:
+    url = args[2] if len(args) > 2 else kwargs["url"]
+    method = args[1] if len(args) > 1 else kwargs["method"]
+    if "://" not in url:
+        url = "http://%s:%s%s" % (args[0].host, args[0].port, url)
+    return str(_trace.masked_url(method, url))
+
+
+def _of_urlopen(args: Any, kwargs: Any) -> str:
+    target = args[0] if args else kwargs["url"]
+    if isinstance(target, str):
+        data = args[1] if len(args) > 1 else kwargs.get("data")
+        return str(_trace.masked_url("GET" if data is None else "POST", target))
+    return str(_trace.masked_url(target.get_method(), target.full_url))
+
+
+def _of_program(args: Any, kwargs: Any) -> str:
+    command = args[0] if args else kwargs.get("args", kwargs.get("command", ""))
+    first = command.split() if isinstance(command, str) else list(command)
+    return os.path.basename(str(first[0])) if first else "program"  # noqa: PTH119
+
+
+def _of_command(args: Any, kwargs: Any) -> str:
+    return str(args[1] if len(args) > 1 else "command").split(" ", 1)[0].upper()[:40]
+
+
+def _patch_httpx(module: Any) -> None:
+    label = module.__name__
+    time_sync(module.Client, "send", "http", _of_request)
+    time_async(module.AsyncClient, "send", "http", _of_request)
+    for name in ("Client", "AsyncClient"):
+        built = _constant("build %s.%s" % (label, name))
+        time_sync(getattr(module, name), "__init__", "other", built, WORTH_TELLING_S)
+
+
+def _patch_requests(module: Any) -> None:
+    time_sync(module.Session, "send", "http", _of_request)
+    time_sync(module.Session, "__init__", "other", _constant("build requests.Session"), WORTH_TELLING_S)
+
+
+def _patch_aiohttp(module: Any) -> None:
+    time_async(module.ClientSession, "_request", "http", _of_method_url)
+    time_sync(module.ClientSession, "__init__", "other", _constant("build aiohttp.ClientSession"), WORTH_TELLING_S)
+    time_async(module.ClientResponse, "read", "http", _constant("read the answer"), WORTH_TELLING_S)
+
+
+def _patch_redis(module: Any) -> None:
+    time_sync(module.Redis, "execute_command", "redis", _of_command)
+    time_sync(module.Pipeline, "execute", "redis", _constant("PIPELINE"))
+
+
+def _patch_redis_asyncio(module: Any) -> None:
+    # execute_command is a coroutine function in some versions and gives an awaitable in others: both can be awaited
+    for owner, attribute, describe in (
+        (module.Redis, "execute_command", _of_command),
+        (module.Pipeline, "execute", _constant("PIPELINE")),
+    ):
+        time_async(owner, attribute, "redis", describe)
+
+
+def _patch_sleep(module: Any) -> None:
+    original = module.sleep
+    time_async(module, "sleep", "sleep", _constant("asyncio.sleep"), 0.0002)
+    timed = module.sleep
+
+    @functools.wraps(original)
+    async def sleep(delay: Any, *args: Any, **kwargs: Any) -> Any:
+        return await (original if delay <= 0 else timed)(delay, *args, **kwargs)
+
+    module.sleep = sleep
+
+
+def _patch_subprocess(module: Any) -> None:
+    for name in ("run", "call", "check_call", "check_output", "getoutput"):
+        time_sync(module, name, "subprocess", _of_program)
+
+
+if _trace is not None:
+    time_sync(time, "sleep", "sleep", _constant("time.sleep"))
+    time_sync(os, "system", "subprocess", _of_program)
+    _trace.on_import("asyncio.tasks", _patch_sleep)
+    _trace.on_import("subprocess", _patch_subprocess)
+    _trace.on_import("httpx", _patch_httpx)
+    _trace.on_import("httpx2", _patch_httpx)
+    _trace.on_import("requests.sessions", _patch_requests)
+    _trace.on_import("aiohttp.client", _patch_aiohttp)
+    _trace.on_import("urllib.request", lambda module: time_sync(module, "urlopen", "http", _of_urlopen))
+    _trace.on_import(
+        "urllib3.connectionpool",
+        lambda module: time_sync(module.HTTPConnectionPool, "urlopen", "http", _of_pool),
+    )
+    _trace.on_import("redis.client", _patch_redis)
+    _trace.on_import("redis.asyncio.client", _patch_redis_asyncio)
+    _trace.on_import(
+        "ssl",
+        lambda module: time_sync(
+            module, "create_default_context", "other", _constant("build an SSL context"), WORTH_TELLING_S
+        ),
+    )

@@ -1,0 +1,143 @@
+"""The await waterfall: which wait ran when, in which request, from which line of the target.
+
+The files of TRACER_FILES run inside the target (nothing of it is edited) and write a trace; here it is read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+from swarm.core.report import SpanKind, Waterfall, WaterfallSpan
+
+_INJECT = Path(__file__).parent / "inject"
+TRACER_FILES: tuple[Path, ...] = tuple(
+    _INJECT / name for name in ("tracer.py", "trace_requests.py", "trace_calls.py", "trace_sql.py")
+)
+FOLD_FROM = 3  # this many spans alike become one with a count
+_KINDS = frozenset(get_args(SpanKind))
+
+
+def tracer_env(trace_file: Path, target_root: Path) -> dict[str, str]:
+    """What the tracer needs in the target's environment."""
+    return {"SWARM_TRACE_FILE": str(trace_file), "SWARM_TARGET_ROOT": str(target_root)}
+
+
+def read_trace(path: Path, names: Mapping[str, str] | None = None) -> tuple[Waterfall, ...]:
+    """The requests of a trace in order of their end; broken lines (a killed process) are left out.
+
+    `names` renames `host:port` in the names of calls, such as {"127.0.0.1:40123": "crm"}.
+    """
+    if not path.is_file():
+        return ()
+    requests: dict[tuple[int, int], dict[str, Any]] = {}
+    late: dict[tuple[int, int], list[list[Any]]] = defaultdict(list)
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            entry = json.loads(line)
+            key = (int(entry["pid"]), int(entry["request"]))
+        except (ValueError, KeyError, TypeError):
+            continue
+        if "late" in entry:
+            late[key] += entry["late"]
+        else:
+            requests[key] = entry
+    return tuple(
+        _waterfall(entry, [*entry["spans"], *late.get(key, [])], names or {}) for key, entry in requests.items()
+    )
+
+
+def _waterfall(entry: dict[str, Any], spans: Iterable[list[Any]], names: Mapping[str, str]) -> Waterfall:
+    read = sorted((_span(span, names) for span in spans), key=lambda span: (span.start_ms, -span.duration_ms))
+    request = f"{entry['method']} {entry['path']}"
+    return Waterfall(request, int(entry["status"]), float(entry["duration_ms"]), tuple(read))
+
+
+def _span(span: list[Any], names: Mapping[str, str]) -> WaterfallSpan:
+    kind, name, start_ms, duration_ms, file, line, function, path, blocks = span
+    for address, meaning in names.items():
+        name = name.replace(address, meaning)
+    return WaterfallSpan(
+        kind if kind in _KINDS else "other", name, start_ms, duration_ms, file, line, function, tuple(path), blocks
+    )
+
+
+def typical(waterfalls: Sequence[Waterfall], request: str | None = None) -> Waterfall | None:
+    """The request of median duration, its repeated spans folded.
+
+    Of the good answers alone where there are any, and of the route that was called most (or of `request`):
+    a median over different routes would show a chance mix.
+    """
+    chosen = [w for w in waterfalls if request is None or w.request == request]
+    chosen = [w for w in chosen if 200 <= w.status < 300] or chosen
+    if not chosen:
+        return None
+    routes = [w.request for w in chosen]
+    busiest = max(sorted(set(routes)), key=routes.count)
+    ordered = sorted((w for w in chosen if w.request == busiest), key=lambda w: w.duration_ms)
+    return fold(ordered[(len(ordered) - 1) // 2])
+
+
+def fold(waterfall: Waterfall) -> Waterfall:
+    """Spans of one line and name that come FOLD_FROM times or more as one: first start, summed duration, count."""
+    groups: dict[tuple[str, str, str, int], list[WaterfallSpan]] = defaultdict(list)
+    for span in waterfall.spans:
+        groups[span.kind, span.name, span.file, span.line].append(span)
+    folded: list[WaterfallSpan] = []
+    for spans in groups.values():
+        if len(spans) < FOLD_FROM:
+            folded += spans
+            continue
+        summed = sum(span.duration_ms for span in spans)
+        folded.append(replace(spans[0], duration_ms=round(summed, 3), count=sum(span.count for span in spans)))
+    return replace(waterfall, spans=tuple(sorted(folded, key=lambda span: span.start_ms)))
+
+
+def line_costs(waterfalls: Sequence[Waterfall]) -> dict[tuple[str, int], float]:
+    """Mean milliseconds per request that the target's lines wait in calls of their own, by (file, line)."""
+    costs: dict[tuple[str, int], float] = defaultdict(float)
+    for waterfall in waterfalls:
+        for span in waterfall.spans:
+            if span.file:
+                costs[span.file, span.line] += span.duration_ms / len(waterfalls)
+    return dict(costs)
+
+
+def inclusive_line_costs(waterfalls: Sequence[Waterfall]) -> dict[tuple[str, int], float]:
+    """Mean milliseconds per request spent below each line of the call paths, by (file, line).
+
+    Waits that overlap are counted once: a `gather` of two calls of 100 ms costs its line 100 ms.
+    """
+    costs: dict[tuple[str, int], float] = defaultdict(float)
+    for waterfall in waterfalls:
+        intervals: dict[tuple[str, int], list[tuple[float, float]]] = defaultdict(list)
+        for span in waterfall.spans:
+            for place in {_place(step) for step in span.path} - {None}:
+                assert place is not None
+                intervals[place].append((span.start_ms, span.start_ms + span.duration_ms))
+        for place, waits in intervals.items():
+            costs[place] += _covered_ms(waits) / len(waterfalls)
+    return dict(costs)
+
+
+def kind_costs(waterfalls: Sequence[Waterfall], kind: SpanKind) -> tuple[float, ...]:
+    """The duration of every single span of one kind, such as each query's or each call's, in ms."""
+    return tuple(span.duration_ms for w in waterfalls for span in w.spans if span.kind == kind)
+
+
+def _place(step: str) -> tuple[str, int] | None:
+    where, _, _ = step.partition(" ")
+    file, _, line = where.rpartition(":")
+    return (file, int(line)) if file and line.isdigit() else None
+
+
+def _covered_ms(intervals: Iterable[tuple[float, float]]) -> float:
+    covered, end = 0.0, float("-inf")
+    for start, stop in sorted(intervals):
+        covered += max(0.0, stop - max(start, end))
+        end = max(end, stop)
+    return covered
