@@ -89,7 +89,9 @@ def make_request(choice: Choice, words: RunWords, run_id: str, provider: str, re
     for name in words.only:
         if name not in choice.swarm.specialists:
             known = list(choice.swarm.specialists)
-            raise UsageError(f"--only {name}: no such specialist; it has {', '.join(known)}{did_you_mean(name, known)}")
+            raise UsageError(
+                f"--only {name}: no such specialist; it has {', '.join(known)}{did_you_mean(name, known)}"
+            )
     budget = choice.swarm.budget
     return RunRequest(
         run_id=run_id,

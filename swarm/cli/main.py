@@ -56,11 +56,14 @@ def guarded(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:  # noqa: BLE001 - the last line of defence
+    except Exception as error:
         if os.environ.get("SWARM_DEBUG") == "1":
             raise
         words = f"{type(error).__name__}: {error}".splitlines()[0]
-        return _say(f"a bug of swarm's: {words}\nplease report it; SWARM_DEBUG=1 shows where it happened", BUG_EXIT_CODE)
+        return _say(
+            f"a bug of swarm's: {words}\nplease report it; SWARM_DEBUG=1 shows where it happened",
+            BUG_EXIT_CODE,
+        )
     return code if isinstance(code, int) else 0
 
 

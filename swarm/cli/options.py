@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 
 TargetWord = Annotated[
-    str | None, typer.Argument(metavar="[TARGET]", help="A target's name or folder; the first of agents.yaml where none is named.")
+    str | None,
+    typer.Argument(
+        metavar="[TARGET]", help="A target's name or folder; the first of agents.yaml where none is named."
+    ),
 ]
 ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="agents.yaml to use.", metavar="FILE")]
 Out = Annotated[Path, typer.Option("--out", help="Folder of the reports.", metavar="DIR")]

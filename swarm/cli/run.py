@@ -35,8 +35,4 @@ def command(
     from swarm.runtime import RunWords
 
     words = RunWords(provider, pattern, tuple(only or ()), budget_usd, budget_tokens, deadline)
-    return run_swarm(
-        Words(target, config, swarm, out, tuple(fail_on or ()), apply, json, quiet, words)
-    )
-
-
+    return run_swarm(Words(target, config, swarm, out, tuple(fail_on or ()), apply, json, quiet, words))

@@ -107,6 +107,6 @@ def check_writable(out: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise UsageError(f"cannot write reports to {out} ({error.strerror}); name another folder with --out") from None
-
-
+        raise UsageError(
+            f"cannot write reports to {out} ({error.strerror}); name another folder with --out"
+        ) from None

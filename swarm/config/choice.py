@@ -48,9 +48,7 @@ def choose(
             )
         with_targets = load_agents(beside)
     target_name = _choose_target(with_targets, target_word, here)
-    return Choice(
-        agents, swarm_name, swarm, target_name, with_targets.targets[target_name], with_targets.folder()
-    )
+    return Choice(agents, swarm_name, swarm, target_name, with_targets.targets[target_name], with_targets.folder())
 
 
 def _config_for(word: str | None, here: Path) -> Path:
@@ -60,7 +58,9 @@ def _config_for(word: str | None, here: Path) -> Path:
     if not beside.exists():
         if word and not (here / word).exists():
             raise TargetError(f"no target {word!r}: there is no such folder, and no {CONFIG_NAME} here to name it")
-        raise UsageError(f"no {CONFIG_NAME} in {here}; write one (README, 'Your own service'), or name one with -c FILE")
+        raise UsageError(
+            f"no {CONFIG_NAME} in {here}; write one (README, 'Your own service'), or name one with -c FILE"
+        )
     return beside
 
 
@@ -70,7 +70,9 @@ def _choose_swarm(agents: AgentsFile, name: str | None) -> tuple[str, Swarm]:
         first = next(iter(swarms))
         return first, swarms[first]
     if name not in swarms:
-        raise UsageError(f"no swarm {name!r} in {agents.source.name}; it has {', '.join(swarms)}{did_you_mean(name, swarms)}")
+        raise UsageError(
+            f"no swarm {name!r} in {agents.source.name}; it has {', '.join(swarms)}{did_you_mean(name, swarms)}"
+        )
     return name, swarms[name]
 
 
@@ -89,4 +91,6 @@ def _choose_target(agents: AgentsFile, word: str | None, here: Path) -> str:
         for name, target in agents.targets.items():
             if (agents.folder() / target.path).resolve() == folder:
                 return name
-    raise TargetError(f"no target {word!r} in {agents.source.name}; it has {', '.join(names)}{did_you_mean(word, names)}")
+    raise TargetError(
+        f"no target {word!r} in {agents.source.name}; it has {', '.join(names)}{did_you_mean(word, names)}"
+    )

@@ -111,7 +111,9 @@ def _mistake(root: yaml.Node, item: Any) -> Mistake:
         message = "is missing"
     elif item["type"] == "literal_error":
         expected = [word.strip("' ") for word in str(item["ctx"]["expected"]).replace(" or ", ", ").split(",")]
-        message = f"{item['input']!r} is unknown; use one of {', '.join(expected)}{_near(str(item['input']), expected)}"
+        message = (
+            f"{item['input']!r} is unknown; use one of {', '.join(expected)}{_near(str(item['input']), expected)}"
+        )
     elif item["type"] in ("model_type", "dict_type"):
         message = "must be a mapping"
     return Mistake(line, where, message)
@@ -176,7 +178,11 @@ def _cross_checks(agents: schema.AgentsFile, node: yaml.Node) -> list[Mistake]:
                 if tool not in schema.TOOL_GROUPS:
                     near = _near(tool, list(schema.TOOL_GROUPS))
                     mistakes.append(
-                        Mistake(_line_of(node, [*loc_tools, number]), f"{name}.tools", f"{tool!r} is unknown{near}")
+                        Mistake(
+                            _line_of(node, [*loc_tools, number]),
+                            f"{name}.tools",
+                            f"{tool!r} is unknown{near}",
+                        )
                     )
     for target_name, target in agents.targets.items():
         for number, upstream in enumerate(target.upstreams):
@@ -189,5 +195,7 @@ def _cross_checks(agents: schema.AgentsFile, node: yaml.Node) -> list[Mistake]:
         for number, webhook in enumerate(target.webhooks):
             if webhook.sign.scheme != "none" and not webhook.sign.secret_env:
                 line = _line_of(node, ["targets", target_name, "webhooks", number, "sign"])
-                mistakes.append(Mistake(line, f"{webhook.path}.sign", "needs `secret_env`, the variable with the secret"))
+                mistakes.append(
+                    Mistake(line, f"{webhook.path}.sign", "needs `secret_env`, the variable with the secret")
+                )
     return mistakes

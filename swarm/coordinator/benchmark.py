@@ -13,9 +13,8 @@ from swarm.coordinator.state import Parts, RunRequest, RunState
 from swarm.core.errors import TargetError
 from swarm.core.events import GateFinished, PatchJudged
 from swarm.core.patches import Accepted, Effect, GateResult, JudgedPatch, Rejected
-from swarm.core.report import Capacity, ErrorRates, ReplayOutcome, TestCounts
+from swarm.core.report import Capacity, ErrorRates
 from swarm.verify.candidate import Stack
-from swarm.verify.fixes import Fix
 from swarm.verify.lab import Lab
 from swarm.verify.ladder import Judged, Ladder, climb, rungs
 from swarm.verify.live import running
@@ -56,9 +55,7 @@ async def benchmark_and_settle(
         summary.append(f"p95 {latency.before.p95:.0f} → {latency.after.p95:.0f} ms")
 
 
-async def _settle(
-    request: RunRequest, parts: Parts, state: RunState, lab: Lab, proven: Proven
-) -> Settled | None:
+async def _settle(request: RunRequest, parts: Parts, state: RunState, lab: Lab, proven: Proven) -> Settled | None:
     """Climb; drop what fails; where something was dropped, prove and measure the rest once more."""
     load = request.target.load
     steps = rungs(lab, proven.stack.fixes)
@@ -108,11 +105,7 @@ async def _guilty(
 
 
 def _results(judged: Sequence[Judged]) -> dict[str, tuple[GateResult, Effect | None]]:
-    return {
-        fix.key: (one.result, one.effect if one.rung.gains else None)
-        for one in judged
-        for fix in one.rung.fixes
-    }
+    return {fix.key: (one.result, one.effect if one.rung.gains else None) for one in judged for fix in one.rung.fixes}
 
 
 def _tell(parts: Parts, judged: Sequence[Judged]) -> None:
@@ -159,12 +152,20 @@ async def _look_at_final(request: RunRequest, state: RunState, lab: Lab, stack: 
     original = lab.trial(lab.original, ())
     try:
         state.waterfalls_after = await measure_waterfall(
-            lab.place, trial.copy, lab.target, requests=TRACED_REQUESTS, seed=lab.seed, tmp=lab.folder("traced")
+            lab.place,
+            trial.copy,
+            lab.target,
+            requests=TRACED_REQUESTS,
+            seed=lab.seed,
+            tmp=lab.folder("traced"),
         )
         lab.say("capacity: raising the rate until it fails")
         found: list[float | None] = []
         criterion = ""
-        for copy, start in ((original.copy, request.target.load.rate), (trial.copy, request.target.load.rate)):
+        for copy, start in (
+            (original.copy, request.target.load.rate),
+            (trial.copy, request.target.load.rate),
+        ):
             async with running(lab, copy, "capacity") as live:
                 capacity = await find_capacity(
                     live.server, lab.target, lab.payload_root, start_rate=start, seed=lab.seed
@@ -178,5 +179,3 @@ async def _look_at_final(request: RunRequest, state: RunState, lab: Lab, stack: 
     finally:
         trial.discard()
         original.discard()
-
-

@@ -20,9 +20,7 @@ class Plan:
     fixes: tuple[Fix, ...]
 
 
-def join_findings(
-    reported: Iterable[Finding], proves: Mapping[str, Collection[str]]
-) -> tuple[Finding, ...]:
+def join_findings(reported: Iterable[Finding], proves: Mapping[str, Collection[str]]) -> tuple[Finding, ...]:
     """One finding for each problem, the worst first.
 
     The same problem of two agents is kept once, with the worst severity and the best confidence. A live
@@ -72,9 +70,7 @@ def _weight(finding: Finding) -> tuple[int, float, int, str, int]:
     )
 
 
-def plan_fixes(
-    findings: Sequence[Finding], wanted: Collection[str], orders: Mapping[str, int]
-) -> tuple[Fix, ...]:
+def plan_fixes(findings: Sequence[Finding], wanted: Collection[str], orders: Mapping[str, int]) -> tuple[Fix, ...]:
     """One fix for each rule and file with a wanted, mendable finding, in stacking order.
 
     `orders` gives a rule's place among the fixes of its category (50 where it names none).
@@ -95,7 +91,13 @@ def plan_fixes(
     ]
     return tuple(
         sorted(
-            fixes, key=lambda fix: (_CATEGORY_ORDER.index(fix.category), orders.get(fix.rule, 50), fix.rule, fix.file)
+            fixes,
+            key=lambda fix: (
+                _CATEGORY_ORDER.index(fix.category),
+                orders.get(fix.rule, 50),
+                fix.rule,
+                fix.file,
+            ),
         )
     )
 

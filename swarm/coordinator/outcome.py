@@ -36,9 +36,7 @@ def build_report(request: RunRequest, parts: Parts, state: RunState) -> Report:
         reasons=state.reasons,
     )
     expressions = [
-        (text, name)
-        for name, specialist in request.swarm.specialists.items()
-        for text in specialist.target_metrics
+        (text, name) for name, specialist in request.swarm.specialists.items() for text in specialist.target_metrics
     ]
     return Report(
         run=RunInfo(
@@ -66,9 +64,7 @@ def build_report(request: RunRequest, parts: Parts, state: RunState) -> Report:
         targets=judge_targets(expressions, measured),
         context=context_efficiency(state.agents),
         time=time,
-        verification=Verification(
-            state.tests_before, state.tests_after, state.replay, parts.sandbox.name
-        ),
+        verification=Verification(state.tests_before, state.tests_after, state.replay, parts.sandbox.name),
         waterfall_before=typical(state.waterfalls_before),
         waterfall_after=typical(state.waterfalls_after),
         profile_before=state.profile,

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from swarm.agents.coordinator_agent import run_coordinator
 from swarm.coordinator.merge import Plan, join_findings, plan_fixes, reorder
 from swarm.coordinator.patterns import Team, agent_parts
 from swarm.coordinator.state import Parts, RunRequest, RunState
-from swarm.agents.coordinator_agent import run_coordinator
 from swarm.probes.run import proofs
 from swarm.tools.workbench import Workbench
 
 
-async def make_plan(
-    request: RunRequest, parts: Parts, workbench: Workbench, state: RunState, team: Team
-) -> Plan:
+async def make_plan(request: RunRequest, parts: Parts, workbench: Workbench, state: RunState, team: Team) -> Plan:
     """Joined findings and the fixes in stacking order; the coordinator may drop or reorder some."""
     findings = join_findings(team.findings, proofs())
     orders = {rule_id: getattr(rule, "order", 50) for rule_id, rule in parts.rules.items()}

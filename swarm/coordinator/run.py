@@ -165,5 +165,3 @@ class Run:
         from dataclasses import replace
 
         return replace(lab, start_log_before=log)
-
-

@@ -72,7 +72,11 @@ def _values(metric: str, statistic: str, m: Measured) -> tuple[float | None, flo
         case "memory_usage" | "memory_efficiency":
             return m.resources_before.rss_mb, m.resources_after.rss_mb, "peak resident memory under load"
         case "cpu_usage":
-            return m.resources_before.cpu_percent, m.resources_after.cpu_percent, "mean of one core under load"
+            return (
+                m.resources_before.cpu_percent,
+                m.resources_after.cpu_percent,
+                "mean of one core under load",
+            )
         case "time_savings":
             return None, _percent(m.time.saving), "specialists' wall time against the sum of their times"
         case "security_score":

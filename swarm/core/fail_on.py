@@ -52,5 +52,7 @@ def reasons_to_fail(rules: Sequence[str], report: Report) -> tuple[str, ...]:
         elif match := _SCORE.match(rule):
             score = report.security_score if match[1] == "security" else report.compliance_score
             if score.after is None or score.after < float(match[2]):
-                reasons.append(f"{match[1]} score {score.after if score.after is not None else 'not measured'} < {match[2]}")
+                reasons.append(
+                    f"{match[1]} score {score.after if score.after is not None else 'not measured'} < {match[2]}"
+                )
     return tuple(dict.fromkeys(reasons))

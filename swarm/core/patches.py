@@ -6,9 +6,7 @@ import difflib
 from dataclasses import dataclass
 from typing import Literal
 
-GateName = Literal[
-    "applies", "parses", "protects", "tests", "starts", "replay", "probes", "gone", "benchmark"
-]
+GateName = Literal["applies", "parses", "protects", "tests", "starts", "replay", "probes", "gone", "benchmark"]
 GATES: tuple[GateName, ...] = (
     "applies", "parses", "protects", "tests", "starts", "replay", "probes", "gone", "benchmark",
 )  # fmt: skip

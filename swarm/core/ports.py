@@ -19,9 +19,7 @@ class Model(Protocol):
         """`anthropic` or `offline`."""
         ...
 
-    async def next_turn(
-        self, conversation: Conversation, tools: Sequence[ToolSpec], limits: TurnLimits
-    ) -> Turn:
+    async def next_turn(self, conversation: Conversation, tools: Sequence[ToolSpec], limits: TurnLimits) -> Turn:
         """The model's answer; raises ModelFailed where there is none to be had."""
         ...
 

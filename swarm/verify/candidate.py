@@ -43,9 +43,7 @@ def empty_stack(index: Index) -> Stack:
     return Stack((), (), index)
 
 
-def extend(
-    stack: Stack, fixes: Sequence[Fix], rules: Mapping[str, Rule]
-) -> tuple[Stack, tuple[Unbuilt, ...]]:
+def extend(stack: Stack, fixes: Sequence[Fix], rules: Mapping[str, Rule]) -> tuple[Stack, tuple[Unbuilt, ...]]:
     """The stack with `fixes` written on it in order, and those that gave no patch."""
     unbuilt: list[Unbuilt] = []
     for fix in fixes:

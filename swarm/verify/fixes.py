@@ -38,9 +38,7 @@ class NotMended:
     reason: str
 
 
-def build_patch(
-    fix: Fix, index: Index, rules: Mapping[str, Rule], number: int
-) -> Patch | NotMended:
+def build_patch(fix: Fix, index: Index, rules: Mapping[str, Rule], number: int) -> Patch | NotMended:
     """Write the patch of `fix` on the tree that `index` holds; `number` is its place in the series."""
     if fix.edits:
         return Patch(

@@ -93,16 +93,12 @@ async def climb(lab: Lab, steps: Sequence[Rung], rate: float, seconds: float) ->
     return Ladder(tuple(judged), runs[ORIGINAL], runs[last], whole)
 
 
-async def _start_all(
-    lab: Lab, steps: Sequence[Rung], stack: AsyncExitStack
-) -> Mapping[str, RunningServer]:
+async def _start_all(lab: Lab, steps: Sequence[Rung], stack: AsyncExitStack) -> Mapping[str, RunningServer]:
     """One set of upstreams for all, so that every tree meets the same."""
     base = lab.trial(lab.original, ())
     stack.callback(base.discard)
     folder = lab.folder("ladder")
-    upstreams = await Upstreams.start(
-        lab.place, base.copy, lab.target, tmp=folder / "upstreams", seed=lab.seed
-    )
+    upstreams = await Upstreams.start(lab.place, base.copy, lab.target, tmp=folder / "upstreams", seed=lab.seed)
     stack.push_async_callback(upstreams.stop)
     servers: dict[str, RunningServer] = {}
     copies: dict[str, Copy] = {ORIGINAL: base.copy}
@@ -135,7 +131,9 @@ def _judge(rung: Rung, below: Sequence[LoadRun], here: Sequence[LoadRun], seed: 
     before = measured.before.p95 if gains95 else measured.before.p50
     after = measured.after.p95 if gains95 else measured.after.p50
     effect = Effect(metric, before, after, ratio.value, ratio.ci95)
-    words = f"{metric} {before:.0f} → {after:.0f} ms, ratio {ratio.value:.2f} [{ratio.ci95[0]:.2f}, {ratio.ci95[1]:.2f}]"
+    words = (
+        f"{metric} {before:.0f} → {after:.0f} ms, ratio {ratio.value:.2f} [{ratio.ci95[0]:.2f}, {ratio.ci95[1]:.2f}]"
+    )
     if rung.gains:
         passed = ratio.change == "better" and p50.change != "worse"
         return Judged(rung, GateResult("benchmark", passed, words if passed else f"gains nothing: {words}"), effect)

@@ -45,9 +45,7 @@ class TestRun:
         return tuple(sorted(name for name, outcome in self.outcomes.items() if outcome == "failed"))
 
 
-async def run_tests(
-    place: TargetPlace, copy: Copy, target: Target, sandbox: Sandbox, tmp: Path
-) -> TestRun | None:
+async def run_tests(place: TargetPlace, copy: Copy, target: Target, sandbox: Sandbox, tmp: Path) -> TestRun | None:
     """Run `target.tests` in the copy; None where the target names none."""
     if not target.tests:
         return None

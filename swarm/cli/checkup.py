@@ -1,0 +1,109 @@
+"""The checks of `swarm doctor`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from swarm.cli.running import check_writable
+from swarm.config.choice import CONFIG_NAME
+from swarm.config.load import load_agents
+from swarm.core.errors import SwarmError, UsageError
+from swarm.models.choose import choose_provider
+from swarm.target.place import resolve_place
+from swarm.target.sandbox import choose_sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check; `optional` is missing but not needed."""
+
+    name: str
+    state: Literal["ok", "missing", "optional"]
+    detail: str
+    remedy: str = ""
+
+
+def check_machine(out: Path) -> Iterator[Check]:
+    """What every run needs or likes to have."""
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    yield Check("python", "ok", f"{version} ({os.cpu_count()} cores)")
+    provider, reason = choose_provider("auto", os.environ)
+    if provider == "offline":
+        yield Check("model", "optional", f"offline playbook: {reason}", "set ANTHROPIC_API_KEY to send Claude")
+    else:
+        yield Check("model", "ok", f"{provider}: {reason}")
+    yield _loopback()
+    yield _program("git", "needed by `swarm apply`", "install git", needed=True)
+    sandbox = choose_sandbox()
+    if sandbox.name == "bubblewrap":
+        yield Check("sandbox", "ok", sandbox.name)
+    else:
+        yield Check(
+            "sandbox",
+            "optional",
+            sandbox.name,
+            "install bubblewrap for a stronger sandbox (apt-get install bubblewrap)",
+        )
+    yield _program(
+        "promtool",
+        "checks the monitoring rules",
+        "install Prometheus (apt-get install prometheus)",
+        needed=False,
+    )
+    try:
+        check_writable(out)
+        yield Check("reports", "ok", f"{out} is writable")
+    except UsageError as error:
+        yield Check("reports", "missing", str(error), "name another folder with --out")
+
+
+def _loopback() -> Check:
+    try:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+    except OSError as error:
+        return Check("ports", "missing", f"no free port on 127.0.0.1: {error}", "allow loopback sockets")
+    return Check("ports", "ok", "free ports on 127.0.0.1")
+
+
+def _program(name: str, why: str, remedy: str, *, needed: bool) -> Check:
+    path = shutil.which(os.environ.get(f"SWARM_{name.upper()}", name))
+    if path:
+        return Check(name, "ok", why)
+    return Check(name, "missing" if needed else "optional", f"not found; {why}", remedy)
+
+
+def check_targets(config: Path | None) -> Iterator[Check]:
+    """Each target of agents.yaml: its path, its interpreter, its start command."""
+    source = config or Path(CONFIG_NAME)
+    if not source.exists():
+        yield Check("config", "missing", f"no {source}", "write one (README, 'Your own service')")
+        return
+    try:
+        agents = load_agents(source)
+    except SwarmError as error:
+        yield Check("config", "missing", str(error).splitlines()[0], "swarm validate shows every mistake")
+        return
+    yield Check("config", "ok", f"{source}: {len(agents.swarms)} swarms, {len(agents.targets)} targets")
+    for name, target in agents.targets.items():
+        try:
+            place = resolve_place(name, target, agents.folder())
+        except SwarmError as error:
+            yield Check(f"target {name}", "missing", str(error), f"mend targets.{name} in {source}")
+            continue
+        done = subprocess.run(
+            [str(place.python), "-c", "import sys; print(sys.version.split()[0])"],
+            capture_output=True, text=True, timeout=20, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            yield Check(f"target {name}", "missing", f"{place.python} does not run", f"set targets.{name}.python")
+        else:
+            yield Check(f"target {name}", "ok", f"{place.path.name}/, Python {done.stdout.strip()}")

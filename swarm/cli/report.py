@@ -1,0 +1,49 @@
+"""`swarm report`: renders a run again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from swarm.cli.options import DEFAULT_OUT, Out, RunWord
+
+NAME = "report"
+
+
+def command(
+    run: RunWord = "latest",
+    format: Annotated[str, typer.Option("--format", "-f", help="md, html, sarif, json, junit or gitlab.")] = "md",
+    output: Annotated[str | None, typer.Option("--output", "-o", help="Write to a file in place of stdout.", metavar="FILE")] = None,
+    out: Out = DEFAULT_OUT,
+) -> int:  # fmt: skip
+    """Render a run's report again, to stdout or a file.
+
+    Example: swarm report latest --format sarif -o findings.sarif
+    """
+    import sys
+    from pathlib import Path
+
+    from swarm.cli.run_folders import find_run
+    from swarm.cli.say import next_command, say
+    from swarm.core.errors import UsageError
+    from swarm.core.metrics import did_you_mean
+    from swarm.reporting.catalogue import formats
+    from swarm.reporting.reading import load_report
+
+    known = formats()
+    if format not in known:
+        raise UsageError(
+            f"--format {format!r} is unknown; use one of {', '.join(known)}{did_you_mean(format, known)}"
+        )
+    text = known[format].render(load_report(find_run(run, out)))
+    if output is None:
+        sys.stdout.write(text)
+        return 0
+    try:
+        Path(output).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {output}: {error.strerror}") from None
+    say(f"wrote {output}")
+    next_command(f"swarm apply {run}")
+    return 0

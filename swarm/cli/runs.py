@@ -1,0 +1,41 @@
+"""`swarm runs`: the runs in reports/, newest first."""
+
+from __future__ import annotations
+
+from swarm.cli.options import DEFAULT_OUT, Out
+
+NAME = "runs"
+
+
+def command(out: Out = DEFAULT_OUT) -> int:
+    """List the runs in the reports folder, newest first.
+
+    Example: swarm runs
+    """
+    from swarm.cli.run_folders import run_folders
+    from swarm.cli.say import next_command, say
+    from swarm.core.patches import Accepted
+    from swarm.reporting.reading import load_report
+
+    folders = run_folders(out)
+    if not folders:
+        say(f"no runs in {out}")
+        next_command("swarm run")
+        return 0
+    for folder in folders:
+        try:
+            report = load_report(folder)
+        except (ValueError, KeyError, TypeError):
+            say(f"{folder.name:44} report.json cannot be read")
+            continue
+        accepted = sum(isinstance(judged.verdict, Accepted) for judged in report.patches)
+        rejected = len(report.patches) - accepted
+        latency = next((b for b in report.benchmarks if b.before and b.after), None)
+        p95 = (
+            f"p95 {latency.before.p95:.0f} → {latency.after.p95:.0f} ms"
+            if latency and latency.before and latency.after
+            else "not benchmarked"
+        )
+        say(f"{folder.name:44} {report.run.status:9} {accepted:3} accepted {rejected:3} rejected  {p95}")
+    next_command(f"swarm report {folders[0].name}")
+    return 0

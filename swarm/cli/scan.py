@@ -1,0 +1,61 @@
+"""`swarm scan`: findings alone."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from swarm.cli.options import ConfigFile, TargetWord
+
+NAME = "scan"
+
+
+def command(
+    target: TargetWord = None,
+    config: ConfigFile = None,
+    json: Annotated[bool, typer.Option("--json", help="Findings as JSON on stdout.")] = False,
+    fail_on: Annotated[list[str] | None, typer.Option("--fail-on", help="severity:high and the like; repeatable.", metavar="RULE")] = None,
+) -> int:  # fmt: skip
+    """Find problems in the code: no patches, no load, nothing started.
+
+    Example: swarm scan reference --fail-on severity:high
+    """
+    import json as encoder
+    from dataclasses import asdict
+
+    from swarm.analysis.bandit_scan import bandit_findings, merge_with_own
+    from swarm.analysis.index import build_index
+    from swarm.analysis.source import SourceTree
+    from swarm.cli.say import next_command, say
+    from swarm.config.choice import choose
+    from swarm.core.fail_on import check_fail_on, reasons_to_fail
+    from swarm.core.findings import severity_rank
+    from swarm.core.report import Report, RunInfo
+    from swarm.rules.scan import scan
+    from swarm.target.place import resolve_place
+
+    check_fail_on(fail_on or ())
+    choice = choose(target, config)
+    place = resolve_place(choice.target_name, choice.target, choice.folder)
+    tree = SourceTree.load(place.path)
+    own = scan(build_index(tree))
+    findings = sorted(merge_with_own(own, bandit_findings(tree, place.path)), key=lambda f: severity_rank(f.severity))
+    info = RunInfo("scan", "", "", 0.0, "", choice.target_name, "", "", "complete")
+    reasons = reasons_to_fail(fail_on or (), Report(info, findings=tuple(findings)))
+    if json:
+        say(encoder.dumps([{"id": f.id, **asdict(f)} for f in findings], indent=2, ensure_ascii=False))
+        return 1 if reasons else 0
+    for finding in findings:
+        place_of = f"{finding.file}:{finding.line}" if finding.line else finding.file or "service"
+        say(
+            f"{finding.severity:9} {place_of:36} {finding.rule:26} {finding.title}{'' if finding.mendable else ' (advice)'}"
+        )
+    for path, reason in tree.unparsed:
+        say(f"not analysed: {path}: {reason}")
+    mendable = sum(finding.mendable for finding in findings)
+    say(f"{len(findings)} findings in {len(tree.modules)} files, {mendable} that swarm can mend")
+    for reason in reasons:
+        say(f"fails: {reason}")
+    next_command(f"swarm run {choice.target_name}")
+    return 1 if reasons else 0
