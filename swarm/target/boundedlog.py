@@ -16,8 +16,8 @@ TAIL_BYTES = 256_000
 class BoundedLog:
     """Drains a pipe in a thread, so that a child never blocks on its own output.
 
-    The first `head_bytes` go to `path`; of what comes after the last `tail_bytes` are kept and appended to the
-    file when the log is closed.
+    The first `head_bytes` go to `path`; of what comes after, the last `tail_bytes` are kept and appended to
+    the file when the log is closed.
     """
 
     def __init__(

@@ -22,14 +22,15 @@ SETUP_DONE = ".swarm-setup-done"
 _LEFT_OUT = frozenset(
     {
         ".git", ".hg", ".svn", "__pycache__", "node_modules", ".mypy_cache", ".pytest_cache", ".ruff_cache",
-        ".import_linter_cache", ".hypothesis", ".tox", ".nox", ".cache", ".eggs", ".ipynb_checkpoints", "htmlcov",
+        ".import_linter_cache", ".hypothesis", ".tox", ".nox", ".cache", ".eggs", ".ipynb_checkpoints",
+        "htmlcov",
     }
 )  # fmt: skip
 _RUN_FILES = ("report.json", "journal.jsonl", "journal", "transcripts")
 
 
 class PatchDoesNotApply(SwarmError):
-    """A change does not fit the copy; nothing of its batch was written. `path` is the file that does not fit."""
+    """A change does not fit the copy, in the file `path`; nothing of its batch was written."""
 
     def __init__(self, path: str, why: str) -> None:
         self.path = path
@@ -48,8 +49,8 @@ class Copy:
 def make_copy(place: TargetPlace, destination: Path) -> Copy:
     """Copy the workspace to `destination`, which must not exist yet or be empty.
 
-    What git ignores, virtual environments, caches and swarm's own runs are left out; so are links that leave the
-    tree. Raises TargetError where the tree is larger than swarm copies.
+    What git ignores, virtual environments, caches and swarm's own runs are left out; so are links that leave
+    the tree. Raises TargetError where the tree is larger than swarm copies.
     """
     destination.mkdir(parents=True, exist_ok=True)
     made: set[Path] = set()
@@ -158,7 +159,7 @@ def _git_files(workspace: Path) -> list[Path] | None:
 
 
 def _covers(files: list[Path], place: TargetPlace) -> bool:
-    """Whether git's list holds anything of the target (it holds nothing where the target itself is ignored)."""
+    """Whether git's list holds anything of the target: it does not where git ignores the target itself."""
     inside = place.path.relative_to(place.workspace)
     return any(path.is_relative_to(inside) for path in files)
 
@@ -194,9 +195,7 @@ def _copy_file(source: Path, goal: Path, place: TargetPlace) -> None:
         shutil.copyfile(source, goal)
         shutil.copystat(source, goal)
     except OSError as error:
-        raise TargetError(
-            f"target {place.name}: {source} cannot be copied: {error.strerror or error}"
-        ) from None
+        raise TargetError(f"target {place.name}: {source} cannot be copied: {error.strerror or error}") from None
 
 
 def _copy_link(source: Path, goal: Path, workspace: Path) -> None:
@@ -241,9 +240,7 @@ def _difference(present: str | None, before: str | None) -> str:
         return "does not exist"
     if before is None:
         return "exists already"
-    for number, (ours, theirs) in enumerate(
-        zip(present.split("\n"), before.split("\n"), strict=False), start=1
-    ):
+    for number, (ours, theirs) in enumerate(zip(present.split("\n"), before.split("\n"), strict=False), start=1):
         if ours != theirs:
             return f"line {number} is not what the patch expects"
     return "has other lines at its end than the patch expects"

@@ -1,4 +1,4 @@
-"""Builds what a child of the target's sees: its command line, and an environment of allowed variables only."""
+"""Builds what a child of the target's sees: its command line, and an environment of allowed variables."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def fill(text: str, tmp: Path, port: int | None) -> str:
 
 
 def command_line(command: str, place: TargetPlace, *, tmp: Path, port: int | None) -> list[str]:
-    """`start`, `tests` or `setup` as argv, run by the target's interpreter; raises TargetError on bad quoting."""
+    """`start`, `tests` or `setup` as argv, by the target's interpreter; raises TargetError on bad quoting."""
     try:
         words = [fill(word, tmp, port) for word in shlex.split(command)]
     except ValueError as error:
@@ -74,9 +74,7 @@ def child_environment(
         env["VIRTUAL_ENV"] = str(prefix)
     env |= _bytecode_settings(place.python)
     env["PYTHONPATH"] = os.pathsep.join(map(str, _python_path(place, copy, env.get("PYTHONPATH", ""))))
-    injected = [
-        entry for entry in env.get("SWARM_INJECT", "").split(os.pathsep) if entry and entry != str(GUARD)
-    ]
+    injected = [entry for entry in env.get("SWARM_INJECT", "").split(os.pathsep) if entry and entry != str(GUARD)]
     env["SWARM_INJECT"] = os.pathsep.join([str(GUARD), *injected])
     env["SWARM_WRITABLE"] = os.pathsep.join([str(copy.workspace), str(tmp)])
     return env
@@ -96,10 +94,7 @@ def _program(word: str, place: TargetPlace) -> list[str]:
         return [str(beside)]
     if found := shutil.which(word):
         return [found]
-    if any(
-        (folder / word).exists() or (folder / f"{word}.py").exists()
-        for folder in _site_packages(place.python)
-    ):
+    if any((folder / word).exists() or (folder / f"{word}.py").exists() for folder in _site_packages(place.python)):
         return [str(place.python), "-m", word]
     raise TargetError(
         f"target {place.name}: the program {word!r} is neither beside {place.python} nor on PATH; "
@@ -112,11 +107,9 @@ def _python_path(place: TargetPlace, copy: Copy, own: str) -> Iterable[Path]:
     folders = [INJECT, copy.cwd, copy.path, copy.cwd / "src", copy.path / "src"]
     for entry in filter(None, own.split(os.pathsep)):
         written = copy.cwd / entry
-        folders.append(
-            moved(written, place, copy.workspace) if written.is_relative_to(place.workspace) else written
-        )
-    for folder in _editable_roots(place.python, place.workspace):
-        folders.append(moved(folder, place, copy.workspace))
+        folders.append(moved(written, place, copy.workspace) if written.is_relative_to(place.workspace) else written)
+    editable = _editable_roots(place.python, place.workspace)
+    folders += [moved(folder, place, copy.workspace) for folder in editable]
     return dict.fromkeys(folder for folder in folders if folder.is_dir())
 
 
@@ -158,9 +151,7 @@ def _text(file: Path) -> str:
 @functools.cache
 def _has_bytecode(python: Path) -> bool:
     """Whether the installed packages are compiled already (pip does it, some installers don't)."""
-    packages = [
-        folder for site in _site_packages(python) for folder in sorted(site.iterdir()) if folder.is_dir()
-    ]
+    packages = [folder for site in _site_packages(python) for folder in sorted(site.iterdir()) if folder.is_dir()]
     modules = [folder for folder in packages if (folder / "__init__.py").exists()]
     return not modules or sum((folder / "__pycache__").is_dir() for folder in modules) * 2 > len(modules)
 

@@ -1,4 +1,4 @@
-"""Payload templates: read once, then filled for every request with values that only seed and number decide."""
+"""Payload templates: read once, filled for every request with values that only seed and number decide."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def template(text: str, *, is_json: bool = False) -> Template:
 def read_payloads(webhook: Webhook, root: Path) -> tuple[Payload, ...]:
     """The payloads of a webhook; `root` is what their file names count from.
 
-    None declared: an empty object, or nothing where the method has no body. Raises TargetError on a file that is
-    missing or is not JSON.
+    None declared: an empty object, or nothing where the method has no body. Raises TargetError on a file that
+    is missing or is not JSON.
     """
     found = [payload for written in webhook.payloads for payload in _read(written, webhook, root)]
     if found:
@@ -98,9 +98,7 @@ def _from_file(file: Path, webhook: Webhook) -> Payload:
     except (OSError, UnicodeDecodeError) as error:
         raise TargetError(f"webhook {webhook.path}: payload {file} cannot be read: {error}") from None
     except json.JSONDecodeError as error:
-        raise TargetError(
-            f"webhook {webhook.path}: payload {file}:{error.lineno} is not JSON: {error.msg}"
-        ) from None
+        raise TargetError(f"webhook {webhook.path}: payload {file}:{error.lineno} is not JSON: {error.msg}") from None
 
 
 def _encoded(value: Any, webhook: Webhook) -> Payload:

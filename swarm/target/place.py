@@ -34,9 +34,7 @@ def _existing_folder(name: str, key: str, written: str, folder: Path) -> Path:
     if found.is_dir():
         return found
     what = "is a file, not a folder" if found.exists() else "does not exist"
-    raise TargetError(
-        f"target {name}: {key} {written!r} ({found}) {what}; mend targets.{name}.{key} in agents.yaml"
-    )
+    raise TargetError(f"target {name}: {key} {written!r} ({found}) {what}; mend targets.{name}.{key} in agents.yaml")
 
 
 def _interpreter(name: str, written: str | None, folder: Path) -> Path:
@@ -55,5 +53,5 @@ def _interpreter(name: str, written: str | None, folder: Path) -> Path:
         return Path(os.path.abspath(found))  # noqa: PTH100 - Path.resolve() would follow the link out of the venv
     raise TargetError(
         f"target {name}: python {written!r} is no interpreter that can be run; "
-        f"set targets.{name}.python to one that has the target's dependencies, or to null for {sys.executable}"
+        f"set targets.{name}.python to one that has the target's dependencies, or to null: {sys.executable}"
     )

@@ -1,8 +1,8 @@
 """Starts and ends the target's processes so that none outlives its swarm, whatever way a run ends.
 
-Every child leads a session of its own, is killed by the kernel when swarm dies, and carries two marks in its
-environment: SWARM_OWNER (the swarm that started it) and SWARM_CHILD (this very child). Descendants inherit the
-marks; `reap_orphans` finds by them what the kernel's signal did not reach.
+Every child leads a session of its own, is killed by the kernel when swarm dies, and carries two marks in
+its environment: SWARM_OWNER (the swarm that started it) and SWARM_CHILD (this very child). Descendants
+inherit the marks; `reap_orphans` finds by them what the kernel's signal did not reach.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Child:
         if self.alive():
             _signal_group(self.pid, signal.SIGTERM)
             deadline = time.monotonic() + grace_s
-            while self.alive() and time.monotonic() < deadline:
+            while self.alive() and time.monotonic() < deadline:  # noqa: ASYNC110 - nothing tells of its end
                 await asyncio.sleep(0.01)
         self.kill()
 
@@ -105,8 +105,9 @@ def spawn(
     tail_bytes: int = TAIL_BYTES,
     limits: Mapping[int, int] | None = None,
 ) -> Child:
-    """Start a program in a session of its own with exactly the environment given and swarm's marks; `limits` are the
-    kernel's, by the names of `resource`.
+    """Start a program in a session of its own with exactly the environment given and swarm's marks.
+
+    `limits` are the kernel's, by the names of `resource`; `head_bytes` and `tail_bytes` bound the log.
 
     Raises TargetError where the program cannot be started at all. Call it from a thread that lives as long as
     the child should: the kernel ends the child with the thread that started it.
@@ -139,7 +140,7 @@ def spawn(
 
 
 def reap_orphans() -> list[int]:
-    """End every process, and remove every scratch folder, whose owning swarm is dead; the pids that were ended."""
+    """End every process and remove every scratch folder whose owning swarm is dead; the pids that ended."""
     folders = dead_folders()
     roots = tuple(f"{folder}/" for folder in folders)
     ended: set[int] = set()
@@ -158,7 +159,7 @@ def reap_orphans() -> list[int]:
 
 
 def _before_exec(limits: Mapping[int, int]) -> Callable[[], None]:
-    """What the child does between fork and exec: set its limits, and ask to be killed when its parent dies."""
+    """What the child does before exec: set its limits, and ask to be killed when its parent dies."""
     try:
         prctl = ctypes.CDLL(None, use_errno=True).prctl
     except (OSError, AttributeError):

@@ -3,6 +3,8 @@
 Where there is no /proc every answer is empty, and callers fall back on what they know of their own children.
 """
 
+# ruff: noqa: PTH115, PTH208 - /proc is read whole and often, and os is several times as fast here
+
 from __future__ import annotations
 
 import os
@@ -17,7 +19,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class ProcessStat:
-    """One process. `started_ticks` with the pid names it beyond reuse; `cpu_s` includes children waited for."""
+    """One process. `started_ticks` and the pid name it beyond reuse; `cpu_s` includes ended children."""
 
     pid: int
     state: str

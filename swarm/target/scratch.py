@@ -1,4 +1,4 @@
-"""Scratch folders, one a run, each with the name of the swarm that owns it, so that a dead one's can be removed."""
+"""Scratch folders, one a run, each naming the swarm that owns it, so that a dead one's can be removed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def owner_mark() -> str:
 
 
 def owner_is_alive(mark: str) -> bool:
-    """Whether the process of a mark lives; a mark that cannot be read counts as alive (nothing is ended on a guess)."""
+    """Whether the process of a mark lives; so it is taken to where the mark cannot be read."""
     pid, _, started = mark.partition(":")
     if not (pid.isdigit() and started.isdigit()):
         return True
@@ -48,7 +48,7 @@ def scratch_root() -> Path:
 
 
 def scratch_folder(run_id: str) -> Path:
-    """The run's scratch folder, made where it is not there yet; removed by `remove_folder` or the next start."""
+    """The run's scratch folder, made where it is not there; removed by `remove_folder` or the next start."""
     safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in run_id).strip(".") or "run"
     folder = scratch_root() / f"{safe}-{os.getpid()}"
     if folder.is_dir() and _owner_of(folder) == _full_mark():

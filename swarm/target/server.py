@@ -74,21 +74,21 @@ async def start_server(
     *,
     upstream_env: Mapping[str, str],
     inject: Sequence[Path] = (),
-    extra_env: Mapping[str, str] = {},  # noqa: B006 - a Mapping is never written to
+    extra_env: Mapping[str, str] = {},
     tmp: Path,
     deadline_s: float = 20.0,
 ) -> RunningServer:
     """Start the target on a free port of loopback and wait until its health answers.
 
-    Where `health` is null any HTTP answer on `/` will do. Raises TargetError with the log's last lines where it
-    does not start within `deadline_s`.
+    Where `health` is null any HTTP answer on `/` will do. Raises TargetError with the log's last lines where
+    it does not start within `deadline_s`.
     """
     if not any("{port}" in text for text in (target.start, *target.env.values())):
         raise TargetError(
-            f"target {place.name}: neither `start` nor `env` holds {{port}}, so swarm cannot choose a free port; "
-            "write for example --port {port}"
+            f"target {place.name}: neither `start` nor `env` holds {{port}}, so swarm cannot choose a "
+            "free port; write for example --port {port}"
         )
-    tmp.mkdir(parents=True, exist_ok=True)
+    tmp.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - one quick call
     extra = {**upstream_env, **extra_env, "SWARM_INJECT": os.pathsep.join(map(str, inject))}
     await _set_up_once(place, copy, target, tmp, extra)
     for attempt in range(_ATTEMPTS):
@@ -131,9 +131,7 @@ def _can_bind(port: int) -> bool:
     return True
 
 
-async def _set_up_once(
-    place: TargetPlace, copy: Copy, target: Target, tmp: Path, extra: Mapping[str, str]
-) -> None:
+async def _set_up_once(place: TargetPlace, copy: Copy, target: Target, tmp: Path, extra: Mapping[str, str]) -> None:
     """Run `setup` once for a copy; where it can touch {tmp}, which is fresh at every start, once for each."""
     if target.setup is None:
         return
@@ -147,15 +145,11 @@ async def _set_up_once(
     if result.exit_code != 0:
         how = f"was ended by its {result.ended_by} limit" if result.ended_by else f"exits {result.exit_code}"
         why = describe_start_failure(result.output)
-        raise TargetError(
-            f"target {place.name}: setup {target.setup!r} {how}: {why}\n{last_lines(result.output)}"
-        )
+        raise TargetError(f"target {place.name}: setup {target.setup!r} {how}: {why}\n{last_lines(result.output)}")
     done.touch()
 
 
-async def _wait_until_up(
-    child: Child, port: int, health: str | None, deadline_s: float
-) -> tuple[str | None, str]:
+async def _wait_until_up(child: Child, port: int, health: str | None, deadline_s: float) -> tuple[str | None, str]:
     """The host that answers, or None and what was seen instead."""
     deadline = time.monotonic() + deadline_s
     seen = "nothing listened on its port"
@@ -183,9 +177,7 @@ async def _status(host: str, port: int, path: str, timeout_s: float) -> int | No
     try:
         async with asyncio.timeout(timeout_s):
             reader, writer = await asyncio.open_connection(host, port)
-            writer.write(
-                f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode()
-            )
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode())
             words = (await reader.readline()).split()
     except (OSError, TimeoutError, ValueError):
         return None

@@ -38,11 +38,7 @@ def signature_headers(
     message = _fill_bytes(signed, body, fields)
     digest = _digest(sign, secret, message)
     value = form.replace("{hex}", digest.hex()).replace("{base64}", base64.b64encode(digest).decode())
-    value = (
-        value.replace("{timestamp}", fields["timestamp"])
-        .replace("{id}", message_id)
-        .replace("{secret}", secret)
-    )
+    value = value.replace("{timestamp}", fields["timestamp"]).replace("{id}", message_id).replace("{secret}", secret)
     headers = {header: value}
     if sign.scheme == "standard-webhooks":
         headers |= {"webhook-id": message_id, "webhook-timestamp": fields["timestamp"]}

@@ -15,9 +15,7 @@ _FIELD_REQUIRED = re.compile(r"^(\w[\w.]*)\n\s+Field required", re.MULTILINE)
 _REFUSED_EGRESS = re.compile(r"swarm: no network but loopback: ([^\s]+)")
 _UVICORN = re.compile(r"Error loading ASGI app\. (.+)$", re.MULTILINE)
 _FLASK = re.compile(r"^(?:Usage: flask.*\n(?:.*\n)*?)?Error: (.+)$", re.MULTILINE)
-_EXCEPTION = re.compile(
-    r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Warning|Interrupt)\b.*$", re.MULTILINE
-)
+_EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Warning|Interrupt)\b.*$", re.MULTILINE)
 _NO_FILE = re.compile(r"^FileNotFoundError: \[Errno 2\] .*?: '([^']+)'$", re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-"""Makes the webhooks that a sender would send: payload, headers and a genuine signature, the same for one seed."""
+"""Makes the webhooks that a sender would send: payload, headers and a genuine signature, by seed."""
 
 from __future__ import annotations
 
@@ -27,15 +27,13 @@ class WebhookRequest:
 class Traffic:
     """The traffic mix of a target: request `number` is the same for one seed, but for the time in it.
 
-    `payload_root` is what the names of payload files count from: the target's path. Raises TargetError where the
-    target names no webhook or a payload cannot be read.
+    `payload_root` is what the names of payload files count from: the target's path. Raises TargetError where
+    the target names no webhook or a payload cannot be read.
     """
 
     def __init__(self, target: Target, payload_root: Path, seed: int) -> None:
         if not target.webhooks:
-            raise TargetError(
-                "the target names no webhooks; list at least one under `webhooks` in agents.yaml"
-            )
+            raise TargetError("the target names no webhooks; list at least one under `webhooks` in agents.yaml")
         self._env = dict(target.env)
         self._seed = seed
         self._webhooks = tuple(target.webhooks)
@@ -81,7 +79,7 @@ class Traffic:
             secret = self._env.get(webhook.sign.secret_env)
         if secret is None:
             raise TargetError(
-                f"webhook {webhook.path}: the secret's variable {webhook.sign.secret_env or '(sign.secret_env)'} "
+                f"webhook {webhook.path}: the variable of its secret, {webhook.sign.secret_env!r}, "
                 "is not in the target's `env`; give it a test value there"
             )
         message_id = message_id or f"msg_{hashlib.sha256(body).hexdigest()[:24]}"

@@ -1,8 +1,10 @@
 """Keeps a target's Python on this machine: connections and look-ups beyond loopback are refused and noted.
 
-Loaded by sitecustomize before anything else, so that a redirector that comes later wraps it and may send a host
-to loopback first. Standard library only, Python 3.8 and later.
+Loaded by sitecustomize before anything else, so that a redirector that comes later wraps it and may send a
+host to loopback first. Standard library only, Python 3.8 and later.
 """
+# mypy: ignore-errors
+# ruff: noqa: UP031 - it runs in any interpreter, before anything else may be imported
 
 import errno
 import os
