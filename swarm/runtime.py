@@ -115,7 +115,7 @@ def make_parts(choice: Choice, provider: str, run_id: str, emit: EventSink, fold
     from swarm.coordinator.state import Parts
     from swarm.models.choose import make_model, resolve_alias
     from swarm.rules.registry import all_rules
-    from swarm.runjournal import FileJournal
+    from swarm.console.journal import FileJournal
     from swarm.target.processes import reap_orphans, scratch_folder
     from swarm.target.sandbox import choose_sandbox
 

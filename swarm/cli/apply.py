@@ -13,13 +13,18 @@ NAME = "apply"
 
 def command(
     run: RunWord = "latest",
-    only: Annotated[list[str] | None, typer.Option("--only", help="Apply this patch alone (id or number); repeatable.", metavar="ID")] = None,
-    branch: Annotated[str | None, typer.Option("--branch", help="Make the commits on a new branch.", metavar="NAME")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="Apply this patch alone (id or number); repeatable.", metavar="ID"),
+    ] = None,
+    branch: Annotated[
+        str | None, typer.Option("--branch", help="Make the commits on a new branch.", metavar="NAME")
+    ] = None,
     commit: Annotated[bool, typer.Option("--commit", help="One commit a patch.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; tell whether they fit.")] = False,
     config: ConfigFile = None,
     out: Out = DEFAULT_OUT,
-) -> int:  # fmt: skip
+) -> int:
     """Apply the accepted patches of a run: all of them, or some with --only.
 
     Example: swarm apply latest --branch swarm-patches

@@ -68,7 +68,10 @@ def apply_run(
 
 
 def rollback_run(folder: Path) -> Applied:
-    """Take back what `apply_run` did. Raises UsageError where nothing was applied, DoesNotFit where it no longer fits."""
+    """Take back what `apply_run` did.
+
+    Raises UsageError where nothing was applied, DoesNotFit where the patched lines have changed since.
+    """
     record = folder / RECORD
     if not record.exists():
         raise UsageError(f"run {folder.name} was not applied; nothing to take back")

@@ -10,8 +10,10 @@ NAME = "explain"
 
 
 def command(
-    rule: Annotated[str | None, typer.Argument(metavar="[RULE]", help="A rule's id; the whole list where none is named.")] = None,
-) -> int:  # fmt: skip
+    rule: Annotated[
+        str | None, typer.Argument(metavar="[RULE]", help="A rule's id; the whole list where none is named.")
+    ] = None,
+) -> int:
     """Tell a rule's why, a bad and a good example, its fix, its sources; without RULE the whole list.
 
     Example: swarm explain sequential-awaits

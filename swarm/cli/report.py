@@ -14,9 +14,11 @@ NAME = "report"
 def command(
     run: RunWord = "latest",
     format: Annotated[str, typer.Option("--format", "-f", help="md, html, sarif, json, junit or gitlab.")] = "md",
-    output: Annotated[str | None, typer.Option("--output", "-o", help="Write to a file in place of stdout.", metavar="FILE")] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="Write to a file in place of stdout.", metavar="FILE")
+    ] = None,
     out: Out = DEFAULT_OUT,
-) -> int:  # fmt: skip
+) -> int:
     """Render a run's report again, to stdout or a file.
 
     Example: swarm report latest --format sarif -o findings.sarif

@@ -14,19 +14,32 @@ NAME = "run"
 def command(
     target: TargetWord = None,
     config: ConfigFile = None,
-    swarm: Annotated[str | None, typer.Option("--swarm", help="The swarm to send, by its name.", metavar="NAME")] = None,
+    swarm: Annotated[
+        str | None, typer.Option("--swarm", help="The swarm to send, by its name.", metavar="NAME")
+    ] = None,
     provider: Annotated[str, typer.Option("--provider", help="auto, anthropic or offline.")] = "auto",
     pattern: Annotated[str | None, typer.Option("--pattern", help="parallel, sequential or single.")] = None,
     out: Out = DEFAULT_OUT,
     budget_usd: Annotated[float | None, typer.Option("--budget-usd", help="Most to spend.", metavar="N")] = None,
-    budget_tokens: Annotated[int | None, typer.Option("--budget-tokens", help="Most tokens to use.", metavar="N")] = None,
-    deadline: Annotated[float | None, typer.Option("--deadline", help="Most seconds to take.", metavar="SECONDS")] = None,
-    fail_on: Annotated[list[str] | None, typer.Option("--fail-on", help="severity:high, targets, regression or score:security<95; repeatable.", metavar="RULE")] = None,
-    only: Annotated[list[str] | None, typer.Option("--only", help="Send this specialist alone; repeatable.", metavar="SPECIALIST")] = None,
+    budget_tokens: Annotated[
+        int | None, typer.Option("--budget-tokens", help="Most tokens to use.", metavar="N")
+    ] = None,
+    deadline: Annotated[
+        float | None, typer.Option("--deadline", help="Most seconds to take.", metavar="SECONDS")
+    ] = None,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fail-on", help="severity:high, targets, regression or score:security<95; repeatable.", metavar="RULE"
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Send this specialist alone; repeatable.", metavar="SPECIALIST")
+    ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Apply the accepted patches at the end.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the result alone.")] = False,
-) -> int:  # fmt: skip
+) -> int:
     """Baseline, four specialists in parallel, verified patches, benchmarks, reports.
 
     Example: swarm run reference --fail-on severity:high

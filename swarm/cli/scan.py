@@ -15,8 +15,10 @@ def command(
     target: TargetWord = None,
     config: ConfigFile = None,
     json: Annotated[bool, typer.Option("--json", help="Findings as JSON on stdout.")] = False,
-    fail_on: Annotated[list[str] | None, typer.Option("--fail-on", help="severity:high and the like; repeatable.", metavar="RULE")] = None,
-) -> int:  # fmt: skip
+    fail_on: Annotated[
+        list[str] | None, typer.Option("--fail-on", help="severity:high and the like; repeatable.", metavar="RULE")
+    ] = None,
+) -> int:
     """Find problems in the code: no patches, no load, nothing started.
 
     Example: swarm scan reference --fail-on severity:high
@@ -48,9 +50,8 @@ def command(
         return 1 if reasons else 0
     for finding in findings:
         place_of = f"{finding.file}:{finding.line}" if finding.line else finding.file or "service"
-        say(
-            f"{finding.severity:9} {place_of:36} {finding.rule:26} {finding.title}{'' if finding.mendable else ' (advice)'}"
-        )
+        kind = "" if finding.mendable else " (advice)"
+        say(f"{finding.severity:9} {place_of:36} {finding.rule:26} {finding.title}{kind}")
     for path, reason in tree.unparsed:
         say(f"not analysed: {path}: {reason}")
     mendable = sum(finding.mendable for finding in findings)

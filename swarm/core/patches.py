@@ -34,8 +34,8 @@ class FileChange:
             lines.append("deleted file mode 100644\n")
         old = "/dev/null" if self.before is None else f"a/{self.path}"
         new = "/dev/null" if self.after is None else f"b/{self.path}"
-        for line in difflib.unified_diff(_lines(self.before), _lines(self.after), old, new, lineterm="\n"):
-            lines.append(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n")
+        diff = difflib.unified_diff(_lines(self.before), _lines(self.after), old, new, lineterm="\n")
+        lines.extend(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in diff)
         return "".join(lines)
 
 
