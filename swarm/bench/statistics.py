@@ -74,8 +74,8 @@ def bootstrap_ratio(
     """after / before of a statistic over pooled samples, with a 95 % interval.
 
     Slices are drawn with replacement, not single requests: requests of one slice are not independent. The
-    interval is Student's t times the bootstrap's standard error of log(ratio): honest with few slices too. Empty slices are left out; ValueError where
-    fewer than two are left on a side.
+    interval is Student's t times the bootstrap's standard error of log(ratio): honest with few slices too.
+    Empty slices are left out; ValueError where fewer than two are left on a side.
     """
     before = [list(values) for values in before_slices if values]
     after = [list(values) for values in after_slices if values]

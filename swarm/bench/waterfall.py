@@ -5,6 +5,7 @@ The files of TRACER_FILES run inside the target (nothing of it is edited) and wr
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,12 +13,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
+from swarm.bench.serial import send_in_turn
+from swarm.config.schema import Target
+from swarm.core.place import TargetPlace
 from swarm.core.report import SpanKind, Waterfall, WaterfallSpan
+from swarm.target.copies import Copy
+from swarm.target.traffic import Traffic
 
 _INJECT = Path(__file__).parent / "inject"
 TRACER_FILES: tuple[Path, ...] = tuple(
     _INJECT / name for name in ("tracer.py", "trace_requests.py", "trace_calls.py", "trace_sql.py")
 )
+WARM_UP = 3
 FOLD_FROM = 3  # this many spans alike become one with a count
 _KINDS = frozenset(get_args(SpanKind))
 
@@ -127,6 +134,50 @@ def inclusive_line_costs(waterfalls: Sequence[Waterfall]) -> dict[tuple[str, int
 def kind_costs(waterfalls: Sequence[Waterfall], kind: SpanKind) -> tuple[float, ...]:
     """The duration of every single span of one kind, such as each query's or each call's, in ms."""
     return tuple(span.duration_ms for w in waterfalls for span in w.spans if span.kind == kind)
+
+
+async def measure_waterfall(
+    place: TargetPlace, copy: Copy, target: Target, *, requests: int, seed: int, tmp: Path,
+    payload_root: Path | None = None,
+) -> tuple[Waterfall, ...]:  # fmt: skip
+    """Start upstreams and a traced server on a copy, send `requests` webhooks one after another, read the trace.
+
+    A few more go first and are left out: first requests pay for imports and connections.
+    """
+    from swarm.target.server import start_server
+    from swarm.target.upstreams import Upstreams
+
+    tmp.mkdir(parents=True, exist_ok=True)
+    trace_file = tmp / "waterfall.jsonl"
+    upstreams = await Upstreams.start(place, copy, target, tmp=tmp / "upstreams", seed=seed)
+    try:
+        server = await start_server(
+            place, copy, target, upstream_env=upstreams.env, inject=(*upstreams.inject, *TRACER_FILES),
+            extra_env=tracer_env(trace_file, copy.path), tmp=tmp / "server",
+        )  # fmt: skip
+        try:
+            traffic = Traffic(target, payload_root or place.path, seed)
+            await send_in_turn(server.base_url, traffic, range(WARM_UP))
+            warm = len(await _settled(trace_file, {}))
+            await send_in_turn(server.base_url, traffic, range(WARM_UP, WARM_UP + requests))
+            names = {f"127.0.0.1:{port}": name for name, port in upstreams.ports.items()}
+            return (await _settled(trace_file, names))[warm:]
+        finally:
+            await server.stop()
+    finally:
+        await upstreams.stop()
+
+
+async def _settled(trace_file: Path, names: Mapping[str, str]) -> tuple[Waterfall, ...]:
+    """The trace once it has stopped growing: a request's line follows its answer."""
+    size_bytes = -1
+    for _ in range(40):
+        now_bytes = trace_file.stat().st_size if trace_file.exists() else 0
+        if now_bytes == size_bytes:
+            break
+        size_bytes = now_bytes
+        await asyncio.sleep(0.05)
+    return read_trace(trace_file, names)
 
 
 def _place(step: str) -> tuple[str, int] | None:

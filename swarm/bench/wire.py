@@ -153,6 +153,7 @@ class Client:
         parts = urlsplit(base_url)
         if parts.scheme != "http" or parts.hostname is None:
             raise ValueError(f"load is sent over http:// to a loopback server, not to {base_url!r}")
+        self._authority = parts.netloc.rpartition("@")[2]
         self._host, self._port = parts.hostname, parts.port or 80
         self._prefix = parts.path.rstrip("/")
         self._idle: list[_Connection] = []
@@ -160,7 +161,7 @@ class Client:
 
     def encode(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
         """The bytes of a request, ready to send."""
-        lines = [f"{method} {self._prefix}{path} HTTP/1.1", f"Host: {self._host}:{self._port}"]
+        lines = [f"{method} {self._prefix}{path} HTTP/1.1", f"Host: {self._authority}"]
         lines += [f"{name}: {value}" for name, value in headers.items() if name.lower() not in _OWN_HEADERS]
         if body or method not in ("GET", "HEAD", "DELETE", "OPTIONS"):
             lines.append(f"Content-Length: {len(body)}")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +24,7 @@ for path in os.environ.get("SWARM_INJECT", "").split(os.pathsep):
             exec(compile(file.read(), path, "exec"), {"__name__": "injected", "__file__": path})
 """
 
-FASTAPI_APP = '''
+FASTAPI_APP = """
 import asyncio, os, sqlite3, time, sys
 from concurrent.futures import ThreadPoolExecutor
 import httpx
@@ -41,7 +41,8 @@ pool = ThreadPoolExecutor(2)
 def rows_one_by_one():
     found = []
     for n in range(10):
-        found.append(db.execute("SELECT sku FROM lines WHERE id = 7 AND sku = 'Ada Lovelace' OR id = ?", (n,)).fetchone())  # N+1
+        query = "SELECT sku FROM lines WHERE id = 7 AND sku = 'Ada Lovelace' OR id = ?"
+        found.append(db.execute(query, (n,)).fetchone())  # N+1
     return found
 
 @app.post("/hook")
@@ -49,7 +50,8 @@ async def hook(request: Request):
     await request.json()
     rows_one_by_one()
     async with httpx.AsyncClient() as client:  # BUILD
-        await asyncio.gather(client.get(STUB + "/slow/77?email=ada@example.com"), client.get(STUB + "/slow/78"))  # GATHER
+        private = STUB + "/slow/77?email=ada@example.com"
+        await asyncio.gather(client.get(private), client.get(STUB + "/slow/78"))  # GATHER
         await client.get(STUB + "/slow/79")  # SINGLE
     await asyncio.sleep(0.03)  # NAP
     return {"ok": True}
@@ -91,9 +93,9 @@ async def steady():
     db.execute("SELECT 1").fetchone()
     await asyncio.sleep(0.05)
     return {}
-'''
+"""
 
-FLASK_APP = '''
+FLASK_APP = """
 import os, sqlite3, subprocess, sys
 import requests
 from flask import Flask
@@ -126,7 +128,7 @@ def events(number):
 @app.post("/fails")
 def fails():
     raise KeyError("boom")
-'''
+"""
 
 
 @dataclass
@@ -160,8 +162,9 @@ class Starter:
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(
-        self, kind: str, *, inject: Sequence[Path] = (), env: dict[str, str] | None = None, stub: str = "", name: str = "app"
-    ) -> Service:
+        self, kind: str, *, inject: Sequence[Path] = (), env: dict[str, str] | None = None, stub: str = "",
+        name: str = "app",
+    ) -> Service:  # fmt: skip
         root = self.folder / name
         root.mkdir(exist_ok=True)
         source = textwrap.dedent(FASTAPI_APP if kind == "fastapi" else FLASK_APP)
@@ -217,6 +220,3 @@ def starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
     own = Starter(tmp_path_factory.mktemp("services"))
     yield own
     own.stop()
-
-
-StartFn = Callable[..., Service]

@@ -4,7 +4,7 @@ Requests of ASGI (Starlette, FastAPI, whatever uvicorn serves) and WSGI (Flask, 
 started by one stay with it. A step of the event loop over BLOCKED_S becomes a span of kind "blocked", its line
 found by a watching thread; a wait that no known call explains gets the line that awaits.
 """
-# ruff: noqa: BLE001 - tracing never fails the target
+# ruff: noqa: BLE001, SIM105 - tracing never fails the target
 
 from __future__ import annotations
 
@@ -255,9 +255,7 @@ def _patch_wsgi(owner: Any) -> None:
     def __call__(self: Any, environ: Any, start_response: Any) -> Any:
         if _trace.current_request.get() is not None:
             return original(self, environ, start_response)
-        request = _trace.Request(
-            environ.get("REQUEST_METHOD", ""), _trace.masked_path(environ.get("PATH_INFO", ""))
-        )
+        request = _trace.Request(environ.get("REQUEST_METHOD", ""), _trace.masked_path(environ.get("PATH_INFO", "")))
 
         def noted_start(status: Any, *rest: Any, **options: Any) -> Any:
             try:

@@ -1,5 +1,5 @@
 """Runs inside the target, after tracer.py: times statements, fetches and commits, without their parameters."""
-# ruff: noqa: BLE001 - tracing never fails the target
+# ruff: noqa: SIM105 - contextlib costs more than the wait of a small query
 
 from __future__ import annotations
 
@@ -131,6 +131,12 @@ def _sqlite_connection(owner: Any, cursor: Any) -> Any:
     return Connection
 
 
+def _is_traceable(factory: Any, connection: Any) -> bool:
+    if not (isinstance(factory, type) and issubclass(factory, connection)):
+        return False
+    return not {"execute", "executemany", "executescript", "cursor"} & set(vars(factory))
+
+
 def _patch_sqlite(module: Any) -> None:
     original = module.connect
     cursor = _sqlite_cursor(module.Cursor)
@@ -140,9 +146,8 @@ def _patch_sqlite(module: Any) -> None:
     def connect(*args: Any, **kwargs: Any) -> Any:
         at = 5  # of `factory` among the positional arguments
         factory = kwargs.get("factory", args[at] if len(args) > at else module.Connection)
-        if factory not in classes and isinstance(factory, type) and issubclass(factory, module.Connection):
-            if len(classes) < 50 and "execute" not in vars(factory) and "cursor" not in vars(factory):
-                classes[factory] = _sqlite_connection(factory, cursor)
+        if factory not in classes and len(classes) < 50 and _is_traceable(factory, module.Connection):
+            classes[factory] = _sqlite_connection(factory, cursor)
         factory = classes.get(factory, factory)
         if len(args) > at:
             args = (*args[:at], factory, *args[at + 1 :])
@@ -151,6 +156,9 @@ def _patch_sqlite(module: Any) -> None:
         return _timed("connect", original, args, kwargs, FETCH_WORTH_TELLING_S)
 
     module.connect = connect
+    package = sys.modules.get("sqlite3")
+    if getattr(package, "connect", None) is original:  # imported before the tracer came
+        package.connect = connect  # type: ignore[union-attr]
 
 
 def _patch_aiosqlite(module: Any) -> None:

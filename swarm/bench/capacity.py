@@ -1,0 +1,100 @@
+"""Finds how many requests per second a server takes: rising steps, then one finer step."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from swarm.bench.load import LoadGenerator, LoadRun, error_rate
+from swarm.bench.sidebyside import Served
+from swarm.bench.statistics import percentile
+from swarm.config.schema import Target
+
+RISE = 1.5
+ERROR_LIMIT = 0.01
+STEP_TIMEOUT_S = 5.0
+SETTLE_S = 1.0  # what the failed step left waiting in the server
+FIRST_NUMBER = 1_000_000  # payloads that no other measurement of the run has sent
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityStep:
+    """One rate that was offered; `passed` is None where it failed and the generator fell behind too."""
+
+    rate: float
+    passed: bool | None
+    p95_ms: float | None
+    errors: float
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityResult:
+    """The highest rate that passed (None: not even the first), the criterion in words, and all steps."""
+
+    rps: float | None
+    criterion: str
+    steps: tuple[CapacityStep, ...]
+
+
+def criterion_text(p95_bound_ms: float, step_s: float) -> str:
+    """What a rate had to meet."""
+    return (
+        f"highest offered rate (steps of ×{RISE:g}, then one between) held for {step_s:g} s with under "
+        f"{ERROR_LIMIT:.0%} errors and p95 under {p95_bound_ms:g} ms"
+    )
+
+
+async def find_capacity(
+    server: Served, target: Target, payload_root: Path, *, start_rate: float, seed: int,
+    step_s: float = 2.0, max_steps: int = 7, p95_bound_ms: float = 1000.0, max_total_s: float = 30.0,
+) -> CapacityResult:  # fmt: skip
+    """Raise the rate until a step fails, then try once between;
+    bounded by `max_steps` and `max_total_s`."""
+    steps: list[CapacityStep] = []
+    ends_s = time.monotonic() + max_total_s
+
+    async def passes(generator: LoadGenerator, rate: float) -> bool:
+        run = await generator.run(
+            server.base_url, target, payload_root, rate=rate, seconds=step_s, seed=seed,
+            first_number=FIRST_NUMBER * (len(steps) + 1), timeout_s=STEP_TIMEOUT_S,
+        )  # fmt: skip
+        steps.append(judge(run, p95_bound_ms))
+        return steps[-1].passed is True
+
+    def may_go_on() -> bool:
+        return len(steps) < max_steps and time.monotonic() + step_s < ends_s
+
+    best, failed = None, False
+    async with LoadGenerator() as generator:
+        rate = start_rate
+        while not failed and may_go_on():
+            if await passes(generator, rate):
+                best, rate = rate, rate * RISE
+            else:
+                failed = True
+        if failed and best is not None and may_go_on():
+            await asyncio.sleep(SETTLE_S)
+            between = (best + rate) / 2
+            best = between if await passes(generator, between) else best
+    return CapacityResult(best, criterion_text(p95_bound_ms, step_s) + _ended_by(steps, failed), tuple(steps))
+
+
+def _ended_by(steps: list[CapacityStep], failed: bool) -> str:
+    if not failed:
+        return "; ended by its own limit before a step failed, so the true figure is higher"
+    if any(step.passed is None for step in steps):
+        return "; the load generator fell behind in a step that failed, so the true figure may be higher"
+    return ""
+
+
+def judge(run: LoadRun, p95_bound_ms: float) -> CapacityStep:
+    """Whether a step passed; requests without a good answer count as slow ones in the percentile."""
+    errors = error_rate([run]) or 0.0
+    latencies = sorted(sample.latency_ms if sample.ok else float("inf") for sample in run.samples)
+    p95_ms = percentile(latencies, 95) if latencies else float("inf")
+    good = errors < ERROR_LIMIT and p95_ms < p95_bound_ms
+    # a late generator makes latencies worse and never better: what passed all the same did pass
+    passed = True if good else (False if run.valid else None)
+    return CapacityStep(run.rate, passed, None if p95_ms == float("inf") else round(p95_ms, 3), errors)
