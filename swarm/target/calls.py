@@ -1,0 +1,88 @@
+"""What the target asked of its upstreams: each call with its times, and whether all is quiet."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+Effect = Literal["read", "write"]
+READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+KEPT_CALLS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamCall:
+    """One call. Times are `time.monotonic` seconds: the request read to its end, the answer about to be sent.
+
+    `request` is the mark that was set when it began ("" where none was). `tape` says where the answer of a
+    started program came from: "" the program itself, "played" the tape, "missed" the tape held none.
+    """
+
+    upstream: str
+    method: str
+    path: str
+    query: str
+    body: bytes
+    status: int
+    start_s: float
+    end_s: float
+    effect: Effect
+    headers: Mapping[str, str]
+    request: str = ""
+    tape: Literal["", "played", "missed"] = ""
+
+
+def effect_of(method: str, declared: Effect | None = None) -> Effect:
+    """What a call does there, as declared; else by its method."""
+    if declared is not None:
+        return declared
+    return "read" if method in READING_METHODS else "write"
+
+
+@dataclass(slots=True)
+class CallLog:
+    """Calls as they end, and how many have not ended yet. Lives on one event loop."""
+
+    mark: str = ""
+    calls: list[UpstreamCall] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    in_flight: int = 0
+    last_began_s: float = 0.0
+
+    @contextmanager
+    def flight(self) -> Iterator[float]:
+        """Counts one call as in flight; gives the moment of its start."""
+        started_s = time.monotonic()
+        self.last_began_s = started_s
+        self.in_flight += 1
+        try:
+            yield started_s
+        finally:
+            self.in_flight -= 1
+
+    def add(self, call: UpstreamCall) -> None:
+        """Keep one call; the oldest half goes when there are too many."""
+        if len(self.calls) >= KEPT_CALLS:
+            del self.calls[: KEPT_CALLS // 2]
+        self.calls.append(call)
+
+    def refuse(self, what: str) -> None:
+        """Note a call that nobody plays, each once."""
+        if what not in self.refused:
+            self.refused.append(what)
+
+    async def quiet(self, calm_s: float = 0.06, limit_s: float = 3.0) -> bool:
+        """Wait until no call is in flight and none began for `calm_s`; False where `limit_s` passed first."""
+        asked_s = time.monotonic()
+        while True:
+            now_s = time.monotonic()
+            idle_s = now_s - max(self.last_began_s, asked_s)
+            if self.in_flight == 0 and idle_s >= calm_s:
+                return True
+            if now_s - asked_s >= limit_s:
+                return False
+            await asyncio.sleep(max(0.005, calm_s - idle_s) if self.in_flight == 0 else 0.01)

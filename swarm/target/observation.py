@@ -1,0 +1,54 @@
+"""What a replay saw: one exchange for each request, the calls that it caused, and what was stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from swarm.target.calls import UpstreamCall
+from swarm.target.stored_state import StoredState
+from swarm.target.tape import Tape
+
+ExchangeKind = Literal["normal", "badly signed", "upstream fails"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request with its answer. `status` is 0 where no answer came, `error` says why.
+
+    `label` names it in differences; `upstream` is the one that was made to fail, "" elsewhere.
+    `quiet` is False where its calls had not ended 3 s after the answer.
+    """
+
+    label: str
+    kind: ExchangeKind
+    upstream: str
+    status: int
+    content_type: str
+    body: bytes
+    calls: tuple[UpstreamCall, ...]
+    duration_s: float
+    now_s: float
+    error: str = ""
+    quiet: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One look at a tree. `stored` is what lay there after the normal requests, `stored_at_end` after all."""
+
+    exchanges: tuple[Exchange, ...]
+    stored: StoredState
+    stored_at_end: StoredState
+    refused: tuple[str, ...]
+    tape_misses: int
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Two looks at the original, and the tape that all later ones hear."""
+
+    first: Observation
+    second: Observation
+    tape: Tape

@@ -1,0 +1,101 @@
+"""Takes the target's calls: one http handler that finds who plays, keeps the record, and fails on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+
+from aiohttp import web
+
+from swarm.target.calls import CallLog, UpstreamCall, effect_of
+from swarm.target.played import FIXED_LATENCY_S, Player, Question, Reply, failure, refusal
+
+
+class Reception:
+    """The http side of all upstreams of one comparison."""
+
+    def __init__(self, log: CallLog) -> None:
+        self.log = log
+        self.forced: dict[str, int] = {}
+        self._players: dict[str, Player] = {}
+        self._hosts: dict[str, str] = {}
+
+    def add(self, name: str, player: Player, host: str | None = None) -> None:
+        """Let `player` answer for an upstream, and for a host where it has one."""
+        self._players[name] = player
+        if host:
+            self._hosts[host.lower()] = name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The upstreams that are played here."""
+        return tuple(self._players)
+
+    def server_for(self, name: str) -> web.Server:
+        """A server whose every request is for one upstream."""
+        return self._server(lambda _: name)
+
+    def server_by_host(self) -> web.Server:
+        """A server whose requests are for the upstream of their host."""
+        return self._server(lambda request: self._hosts.get(host_of(request), ""))
+
+    def _server(self, name_of: Callable[[web.BaseRequest], str]) -> web.Server:
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            return await self._handle(name_of(request), request)
+
+        return web.Server(handle, access_log=None)
+
+    async def _handle(self, name: str, request: web.BaseRequest) -> web.Response:
+        with self.log.flight():
+            mark = self.log.mark
+            body = await request.content.read()
+            started_s = time.monotonic()
+            path, _, query = _address(request).partition("?")
+            question = Question(request.method, path, query, body, _joined(request.headers), mark)
+            player = self._players.get(name)
+            who = name or host_of(request)
+            if player is None:
+                reply = refusal(question, f"no upstream plays the host {who!r}")
+            elif name in self.forced:
+                reply = await self._fail(name, player, question)
+            else:
+                reply = await player.reply(question)
+            if reply.refused:
+                host = self._label(name) if name else who
+                self.log.refuse(f"{request.method} {host}{path}")
+            # the end is taken before the answer leaves, so that what the target does next begins after it
+            self.log.add(UpstreamCall(
+                who, question.method, path, query, body, reply.status, started_s, time.monotonic(),
+                reply.effect, question.headers, mark, reply.tape,
+            ))  # fmt: skip
+        return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
+
+    async def _fail(self, name: str, player: Player, question: Question) -> Reply:
+        await asyncio.sleep(FIXED_LATENCY_S)
+        known = getattr(player, "effect", None)
+        return failure(self.forced[name], known(question) if known else effect_of(question.method))
+
+    def _label(self, name: str) -> str:
+        return next((host for host, owner in self._hosts.items() if owner == name), name)
+
+
+def host_of(request: web.BaseRequest) -> str:
+    """The host that a request is for, without its port, in small letters."""
+    host = (request.host or "").lower()
+    return host if host.endswith("]") else host.rpartition(":")[0] if ":" in host else host
+
+
+def _address(request: web.BaseRequest) -> str:
+    """Path and query as they were sent; a request to a proxy names the whole URL."""
+    raw = request.raw_path
+    if raw.startswith("/"):
+        return raw
+    return request.rel_url.raw_path_qs or "/"
+
+
+def _joined(headers: Mapping[str, str]) -> dict[str, str]:
+    joined: dict[str, str] = {}
+    for name, value in headers.items():
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return joined

@@ -1,0 +1,227 @@
+"""Sends the same requests to a tree against deterministic upstreams, and keeps what it answered and caused."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from swarm.config.schema import Target
+from swarm.core.place import TargetPlace
+from swarm.target.copies import Copy
+from swarm.target.environment import CONTROL
+from swarm.target.observation import Exchange, ExchangeKind
+from swarm.target.observation import Observation as Observation  # both are part of this module's promise
+from swarm.target.observation import Recording as Recording
+from swarm.target.server import RunningServer, start_server
+from swarm.target.stored_state import StoredState, read_stored
+from swarm.target.tape import Tape
+from swarm.target.traffic import Traffic, WebhookRequest
+from swarm.target.upstreams import Upstreams
+from swarm.target.volatile import parse_body
+
+ANSWER_DEADLINE_S = 20.0
+FAULT_STATUS = 500
+_FAULT_SEARCH = 24
+_FAULT_ATTEMPTS = 3
+
+
+@dataclass(slots=True)
+class _Session:
+    """One observation under way."""
+
+    server: RunningServer
+    upstreams: Upstreams
+    traffic: Traffic
+    client: aiohttp.ClientSession
+    exchanges: list[Exchange] = field(default_factory=list)
+
+    async def send(
+        self, request: WebhookRequest, label: str, kind: ExchangeKind = "normal", upstream: str = ""
+    ) -> Exchange:
+        """Send one request and wait until what it caused is over."""
+        seen = len(self.upstreams.calls)
+        self.upstreams.mark(label)
+        started_s, now_s = time.monotonic(), time.time()
+        status, content_type, body, error = 0, "", b"", ""
+        try:
+            async with self.client.request(
+                request.method, self.server.base_url + request.path, data=request.body, headers=request.headers,
+                skip_auto_headers=("Content-Type",), allow_redirects=False,
+            ) as answer:  # fmt: skip
+                body = await answer.read()
+                status, content_type = answer.status, answer.content_type
+        except (aiohttp.ClientError, TimeoutError) as problem:
+            error = f"{type(problem).__name__}: {problem}".rstrip(": ")
+        duration_s = time.monotonic() - started_s
+        quiet = await self.upstreams.quiet()
+        calls = tuple(self.upstreams.calls[seen:])
+        exchange = Exchange(label, kind, upstream, status, content_type, body, calls, duration_s, now_s, error, quiet)
+        self.exchanges.append(exchange)
+        return exchange
+
+    async def stored(self) -> StoredState:
+        """What lies in the target's {tmp} now."""
+        return await asyncio.to_thread(read_stored, self.server.tmp, time.time(), (CONTROL,))
+
+
+async def observe(
+    place: TargetPlace,
+    copy: Copy,
+    target: Target,
+    *,
+    requests: int,
+    seed: int,
+    tape: Tape | None,
+    tmp: Path,
+    payload_root: Path | None = None,
+) -> Observation:
+    """One look at the tree in `copy`: `requests` webhooks, one badly signed, and one for each upstream that fails.
+
+    Raises TargetError where the tree does not start. `tmp` must be fresh. `payload_root` is the folder of
+    agents.yaml; the tape's where there is one.
+    """
+    return await _observe(place, copy, target, requests, seed, tape, tmp, payload_root, recording=False)
+
+
+async def record_baseline(
+    place: TargetPlace,
+    copy: Copy,
+    target: Target,
+    *,
+    requests: int,
+    seed: int,
+    tmp: Path,
+    payload_root: Path | None = None,
+) -> Recording:
+    """Two looks at the original: the first makes the tape, the second hears it. What differs is volatile."""
+    tape = Tape(payload_root=payload_root)
+    first = await _observe(place, copy, target, requests, seed, tape, tmp / "first", payload_root, recording=True)
+    second = await _observe(place, copy, target, requests, seed, tape, tmp / "second", payload_root, recording=False)
+    return Recording(first, second, tape)
+
+
+async def _observe(
+    place: TargetPlace, copy: Copy, target: Target, requests: int, seed: int, tape: Tape | None, tmp: Path,
+    payload_root: Path | None, *, recording: bool,
+) -> Observation:  # fmt: skip
+    started_s = time.monotonic()
+    root = payload_root or (tape.payload_root if tape else None) or place.path
+    upstreams = await Upstreams.start(
+        place, copy, target, tmp=tmp / "upstreams", seed=seed, tape=tape, latency="fixed", recording=recording
+    )
+    try:
+        server = await start_server(
+            place, copy, target, upstream_env=upstreams.env, inject=upstreams.inject, tmp=tmp / "data"
+        )
+        try:
+            # a connection of its own for each request: one that the server drops must not fail the next
+            connector = aiohttp.TCPConnector(force_close=True)
+            timeout = aiohttp.ClientTimeout(total=ANSWER_DEADLINE_S)
+            async with aiohttp.ClientSession(connector=connector, timeout=timeout) as client:
+                session = _Session(server, upstreams, Traffic(target, root, seed), client)
+                stored = await _normal_requests(session, requests)
+                await _badly_signed(session, requests)
+                faults = await _faults(session, requests, tape.faults if tape else None)
+                stored_at_end = await session.stored()
+        finally:
+            await server.stop()
+    finally:
+        await upstreams.stop()
+    if tape is not None and recording:
+        tape.faults = faults
+    misses = sum(call.tape == "missed" for call in upstreams.calls)
+    return Observation(
+        tuple(session.exchanges), stored, stored_at_end, tuple(upstreams.refused), misses,
+        time.monotonic() - started_s,
+    )  # fmt: skip
+
+
+async def _normal_requests(session: _Session, requests: int) -> StoredState:
+    for number in range(requests):
+        request = session.traffic.request(number, time.time())
+        await session.send(request, f"request {number + 1} {request.method} {request.path}")
+    return await session.stored()
+
+
+async def _badly_signed(session: _Session, requests: int) -> None:
+    """A body that the signature does not cover: whatever the scheme, it must stay refused."""
+    signed_paths = {hook.path for hook in session.traffic.webhooks if hook.sign.scheme != "none"}
+    for number in range(requests, requests + _FAULT_SEARCH):
+        request = session.traffic.request(number, time.time())
+        if request.path.partition("?")[0] in signed_paths:
+            tampered = replace(request, body=request.body + b"\n")
+            await session.send(tampered, f"badly signed {request.method} {request.path}", "badly signed")
+            return
+
+
+async def _faults(
+    session: _Session, requests: int, planned: tuple[tuple[str, int], ...] | None
+) -> tuple[tuple[str, int], ...]:
+    """Let each upstream fail once, under a request that calls it; the plan that worked comes back."""
+    if planned is not None:
+        for name, number in planned:
+            await _fault(session, name, number)
+        return planned
+    plan: list[tuple[str, int]] = []
+    used: set[int] = set()
+    for name in session.upstreams.names:
+        for number in _likely_numbers(session, name, requests, used)[:_FAULT_ATTEMPTS]:
+            used.add(number)
+            exchange = await _fault(session, name, number)
+            if any(call.upstream == name for call in exchange.calls):
+                plan.append((name, number))
+                break
+            session.exchanges.remove(exchange)  # it never met the failure, so it says nothing
+    return tuple(plan)
+
+
+async def _fault(session: _Session, name: str, number: int) -> Exchange:
+    request = session.traffic.request(number, time.time())
+    session.upstreams.force(name, FAULT_STATUS)
+    try:
+        return await session.send(request, f"upstream {name} fails with {FAULT_STATUS}", "upstream fails", name)
+    finally:
+        session.upstreams.force(name, None)
+
+
+def _likely_numbers(session: _Session, name: str, requests: int, used: set[int]) -> list[int]:
+    """Fresh traffic numbers, those first whose requests resemble one that called the upstream.
+
+    Fresh ones, since a target may rightly ignore an event that it has had already.
+    """
+    callers = [
+        number for number, exchange in enumerate(session.exchanges[:requests])
+        if any(call.upstream == name for call in exchange.calls)
+    ]  # fmt: skip
+    if not callers:
+        return []
+    models = [_traits(session.traffic.request(number, 0.0)) for number in callers]
+    likeness: dict[int, float] = {}
+    for number in range(requests + 1, requests + 1 + _FAULT_SEARCH):
+        if number not in used:
+            traits = _traits(session.traffic.request(number, 0.0))
+            likeness[number] = max(len(traits & model) / max(1, len(traits | model)) for model in models)
+    return sorted(likeness, key=lambda number: (-likeness[number], number))
+
+
+def _traits(request: WebhookRequest) -> set[str]:
+    """The path and the body's leaves, to tell kinds of events apart."""
+    return {request.path, *_leaves(parse_body(request.body), "")}
+
+
+def _leaves(value: Any, path: str) -> Iterable[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield f"{path}.{key}"
+            yield from _leaves(item, f"{path}.{key}")
+    elif isinstance(value, list):
+        for item in value:
+            yield from _leaves(item, f"{path}[]")
+    else:
+        yield f"{path}={value}"

@@ -1,0 +1,224 @@
+"""Plays the systems that the target calls, on loopback: declared routes, programs, hosts in the code."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from aiohttp import web
+
+from swarm.config.schema import Target, Upstream
+from swarm.core.errors import TargetError
+from swarm.core.place import TargetPlace
+from swarm.target.calls import CallLog
+from swarm.target.calls import UpstreamCall as UpstreamCall  # part of this module's promise
+from swarm.target.copies import Copy
+from swarm.target.intercept import Authority, Front, usual_bundle
+from swarm.target.played import Latency, PlayedRoutes
+from swarm.target.program import Program, ProgramPlace, ProgramPlayer
+from swarm.target.reception import Reception
+from swarm.target.tape import Playback, Tape
+
+REDIRECT_FILE = Path(__file__).parent / "inject" / "redirect.py"
+_FRONT = "(hosts)"
+
+
+class Upstreams:
+    """All upstreams of one target, running. One of them may serve several servers one after another."""
+
+    def __init__(self, log: CallLog, reception: Reception, tmp: Path) -> None:
+        self.env: dict[str, str] = {}
+        self.inject: tuple[Path, ...] = (REDIRECT_FILE,)
+        self.ports: dict[str, int] = {}
+        self._log = log
+        self._reception = reception
+        self._refused_file = tmp / "refused.txt"
+        self._played: list[PlayedRoutes] = []
+        self._programs: list[ProgramPlayer] = []
+        self._plain_programs: list[Program] = []
+        self._servers: list[tuple[asyncio.AbstractServer | None, web.Server]] = []
+        self._front: Front | None = None
+
+    @classmethod
+    async def start(
+        cls,
+        place: TargetPlace,
+        copy: Copy,
+        target: Target,
+        *,
+        tmp: Path,
+        seed: int = 0,
+        tape: Tape | None = None,
+        latency: Latency = "live",
+        recording: bool = False,
+    ) -> Upstreams:
+        """Start them all. Raises TargetError where one does not come up.
+
+        With `tape` the answers of started http programs come from it; with `recording` they go into it.
+        """
+        await asyncio.to_thread(tmp.mkdir, parents=True, exist_ok=True)
+        log = CallLog()
+        upstreams = cls(log, Reception(log), tmp)
+        playback = tape.player() if tape is not None and not recording else None
+        where = ProgramPlace(place, copy, target, tmp)
+        preferred = tape.ports if tape is not None else {}
+        try:
+            for upstream in target.upstreams:
+                if upstream.routes or not upstream.start:
+                    await upstreams._play_routes(upstream, seed, latency, preferred)
+                elif upstream.url.startswith(("http://", "https://")):
+                    recorder = tape if recording else None
+                    await upstreams._play_program(upstream, where, recorder, playback, preferred)
+                else:
+                    await upstreams._run_plain(upstream, where)
+            await upstreams._open_front(place.python, tmp, target, preferred)
+            # a tape answers alone until it has no answer
+            awaited = [] if playback else [player.program.ensure() for player in upstreams._programs]
+            awaited += [program.ensure() for program in upstreams._plain_programs]
+            failed = [r for r in await asyncio.gather(*awaited, return_exceptions=True) if r is not None]
+            if failed:
+                raise failed[0]
+        except BaseException:
+            await upstreams.stop()
+            raise
+        for upstream, program in zip(_plain(target), upstreams._plain_programs, strict=True):
+            upstreams._name(upstream, program.port)
+        if recording and tape is not None:
+            tape.ports = dict(upstreams.ports)
+        return upstreams
+
+    @property
+    def calls(self) -> list[UpstreamCall]:
+        """The calls that have ended, in the order of their ends."""
+        return list(self._log.calls)
+
+    def snapshot(self) -> tuple[UpstreamCall, ...]:
+        """The same, as a value."""
+        return tuple(self._log.calls)
+
+    @property
+    def refused(self) -> list[str]:
+        """Calls that nobody plays: `METHOD host/path`, or `CONNECT host:port` for what is not http."""
+        refused = list(self._log.refused)
+        if self._refused_file.is_file():
+            for line in self._refused_file.read_text(encoding="utf-8", errors="replace").splitlines():
+                if line not in refused:
+                    refused.append(line)
+        return refused
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The upstreams whose calls are seen."""
+        return self._reception.names
+
+    def mark(self, name: str) -> None:
+        """Calls that begin from now on belong to `name`."""
+        self._log.mark = name
+
+    def force(self, name: str, status: int | None) -> None:
+        """Let every call of an upstream fail with `status`; None lets it work again."""
+        if status is None:
+            self._reception.forced.pop(name, None)
+        else:
+            self._reception.forced[name] = status
+
+    def reset(self, seed: int) -> None:
+        """Forget the calls, and let declared routes begin again with `seed`. Programs go on as they are."""
+        self._log.calls.clear()
+        self._log.refused.clear()
+        self._refused_file.unlink(missing_ok=True)
+        self._reception.forced.clear()
+        for played in self._played:
+            played.reset(seed)
+
+    async def quiet(self, calm_s: float = 0.06, limit_s: float = 3.0) -> bool:
+        """Wait until no call is in flight and none began for `calm_s`; False where it did not get quiet."""
+        return await self._log.quiet(calm_s, limit_s)
+
+    async def stop(self) -> None:
+        """End them all. Safe to call twice."""
+        if self._front is not None:
+            await self._front.close()
+            self._front = None
+        servers, self._servers = self._servers, []
+        for listening, _ in servers:
+            if listening is not None:
+                listening.close()
+        await asyncio.gather(*(server.shutdown(timeout=0.2) for _, server in servers))
+        for player in self._programs:
+            await player.close()
+        for program in self._plain_programs:
+            await program.stop()
+
+    async def _play_routes(
+        self, upstream: Upstream, seed: int, latency: Latency, preferred: Mapping[str, int]
+    ) -> None:
+        played = PlayedRoutes(upstream.name, upstream.routes, seed, latency)
+        self._played.append(played)
+        self._reception.add(upstream.name, played, upstream.host)
+        if upstream.env or not upstream.host:
+            await self._listen(upstream, preferred)
+
+    async def _play_program(
+        self,
+        upstream: Upstream,
+        where: ProgramPlace,
+        recording: Tape | None,
+        playback: Playback | None,
+        preferred: Mapping[str, int],
+    ) -> None:
+        player = ProgramPlayer(Program(upstream, where), recording, playback)
+        self._programs.append(player)
+        self._reception.add(upstream.name, player, upstream.host)
+        await self._listen(upstream, preferred)
+
+    async def _run_plain(self, upstream: Upstream, where: ProgramPlace) -> None:
+        self._plain_programs.append(Program(upstream, where))
+
+    async def _listen(self, upstream: Upstream, preferred: Mapping[str, int]) -> None:
+        server = self._reception.server_for(upstream.name)
+        loop = asyncio.get_running_loop()
+        wanted = preferred.get(upstream.name, 0)
+        try:
+            listening = await loop.create_server(server, "127.0.0.1", wanted, backlog=512)
+        except OSError:
+            if not wanted:
+                raise TargetError("no free loopback port for the upstreams") from None
+            listening = await loop.create_server(server, "127.0.0.1", 0, backlog=512)
+        self._servers.append((listening, server))
+        self._name(upstream, int(listening.sockets[0].getsockname()[1]))
+
+    def _name(self, upstream: Upstream, port: int) -> None:
+        self.ports[upstream.name] = port
+        if upstream.env:
+            self.env[upstream.env] = upstream.url.replace("{port}", str(port))
+
+    async def _open_front(self, python: Path, tmp: Path, target: Target, preferred: Mapping[str, int]) -> None:
+        """The port for hosts that the code names itself, also where agents.yaml declares none."""
+        authority = await asyncio.to_thread(Authority, tmp / "authority")
+        bundle = tmp / "ca-bundle.pem"
+        authority.write_bundle(await asyncio.to_thread(usual_bundle, python), bundle)
+        hosts = [upstream.host.lower() for upstream in target.upstreams if upstream.host]
+        server = self._reception.server_by_host()
+        self._front = Front(server, authority.context_by_name())
+        self._front.open(preferred.get(_FRONT, 0))
+        self._servers.append((None, server))
+        self.ports[_FRONT] = self._front.port
+        self.env |= {
+            "SSL_CERT_FILE": str(bundle),
+            "REQUESTS_CA_BUNDLE": str(bundle),
+            "CURL_CA_BUNDLE": str(bundle),
+            "SWARM_REDIRECT_PORT": str(self._front.port),
+            "SWARM_REDIRECT_HOSTS": " ".join(hosts),
+            "SWARM_REFUSED_FILE": os.fspath(self._refused_file),
+        }
+
+
+def _plain(target: Target) -> list[Upstream]:
+    """Started upstreams that do not speak http: they run, and their calls are not seen."""
+    return [
+        upstream for upstream in target.upstreams
+        if upstream.start and not upstream.routes and not upstream.url.startswith(("http://", "https://"))
+    ]  # fmt: skip
