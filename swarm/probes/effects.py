@@ -1,0 +1,51 @@
+"""What requests did outside: upstream writes, and rows in the SQLite files of the service's scratch folder."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from swarm.probes.probe import ProbeContext
+
+_MAX_FILES = 10
+
+
+def writes_seen(context: ProbeContext) -> int:
+    """How many upstream writes there were so far."""
+    return sum(1 for call in context.upstreams.snapshot() if call.effect == "write")
+
+
+def rows_seen(context: ProbeContext) -> dict[str, int]:
+    """Rows by table in every SQLite file under the service's scratch folder."""
+    counts: dict[str, int] = {}
+    for file in _databases(Path(context.server.tmp)):
+        try:
+            with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=1.0)) as connection:
+                tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+                for (table,) in tables:
+                    quoted = str(table).replace('"', '""')
+                    count = connection.execute(f'SELECT COUNT(*) FROM "{quoted}"').fetchone()[0]
+                    counts[f"{file.name}:{table}"] = int(count)
+        except sqlite3.Error:
+            continue
+    return counts
+
+
+def _databases(folder: Path) -> list[Path]:
+    found = []
+    for file in sorted(folder.rglob("*")):
+        try:
+            with file.open("rb") as stream:
+                if stream.read(16) == b"SQLite format 3\0":
+                    found.append(file)
+        except OSError:
+            continue
+        if len(found) == _MAX_FILES:
+            break
+    return found
+
+
+def growth(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
+    """Tables that gained rows, and how many."""
+    return {name: count - before.get(name, 0) for name, count in after.items() if count > before.get(name, 0)}

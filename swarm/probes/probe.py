@@ -1,0 +1,198 @@
+"""A live check of a running service: what a probe is, what it is handed, and what it answers."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import httpx
+
+from swarm.config.schema import Target, Webhook
+from swarm.core.findings import Category, Severity
+
+if TYPE_CHECKING:
+    from swarm.target.server import RunningServer
+    from swarm.target.traffic import Traffic, WebhookRequest
+    from swarm.target.upstreams import Upstreams
+
+Outcome = Literal["passed", "failed", "skipped"]
+MAX_WEBHOOKS = 3
+_KEPT_ANSWERS = 400
+_KEPT_CHARS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What a probe saw. `route` is "POST /path", empty for the service as a whole."""
+
+    probe: str
+    outcome: Outcome
+    evidence: str
+    title: str
+    route: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer; `status` 0 means that the connection ended without one, and `text` says how."""
+
+    method: str
+    path: str
+    status: int
+    text: str
+    headers: Mapping[str, str]
+    duration_s: float
+
+    @property
+    def ok(self) -> bool:
+        """2xx."""
+        return 200 <= self.status < 300
+
+    @property
+    def broken(self) -> bool:
+        """5xx, or no answer at all."""
+        return self.status == 0 or self.status >= 500
+
+
+@dataclass(slots=True)
+class ProbeContext:
+    """The running service and how to speak to it.
+
+    `routes` are (method, path) of further routes that analysis knows; `{name}` marks a path parameter, and query
+    parameters that the code reads stand at the end: `/orders/search?q=&limit=`.
+    `answers` collects what the service said in the whole session: the probe of error details reads it.
+    """
+
+    base_url: str
+    target: Target
+    traffic: Traffic
+    client: httpx.AsyncClient
+    server: RunningServer
+    upstreams: Upstreams
+    number: Iterator[int]
+    routes: tuple[tuple[str, str], ...] = ()
+    answers: list[Answer] = field(default_factory=list)
+    good_requests: dict[str, WebhookRequest] = field(default_factory=dict)
+
+    def webhooks(self) -> tuple[Webhook, ...]:
+        """The webhooks to probe, at most three."""
+        return self.traffic.webhooks[:MAX_WEBHOOKS]
+
+    def signed_webhooks(self) -> tuple[Webhook, ...]:
+        """Those that are signed."""
+        return tuple(webhook for webhook in self.webhooks() if webhook.sign.scheme != "none")
+
+    def fresh(self, webhook: Webhook) -> WebhookRequest:
+        """A new, correctly signed request for this webhook."""
+        for _ in range(200):
+            request = self.traffic.request(next(self.number), time.time())
+            if request.path == webhook.path and request.method.upper() == webhook.method.upper():
+                return request
+        raise LookupError(f"the traffic never picks {webhook.path}")
+
+    def signature(
+        self, webhook: Webhook, body: bytes, *, age_s: float = 0.0, secret: str | None = None
+    ) -> dict[str, str]:
+        """The headers that sign `body`, as of `age_s` seconds ago."""
+        return self.traffic.sign(webhook, body, time.time() - age_s, secret)
+
+    def unsigned(self, webhook: Webhook, request: WebhookRequest) -> WebhookRequest:
+        """The request without what signs it."""
+        names = {name.lower() for name in self.signature(webhook, request.body)}
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in names}
+        return replace(request, headers=headers)
+
+    def with_headers(self, request: WebhookRequest, headers: Mapping[str, str]) -> WebhookRequest:
+        """The request with these headers in place of its own of the same name."""
+        names = {name.lower() for name in headers}
+        kept = {name: value for name, value in request.headers.items() if name.lower() not in names}
+        return replace(request, headers={**kept, **headers})
+
+    def with_body(self, webhook: Webhook, request: WebhookRequest, body: bytes) -> WebhookRequest:
+        """The request with another body, correctly signed again."""
+        return self.with_headers(replace(request, body=body), self.signature(webhook, body))
+
+    async def send(self, request: WebhookRequest) -> Answer:
+        """Send one request; a connection that ends without an answer is an Answer too."""
+        return await self.call(request.method, request.path, headers=request.headers, content=request.body)
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | AsyncIterator[bytes] | None = None,
+        timeout_s: float = 8.0,
+    ) -> Answer:
+        """Any call to the service."""
+        began_s = time.monotonic()
+        try:
+            response = await self.client.request(
+                method,
+                self.base_url.rstrip("/") + path,
+                headers=[(name.encode(), value.encode("latin-1", "replace")) for name, value in (headers or {}).items()],
+                content=content,
+                timeout=timeout_s,
+                follow_redirects=False,
+            )
+        except (httpx.HTTPError, httpx.InvalidURL) as error:  # a closed connection is an answer too
+            answer = Answer(method, path, 0, type(error).__name__, {}, time.monotonic() - began_s)
+        else:
+            text = response.text[:_KEPT_CHARS]
+            lowered = {name.lower(): value for name, value in response.headers.items()}
+            answer = Answer(method, path, response.status_code, text, lowered, time.monotonic() - began_s)
+        if len(self.answers) < _KEPT_ANSWERS:
+            self.answers.append(answer)
+        return answer
+
+    def secrets(self) -> dict[str, str]:
+        """Values of the target's environment that must never be shown, by their variable."""
+        words = ("SECRET", "TOKEN", "KEY", "PASSWORD", "PASSWD", "CREDENTIAL")
+        return {
+            name: value
+            for name, value in self.target.env.items()
+            if len(value) >= 6 and any(word in name.upper() for word in words) and "{" not in value
+        }
+
+
+class Probe(ABC):
+    """One live check; the class's docstring is its documentation.
+
+    `proves` are the ids of the static rules that mend what it finds; `order` sorts the probes of a session, so that
+    those which may disturb others (bursts, floods) come last.
+    """
+
+    id: ClassVar[str]
+    title: ClassVar[str]
+    category: ClassVar[Category] = "security"
+    severity: ClassVar[Severity]
+    cwe: ClassVar[tuple[str, ...]] = ()
+    sources: ClassVar[tuple[str, ...]] = ()
+    proves: ClassVar[tuple[str, ...]] = ()
+    recommendation: ClassVar[str]
+    order: ClassVar[int] = 50
+
+    @abstractmethod
+    async def run(self, context: ProbeContext) -> ProbeResult:
+        """Look once; must stay bounded in requests and time."""
+
+    def passed(self, evidence: str, route: str = "") -> ProbeResult:
+        """The service does what it should."""
+        return ProbeResult(self.id, "passed", evidence, self.title, route)
+
+    def failed(self, evidence: str, route: str = "") -> ProbeResult:
+        """The service was seen doing what it should not."""
+        return ProbeResult(self.id, "failed", evidence, self.title, route)
+
+    def skipped(self, reason: str, route: str = "") -> ProbeResult:
+        """Nothing can be said; `reason` is why."""
+        return ProbeResult(self.id, "skipped", reason, self.title, route)
+
+
+def route_of(webhook: Webhook) -> str:
+    """`POST /path`."""
+    return f"{webhook.method.upper()} {webhook.path}"

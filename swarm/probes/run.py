@@ -1,0 +1,89 @@
+"""Runs all probes of a session: the positive control first, then one probe after another."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from swarm.core.findings import Finding
+from swarm.core.plugins import discover
+from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
+
+_CONTROL_ATTEMPTS = 4
+_PROBE_DEADLINE_S = 15.0
+_SESSION_DEADLINE_S = 60.0
+
+
+def all_probes() -> tuple[Probe, ...]:
+    """Every probe, in the order in which they run."""
+    kinds: list[type[Probe]] = discover("swarm.probes", Probe)  # type: ignore[type-abstract]
+    probes = [kind() for kind in kinds]
+    return tuple(sorted(probes, key=lambda probe: (probe.order, probe.id)))
+
+
+async def run_probes(context: ProbeContext) -> tuple[ProbeResult, ...]:
+    """Every probe's result. Without a good answer to a good request, all are skipped: a service that refuses
+    everything would pass them."""
+    probes = all_probes()
+    refusal = await _positive_control(context)
+    if refusal:
+        return tuple(probe.skipped(f"positive control failed: {refusal}") for probe in probes)
+    ends_s = time.monotonic() + _SESSION_DEADLINE_S
+    results: list[ProbeResult] = []
+    for probe in probes:
+        left_s = min(_PROBE_DEADLINE_S, ends_s - time.monotonic())
+        if left_s <= 0:
+            results.append(probe.skipped("the session's time was used up"))
+            continue
+        try:
+            results.append(await asyncio.wait_for(probe.run(context), left_s))
+        except TimeoutError:
+            results.append(probe.skipped(f"not done within {left_s:.0f} s"))
+    return tuple(results)
+
+
+async def _positive_control(context: ProbeContext) -> str:
+    """Empty where each webhook takes a good request; else what was answered instead."""
+    if not context.webhooks():
+        return "the target declares no webhook"
+    for webhook in context.webhooks():
+        seen: list[str] = []
+        for _ in range(_CONTROL_ATTEMPTS):  # upstreams may fail now and then, as real ones do
+            request = context.fresh(webhook)
+            answer = await context.send(request)
+            if answer.ok:
+                context.good_requests[route_of(webhook)] = request
+                break
+            seen.append(str(answer.status or answer.text))
+        else:
+            return f"a correctly signed request to {route_of(webhook)} got {', '.join(seen)}"
+    return ""
+
+
+def findings_from(results: tuple[ProbeResult, ...]) -> tuple[Finding, ...]:
+    """What the failed probes prove. `rule` is the static rule that mends it, where there is one."""
+    probes = {probe.id: probe for probe in all_probes()}
+    findings = []
+    for result in results:
+        probe = probes.get(result.probe)
+        if probe is None or result.outcome != "failed":
+            continue
+        findings.append(
+            Finding(
+                rule=probe.proves[0] if probe.proves else f"probe-{probe.id}",
+                category=probe.category,
+                severity=probe.severity,
+                confidence="proven",
+                title=f"{probe.title}: {result.route}" if result.route else probe.title,
+                file="",
+                line=0,
+                end_line=0,
+                evidence=result.evidence,
+                recommendation=probe.recommendation,
+                anchor=f"{probe.id} {result.route}",
+                cwe=probe.cwe,
+                mendable=False,
+                sources=(f"probe {probe.id}", *probe.sources),
+            )
+        )
+    return tuple(findings)

@@ -1,0 +1,81 @@
+"""W02: a false signature is refused, in every usual way of being false."""
+
+from __future__ import annotations
+
+import asyncio
+
+from swarm.config.schema import Webhook
+from swarm.probes.effects import writes_seen
+from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
+from swarm.target.traffic import WebhookRequest
+
+
+class WrongSignature(Probe):
+    """Sends good requests with signatures that are empty, noise, of another key, of another body, or not ASCII.
+
+    A signature that is no ASCII makes `hmac.compare_digest` raise on text: the service must refuse, not fail.
+    """
+
+    id = "W02"
+    title = "Wrong signatures are taken, or break the service"
+    severity = "critical"
+    cwe = ("CWE-347",)
+    sources = ("Standard Webhooks: verifying", "docs.github.com: Validating webhook deliveries")
+    recommendation = "Compute the signature over the raw body and compare with hmac.compare_digest on bytes; answer 401."
+    order = 11
+
+    async def run(self, context: ProbeContext) -> ProbeResult:
+        """Seven variants a webhook, sent together."""
+        if not context.signed_webhooks():
+            return self.skipped("no webhook is declared as signed")
+        refused = 0
+        for webhook in context.signed_webhooks():
+            before = writes_seen(context)
+            variants = self._variants(context, webhook)
+            answers = await asyncio.gather(*(context.send(request) for request in variants.values()))
+            for name, answer in zip(variants, answers, strict=True):
+                if answer.ok or answer.broken:
+                    return self.failed(f"answered {answer.status or answer.text} to {name}", route_of(webhook))
+                refused += 1
+            if writes_seen(context) > before:
+                return self.failed("refused, but upstream writes followed", route_of(webhook))
+        return self.passed(f"{refused} wrongly signed requests refused")
+
+    def _variants(self, context: ProbeContext, webhook: Webhook) -> dict[str, WebhookRequest]:
+        request = context.fresh(webhook)
+        right = context.signature(webhook, request.body)
+        name = next((key for key in right if key.lower() == webhook.sign.header.lower()), next(iter(right)))
+        secret = self.secret(context, webhook)
+        return {
+            "an empty signature": context.with_headers(request, {**right, name: ""}),
+            "the signature 'N/A'": context.with_headers(request, {**right, name: "N/A"}),
+            "64 zeros as signature": context.with_headers(request, {**right, name: "0" * 64}),
+            "a signature of another key": context.with_headers(
+                request, context.signature(webhook, request.body, secret=_other_key(secret))
+            ),
+            "a signature of another body": context.with_headers(
+                request, context.signature(webhook, request.body + b" ")
+            ),
+            "a signature cut short": context.with_headers(request, {**right, name: right[name][:-4]}),
+            "a signature that is not ASCII": context.with_headers(request, {**right, name: _not_ascii(right[name])}),
+        }
+
+    @staticmethod
+    def secret(context: ProbeContext, webhook: Webhook) -> str:
+        """The secret that the target was started with."""
+        return context.target.env.get(webhook.sign.secret_env, "")
+
+
+def _other_key(secret: str) -> str:
+    """A key of the same form, a little different: base64 parts stay decodable."""
+    swapped = {"A": "B", "a": "b", "0": "1"}
+    for place in range(len(secret) - 1, -1, -1):
+        if secret[place].isalnum() and place < len(secret) - 4:
+            other = swapped.get(secret[place], "A")
+            return secret[:place] + other + secret[place + 1 :]
+    return secret + "x"
+
+
+def _not_ascii(value: str) -> str:
+    """The signature with its last letter replaced by one outside ASCII (sent as Latin-1, as HTTP allows)."""
+    return value[:-1] + "\u00e9"

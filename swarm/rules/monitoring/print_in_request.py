@@ -1,0 +1,138 @@
+"""The rule print-in-request."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Sequence
+
+from swarm.analysis.edits import Edit
+from swarm.analysis.index import Index
+from swarm.analysis.source import Module
+from swarm.core.findings import Finding
+from swarm.rules.logging_calls import is_print
+from swarm.rules.placing import code_mentions, module_logger
+from swarm.rules.rule import Example, Mend, Rule, edited
+
+_CONFIGURED = (
+    r"basicConfig\(|dictConfig\(|fileConfig\(|setLevel\(|addHandler\(|structlog\.configure|dictConfig\b|coloredlogs"
+)
+
+
+class PrintInRequest(Rule):
+    """A print() on a request's path has no level, no time and no request, cannot be turned off, and blocks on a pipe.
+
+    The mend hands the same text to the module's logger at level info, where the service sets logging up (elsewhere
+    an info line would be lost: then there is a recommendation only). It never changes the text. Prints to a file, with
+    `sep` or `end`, and those of command line code are left alone.
+    """
+
+    id = "print-in-request"
+    category = "monitoring"
+    severity = "low"
+    title = "print() in a request"
+    sources = ("12factor.net: logs", "OWASP ASVS 5.0 16.2.2")
+    bad = (
+        Example(
+            "import logging\n\nfrom fastapi import FastAPI\n\nlogging.basicConfig(level=logging.INFO)\napp = FastAPI()\n\n\n"
+            '@app.post("/orders/{number}")\nasync def take(number: int):\n    print(f"order {number} taken")\n'
+            '    print("total", number)\n    return {}\n',
+            "import logging\n\nfrom fastapi import FastAPI\n\nlogger = logging.getLogger(__name__)\n\n"
+            "logging.basicConfig(level=logging.INFO)\napp = FastAPI()\n\n\n"
+            '@app.post("/orders/{number}")\nasync def take(number: int):\n    logger.info("order %s taken", number)\n'
+            '    logger.info("%s %s", "total", number)\n    return {}\n',
+            "fastapi",
+        ),
+        Example(
+            'from flask import Flask\n\napp = Flask(__name__)\n\n\n@app.post("/orders")\ndef take():\n'
+            '    print("taken")\n    return {}\n',
+            None,
+            "flask",
+        ),
+    )
+    good = (
+        "from flask import Flask\n\napp = Flask(__name__)\n\n\n@app.post('/orders')\ndef take():\n    return {}\n\n\n"
+        "def main():\n    print('serving')\n    app.run()\n",
+        "def report(rows):\n    for row in rows:\n        print(row)\n\n\nreport([1])\n",
+    )
+
+    def find(self, index: Index) -> Iterable[Finding]:
+        """Every print on a request's path."""
+        if not index.routes:
+            return
+        is_set_up = code_mentions(index, _CONFIGURED)
+        for module in index.tree.modules.values():
+            for call in _prints(module):
+                function = index.enclosing(module, call)
+                if function is None or not index.on_request_path(module, call):
+                    continue
+                yield self.finding(
+                    module,
+                    call,
+                    evidence=f"`{_short(module.segment(call))}` runs with every request of {function.qualname}",
+                    recommendation="Use the module's logger.",
+                    anchor=f"{function.qualname}: {_short(module.segment(call))}",
+                    mendable=is_set_up and _is_plain(call),
+                )
+
+    def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
+        """The same text by the module's logger."""
+        module = index.tree.modules[findings[0].file]
+        if not code_mentions(index, _CONFIGURED):
+            return None
+        lines = {finding.line for finding in findings}
+        logger = module_logger(module)
+        calls = [call for call in _prints(module) if call.lineno in lines and _is_plain(call)]
+        if not calls:
+            return None
+        edits = [*logger.edits, *(Edit(*module.span(call), _as_log(module, call, logger.name)) for call in calls)]
+        return Mend(
+            "Log instead of printing",
+            "The same text goes to the module's logger, with a level and a time.",
+            (edited(module, edits),),
+        )
+
+
+def _prints(module: Module) -> Iterator[ast.Call]:
+    return (call for call in module.nodes(ast.Call) if is_print(module, call))
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _is_plain(call: ast.Call) -> bool:
+    flush_only = all(keyword.arg == "flush" for keyword in call.keywords)
+    return flush_only and bool(call.args) and not any(isinstance(a, ast.Starred) for a in call.args)
+
+
+def _as_log(module: Module, call: ast.Call, logger: str) -> str:
+    first, *rest = call.args
+    if rest:
+        marks = " ".join(["%s"] * len(call.args))
+        return f'{logger}.info("{marks}", {", ".join(module.segment(a) for a in call.args)})'
+    if isinstance(first, ast.Constant) and isinstance(first.value, str):
+        return f"{logger}.info({module.segment(first)})"
+    if isinstance(first, ast.JoinedStr):
+        lazy = _lazy(module, first)
+        return f"{logger}.info({lazy or module.segment(first)})"
+    return f'{logger}.info("%s", {module.segment(first)})'
+
+
+def _lazy(module: Module, text: ast.JoinedStr) -> str:
+    """`"order %s", number` for a one-line f-string whose values have no format of their own; "" otherwise."""
+    words, values = [], []
+    for part in text.values:
+        if isinstance(part, ast.Constant):
+            words.append(str(part.value).replace("%", "%%"))
+        elif isinstance(part, ast.FormattedValue) and part.conversion == -1 and part.format_spec is None:
+            words.append("%s")
+            values.append(ast.unparse(part.value))
+        else:
+            return ""
+    literal = "".join(words)
+    if not values or not literal.isprintable() or '"' in literal or "\\" in literal:
+        return ""
+    if any(value not in module.segment(text) for value in values):
+        return ""  # written otherwise than ast would: keep the author's text
+    return f'"{literal}", {", ".join(values)}'

@@ -1,0 +1,256 @@
+"""Where new code goes in a target: the main application, free names, import style, the module's logger, middleware."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from swarm.analysis.edits import Edit, apply_edits
+from swarm.analysis.index import AppObject, Index
+from swarm.analysis.source import Module, SourceTree
+from swarm.core.patches import FileChange
+
+
+@dataclass(frozen=True, slots=True)
+class Middleware:
+    """A pure standard library middleware that is put into a file of its own."""
+
+    file_stem: str
+    class_name: str
+    asgi_text: str
+    wsgi_text: str
+
+
+def main_app(index: Index) -> AppObject | None:
+    """The application that serves the target: of several, the one whose module draws in most of the tree.
+
+    None where there is none with a name: nothing can be added to it then.
+    """
+    apps = [app for app in index.apps if app.is_app and app.name and isinstance(app.node, ast.Assign | ast.AnnAssign)]
+    if not apps:
+        return None
+    return min(apps, key=lambda app: (-_drawn_in(index.tree, app.module), app.module.path.count("/"), app.module.path))
+
+
+def _drawn_in(tree: SourceTree, module: Module) -> int:
+    seen = {module.path}
+    todo = [module]
+    while todo:
+        current = todo.pop()
+        for dotted in current.imports.values():
+            found, _ = tree.split(dotted, current)
+            if found is not None and found.path not in seen:
+                seen.add(found.path)
+                todo.append(found)
+    return len(seen)
+
+
+def text_mentions(index: Index, pattern: str) -> bool:
+    """Whether any module or manifest of the tree holds the pattern (case does not matter)."""
+    found = re.compile(pattern, re.IGNORECASE)
+    texts = [*(module.text for module in index.tree.modules.values()), *index.tree.other.values()]
+    return any(found.search(text) for text in texts)
+
+
+def code_mentions(index: Index, pattern: str) -> bool:
+    """Whether any module's code holds the pattern (case does not matter)."""
+    found = re.compile(pattern, re.IGNORECASE)
+    return any(found.search(module.text) for module in index.tree.modules.values())
+
+
+def bound_names(module: Module) -> set[str]:
+    """Every name that is bound or read anywhere in a module."""
+    names = {node.id for node in module.nodes(ast.Name)} | set(module.imports) | set(module.globals)
+    for function in (*module.nodes(ast.FunctionDef), *module.nodes(ast.AsyncFunctionDef)):
+        names.add(function.name)
+        arguments = function.args
+        names |= {a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+    return names
+
+
+def free_name(module: Module, *wishes: str) -> str:
+    """The first of the wished names that the module does not use; the last with a number otherwise."""
+    taken = bound_names(module)
+    for wish in wishes:
+        if wish not in taken:
+            return wish
+    number = 2
+    while f"{wishes[-1]}_{number}" in taken:
+        number += 1
+    return f"{wishes[-1]}_{number}"
+
+
+def free_file(tree: SourceTree, folder: str, stem: str) -> str:
+    """A path for a new module in `folder` ("" for the root) that nothing has."""
+    prefix = f"{folder}/" if folder else ""
+    number = 1
+    while True:
+        name = stem if number == 1 else f"{stem}_{number}"
+        if f"{prefix}{name}.py" not in tree.files and f"{prefix}{name}/__init__.py" not in tree.files:
+            return f"{prefix}{name}.py"
+        number += 1
+
+
+def sibling_import(tree: SourceTree, module: Module, stem: str, name: str) -> str:
+    """The import statement with which `module` reaches `name` in a module `stem` of its own folder.
+
+    The module's own imports of its siblings decide between absolute, relative and bare; where it has none, the
+    rest of the tree's imports of this folder do.
+    """
+    folder = module.path.rpartition("/")[0]
+    prefix = f"{folder}/" if folder else ""
+    siblings = {path[len(prefix) :].split("/")[0].removesuffix(".py") for path in tree.files if path.startswith(prefix)}
+    for node in module.nodes(ast.ImportFrom):
+        if node.level == 1 or (node.level > 1 and f"{prefix}__init__.py" in tree.files):
+            return f"from .{stem} import {name}"
+    bare = False
+    package = module.dotted if module.is_package else module.dotted.rpartition(".")[0]
+    for dotted in module.imports.values():
+        if package and dotted.startswith(package + ".") and dotted[len(package) + 1 :].split(".")[0] in siblings:
+            return f"from {package}.{stem} import {name}"
+        bare = bare or dotted.split(".")[0] in siblings - {package.split(".")[0]}
+    if bare:
+        return f"from {stem} import {name}"
+    for other in tree.modules.values():
+        if package and other is not module and any(
+            dotted.startswith(package + ".") for dotted in other.imports.values()
+        ):
+            return f"from {package}.{stem} import {name}"
+    runs_alone = any("__main__" in module.segment(node.test) for node in module.nodes(ast.If))
+    if (f"{prefix}__init__.py" in tree.files or folder) and not runs_alone:
+        return f"from .{stem} import {name}"
+    return f"from {stem} import {name}"
+
+
+def after_statement(module: Module, node: ast.stmt, line: str) -> Edit:
+    """Insert a line of code after a statement, with the statement's indent."""
+    end = module.line_start((node.end_lineno or node.lineno) + 1)
+    lead = "" if module.text[:end].endswith("\n") else "\n"
+    return Edit(end, end, f"{lead}{module.indent(node)}{line}\n")
+
+
+def install(index: Index, app: AppObject, middleware: Middleware) -> tuple[FileChange, ...]:
+    """The changes that put a middleware around an application: a new module beside it, an import and one line."""
+    module, tree = app.module, index.tree
+    path = free_file(tree, module.path.rpartition("/")[0], middleware.file_stem)
+    stem = path.rpartition("/")[2].removesuffix(".py")
+    is_flask = app.framework == "flask"
+    name = middleware.class_name
+    statement = sibling_import(tree, module, stem, name)
+    if is_flask:
+        line = f"{app.name}.wsgi_app = {name}({app.name}.wsgi_app)"
+    else:
+        line = f"{app.name}.add_middleware({name})"
+    edits = [_import_edit(tree, module, statement), after_statement(module, app.node, line)]
+    text = middleware.wsgi_text if is_flask else middleware.asgi_text
+    return (
+        FileChange(module.path, module.text, apply_edits(module.text, [edit for edit in edits if edit.text])),
+        FileChange(path, None, text),
+    )
+
+
+def _import_edit(tree: SourceTree, module: Module, statement: str) -> Edit:
+    """Beside the imports of the same package, in their alphabetical place, else where imports go."""
+    source = statement.split()[1]
+    top = source.split(".")[0] or "."
+    alike = [
+        node
+        for node in module.tree.body
+        if isinstance(node, ast.ImportFrom) and (("." * node.level + (node.module or "")).split(".")[0] or ".") == top
+    ]
+    if not alike:
+        edit = module.insert_import(statement)
+        before_it = [
+            node
+            for node in module.tree.body
+            if isinstance(node, ast.Import | ast.ImportFrom) and module.span(node)[1] <= edit.start
+        ]
+        own = any(tree.split(dotted, module)[0] for dotted in _origins(module, before_it[-1:]))
+        is_group_of_its_own = before_it and not own and not edit.text.startswith("\n")
+        return Edit(edit.start, edit.end, "\n" + edit.text) if is_group_of_its_own else edit
+    before = [node for node in alike if ("." * node.level + (node.module or "")) < source]
+    if before:
+        at = module.line_start((before[-1].end_lineno or before[-1].lineno) + 1)
+    else:
+        at = module.line_start(alike[0].lineno)
+    return Edit(at, at, statement + "\n")
+
+
+def _origins(module: Module, imports: Sequence[ast.stmt]) -> list[str]:
+    return [
+        module.imports.get(alias.asname or alias.name.split(".")[0], alias.name)
+        for node in imports
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class LoggerChoice:
+    """The name of a module's logger and the edits that create it (none where it is there)."""
+
+    name: str
+    edits: tuple[Edit, ...]
+
+
+def module_logger(module: Module) -> LoggerChoice:
+    """The module's own logger, or a new one after the imports."""
+    for name, statement in module.globals.items():
+        value = getattr(statement, "value", None)
+        if isinstance(value, ast.Call):
+            made_by = module.resolve(value.func) or ""
+            if made_by.endswith(("getLogger", "get_logger")) and "structlog" not in made_by:
+                return LoggerChoice(name, ())
+    name = free_name(module, "logger", "_logger", "module_logger")
+    line = f"{name} = logging.getLogger(__name__)\n"
+    imported = module.insert_import("import logging")
+    imports = [node for node in module.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    edits = [imported] if imported.text else []
+    if not imports or imports[-1].__dict__.get("module") == "__future__" and len(imports) == 1:
+        first = next((node for node in module.tree.body if module.span(node)[0] >= imported.start), None)
+        is_definition = isinstance(first, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        spaced = module.text[imported.start : imported.start + 1] in ("\n", "")
+        tail = "" if spaced else ("\n\n" if is_definition else "\n")
+        text = imported.text.rstrip("\n") + f"\n\n{line}{tail}"
+        return LoggerChoice(name, (Edit(imported.start, imported.end, text),))
+    # after the imports that open the file, not after one that stands further down
+    last = imports[0]
+    for node in module.tree.body[module.tree.body.index(imports[0]) :]:
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            break
+        last = node
+    at = module.line_start((last.end_lineno or last.lineno) + 1)
+    following = module.text[at:]
+    blank_lines = len(following) - len(following.lstrip("\n"))
+    nxt = module.tree.body[module.tree.body.index(last) + 1 :]
+    is_definition = bool(nxt) and isinstance(nxt[0], ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    tail = "" if blank_lines or not following else ("\n\n" if is_definition else "\n")
+    edits.append(Edit(at, at, f"\n{line}{tail}"))
+    return LoggerChoice(name, tuple(edits))
+
+
+def indent_of(module: Module, node: ast.stmt) -> str:
+    """The indent of a statement, counted from its column: one that follows a colon on the line has none of its own."""
+    return " " * node.col_offset
+
+
+def on_own_line(module: Module, node: ast.stmt) -> bool:
+    """Whether nothing else stands on the statement's first line before it."""
+    return not module.line(node.lineno)[: node.col_offset].strip()
+
+
+def middleware_text(folder: Path, stem: str, class_name: str) -> Middleware:
+    """A middleware from its templates `<stem>_core.txt`, `<stem>_asgi.txt` and `<stem>_wsgi.txt` in a folder."""
+    core = (folder / f"{stem}_core.txt").read_text(encoding="utf-8")
+    asgi = (folder / f"{stem}_asgi.txt").read_text(encoding="utf-8")
+    wsgi = (folder / f"{stem}_wsgi.txt").read_text(encoding="utf-8")
+    asgi_core = core.replace("@IMPORTS@", "from typing import Any\n").replace(
+        "@STDLIB@", "import os\nfrom typing import Any\n"
+    )
+    wsgi_core = core.replace("@IMPORTS@", "from typing import Any, Iterable\n").replace(
+        "@STDLIB@", "import io\nimport os\nfrom typing import Any, Iterable\n"
+    )
+    return Middleware(stem, class_name, asgi_core + asgi, wsgi_core + wsgi)
