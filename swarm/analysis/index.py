@@ -26,6 +26,7 @@ class Index:
         self._by_node: dict[ast.AST, Function] = {}
         self._by_dotted: dict[str, Function] = {}
         self._own: dict[ast.AST, tuple[ast.AST, ...]] = {}
+        self.notes: dict[str, object] = {}  # what later analyses keep with the index
         self._callees: dict[Function, frozenset[Function]] = {}
         for module in tree.modules.values():
             self._collect(module)
