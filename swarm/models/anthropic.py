@@ -56,9 +56,7 @@ class AnthropicModel:
         self._client: AsyncAnthropic | None = None
         self._connecting = asyncio.Lock()
 
-    async def next_turn(
-        self, conversation: Conversation, tools: Sequence[ToolSpec], limits: TurnLimits
-    ) -> Turn:
+    async def next_turn(self, conversation: Conversation, tools: Sequence[ToolSpec], limits: TurnLimits) -> Turn:
         """The model's turn. Raises ProviderFailed for whatever keeps it from being whole."""
         client = await self._connected()
         import anthropic
@@ -144,7 +142,7 @@ def _turn(message: Any) -> Turn:
 
 def _block(item: Any) -> Block | None:
     if item.type == "text":
-        return Text(item.text) if item.text else None  # an empty text may not be sent back
+        return Text(item.text) if item.text.strip() else None  # blank texts may not be sent back
     if item.type == "tool_use":
         # Half a call (max_tokens) may hold anything; a call that is no object fails its validation.
         arguments = item.input if isinstance(item.input, dict) else {"unparsable": str(item.input)}

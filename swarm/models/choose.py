@@ -21,8 +21,7 @@ def choose_provider(requested: str, environ: Mapping[str, str]) -> tuple[Provide
     """
     if requested not in REQUESTS:
         raise UsageError(
-            f"provider {requested!r} is unknown{did_you_mean(requested, REQUESTS)}; "
-            f"use one of {', '.join(REQUESTS)}"
+            f"provider {requested!r} is unknown{did_you_mean(requested, REQUESTS)}; use one of {', '.join(REQUESTS)}"
         )
     if requested == "offline":
         return "offline", "asked for with --provider offline"

@@ -66,9 +66,7 @@ class PlaybookModel:
     def __init__(self, charter: Mapping[str, Step]) -> None:
         self._charter = dict(charter)
 
-    async def next_turn(
-        self, conversation: Conversation, tools: Sequence[ToolSpec], limits: TurnLimits
-    ) -> Turn:
+    async def next_turn(self, conversation: Conversation, tools: Sequence[ToolSpec], limits: TurnLimits) -> Turn:
         """The next stage of the charter, or the submission. Token counts are estimates (characters / 4)."""
         del limits
         if not conversation.messages or conversation.messages[-1].role != "user":
@@ -83,9 +81,7 @@ class PlaybookModel:
         """Nothing is held."""
 
 
-def decide(
-    conversation: Conversation, tools: Sequence[ToolSpec], charter: Mapping[str, Step]
-) -> tuple[Block, ...]:
+def decide(conversation: Conversation, tools: Sequence[ToolSpec], charter: Mapping[str, Step]) -> tuple[Block, ...]:
     """The blocks of the next turn: a pure function of its arguments."""
     names = {tool.name for tool in tools}
     answered = list(_answered(conversation))

@@ -20,9 +20,7 @@ from swarm.core.chat import (
 _CACHED = {"type": "ephemeral"}
 
 
-def request_parameters(
-    conversation: Conversation, tools: Sequence[ToolSpec], limits: TurnLimits
-) -> dict[str, Any]:
+def request_parameters(conversation: Conversation, tools: Sequence[ToolSpec], limits: TurnLimits) -> dict[str, Any]:
     """Keyword arguments for `client.messages.stream`.
 
     Three cache marks of the four that are allowed: tools, system and the newest message, so that the next
@@ -41,8 +39,7 @@ def request_parameters(
         parameters["system"] = [{"type": "text", "text": conversation.system, "cache_control": dict(_CACHED)}]
     if tools:
         parameters["tools"] = [
-            {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
-            for tool in tools
+            {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema} for tool in tools
         ]
         parameters["tools"][-1]["cache_control"] = dict(_CACHED)
     return parameters

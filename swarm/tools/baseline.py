@@ -63,9 +63,7 @@ async def start_baseline(
         traffic = Traffic(target, payload_root, seed)
         upstreams = await Upstreams.start(place, copy, target, tmp=tmp, seed=seed)
         started.append(upstreams.stop)
-        server = await start_server(
-            place, copy, target, upstream_env=upstreams.env, inject=upstreams.inject, tmp=tmp
-        )
+        server = await start_server(place, copy, target, upstream_env=upstreams.env, inject=upstreams.inject, tmp=tmp)
     except BaseException as error:
         for stop in started:
             await stop()

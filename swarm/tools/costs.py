@@ -33,9 +33,7 @@ def with_cost(finding: Finding, waterfalls: Sequence[Waterfall]) -> Finding:
     if measured is None:
         return finding
     notable = measured >= NOTABLE_MS and confidence_rank(finding.confidence) > confidence_rank("high")
-    return replace(
-        finding, measured_ms=round(measured, 2), confidence="high" if notable else finding.confidence
-    )
+    return replace(finding, measured_ms=round(measured, 2), confidence="high" if notable else finding.confidence)
 
 
 def _within(finding: Finding, span: WaterfallSpan) -> bool:

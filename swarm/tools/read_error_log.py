@@ -33,9 +33,7 @@ class ReadErrorLog(Tool):
         exchanges = await bench.samples()
         log = (await bench.baseline()).server.log_text()
         counts = Counter(
-            re.sub(r"\d+", "#", line.strip())[:_LINE_CHARS]
-            for line in log.splitlines()
-            if _TROUBLE.search(line)
+            re.sub(r"\d+", "#", line.strip())[:_LINE_CHARS] for line in log.splitlines() if _TROUBLE.search(line)
         )
         statuses = Counter(str(exchange.status or "no answer") for exchange in exchanges)
         lines = [f"{count}× {line}" for line, count in counts.most_common(_MOST_LINES)]

@@ -30,9 +30,7 @@ class ReadFile(Tool):
 
     name = "read_file"
     group = "Read"
-    description = (
-        "Reads lines of one text file of the target, each with its number. Ask for the range you need."
-    )
+    description = "Reads lines of one text file of the target, each with its number. Ask for the range you need."
     arguments = ReadFileArguments
 
     async def run(self, arguments: ReadFileArguments, bench: Workbench) -> Answer:

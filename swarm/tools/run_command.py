@@ -28,7 +28,7 @@ class RunCommand(Tool):
     name = "run_command"
     group = "Bash"
     description = (
-        "Runs one command (a list of words, no shell) in a sandboxed copy of the target, with its interpreter "
+        "Runs one command (a list of words, no shell) in a sandboxed copy of the target, its interpreter "
         "first in PATH and no network but loopback. Gives exit code and output."
     )
     arguments = RunCommandArguments

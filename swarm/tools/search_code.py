@@ -33,9 +33,7 @@ class SearchCode(Tool):
 
     name = "search_code"
     group = "Read"
-    description = (
-        "Finds lines of the target's text files that hold a literal text; gives file, line and text."
-    )
+    description = "Finds lines of the target's text files that hold a literal text; gives file, line and text."
     arguments = SearchCodeArguments
 
     async def run(self, arguments: SearchCodeArguments, bench: Workbench) -> Answer:

@@ -90,9 +90,7 @@ class Workbench:
             categories: tuple[Category, ...] = ("security", "api", "monitoring")
             own = [finding for category in categories for finding in await self.scan(category)]
             async with self.lease.working():
-                others = await asyncio.to_thread(
-                    bandit_findings, self.copy.path, tuple(self.index.tree.modules)
-                )
+                others = await asyncio.to_thread(bandit_findings, self.copy.path, tuple(self.index.tree.modules))
             return tuple(finding for finding in join(own, others) if finding.category == "security")
 
         return await self._scans.setdefault("security and bandit", Once()).get(run)

@@ -1,0 +1,55 @@
+"""An agent's work as AgentInfo, summed over the models that played it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from swarm.agents.loop import Outcome
+from swarm.core.chat import Usage
+from swarm.core.report import AgentInfo
+
+Status = Literal["done", "degraded", "failed"]
+
+
+def agent_info(
+    name: str,
+    role: Literal["specialist", "coordinator"],
+    outcomes: Sequence[Outcome],
+    *,
+    model: str,
+    provider: str,
+    status: Status,
+    started_s: float,
+    finished_s: float,
+    findings: int,
+    focus: str = "",
+    note: str = "",
+) -> AgentInfo:
+    """`outcomes` are its conversations, one a model that was tried; `model` and `provider` the one that counted."""
+    usage = Usage()
+    for outcome in outcomes:
+        usage = usage + outcome.tally.usage
+    costs = [outcome.tally.cost_usd for outcome in outcomes]
+    return AgentInfo(
+        name=name,
+        role=role,
+        model=model,
+        provider=provider,
+        status=status,
+        started_s=round(started_s, 3),
+        finished_s=round(finished_s, 3),
+        turns=sum(outcome.tally.turns for outcome in outcomes),
+        tool_calls=sum(outcome.tally.tool_calls for outcome in outcomes),
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        peak_context_tokens=max((outcome.tally.peak_context_tokens for outcome in outcomes), default=0),
+        tokens_are="estimated" if usage.estimated else "reported",
+        cost_usd=None if None in costs else round(sum(cost or 0.0 for cost in costs), 6),
+        findings=findings,
+        focus=focus,
+        note=note,
+        tool_spans=tuple(span for outcome in outcomes for span in outcome.toolbox.spans),
+    )

@@ -1,0 +1,61 @@
+"""Tries the models that may play an agent, in order, until one of them ends its work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from swarm.agents.closing import Closing
+from swarm.agents.loop import LoopLimits, Outcome, converse
+from swarm.agents.surroundings import Candidate, Surroundings
+from swarm.core.chat import Conversation
+from swarm.core.events import AgentStarted, Note
+from swarm.tools.tool import Tool
+
+# After these another model may do better; after a budget or a bound of turns nobody may go on.
+_PASSED_ON = frozenset({"model_failed", "refusal", "context", "stuck"})
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """All conversations that were had, the last one by `candidate`; `notes` say what went wrong on the way."""
+
+    outcomes: tuple[Outcome, ...]
+    candidate: Candidate
+    notes: tuple[str, ...]
+
+    @property
+    def last(self) -> Outcome:
+        """The conversation that counts."""
+        return self.outcomes[-1]
+
+
+async def attempt(
+    role: str,
+    conversation: Conversation,
+    tools: Sequence[Tool],
+    closing: Callable[[], Closing],
+    candidates: Sequence[Candidate],
+    around: Surroundings,
+    limits: LoopLimits,
+) -> Attempted:
+    """Each candidate begins a fresh conversation: what another model thought is of no use to it, and not allowed.
+
+    What tools measured for an earlier one is still on the workbench, so going over it again costs little.
+    """
+    outcomes: list[Outcome] = []
+    notes: list[str] = []
+    for number, candidate in enumerate(candidates):
+        around.emit(AgentStarted(conversation.agent, role, candidate.model_id, candidate.model.provider))
+        own = replace(conversation, model=candidate.model_id)
+        record = {"agent": own.agent, "model": own.model, "system": own.system}
+        around.journal.append("conversation", record)
+        outcome = await converse(candidate.model, own, tools, closing(), around, limits)
+        outcomes.append(outcome)
+        if outcome.note:
+            notes.append(f"{candidate.model_id}: {outcome.note}")
+        if outcome.ending not in _PASSED_ON or number == len(candidates) - 1:
+            return Attempted(tuple(outcomes), candidate, tuple(notes))
+        following = candidates[number + 1].model_id
+        around.emit(Note(f"{own.agent}: {candidate.model_id} failed ({outcome.note}); {following} takes over"))
+    raise ValueError("an agent needs at least one candidate")

@@ -1,0 +1,273 @@
+"""One conversation: a model's turns and the answers to its calls, until it submits or a bound is reached."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from pydantic import BaseModel
+
+from swarm.agents.closing import Closing
+from swarm.agents.records import results_record, turn_record
+from swarm.agents.surroundings import Surroundings
+from swarm.agents.toolbox import Toolbox
+from swarm.core.chat import (
+    Block,
+    Conversation,
+    Message,
+    ModelFailed,
+    Text,
+    ToolCall,
+    ToolResult,
+    ToolSpec,
+    Turn,
+    TurnLimits,
+    Usage,
+)
+from swarm.core.errors import ToolFailed
+from swarm.core.events import TurnFinished
+from swarm.core.ports import Model
+from swarm.tools.tool import Tool
+
+Ending = Literal["submitted", "end_turn", "turns", "budget", "refusal", "context", "stuck", "model_failed"]
+
+_CUT_OFF = "(cut off)"
+_GO_ON = (
+    "Your turn was cut off at the output limit, and no tool of it was run. "
+    "Go on from here in smaller steps: fewer calls at once, less text."
+)
+_LAST_TURNS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class LoopLimits:
+    """Bounds of one conversation.
+
+    `attempts` at one turn; `nudges` after turns that neither call a tool nor submit; `refused_repeats` of one
+    and the same call; a provider that asks to wait longer than `longest_wait_s` has failed.
+    """
+
+    max_turns: int = 24
+    turn: TurnLimits = field(default_factory=TurnLimits)
+    attempts: int = 3
+    nudges: int = 2
+    refused_repeats: int = 4
+    longest_wait_s: float = 20.0
+    first_wait_s: float = 0.5
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a conversation used. `cost_usd` is None where a turn's price is not known."""
+
+    turns: int = 0
+    tool_calls: int = 0
+    usage: Usage = field(default_factory=Usage)
+    peak_context_tokens: int = 0
+    cost_usd: float | None = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a conversation ended; `submission` is there where it ended by submitting."""
+
+    ending: Ending
+    submission: BaseModel | None
+    conversation: Conversation
+    tally: Tally
+    toolbox: Toolbox
+    text: str = ""
+    note: str = ""
+
+
+async def converse(
+    model: Model,
+    conversation: Conversation,
+    tools: Sequence[Tool],
+    closing: Closing,
+    around: Surroundings,
+    limits: LoopLimits | None = None,
+) -> Outcome:
+    """Talk until the model submits, stops, fails, or a bound is reached; each of these is an Outcome.
+
+    Every turn and every result is journaled before it is used. Raises only for cancellation and bugs.
+    """
+    return await _Talk(model, conversation, tools, closing, around, limits or LoopLimits()).run()
+
+
+class _Talk:
+    def __init__(
+        self,
+        model: Model,
+        conversation: Conversation,
+        tools: Sequence[Tool],
+        closing: Closing,
+        around: Surroundings,
+        limits: LoopLimits,
+    ) -> None:
+        self._model, self._conversation, self._closing = model, conversation, closing
+        self._around, self._limits = around, limits
+        self._toolbox = Toolbox(conversation.agent, tools, around)
+        self._specs: tuple[ToolSpec, ...] = (*(tool.spec() for tool in tools), closing.spec())
+        self._tally = Tally()
+        self._nudges = 0
+        self._text = ""
+
+    async def run(self) -> Outcome:
+        while True:
+            reason = self._around.budget.exceeded()
+            if reason is not None:
+                return self._outcome("budget", note=reason)
+            if self._tally.turns >= self._limits.max_turns:
+                return self._outcome("turns", note=f"{self._limits.max_turns} turns were not enough")
+            try:
+                turn = await self._turn()
+            except ModelFailed as error:
+                return self._outcome("model_failed", note=str(error))
+            outcome = await self._take(turn)
+            if outcome is not None:
+                return outcome
+
+    async def _take(self, turn: Turn) -> Outcome | None:
+        """Do what the turn asks; an Outcome where the conversation is over."""
+        self._text = turn.text or self._text
+        match turn.stop_reason:
+            case "refusal":
+                return self._outcome("refusal", note="the model refused")
+            case "model_context_window_exceeded":
+                return self._outcome("context", note="the conversation outgrew the model's window")
+            case "max_tokens":
+                # A call may be there in half: none of them is run, nor kept.
+                kept = tuple(block for block in turn.blocks if not isinstance(block, ToolCall))
+                has_text = any(isinstance(block, Text) for block in kept)
+                self._assistant(kept if has_text else (*kept, Text(_CUT_OFF)))
+                return self._nudge(_GO_ON)
+            case _ if turn.tool_calls:
+                return await self._answer(turn)
+            case "pause_turn":
+                if turn.blocks:
+                    self._assistant(turn.blocks)
+                return None
+            case _:
+                if turn.text.strip():
+                    self._assistant(turn.blocks)
+                return self._nudge(f"Nothing was handed over: call {self._closing.name} to end, or go on.")
+
+    async def _answer(self, turn: Turn) -> Outcome | None:
+        calls = turn.tool_calls
+        self._assistant(turn.blocks)
+        self._tally.tool_calls += len(calls)
+        closings = [call for call in calls if call.name == self._closing.name]
+        try:
+            results = list(await self._toolbox.answer([call for call in calls if call not in closings]))
+        except asyncio.CancelledError:
+            self._journal_results([ToolResult(call.id, "cancelled", True) for call in calls])
+            raise
+        submission: BaseModel | None = None
+        for call in closings:
+            result, parsed = self._submit(call)
+            results.append(result)
+            submission = submission or parsed
+        self._journal_results(results)
+        self._nudges = 0
+        blocks: tuple[Block, ...] = tuple(results)
+        self._conversation = self._conversation.plus(Message("user", (*blocks, *self._reminder())))
+        if submission is not None:
+            return self._outcome("submitted", submission)
+        if self._toolbox.refused_repeats > self._limits.refused_repeats:
+            return self._outcome("stuck", note="the model made the same call over and over")
+        return None
+
+    def _submit(self, call: ToolCall) -> tuple[ToolResult, BaseModel | None]:
+        try:
+            return ToolResult(call.id, "accepted"), self._closing.parse(call.arguments)
+        except ToolFailed as error:
+            return ToolResult(call.id, str(error), True), None
+
+    def _reminder(self) -> tuple[Text, ...]:
+        left = self._limits.max_turns - self._tally.turns
+        if left > _LAST_TURNS:
+            return ()
+        return (Text(f"{left} turns are left: call {self._closing.name} now with what you have."),)
+
+    def _nudge(self, words: str) -> Outcome | None:
+        self._nudges += 1
+        if self._nudges > self._limits.nudges:
+            return self._outcome("end_turn", note="the model stopped without submitting")
+        self._user(Text(words))
+        return None
+
+    async def _turn(self) -> Turn:
+        turn = await self._attempts()
+        agent, tally = self._conversation.agent, self._tally
+        tally.turns += 1
+        tally.usage = tally.usage + turn.usage
+        tally.peak_context_tokens = max(
+            tally.peak_context_tokens, turn.usage.context_tokens + turn.usage.output_tokens
+        )
+        cost = self._around.budget.charge(self._model.provider, self._conversation.model, turn.usage)
+        known = tally.cost_usd is not None and cost is not None
+        tally.cost_usd = (tally.cost_usd or 0.0) + (cost or 0.0) if known else None
+        self._around.journal.append("turn", turn_record(agent, tally.turns, turn, self._around.mask))
+        usage = turn.usage
+        self._around.emit(
+            TurnFinished(agent, tally.turns, usage.context_tokens, usage.output_tokens, usage.estimated)
+        )
+        return turn
+
+    async def _attempts(self) -> Turn:
+        """Ask, and ask again where that may help. Raises ModelFailed."""
+        for attempt in range(1, self._limits.attempts + 1):
+            try:
+                return await self._ask()
+            except ModelFailed as error:
+                wish_s: float | None = getattr(error, "retry_after_s", None)
+                wait_s = self._limits.first_wait_s * 2 ** (attempt - 1) if wish_s is None else wish_s
+                record = {"agent": self._conversation.agent, "attempt": attempt, "error": str(error)}
+                self._around.journal.append("model_failed", record)
+                final = attempt == self._limits.attempts or self._around.budget.exceeded() is not None
+                if final or not error.retryable:
+                    raise
+                if wait_s > self._limits.longest_wait_s:
+                    message = f"{error} (it asks to wait {wait_s:g} s)"
+                    raise ModelFailed(message, retryable=False) from error
+                await asyncio.sleep(wait_s)
+        raise ModelFailed("no attempt was allowed", retryable=False)
+
+    async def _ask(self) -> Turn:
+        limits = self._limits.turn
+        remaining_s = self._around.budget.remaining_s
+        if remaining_s is not None:
+            limits = replace(limits, deadline_s=max(0.1, min(limits.deadline_s, remaining_s)))
+        turn = await self._model.next_turn(self._conversation, self._specs, limits)
+        ids = [call.id for call in turn.tool_calls]
+        if len(set(ids)) != len(ids):
+            raise ModelFailed("two calls of one turn have the same id", retryable=True)
+        return turn
+
+    def _assistant(self, blocks: tuple[Block, ...]) -> None:
+        """Keep what the model said; after a paused turn it goes on in the same message."""
+        messages = self._conversation.messages
+        if messages and messages[-1].role == "assistant":
+            joined = Message("assistant", (*messages[-1].blocks, *blocks))
+            self._conversation = replace(self._conversation, messages=(*messages[:-1], joined))
+        else:
+            self._conversation = self._conversation.plus(Message("assistant", blocks))
+
+    def _user(self, *blocks: Block) -> None:
+        """Say something; roles alternate, so it joins the last message where that is the user's."""
+        messages = self._conversation.messages
+        if messages and messages[-1].role == "user":
+            joined = Message("user", (*messages[-1].blocks, *blocks))
+            self._conversation = replace(self._conversation, messages=(*messages[:-1], joined))
+        else:
+            self._conversation = self._conversation.plus(Message("user", blocks))
+
+    def _journal_results(self, results: Sequence[ToolResult]) -> None:
+        record = results_record(self._conversation.agent, self._tally.turns, results, self._around.mask)
+        self._around.journal.append("results", record)
+
+    def _outcome(self, ending: Ending, submission: BaseModel | None = None, note: str = "") -> Outcome:
+        return Outcome(ending, submission, self._conversation, self._tally, self._toolbox, self._text, note)

@@ -1,0 +1,35 @@
+"""What every agent of a run is handed beside its charter: the workbench, the purse, and who listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from swarm.agents.budget import RunBudget
+from swarm.core.ports import Clock, EventSink, Journal, Model
+from swarm.tools.workbench import Workbench
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """`mask` hides known secret values in text; `run_began_s` is the clock's time when the run began."""
+
+    bench: Workbench
+    budget: RunBudget
+    emit: EventSink
+    journal: Journal
+    clock: Clock
+    mask: Callable[[str], str]
+    run_began_s: float
+
+    def since_start_s(self) -> float:
+        """Seconds since the run began."""
+        return self.clock.now_s() - self.run_began_s
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model that may play an agent; a list of them is tried in order."""
+
+    model: Model
+    model_id: str
