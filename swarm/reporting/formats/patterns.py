@@ -1,0 +1,185 @@
+"""patterns.md: how the swarm worked, and the lessons that this run's own numbers allow."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from swarm.core.patches import GATES, Accepted, Rejected
+from swarm.core.report import AgentInfo, Report
+from swarm.reporting.escape import code, markdown
+from swarm.reporting.numbers import change, count, interval, plain, seconds, share
+from swarm.reporting.verdict import accepted, change_tone, main_comparison, rejected
+
+NAME = "patterns"
+FILENAME = "patterns.md"
+
+
+def render(report: Report) -> str:
+    """Parallelism, tokens, rules, gates, lessons; nothing that this run did not show."""
+    sections = (_head(report), _parallel(report), _tokens(report), _rules(report), _gates(report), _lessons(report))
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _head(report: Report) -> str:
+    run = report.run
+    return (f"# Patterns of run {code(run.id)}\n\nSwarm {code(run.swarm)} on {code(run.target)}, pattern "
+            f"**{markdown(run.pattern)}**, model provider {markdown(run.provider)}. One run is one sample: compare "
+            "several with `swarm compare` before taking a lesson as general.")  # fmt: skip
+
+
+def _specialists(report: Report) -> list[AgentInfo]:
+    return [a for a in report.agents if a.role == "specialist"]
+
+
+def speed_up(report: Report) -> float | None:
+    """Sum of the specialists' time over their wall time."""
+    time = report.time
+    if not time.wall_s or time.sum_of_agents_s is None:
+        return None
+    return time.sum_of_agents_s / time.wall_s
+
+
+def _parallel(report: Report) -> str:
+    agents = _specialists(report)
+    if not agents:
+        return ""
+    rows = []
+    for a in agents:
+        inside = sum(max(0.0, end - start) for _, start, end in a.tool_spans)
+        busy = a.finished_s - a.started_s
+        tools = f"{share(min(1.0, inside / busy))} in tools" if a.tool_spans and busy > 0 else ""
+        rows.append(
+            f"| {markdown(a.name)} | {a.started_s:.1f} s | {a.finished_s:.1f} s | {seconds(busy)} | {tools} |"
+        )
+    time, gain = report.time, speed_up(report)
+    words = "The wall time of the specialists was not measured."
+    if gain is not None:
+        words = (f"Wall time {seconds(time.wall_s)} for {seconds(time.sum_of_agents_s)} of work: speed-up "
+                 f"{gain:.1f}× with {len(agents)} specialists ({share(gain / len(agents))} of the ideal), "
+                 f"at most {_overlap(agents)} at once. Critical path: {seconds(time.critical_path_s)}.")  # fmt: skip
+    head = "| specialist | from | to | took | |\n|---|---|---|---|---|"
+    return "## Parallelism\n\n" + words + "\n\n" + head + "\n" + "\n".join(rows)
+
+
+def _overlap(agents: list[AgentInfo]) -> int:
+    """How many worked at the same moment at the most."""
+    edges = sorted([(a.started_s, 1) for a in agents] + [(a.finished_s, -1) for a in agents])
+    most = now = 0
+    for _, step in edges:
+        now += step
+        most = max(most, now)
+    return most
+
+
+def _tokens(report: Report) -> str:
+    if not report.agents:
+        return ""
+    rows = []
+    for a in report.agents:
+        whole = a.input_tokens + a.cache_read_tokens + a.cache_write_tokens
+        each = f"{(whole + a.output_tokens) // a.findings:,}" if a.findings else "–"
+        cells = (markdown(a.name), f"{whole:,}", f"{a.output_tokens:,}", share(a.cache_read_tokens / whole if whole else None),
+                 f"{a.peak_context_tokens:,}", a.tokens_are, each)  # fmt: skip
+        rows.append("| " + " | ".join(cells) + " |")
+    context = report.context
+    saved = f"Context saved against one generalist: {share(context.saving)}. {markdown(context.method)}"
+    if context.saving is None:
+        saved = f"Context saved against one generalist: not measured, because {markdown(context.method)}."
+    head = "| agent | input | output | of input from cache | peak context | tokens are | per finding |\n|---|---|---|---|---|---|---|"
+    return f"## Tokens\n\n{saved}\n\n{head}\n" + "\n".join(rows)
+
+
+def _rules(report: Report) -> str:
+    tally: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for finding in report.findings:
+        tally[finding.rule][0] += 1
+    for judged in report.patches:
+        tally[judged.patch.rule][1 if isinstance(judged.verdict, Accepted) else 2] += 1
+    if not tally:
+        return ""
+    rows = [
+        f"| {code(rule)} | {n[0]} | {n[1]} | {n[2]} |"
+        for rule, n in sorted(tally.items(), key=lambda i: (-i[1][1], i[0]))
+    ]
+    head = "| rule | findings | patches accepted | patches rejected |\n|---|---|---|---|"
+    return "## Rules\n\n" + head + "\n" + "\n".join(rows)
+
+
+def _gates(report: Report) -> str:
+    lost = rejected(report)
+    spent = dict.fromkeys(GATES, 0.0)
+    for judged in report.patches:
+        for result in judged.verdict.gates:
+            spent[result.name] += result.duration_s
+    lines = []
+    for gate in GATES:
+        caught = [p.patch.id for p, v in lost if v.gate == gate]
+        if caught or spent[gate]:
+            names = f": {', '.join(code(name) for name in caught)}" if caught else ""
+            lines.append(
+                f"- {code(gate)} rejected {len(caught)}{names}; {seconds(spent[gate])} summed over the patches it judged"
+            )
+    return "## Gates\n\n" + "\n".join(lines) if lines else ""
+
+
+def _lessons(report: Report) -> str:
+    lines = [*_lessons_of_speed(report), *_lessons_of_rules(report), *_lessons_of_agents(report)]
+    return "## Lessons of this run\n\n" + "\n".join(f"- {line}" for line in lines) if lines else ""
+
+
+def _lessons_of_speed(report: Report) -> list[str]:
+    lines = []
+    gain = speed_up(report)
+    if gain is not None:
+        kept = (
+            "keep `pattern: parallel`"
+            if gain >= 1.2
+            else "`pattern: sequential` would have cost next to nothing here"
+        )
+        lines.append(f"Running the specialists together was {gain:.1f}× as fast as one after the other: {kept}.")
+    item = main_comparison(report)
+    if item is not None and item.ratio_p95 is not None and change_tone(item.ratio_p95, item.unit) == "good":
+        ratio = item.ratio_p95
+        lines.append(f"The accepted stack changed the p95 of {markdown(item.name)} by {change(ratio.value)} "
+                     f"(interval of the ratio {interval(*ratio.ci95)}).")  # fmt: skip
+    effects = [(p.verdict.effect.ratio, p) for p in accepted(report) if p.verdict.effect is not None]
+    for ratio_alone, judged in sorted(effects, key=lambda e: e[0])[:3]:
+        if ratio_alone < 0.97:
+            lines.append(
+                f"{code(judged.patch.rule)} alone gave {change(ratio_alone)}: start there on services like this one."
+            )
+    return lines
+
+
+def _lessons_of_rules(report: Report) -> list[str]:
+    won: dict[str, int] = defaultdict(int)
+    lost: dict[str, list[str]] = defaultdict(list)
+    for judged in report.patches:
+        if isinstance(judged.verdict, Rejected):
+            lost[judged.patch.rule].append(judged.verdict.gate)
+        else:
+            won[judged.patch.rule] += 1
+    lines = []
+    for rule, gates in sorted(lost.items()):
+        if not won[rule]:
+            which = ", ".join(sorted(set(gates)))
+            lines.append(f"No patch of {code(rule)} was accepted ({count(len(gates), 'try', 'tries')}, stopped by {which}): "
+                         "its findings need a person here.")  # fmt: skip
+    return lines
+
+
+def _lessons_of_agents(report: Report) -> list[str]:
+    lines = []
+    for a in _specialists(report):
+        if a.findings == 0:
+            lines.append(
+                f"{markdown(a.name)} found nothing in {count(a.turns, 'turn')}: leave it out, or widen its tools."
+            )
+        if a.status != "done":
+            lines.append(f"{markdown(a.name)} ended {a.status}: {markdown(a.note) or 'no note was left'}.")
+    done = [a for a in _specialists(report) if a.finished_s > a.started_s]
+    if len(done) > 1:
+        slow = max(done, key=lambda a: a.finished_s - a.started_s)
+        lines.append(f"{markdown(slow.name)} set the pace with {seconds(slow.finished_s - slow.started_s)} "
+                     f"and {plain(slow.tool_calls)} tool calls.")  # fmt: skip
+    return lines

@@ -1,0 +1,105 @@
+"""SARIF 2.1.0: findings for code scanning, with rules, help, CWE tags and stable fingerprints."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from swarm.core.findings import Finding, severity_rank
+from swarm.core.report import Report
+from swarm.reporting.escape import clean, one_line
+
+NAME = "sarif"
+FILENAME = "findings.sarif"
+MOST_RESULTS = 5_000  # what code scanning takes of one run
+
+_LEVEL = {"critical": "error", "high": "error", "medium": "warning", "low": "note", "info": "note"}
+_SECURITY_SEVERITY = {"critical": "9.5", "high": "8.0", "medium": "5.5", "low": "3.0", "info": "1.0"}
+_PRECISION = {"proven": "very-high", "high": "high", "medium": "medium", "low": "low"}
+
+
+def render(report: Report) -> str:
+    """One run with every finding, the worst first where there are more than code scanning takes."""
+    findings = sorted(report.findings, key=lambda f: severity_rank(f.severity))[:MOST_RESULTS]
+    rules = sorted({f.rule for f in findings})
+    driver: dict[str, Any] = {
+        "name": "swarm",
+        "rules": [_rule(rule, [f for f in findings if f.rule == rule]) for rule in rules],
+    }
+    if report.run.swarm_version:
+        driver["version"] = report.run.swarm_version
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "utf16CodeUnits",
+        "originalUriBaseIds": {"TARGET": {"description": {"text": "The target's path"}}},
+        "invocations": [_invocation(report)],
+        "automationDetails": {"id": f"swarm/{one_line(report.run.target)}/{one_line(report.run.id)}"},
+        "results": [_result(f, rules.index(f.rule)) for f in findings],
+    }
+    document = {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [run],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _invocation(report: Report) -> dict[str, Any]:
+    invocation: dict[str, Any] = {"executionSuccessful": report.run.status != "failed"}
+    stamps = {"startTimeUtc": report.run.started, "endTimeUtc": report.run.finished}
+    for key, stamp in stamps.items():
+        utc = stamp.replace("+00:00", "Z")
+        if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", utc):
+            invocation[key] = utc
+    return invocation
+
+
+def _rule(rule: str, findings: Sequence[Finding]) -> dict[str, Any]:
+    first = findings[0]
+    cwe = sorted({name for f in findings for name in f.cwe})
+    tags = sorted({f.category for f in findings}) + [t for t in map(_cwe_tag, cwe) if t]
+    sources = [one_line(s) for s in dict.fromkeys(s for f in findings for s in f.sources)]
+    help_text = clean(first.recommendation) or "See the finding's evidence."
+    listed = "".join(f"\n- {source}" for source in sources)
+    properties: dict[str, Any] = {"tags": tags, "precision": _PRECISION[first.confidence]}
+    if "security" in tags or "compliance" in tags:
+        properties["security-severity"] = _SECURITY_SEVERITY[first.severity]
+    return {
+        "id": one_line(rule),
+        "name": "".join(part.capitalize() for part in re.split(r"\W+", rule)) or "Rule",
+        "shortDescription": {"text": one_line(first.title, 200) or rule},
+        "fullDescription": {"text": one_line(f"{first.title}. {first.recommendation}", 900) or rule},
+        "help": {"text": help_text + (f"\n\nSources:{listed}" if sources else "")},
+        "defaultConfiguration": {"level": _LEVEL[first.severity]},
+        "properties": properties,
+    }
+
+
+def _cwe_tag(name: str) -> str:
+    digits = re.search(r"\d+", name)
+    return f"external/cwe/cwe-{int(digits[0]):03d}" if digits else ""
+
+
+def _result(finding: Finding, rule_index: int) -> dict[str, Any]:
+    evidence = clean(finding.evidence).strip()
+    text = one_line(finding.title) or finding.rule
+    result: dict[str, Any] = {
+        "ruleId": one_line(finding.rule),
+        "ruleIndex": rule_index,
+        "level": _LEVEL[finding.severity],
+        "message": {"text": f"{text}\n\n{evidence[:2000]}" if evidence else text},
+        "partialFingerprints": {"swarmFinding/v1": finding.id},
+        "properties": {"confidence": finding.confidence, "status": finding.status, "agent": one_line(finding.agent),
+                       "patch": finding.patch},
+    }  # fmt: skip
+    if finding.file:
+        location: dict[str, Any] = {
+            "artifactLocation": {"uri": quote(clean(finding.file).lstrip("/")), "uriBaseId": "TARGET"}
+        }
+        if finding.line > 0:
+            location["region"] = {"startLine": finding.line, "endLine": max(finding.line, finding.end_line)}
+        result["locations"] = [{"physicalLocation": location}]
+    return result

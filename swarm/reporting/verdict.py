@@ -1,0 +1,196 @@
+"""What a run comes to, in words: the verdict, the before/after rows, and what was not measured."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Literal
+
+from swarm.core.findings import SEVERITIES, Finding, confidence_rank, severity_rank
+from swarm.core.metrics import Comparison, Ratio
+from swarm.core.patches import Accepted, JudgedPatch, Rejected
+from swarm.core.report import Report, TestCounts
+from swarm.reporting.numbers import change, count, interval, is_number, plain, quantity, share
+
+Tone = Literal["good", "neutral", "bad"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One line for the boss, one for the engineer, and how it feels."""
+
+    tone: Tone
+    headline: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One metric before and after, as shown; `tone` says whether the change is good."""
+
+    label: str
+    before: str
+    after: str
+    change: str
+    tone: Tone = "neutral"
+
+
+def accepted(report: Report) -> tuple[JudgedPatch, ...]:
+    """The accepted patches, in the order of the series."""
+    return tuple(p for p in report.patches if isinstance(p.verdict, Accepted))
+
+
+def rejected(report: Report) -> tuple[tuple[JudgedPatch, Rejected], ...]:
+    """The rejected patches with their verdicts."""
+    return tuple((p, p.verdict) for p in report.patches if isinstance(p.verdict, Rejected))
+
+
+def findings_left(report: Report) -> tuple[Finding, ...]:
+    """Findings that no accepted patch mends, the worst first."""
+    left = (f for f in report.findings if f.status != "patched")
+    return tuple(
+        sorted(left, key=lambda f: (severity_rank(f.severity), confidence_rank(f.confidence), f.file, f.line))
+    )
+
+
+def severity_counts(findings: tuple[Finding, ...]) -> tuple[tuple[str, int], ...]:
+    """How many of each severity, the worst first, without zeros."""
+    counts = Counter(f.severity for f in findings)
+    return tuple((s, counts[s]) for s in SEVERITIES if counts[s])
+
+
+def main_comparison(report: Report) -> Comparison | None:
+    """The benchmark that the verdict speaks of: the first with a p95 ratio, else the first with both sides."""
+    for item in report.benchmarks:
+        if item.ratio_p95 is not None:
+            return item
+    return next((b for b in report.benchmarks if b.before and b.after), None)
+
+
+def change_tone(ratio: Ratio | None, unit: str) -> Tone:
+    """Good where the change is clear of noise in the right direction; rates are better when higher."""
+    if ratio is None or ratio.change == "no change":
+        return "neutral"
+    better = (ratio.change == "better") != (unit == "/s")
+    return "good" if better else "bad"
+
+
+def newly_failing(before: TestCounts | None, after: TestCounts | None) -> int:
+    """How many more tests fail than before."""
+    return max(0, after.failed - before.failed) if before and after else 0
+
+
+def verdict_of(report: Report) -> Verdict:
+    """The verdict. A run that failed says so first, whatever it measured."""
+    tally = _tally(report)
+    if report.run.status == "failed":
+        reason = report.run.notes[0] if report.run.notes else "see the notes"
+        return Verdict("bad", "The run failed.", f"{reason} · {tally}")
+    broken = newly_failing(report.verification.tests_before, report.verification.tests_after)
+    if broken:
+        return Verdict("bad", f"{count(broken, 'test')} newly failing after the patches.", tally)
+    item = main_comparison(report)
+    if item is None:
+        return Verdict("neutral", f"{tally[0].upper()}{tally[1:]}.", "No load was measured in this run.")
+    headline, detail, tone = _speed(item)
+    if report.run.status == "degraded":
+        detail += " · the run was degraded: see the notes"
+    return Verdict(tone, headline, f"{detail} · {tally}")
+
+
+def _speed(item: Comparison) -> tuple[str, str, Tone]:
+    ratio, statistic = (item.ratio_p95, "p95") if item.ratio_p95 else (item.ratio_p50, "p50")
+    before, after = (getattr(s, statistic) if s else None for s in (item.before, item.after))
+    figures = f"{plain(before)} → {quantity(after, item.unit)}"
+    if ratio is None:
+        return f"{item.name}: {statistic} {figures}", "measured without an interval", "neutral"
+    tone = change_tone(ratio, item.unit)
+    detail = f"{statistic} {figures}, ratio {ratio.value:.2f} (95 % interval {interval(*ratio.ci95)})"
+    if ratio.change == "no change":
+        return f"No measurable change of {item.name} at {statistic}.", detail, tone
+    percent = abs(round((1 - ratio.value) * 100))
+    if item.unit == "ms" and ratio.value < 1:
+        return f"{item.name}: {percent} % less waiting at {statistic}.", detail, tone
+    verb = "fell" if ratio.value < 1 else "rose"
+    return f"{item.name} {verb} by {percent} % at {statistic}.", detail, tone
+
+
+def _tally(report: Report) -> str:
+    won, lost, left = len(accepted(report)), len(rejected(report)), len(findings_left(report))
+    return f"{count(won, 'patch', 'patches')} accepted, {lost} rejected, {count(left, 'finding')} left open"
+
+
+def before_after_rows(report: Report) -> tuple[Row, ...]:
+    """The before/after table: latency, capacity, errors, resources, scores, tests. Rows nobody measured are left out."""
+    rows: list[Row] = []
+    for item in report.benchmarks:
+        rows += _latency_rows(item)
+    if report.capacity is not None:
+        rows += _figures("capacity", report.capacity.before_rps, report.capacity.after_rps, "/s")
+    if is_number(report.errors.before) or is_number(report.errors.after):
+        rows.append(Row("failed requests under load", share(report.errors.before), share(report.errors.after), ""))
+    one, two = report.resources_before, report.resources_after
+    rows += _figures("memory, peak", one.rss_mb, two.rss_mb, "MB")
+    rows += _figures("CPU, mean", one.cpu_percent, two.cpu_percent, "%")
+    for label, score in (("security score", report.security_score), ("compliance score", report.compliance_score)):
+        rows += _figures(label, score.before, score.after, "/ 100")
+    tests = (report.verification.tests_before, report.verification.tests_after)
+    if tests[0] or tests[1]:
+        broken = newly_failing(*tests)
+        words = f"{broken} newly failing" if broken else "none newly failing"
+        rows.append(Row("the target's tests", _tests(tests[0]), _tests(tests[1]), words, "bad" if broken else "good"))
+    return tuple(rows)
+
+
+def _latency_rows(item: Comparison) -> list[Row]:
+    if item.before is None and item.after is None:
+        return []
+    rows = []
+    for statistic, ratio in (("p50", item.ratio_p50), ("p95", item.ratio_p95), ("p99", None)):
+        before, after = (getattr(s, statistic) if s else None for s in (item.before, item.after))
+        words = ""
+        if ratio is not None:
+            words = "no change" if ratio.change == "no change" else change(ratio.value)
+            words += f" ({interval(*ratio.ci95)})"
+        label = f"{item.name}, {statistic}"
+        rows.append(
+            Row(label, quantity(before, item.unit), quantity(after, item.unit), words, change_tone(ratio, item.unit))
+        )
+    return rows
+
+
+def _figures(label: str, before: float | None, after: float | None, unit: str) -> list[Row]:
+    if not is_number(before) and not is_number(after):
+        return []
+    return [Row(label, quantity(before, unit), quantity(after, unit), "")]
+
+
+def _tests(tests: TestCounts | None) -> str:
+    if tests is None:
+        return "none"
+    parts = [f"{tests.passed} passed", f"{tests.failed} failed" if tests.failed else "",
+             f"{tests.skipped} skipped" if tests.skipped else ""]  # fmt: skip
+    return ", ".join(part for part in parts if part)
+
+
+def not_measured(report: Report) -> tuple[tuple[str, str], ...]:
+    """What this run did not measure, each with its reason."""
+    gaps = [(t.expression, t.reason or "no reason was given") for t in report.targets if t.met is None]
+    gaps += [
+        (b.name, b.note or "no side has samples") for b in report.benchmarks if b.before is None or b.after is None
+    ]
+    if not report.benchmarks:
+        gaps.append(("latency under load", report.load_note or "no benchmark ran"))
+    if report.capacity is None or report.capacity.after_rps is None:
+        gaps.append(("capacity", report.capacity.criterion if report.capacity else "no ramp of rising load was run"))
+    for label, score in (("security score", report.security_score), ("compliance score", report.compliance_score)):
+        if score.after is None:
+            gaps.append((label, score.reason or "no check gave a result"))
+    if report.context.saving is None:
+        gaps.append(("context savings", report.context.method))
+    if report.verification.tests_after is None:
+        gaps.append(("the target's tests", "none are configured or none were run; the replay carries the proof"))
+    if report.verification.replay is None:
+        gaps.append(("replay", "no recorded requests were replayed"))
+    gaps += [(path, "could not be parsed, so no rule looked at it") for path in report.unparsed_files]
+    return tuple(gaps)
