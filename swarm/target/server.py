@@ -88,7 +88,7 @@ async def start_server(
             f"target {place.name}: neither `start` nor `env` holds {{port}}, so swarm cannot choose a "
             "free port; write for example --port {port}"
         )
-    tmp.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - one quick call
+    tmp.mkdir(parents=True, exist_ok=True)
     extra = {**upstream_env, **extra_env, "SWARM_INJECT": os.pathsep.join(map(str, inject))}
     await _set_up_once(place, copy, target, tmp, extra)
     for attempt in range(_ATTEMPTS):
