@@ -186,6 +186,8 @@ def memory_writes(index: Index, function: Function) -> frozenset[str]:
         if isinstance(part, ast.Global | ast.Nonlocal):
             outside.update(part.names)
         targets: list[ast.expr] = []
+        if isinstance(part, ast.Assign) and index.kinds.of(module, part.value) in HTTP_CLIENTS:
+            continue  # a client kept for later calls is no state of the program's
         if isinstance(part, ast.Assign | ast.Delete):
             targets = part.targets
         elif isinstance(part, ast.AugAssign | ast.AnnAssign):

@@ -14,6 +14,7 @@ from swarm.analysis.source import FunctionNode, Module, SourceTree, own_nodes
 __all__ = ["AppObject", "ClassInfo", "Framework", "Function", "Index", "Route", "build_index"]
 
 REGISTERING_CALLS = ("append", "add", "register", "setdefault", "update", "insert", "on", "subscribe")
+HANDING_CALLS = {"to_thread": 0, "run_in_executor": 1, "run_in_threadpool": 0, "run_sync": 0}
 
 
 class Index:
@@ -158,12 +159,23 @@ class Index:
             self._callees[function] = frozenset(callee for callee in found if callee is not None)
         return self._callees[function]
 
+    def handed_over(self, function: Function) -> Iterator[Function]:
+        """The target's functions that this one hands to a thread: `asyncio.to_thread(f)`, `run_in_executor`."""
+        for call in self.calls(function):
+            name = call.func.attr if isinstance(call.func, ast.Attribute) else ast.unparse(call.func)
+            position = HANDING_CALLS.get(name)
+            if position is not None and len(call.args) > position:
+                named = self.named_function(function.module, call.args[position])
+                if named is not None:
+                    yield named
+
     def reaches(self, function: Function) -> frozenset[Function]:
-        """The function and every one that it calls, directly or over others."""
+        """The function and every one that it runs, directly or over others, in threads as well."""
         seen = {function}
         todo = [function]
         while todo:
-            for callee in self.callees(todo.pop()):
+            current = todo.pop()
+            for callee in [*self.callees(current), *self.handed_over(current)]:
                 if callee not in seen:
                     seen.add(callee)
                     todo.append(callee)

@@ -79,6 +79,8 @@ class Kinds:
                 return MAKERS[dotted]
             if dotted in self._index.classes:
                 return dotted
+            if dotted in ("contextlib.nullcontext", "contextlib.closing") and call.args:
+                return self.of(module, call.args[0], depth + 1)
             if dotted.split(".")[-1] == "Depends" and call.args:
                 return self._of_dependency(module, call.args[0], depth)
             home, _ = self._index.tree.split(dotted, module)

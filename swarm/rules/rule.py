@@ -97,5 +97,15 @@ def is_deliberate(module: Module, node: ast.AST) -> bool:
 
 
 def edited(module: Module, edits: Iterable[Edit]) -> FileChange:
-    """The module's file with some edits made."""
-    return FileChange(module.path, module.text, apply_edits(module.text, edits))
+    """The module's file with some edits made; import lines added at one place are put in order."""
+    imports: dict[int, list[Edit]] = {}
+    others: list[Edit] = []
+    for edit in edits:
+        is_import = edit.start == edit.end and edit.text.lstrip().startswith(("import ", "from "))
+        (imports.setdefault(edit.start, []) if is_import else others).append(edit)
+    for start, several in imports.items():
+        lead = "\n" if any(edit.text.startswith("\n") for edit in several) else ""
+        tail = "\n" if any(edit.text.endswith("\n\n") for edit in several) else ""
+        lines = sorted({edit.text.strip() for edit in several}, key=lambda line: (line.startswith("from"), line))
+        others.append(Edit(start, start, lead + "\n".join(lines) + "\n" + tail))
+    return FileChange(module.path, module.text, apply_edits(module.text, others))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import WRITE_WORDS, HttpCall, effects_cache, http_call
 from swarm.analysis.index import Function, Index
-from swarm.analysis.source import Module
+from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.splices import WIDTH, import_as, is_alone
@@ -300,7 +300,8 @@ def _unknown_await(index: Index, function: Function) -> bool:
             if isinstance(call.func, ast.Attribute):
                 kind = index.kinds.of(function.module, call.func.value) or ""
             is_library = dotted.startswith("asyncio.") or kind.startswith(("aiosqlite.", "httpx."))
-            if not known and not is_library and kind != "httpx.Response":
+            given = isinstance(call.func, ast.Name) and call.func.id in {a.arg for a in parameters(function.node)}
+            if not known and not given and not is_library and kind != "httpx.Response":
                 return True
     return False
 

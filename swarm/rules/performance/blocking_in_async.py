@@ -1,0 +1,430 @@
+"""Blocking work on the event loop: every other request waits while it runs."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from swarm.analysis.edits import Edit
+from swarm.analysis.effects import effects_cache, is_blocking
+from swarm.analysis.index import Function, Index
+from swarm.analysis.source import Module, parameters
+from swarm.core.findings import Finding
+from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.splices import arguments_text, first_line, free_name, import_as
+
+CONNECTIONS = ("sqlite3.Connection", "sqlite3.Cursor")
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A blocking call in an async function, and how it can be moved: None where that is not safe."""
+
+    function: Function
+    call: ast.Call
+    way: Literal["sleep", "thread", "split"] | None
+    what: str
+
+
+class BlockingInAsync(Rule):
+    """An async function sleeps, queries SQLite, runs a process or calls `requests` right on the event loop.
+
+    Why: the loop serves one thing at a time; while it is blocked no other request moves, health checks included.
+    Example: `time.sleep(1)` or a sync database helper called in an `async def` handler.
+
+    The mend: `time.sleep` becomes `await asyncio.sleep`; one blocking call, or a call of a sync function of the
+    service that blocks, becomes `await asyncio.to_thread(f, …)`; an async function that never awaits and does
+    SQLite work on a connection of its own becomes a sync one, run in a thread by an async one of the old name.
+    All are awaited where they stood, so the order of writes stays. Never where a SQLite connection is handed
+    over or shared (it belongs to its thread), or where globals, attributes or arguments are changed (other
+    requests could see it half done).
+    """
+
+    id = "blocking-in-async"
+    category = "performance"
+    severity = "high"
+    title = "Blocking work on the event loop"
+    sources = ("https://docs.python.org/3/library/asyncio-dev.html#running-blocking-code",)
+    bad = (
+        Example(
+            """import time
+
+import requests
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.post("/hook")
+async def hook():
+    time.sleep(0.5)
+    answer = requests.get("https://a.example/x", timeout=5).json()
+    return answer
+""",
+            """import asyncio
+import time
+
+import requests
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.post("/hook")
+async def hook():
+    await asyncio.sleep(0.5)
+    answer = (await asyncio.to_thread(requests.get, "https://a.example/x", timeout=5)).json()
+    return answer
+""",
+            "fastapi",
+        ),
+        Example(
+            """import asyncio
+import sqlite3
+
+from fastapi import APIRouter
+
+router = APIRouter()
+
+
+def load_orders(customer):
+    conn = sqlite3.connect("shop.db")
+    rows = conn.execute("SELECT * FROM orders WHERE customer = ?", (customer,)).fetchall()
+    conn.close()
+    return rows
+
+
+@router.get("/orders/{customer}")
+async def orders(customer: int):
+    return [dict(row) for row in load_orders(customer)]
+
+
+@router.get("/count")
+async def count(table: str = "orders"):
+    \"\"\"How many there are.\"\"\"
+    conn = sqlite3.connect("shop.db")
+    return conn.execute("SELECT COUNT(*) FROM orders").fetchone()[0]
+""",
+            """import asyncio
+import sqlite3
+
+from fastapi import APIRouter
+
+router = APIRouter()
+
+
+def load_orders(customer):
+    conn = sqlite3.connect("shop.db")
+    rows = conn.execute("SELECT * FROM orders WHERE customer = ?", (customer,)).fetchall()
+    conn.close()
+    return rows
+
+
+@router.get("/orders/{customer}")
+async def orders(customer: int):
+    return [dict(row) for row in await asyncio.to_thread(load_orders, customer)]
+
+
+def _count_blocking(table: str = "orders"):
+    conn = sqlite3.connect("shop.db")
+    return conn.execute("SELECT COUNT(*) FROM orders").fetchone()[0]
+
+
+@router.get("/count")
+async def count(table: str = "orders"):
+    \"\"\"How many there are.\"\"\"
+    return await asyncio.to_thread(_count_blocking, table)
+""",
+            "fastapi",
+        ),
+        Example(
+            """import sqlite3
+
+from fastapi import FastAPI
+
+app = FastAPI()
+conn = sqlite3.connect("shop.db")
+
+
+def newest():
+    return conn.execute("SELECT MAX(id) FROM orders").fetchone()
+
+
+@app.get("/newest")
+async def read_newest():
+    return newest()
+""",
+            None,
+            "fastapi",
+        ),
+    )
+    good = (
+        """import asyncio
+import time
+
+import requests
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/sync")
+def sync_handler():
+    time.sleep(0.1)
+    return requests.get("https://a.example", timeout=2).json()
+
+
+@app.get("/async")
+async def async_handler():
+    await asyncio.sleep(0.1)
+    answer = await asyncio.to_thread(requests.get, "https://a.example", timeout=2)
+    later = await asyncio.to_thread(lambda: requests.get("https://b.example", timeout=2))
+    return [answer.json(), later.json()]
+""",
+    )
+
+    def find(self, index: Index) -> Iterable[Finding]:
+        """Every blocking call in an async function on a request's path."""
+        for function in index.functions:
+            if function.is_async and index.on_request_path(function.module, function.node.body[0]):
+                seen: dict[str, int] = {}
+                for place in _places(index, function):
+                    yield self._finding(place, seen)
+
+    def _finding(self, place: _Place, seen: dict[str, int]) -> Finding:
+        name = ast.unparse(place.call.func)
+        seen[name] = seen.get(name, 0) + 1
+        number = f"#{seen[name]}" if seen[name] > 1 else ""
+        return self.finding(
+            place.function.module, place.call,
+            evidence=f"{name}() {place.what} on the event loop in async {place.function.qualname}",
+            recommendation="Await asyncio.sleep, an async library, or asyncio.to_thread with a connection of its own",
+            anchor=f"{place.function.qualname}:{name}{number}",
+            mendable=place.way is not None,
+        )  # fmt: skip
+
+    def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
+        """Move the blocking work of the findings off the loop."""
+        module = index.tree.modules[findings[0].file]
+        wanted = {finding.id for finding in findings}
+        name, imported = import_as(module, "asyncio")
+        edits = [imported] if imported else []
+        for function in index.functions:
+            if function.module is not module or not function.is_async:
+                continue
+            seen: dict[str, int] = {}
+            chosen = [place for place in _places(index, function)
+                      if self._finding(place, seen).id in wanted and place.way]  # fmt: skip
+            if any(place.way == "split" for place in chosen):
+                edits += _split(module, function, name)
+            else:
+                edits += [edit for place in chosen for edit in _move(module, place, name)]
+        return Mend(
+            "Move blocking work off the event loop",
+            "The work runs in a thread (a sleep: on the loop's own timer) and is awaited where it stood: its order "
+            "stays, and other requests move on meanwhile.",
+            (edited(module, edits),),
+        )
+
+
+def _places(index: Index, function: Function) -> Iterator[_Place]:
+    """The blocking calls of one async function, each with the way to move it."""
+    module = function.module
+    cache = effects_cache(index)
+    own = cache.of(function)
+    direct = [call for call in own.blocking if not _in_lambda(module, call)]
+    sqlite = [call for call in direct if _is_sqlite(index, module, call)]
+    held = sqlite or [call for call in index.calls(function) if _gives_connection(index, module, call)]
+    if held:
+        way: Literal["split"] | None = "split" if _can_split(index, function) else None
+        yield _Place(function, held[0], way, "works on SQLite")
+    split = bool(held) and _can_split(index, function)
+    for call in direct:
+        if call in sqlite or split:
+            continue
+        name = index.resolve(module, call.func) or ""
+        if name == "time.sleep":
+            yield _Place(function, call, "sleep", "sleeps")
+            continue
+        movable = _can_await(module, call) and not own.writes_memory and not _is_awaited(module, call)
+        yield _Place(function, call, "thread" if movable else None, "blocks")
+    if split:
+        return
+    for call in index.calls(function):
+        callee = index.resolve_call(module, call)
+        if callee is None or callee.is_async or call in direct or call in held or _in_lambda(module, call):
+            continue
+        reached = cache.reached(callee)
+        if not any(effects.blocking for _, effects in reached):
+            continue
+        if held and _uses_connection(index, module, call):
+            continue  # part of the work that the first finding names
+        safe = (
+            not own.writes_memory
+            and _can_await(module, call)
+            and not _uses_connection(index, module, call)
+            and callee.name != "__init__"
+            and not _is_generator(index, callee)
+            and all(_is_thread_safe(index, other) for other, _ in reached)
+        )
+        yield _Place(function, call, "thread" if safe else None, "does blocking work")
+
+
+def _in_lambda(module: Module, node: ast.AST) -> bool:
+    return any(isinstance(around, ast.Lambda) for around in module.ancestors(node))
+
+
+def _is_awaited(module: Module, call: ast.Call) -> bool:
+    return isinstance(module.parent(call), ast.Await)
+
+
+def _can_await(module: Module, call: ast.Call) -> bool:
+    """Whether `await` may stand there: not in a lambda, a generator expression, a default or a `with` of its own."""
+    for around in module.ancestors(call):
+        if isinstance(around, ast.Lambda | ast.GeneratorExp | ast.arguments | ast.withitem):
+            return False
+        if isinstance(around, ast.stmt):
+            return True
+    return False
+
+
+def _is_sqlite(index: Index, module: Module, call: ast.Call) -> bool:
+    if index.resolve(module, call.func) == "sqlite3.connect":
+        return True
+    return isinstance(call.func, ast.Attribute) and (index.kinds.of(module, call.func.value) or "") in CONNECTIONS
+
+
+def _gives_connection(index: Index, module: Module, call: ast.Call) -> bool:
+    return not _in_lambda(module, call) and index.kinds.of(module, call) in CONNECTIONS
+
+
+def _uses_connection(index: Index, module: Module, call: ast.Call) -> bool:
+    owner = [call.func.value] if isinstance(call.func, ast.Attribute) else []
+    given = [*call.args, *(keyword.value for keyword in call.keywords), *owner]
+    return any(index.kinds.of(module, value) in CONNECTIONS for value in given)
+
+
+def _is_generator(index: Index, function: Function) -> bool:
+    return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in index.own_nodes(function))
+
+
+def _is_thread_safe(index: Index, function: Function) -> bool:
+    """Whether a function may run in another thread: no shared state changed, no shared connection, no loop."""
+    effects = effects_cache(index).of(function)
+    if effects.uses_loop or {name for name in effects.writes_memory if not _is_local_part(function, name)}:
+        return False
+    if any(isinstance(node, ast.Global | ast.Nonlocal) for node in index.own_nodes(function)):
+        return False
+    for call in index.calls(function):
+        if isinstance(call.func, ast.Attribute) and _is_sqlite(index, function.module, call):
+            root: ast.expr = call.func.value
+            while isinstance(root, ast.Attribute | ast.Call):
+                root = root.func if isinstance(root, ast.Call) else root.value
+            local = isinstance(root, ast.Name) and root.id in function.module.local_names(function.node)
+            is_module = isinstance(root, ast.Name) and root.id in function.module.imports
+            if (not local and not is_module) or (isinstance(root, ast.Name) and root.id in ("self", "cls")):
+                return False
+    return True
+
+
+def _is_local_part(function: Function, name: str) -> bool:
+    """`conn.row_factory = …` on a local connection is no shared state."""
+    root = name.split(".")[0].split("[")[0]
+    return root not in {argument.arg for argument in parameters(function.node)} and "." in name and (
+        root in function.module.local_names(function.node)
+    )
+
+
+def _can_split(index: Index, function: Function) -> bool:
+    node = function.node
+    for part in [*index.own_nodes(function)]:
+        if isinstance(part, ast.Await | ast.AsyncWith | ast.AsyncFor | ast.Yield | ast.YieldFrom | ast.FunctionDef):
+            return False
+        if isinstance(part, ast.comprehension) and part.is_async:
+            return False
+    if any(index.kinds.annotated(function.module, a.annotation) in CONNECTIONS
+           for a in parameters(node) if a.annotation is not None):  # fmt: skip
+        return False
+    parent = function.module.parent(node)
+    in_plain_place = isinstance(parent, ast.Module) or isinstance(parent, ast.ClassDef)
+    reached = effects_cache(index).reached(function)
+    return in_plain_place and all(_is_thread_safe(index, other) for other, _ in reached)
+
+
+def _move(module: Module, place: _Place, asyncio_name: str) -> list[Edit]:
+    call = place.call
+    start, func_end = module.span(call.func)
+    _, end = module.span(call)
+    if place.way == "sleep":
+        return [Edit(start, func_end, f"await {asyncio_name}.sleep")]
+    opening = module.text.index("(", func_end)
+    given = arguments_text(module, call)
+    function_text = module.segment(call.func)
+    spread = given.startswith("\n")
+    if spread:
+        indent = given[1 : len(given) - len(given.lstrip())].rsplit("\n", 1)[-1]
+        separator = f"\n{indent}{function_text},"
+    else:
+        separator = function_text + (", " if given.strip() else "")
+    parent = module.parent(call)
+    needs_parentheses = isinstance(parent, ast.Attribute | ast.Subscript | ast.Call) and not (
+        isinstance(parent, ast.Call) and parent.func is not call
+    )
+    before, after = ("(", ")") if needs_parentheses else ("", "")
+    edits = [Edit(start, opening + 1, f"{before}await {asyncio_name}.to_thread({separator}")]
+    return [*edits, Edit(end, end, after)] if after else edits
+
+
+def _split(module: Module, function: Function, asyncio_name: str) -> list[Edit]:
+    """The function's body becomes a sync one; an async one of its name, decorators and signature runs it."""
+    node = function.node
+    wanted = f"_{node.name.lstrip('_')}_blocking"
+    inner = free_name(module, wanted)
+    start = module.span(node)[0]
+    head_line = module.line_start(first_line(node))
+    indent = module.text[module.line_start(node.lineno) : start]
+    decorators = module.text[head_line : module.line_start(node.lineno)]
+    is_static = any(ast.unparse(d) in ("staticmethod", "classmethod") for d in node.decorator_list)
+    body = list(node.body)
+    first = body[0]
+    docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and len(body) > 1
+    body_line = module.line_start(first.lineno)
+    header = module.text[start:body_line]
+    opening = header.index("def ")
+    signature = header[opening + 4 + len(node.name) :]
+    edits = [Edit(head_line, start, indent)] if decorators else []
+    edits.append(Edit(start, start + opening + 4 + len(node.name), f"def {inner}"))
+    documentation = ""
+    if docstring:
+        end_line = module.line_start((first.end_lineno or first.lineno) + 1)
+        documentation = module.text[body_line:end_line]
+        next_line = module.line_start(body[1].lineno)
+        blank = not module.text[end_line:next_line].strip()
+        edits.append(Edit(body_line, next_line if blank else end_line, ""))
+    in_class = function.class_name is not None and not is_static
+    owner = f"{parameters(node)[0].arg}." if in_class and parameters(node) else ""
+    given = _pass_on(node, skip_first=bool(owner))
+    body_indent = indent + "    "
+    wrapper = (
+        f"{decorators}{indent}async def {node.name}{signature}{documentation}"
+        f"{body_indent}return await {asyncio_name}.to_thread({', '.join([owner + inner, *given])})\n"
+    )
+    end = module.line_start((node.end_lineno or node.lineno) + 1)
+    gap = "\n" if indent else "\n\n"
+    lead = "" if module.text[:end].endswith("\n") else "\n"
+    edits.append(Edit(end, end, lead + gap + wrapper))
+    return edits
+
+
+def _pass_on(node: ast.FunctionDef | ast.AsyncFunctionDef, *, skip_first: bool) -> list[str]:
+    arguments = node.args
+    positional = [argument.arg for argument in [*arguments.posonlyargs, *arguments.args]]
+    given = positional[1:] if skip_first else positional
+    given += [f"*{arguments.vararg.arg}"] if arguments.vararg else []
+    given += [f"{argument.arg}={argument.arg}" for argument in arguments.kwonlyargs]
+    return given + ([f"**{arguments.kwarg.arg}"] if arguments.kwarg else [])
+
+
+__all__ = ["BlockingInAsync", "is_blocking"]

@@ -1,0 +1,397 @@
+"""An HTTP client built for every call: a new TLS context and new connections each time."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from swarm.analysis.edits import Edit
+from swarm.analysis.effects import http_call
+from swarm.analysis.index import Function, Index
+from swarm.analysis.kinds import HTTP_CLIENTS, HTTP_VERBS
+from swarm.analysis.source import Module
+from swarm.core.findings import Finding
+from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.splices import add_keyword, before_definitions, free_name, import_as, import_from
+
+KEPT_BY = ("cache", "lru_cache", "cached_property", "asynccontextmanager", "contextmanager", "fixture")
+ONLY_FOR_CLIENTS = ("verify", "cert", "proxy", "proxies", "trust_env", "mounts", "transport")
+ASYNC_SHARED = '''{clients}: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, {kind}] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def {getter}() -> {kind}:
+    """One client per event loop: connections are kept between calls, cookies are not."""
+    loop = asyncio.get_running_loop()
+    client = {clients}.get(loop)
+    if client is None or client.{closed}:
+        client = {clients}[loop] = {construction}
+{policy}    return client
+'''
+SYNC_SHARED = """# one client for all calls: connections are kept between them, cookies are not
+{name} = {construction}
+{jar}.set_policy({cookie_policy}(allowed_domains=[]))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One client that is built per call: in a `with`, or behind `requests.get(…)`."""
+
+    function: Function
+    call: ast.Call
+    kind: str
+    shape: Literal["with", "bare", "other"]
+    is_async: bool
+    moved: tuple[ast.keyword, ...] = ()  # arguments that vary: given to each request in place
+    requests: tuple[ast.Call, ...] = ()
+
+
+class ClientPerCall(Rule):
+    """A function on a request's path builds an HTTP client (or calls `requests.get`), uses it, throws it away.
+
+    Why: each one loads the CA bundle (30–60 ms of CPU) and opens new TCP and TLS connections. Example:
+    `async with httpx.AsyncClient() as client:` around one request.
+
+    The mend: one client per module and arguments, built at its first use, one per event loop for async ones, so
+    that tests with several loops keep working; it keeps no cookies (those of one call must not meet another) and
+    its pool has no limit that was not there before. Timeouts and headers that vary move to the request. It is
+    left to the process's end: no shutdown hook is added. Never where the client is changed after it was built,
+    handed on, or built with other arguments that vary.
+    """
+
+    id = "client-per-call"
+    category = "performance"
+    severity = "high"
+    title = "An HTTP client is built for every call"
+    sources = ("https://www.python-httpx.org/advanced/clients/",)
+    bad = (
+        Example(
+            """import httpx
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.post("/hook")
+async def hook(token: str):
+    async with httpx.AsyncClient(timeout=3, headers={"X-Token": token}) as client:
+        answer = await client.get("https://a.example/x")
+    return answer.json()
+""",
+            '''import asyncio
+import weakref
+from contextlib import nullcontext
+from http.cookiejar import DefaultCookiePolicy
+
+import httpx
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+_http_clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def _http_client() -> httpx.AsyncClient:
+    """One client per event loop: connections are kept between calls, cookies are not."""
+    loop = asyncio.get_running_loop()
+    client = _http_clients.get(loop)
+    if client is None or client.is_closed:
+        client = _http_clients[loop] = httpx.AsyncClient(
+            timeout=3, limits=httpx.Limits(max_keepalive_connections=20)
+        )
+        client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return client
+
+
+@app.post("/hook")
+async def hook(token: str):
+    async with nullcontext(_http_client()) as client:
+        answer = await client.get("https://a.example/x", headers={"X-Token": token})
+    return answer.json()
+''',
+            "fastapi",
+        ),
+        Example(
+            """import requests
+from flask import Flask
+
+app = Flask(__name__)
+
+
+def stock(item):
+    return requests.get(f"https://a.example/{item}", timeout=2).json()
+
+
+@app.post("/hook")
+def hook():
+    return stock("tea")
+""",
+            """from http.cookiejar import DefaultCookiePolicy
+
+import requests
+from flask import Flask
+
+app = Flask(__name__)
+
+
+# one client for all calls: connections are kept between them, cookies are not
+_http = requests.Session()
+_http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+
+
+def stock(item):
+    return _http.get(f"https://a.example/{item}", timeout=2).json()
+
+
+@app.post("/hook")
+def hook():
+    return stock("tea")
+""",
+            "flask",
+        ),
+        Example(
+            """import httpx
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.post("/hook")
+async def hook(base: str):
+    async with httpx.AsyncClient(base_url=base) as client:
+        return (await client.get("/x")).json()
+""",
+            None,
+            "fastapi",
+        ),
+    )
+    good = (
+        """from functools import lru_cache
+
+import httpx
+import requests
+from fastapi import FastAPI
+
+app = FastAPI()
+shared = httpx.AsyncClient()
+_late = None
+
+
+@lru_cache
+def session():
+    return requests.Session()
+
+
+def late():
+    global _late
+    if _late is None:
+        _late = httpx.AsyncClient()
+    return _late
+
+
+@app.post("/hook")
+async def hook():
+    return [(await shared.get("https://a.example")).json(), (await late().get("https://b.example")).json()]
+
+
+def main():
+    requests.get("https://a.example/warm-up")
+""",
+    )
+
+    def find(self, index: Index) -> Iterable[Finding]:
+        """Every client built on a request's path."""
+        for function in index.functions:
+            if index.on_request_path(function.module, function.node.body[0]):
+                seen: dict[str, int] = {}
+                for place in _places(index, function):
+                    yield self._finding(place, seen)
+
+    def _finding(self, place: _Place, seen: dict[str, int]) -> Finding:
+        name = ast.unparse(place.call.func)
+        seen[name] = seen.get(name, 0) + 1
+        return self.finding(
+            place.function.module, place.call,
+            evidence=f"{name}(…) in {place.function.qualname} opens new connections with every call",
+            recommendation="Keep one client and reuse its connections",
+            anchor=f"{place.function.qualname}:{name}" + (f"#{seen[name]}" if seen[name] > 1 else ""),
+            mendable=place.shape != "other",
+        )  # fmt: skip
+
+    def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
+        """Let all calls of the findings share a client per set of arguments."""
+        module = index.tree.modules[findings[0].file]
+        wanted = {finding.id for finding in findings}
+        chosen: list[_Place] = []
+        for function in index.functions:
+            if function.module is module:
+                seen: dict[str, int] = {}
+                places = _places(index, function)
+                chosen += [place for place in places if self._finding(place, seen).id in wanted]
+        groups: dict[tuple[str, bool, str], list[_Place]] = {}
+        for place in chosen:
+            groups.setdefault((place.kind, place.is_async, _construction(module, place)), []).append(place)
+        edits: list[Edit] = []
+        taken: set[str] = set()
+        for (kind, is_async, construction), places in groups.items():
+            edits += _shared(module, kind, is_async, construction, places, taken)
+        return Mend(
+            "Share one HTTP client between calls",
+            "A client per call loads the CA bundle and opens new connections each time; a shared one keeps them. "
+            "It stores no cookies and is left open until the process ends.",
+            (edited(module, edits),),
+        )
+
+
+def _places(index: Index, function: Function) -> Iterator[_Place]:
+    module = function.module
+    names = {ast.unparse(decorator).split("(")[0].rsplit(".", 1)[-1] for decorator in function.node.decorator_list}
+    if names & set(KEPT_BY):
+        return
+    for call in index.calls(function):
+        dotted = index.resolve(module, call.func)
+        kind = index.kinds.of(module, call) if dotted is not None else None
+        request = http_call(index, module, call)
+        if request is not None and request.owner is None:
+            yield _bare(function, call, request.library)
+        elif kind in HTTP_CLIENTS and index.tree.split(dotted or "")[0] is None and kind is not None:
+            place = _built(index, function, call, kind)
+            if place is not None:
+                yield place
+
+
+def _bare(function: Function, call: ast.Call, library: str) -> _Place:
+    kind = "requests.Session" if library == "requests" else "httpx.Client"
+    varies = any(keyword.arg is None or keyword.arg in ONLY_FOR_CLIENTS for keyword in call.keywords)
+    fine = library == "requests" or not varies
+    return _Place(function, call, kind, "bare" if fine else "other", False)
+
+
+def _built(index: Index, function: Function, call: ast.Call, kind: str) -> _Place | None:
+    module = function.module
+    is_async = kind in ("httpx.AsyncClient", "aiohttp.ClientSession")
+    other = _Place(function, call, kind, "other", is_async)
+    parent = module.parent(call)
+    if isinstance(parent, ast.Assign | ast.AnnAssign):
+        targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
+        kept = [t for t in targets if not isinstance(t, ast.Name) or t.id not in module.local_names(function.node)]
+        return None if kept else other
+    if not isinstance(parent, ast.withitem):
+        return None if isinstance(parent, ast.Return | ast.Yield) else other
+    block = module.statement(call)
+    name = parent.optional_vars
+    if not isinstance(block, ast.With | ast.AsyncWith) or not isinstance(name, ast.Name):
+        return other
+    requests: list[ast.Call] = []
+    for node in (part for statement in block.body for part in ast.walk(statement)):
+        if isinstance(node, ast.Name) and node.id == name.id:
+            attribute = module.parent(node)
+            verb = attribute.attr if isinstance(attribute, ast.Attribute) else ""
+            use = module.parent(attribute) if attribute is not None else None
+            if verb not in HTTP_VERBS or not isinstance(use, ast.Call):
+                return other
+            requests.append(use)
+    moved = tuple(keyword for keyword in call.keywords if not _is_fixed(index, module, keyword.value))
+    given = {keyword.arg for request in requests for keyword in request.keywords}
+    can_move = {"headers", "timeout"} - given
+    if call.args or any(keyword.arg not in can_move for keyword in moved) or (moved and kind == "requests.Session"):
+        return other
+    return _Place(function, call, kind, "with", is_async, moved, tuple(requests))
+
+
+def _is_fixed(index: Index, module: Module, node: ast.expr) -> bool:
+    """Whether an argument is the same for every call: constants, and names of the module or of what it imports."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name) and module.resolve(part) is None:
+            return False
+        if isinstance(part, ast.Await | ast.Yield | ast.NamedExpr):
+            return False
+        if isinstance(part, ast.Call):
+            dotted = index.resolve(module, part.func) or ""
+            if index.tree.split(dotted)[0] is not None or dotted.split(".")[0] not in ("httpx", "aiohttp", "float", "int"):
+                return False
+    return True
+
+
+def _construction(module: Module, place: _Place) -> str:
+    """The text that builds the shared client: the arguments as they stand, pools and cookies set apart."""
+    if place.shape == "bare":
+        return f"{ast.unparse(place.call.func).rsplit('.', 1)[0]}.{place.kind.rsplit('.', 1)[-1]}()"
+    kept = [module.segment(keyword) for keyword in place.call.keywords if keyword not in place.moved]
+    name = module.segment(place.call.func)
+    given = {keyword.arg for keyword in place.call.keywords}
+    root = name.rsplit(".", 1)[0] if "." in name else place.kind.split(".")[0]
+    if place.kind.startswith("httpx.") and not given & {"limits", "transport"}:
+        kept.append(f"limits={root}.Limits(max_keepalive_connections=20)")
+    if place.kind == "aiohttp.ClientSession" and "cookie_jar" not in given:
+        kept.append(f"cookie_jar={root}.DummyCookieJar()")
+    return f"{name}({', '.join(kept)})"
+
+
+def _shared(
+    module: Module, kind: str, is_async: bool, construction: str, places: Sequence[_Place], taken: set[str]
+) -> list[Edit]:
+    """The edits of one group: the shared client, its imports, and every place that uses it."""
+    edits: list[Edit] = []
+
+    def imported(name: str, edit: Edit | None) -> str:
+        edits.extend([edit] if edit else [])
+        return name
+
+    def fresh(wanted: str) -> str:
+        name = free_name(module, wanted)
+        number = 2
+        while name in taken:
+            name, number = free_name(module, f"{wanted}_{number}"), number + 1
+        taken.add(name)
+        return name
+
+    root = kind.split(".")[0]
+    if "." in construction.split("(")[0]:
+        library = construction.split(".")[0]
+    else:
+        library = imported(*import_as(module, root))
+        construction = construction.replace("limits=" + root, "limits=" + library)
+    plain = kind.rsplit(".", 1)[-1]
+    policy = ""
+    if kind != "aiohttp.ClientSession":
+        policy = imported(*import_from(module, "http.cookiejar", "DefaultCookiePolicy"))
+    if is_async and len(construction) > 60:
+        name, _, given = construction.partition("(")
+        construction = f"{name}(\n            {given[:-1]}\n        )"
+    if is_async:
+        getter = fresh("_http_client")
+        for name in ("asyncio", "weakref"):
+            imported(*import_as(module, name))
+        jar = f"        client.cookies.jar.set_policy({policy}(allowed_domains=[]))\n" if policy else ""
+        code = ASYNC_SHARED.format(
+            clients=fresh(f"{getter}s"), kind=f"{library}.{plain}", getter=getter, construction=construction,
+            closed="is_closed" if root == "httpx" else "closed", policy=jar,
+        )  # fmt: skip
+        shared = f"{getter}()"
+    else:
+        shared = fresh("_http")
+        jar = f"{shared}.cookies" + (".jar" if root == "httpx" else "")
+        code = SYNC_SHARED.format(name=shared, construction=construction, jar=jar, cookie_policy=policy)
+    if any(place.shape == "with" for place in places):
+        context = imported(*import_from(module, "contextlib", "nullcontext"))
+    for place in places:
+        if place.shape == "bare":
+            start, end = module.span(place.call.func)
+            edits.append(Edit(start, end, f"{shared}.{_verb_name(place.call)}"))
+        else:
+            edits.append(Edit(*module.span(place.call), f"{context}({shared})"))
+            moved = [module.segment(keyword) for keyword in place.moved]
+            edits += [add_keyword(module, request, text) for request in place.requests for text in moved]
+    return [*edits, before_definitions(module, code)]
+
+
+def _verb_name(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else ast.unparse(call.func)
