@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from swarm.core.chat import (
+    Conversation,
+    Message,
+    ModelFailed,
+    Opaque,
+    Text,
+    ToolCall,
+    ToolResult,
+    ToolSpec,
+    TurnLimits,
+)
+from swarm.models.anthropic import AnthropicModel
+from tests.strict_server import Break, Refuse, Say, Script, StrictServer, text, thinking, tool_use
+
+TOOL = ToolSpec("probe", "probes", {"type": "object", "properties": {}})
+START = Conversation("a", "claude-sonnet-5-5", "You are a test.", (Message("user", (Text("go"),)),))
+
+
+async def _turn(*script: Script, conversation: Conversation = START, limits: TurnLimits | None = None):
+    server = StrictServer(*script)
+    async with server.running():
+        model = AnthropicModel(server.environ(), stall_s=0.5)
+        try:
+            turn = await model.next_turn(conversation, [TOOL], limits or TurnLimits(deadline_s=10))
+        finally:
+            await model.close()
+    assert server.mistakes == []
+    return turn, server
+
+
+async def test_maps_blocks_stop_reason_and_all_four_kinds_of_tokens():
+    usage = {"input_tokens": 11, "output_tokens": 9, "cache_read_input_tokens": 300, "cache_creation_input_tokens": 40}
+    turn, server = await _turn(
+        Say([thinking("hm", "s1"), text("Look."), tool_use("t1", "probe", {"a": [1, "é"]})], "tool_use", usage)
+    )
+    assert turn.blocks == (
+        Opaque({"type": "thinking", "thinking": "hm", "signature": "s1"}),
+        Text("Look."),
+        ToolCall("t1", "probe", {"a": [1, "é"]}),
+    )
+    assert turn.stop_reason == "tool_use"
+    used = turn.usage
+    assert (used.input_tokens, used.output_tokens, used.cache_read_tokens, used.cache_write_tokens) == (11, 9, 300, 40)
+    assert used.context_tokens == 351 and not used.estimated
+    assert turn.model == "claude-sonnet-5-5"
+    request = server.requests[0]
+    assert "cache_control" in request["system"][-1] and "cache_control" in request["tools"][-1]
+    assert request["stream"] is True
+
+
+async def test_thinking_and_parallel_results_go_back_unchanged_in_one_message():
+    said = (Opaque({"type": "thinking", "thinking": "hm", "signature": "s1"}), ToolCall("t1", "probe", {}), ToolCall("t2", "probe", {}))
+    answers = (Text("two turns are left"), ToolResult("t2", "no", True), ToolResult("t1", ""))
+    turn, server = await _turn(
+        Say([text("ok")]), conversation=START.plus(Message("assistant", said)).plus(Message("user", answers))
+    )
+    assert turn.text == "ok"
+    sent = server.requests[0]["messages"]
+    assert sent[1]["content"][0] == {"type": "thinking", "thinking": "hm", "signature": "s1"}
+    assert [block["type"] for block in sent[2]["content"]] == ["tool_result", "tool_result", "text"]
+    assert sent[2]["content"][0]["is_error"] is True
+
+
+@pytest.mark.parametrize(
+    ("step", "retryable", "words"),
+    [
+        (Refuse(429, "rate_limit_error", {"retry-after": "7"}), True, "429"),
+        (Refuse(529, "overloaded_error"), True, "529"),
+        (Refuse(500, "api_error"), True, "500"),
+        (Refuse(400, "invalid_request_error"), False, "invalid_request_error"),
+        (Refuse(404, "not_found_error"), False, "404"),
+        (Break("error", "overloaded_error"), True, "overloaded_error"),
+        (Break("error", "invalid_request_error"), False, "invalid_request_error"),
+        (Break("drop"), True, "connection"),
+        (Break("end"), True, "before the turn was whole"),
+        (Break("stall"), True, "connection"),
+    ],
+    ids=str,
+)
+async def test_every_failure_is_a_model_failed(step: Script, retryable: bool, words: str):
+    with pytest.raises(ModelFailed) as caught:
+        await _turn(step)
+    assert caught.value.retryable is retryable
+    assert words in str(caught.value)
+    if isinstance(step, Refuse) and step.headers:
+        assert caught.value.retry_after_s == 7.0
+
+
+async def test_the_turns_deadline_ends_a_stall_of_its_own():
+    with pytest.raises(ModelFailed, match=r"within 0\.2 s") as caught:
+        await _turn(Break("stall"), limits=TurnLimits(deadline_s=0.2))
+    assert caught.value.retryable
+
+
+async def test_a_bad_key_is_not_retried_and_not_shown():
+    server = StrictServer()
+    async with server.running():
+        model = AnthropicModel(server.environ(key="wrong-key-123"))
+        with pytest.raises(ModelFailed, match="401") as caught:
+            await model.next_turn(START, [TOOL], TurnLimits(deadline_s=10))
+        await model.close()
+    assert not caught.value.retryable
+    assert "wrong-key-123" not in str(caught.value)
+
+
+async def test_no_server_and_no_key_are_failures_too():
+    model = AnthropicModel({"ANTHROPIC_BASE_URL": "http://127.0.0.1:9", "ANTHROPIC_API_KEY": "k"})
+    with pytest.raises(ModelFailed) as caught:
+        await model.next_turn(START, [TOOL], TurnLimits(deadline_s=10))
+    assert caught.value.retryable
+    await model.close()
+    with pytest.raises(ModelFailed, match="ANTHROPIC_API_KEY"):
+        await AnthropicModel({}).next_turn(START, [TOOL], TurnLimits(deadline_s=10))
+
+
+async def test_half_a_call_at_max_tokens_is_told_by_the_stop_reason():
+    turn, _ = await _turn(Say([tool_use("t1", "probe", {"long": "x" * 50})], "max_tokens", cut_json=True))
+    assert turn.stop_reason == "max_tokens"
+
+
+@pytest.mark.parametrize("module", ["swarm.models.choose", "swarm.tools.registry", "swarm.agents.specialist"])
+def test_importing_these_does_not_import_the_sdk(module: str):
+    code = f"import {module}, sys; import swarm.models.anthropic; sys.exit('anthropic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=30).returncode == 0
