@@ -7,9 +7,11 @@ Where there is no /proc every answer is empty, and callers fall back on what the
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -105,27 +107,34 @@ def pid_namespace() -> str:
         return ""
 
 
-def listens(pids: set[int], port: int) -> bool | None:
-    """Whether one of `pids` holds the listening socket of `port`; None where that cannot be told."""
+class Listener(Enum):
+    """Who holds the listening socket of a port."""
+
+    NOBODY = "nobody"
+    OURS = "ours"
+    STRANGER = "stranger"
+    UNKNOWN = "unknown"
+
+
+def listener(port: int, pids: Callable[[], set[int]]) -> Listener:
+    """Who listens on `port`: nobody, one of `pids`, somebody else, or unknown where /proc does not tell."""
     inodes = _listening_inodes(port)
-    if inodes is None:
-        return None
+    if not inodes:
+        return Listener.UNKNOWN if inodes is None else Listener.NOBODY
     wanted = {f"socket:[{inode}]" for inode in inodes}
-    unreadable = False
-    for pid in pids:
+    hidden = False
+    for pid in pids():
         folder = PROC / str(pid) / "fd"
         try:
             for name in os.listdir(folder):
-                try:
+                with contextlib.suppress(FileNotFoundError):
                     if os.readlink(folder / name) in wanted:
-                        return True
-                except OSError:
-                    continue
+                        return Listener.OURS
         except PermissionError:
-            unreadable = True
+            hidden = True
         except OSError:
             continue
-    return None if unreadable else False
+    return Listener.UNKNOWN if hidden else Listener.STRANGER
 
 
 def _listening_inodes(port: int) -> set[str] | None:

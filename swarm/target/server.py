@@ -19,6 +19,7 @@ from swarm.target import procfs
 from swarm.target.copies import SETUP_DONE, Copy
 from swarm.target.environment import child_environment, command_line, control_folder
 from swarm.target.processes import Child, spawn
+from swarm.target.procfs import Listener
 from swarm.target.sandbox import ProcessLimits
 from swarm.target.start_failure import ADDRESS_IN_USE, describe_start_failure, last_lines
 
@@ -157,15 +158,16 @@ async def _wait_until_up(child: Child, port: int, health: str | None, deadline_s
     while time.monotonic() < deadline:
         if not child.alive():
             return None, f"it ended with exit code {child.exit_code}"
-        for host in _HOSTS:
-            status = await _status(host, port, health or "/", min(5.0, deadline_s))
-            if status is None:
-                continue
-            if procfs.listens(child.pids(), port) is False:
-                return None, f"port {port} is held by another program"
-            if health is None or status < 500:
-                return host, ""
-            seen = f"{health} answers {status}"
+        listener = procfs.listener(port, child.pids)
+        if listener is Listener.STRANGER:
+            seen = f"port {port} is held by another program"
+        elif listener is not Listener.NOBODY:
+            for host in _HOSTS:
+                status = await _status(host, port, health or "/", min(5.0, deadline_s))
+                if status is not None and (health is None or status < 500):
+                    return host, ""
+                if status is not None:
+                    seen = f"{health} answers {status}"
         await asyncio.sleep(pause_s)
         pause_s = min(pause_s * 1.3, 0.1)
     return None, f"{seen} within {deadline_s:g} s"

@@ -13,7 +13,7 @@ from swarm.config.schema import Target
 from swarm.core.place import TargetPlace
 from swarm.target.place import resolve_place
 
-SERVICE = '''
+SERVICE = """
 import http.server, json, os, sys
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -26,18 +26,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 print("listening", flush=True)
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-'''
+"""
 Service = tuple[TargetPlace, Target]
 WriteService = Callable[..., Service]
 
 
 @pytest.fixture
 def write_service(tmp_path: Path) -> WriteService:
-    """Writes files below a folder `user` and gives the place and target for it."""
+    """Writes files below a folder `user` and gives the place and target for it.
+
+    `real.py` always serves, also where a test puts something else into `serve.py`.
+    """
 
     def write(files: dict[str, str] | None = None, **fields: Any) -> Service:
         root = tmp_path / "user"
-        for name, text in {"serve.py": SERVICE, **(files or {})}.items():
+        for name, text in {"serve.py": SERVICE, "real.py": SERVICE, **(files or {})}.items():
             file = root / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(textwrap.dedent(text), encoding="utf-8")

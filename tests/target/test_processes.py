@@ -57,7 +57,9 @@ async def test_stop_ends_daemons_that_left_the_session_too(tmp_path: Path) -> No
 
 
 async def test_a_child_that_ignores_sigterm_is_ended_after_the_grace(tmp_path: Path) -> None:
-    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    code = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    )
     child = spawn([sys.executable, "-c", code], cwd=tmp_path, env={}, log=tmp_path / "log")
     wait_for(lambda: "up" in child.log_text())
     started = time.monotonic()
@@ -88,7 +90,8 @@ def test_kill_9_of_swarm_leaves_nothing_after_the_next_start(tmp_path: Path) -> 
         "from swarm.target.processes import scratch_folder, spawn\n"
         "scratch.tempfile.gettempdir = lambda: sys.argv[1]\n"
         "folder = scratch_folder('run')\n"
-        "child = spawn([sys.executable, '-c', sys.argv[2], '0'], cwd=folder, env=dict(os.environ), log=folder / 'log')\n"
+        "argv = [sys.executable, '-c', sys.argv[2], '0']\n"
+        "child = spawn(argv, cwd=folder, env=dict(os.environ), log=folder / 'log')\n"
         "while not child.log_text().strip(): time.sleep(0.02)\n"
         "print(child.pid, int(child.log_text()), folder, flush=True)\n"
         "time.sleep(60)\n"

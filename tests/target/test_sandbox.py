@@ -47,7 +47,7 @@ async def test_time_limit_ends_grandchildren_too(box: Sandbox, scene, tmp_path: 
     code = (
         "import subprocess, sys, time\n"
         "subprocess.Popen([sys.executable, '-c', 'import time, pathlib; time.sleep(2); "
-        f'pathlib.Path(\"{tmp_path}/t/late\").touch()\'], start_new_session=True)\n'
+        f'pathlib.Path("{tmp_path}/t/late").touch()\'], start_new_session=True)\n'
         "time.sleep(30)"
     )
     result = await python(box, scene, code, CommandLimits(timeout_s=0.7))
