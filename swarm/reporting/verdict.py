@@ -91,11 +91,15 @@ def verdict_of(report: Report) -> Verdict:
         return Verdict("bad", f"{count(broken, 'test')} newly failing after the patches.", tally)
     item = main_comparison(report)
     if item is None:
-        return Verdict("neutral", f"{tally[0].upper()}{tally[1:]}.", "No load was measured in this run.")
+        return Verdict("neutral", f"{_capital(tally)}.", "No load was measured in this run.")
     headline, detail, tone = _speed(item)
     if report.run.status == "degraded":
         detail += " · the run was degraded: see the notes"
-    return Verdict(tone, headline, f"{detail} · {tally}")
+    return Verdict(tone, _capital(headline), f"{detail} · {tally}")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _speed(item: Comparison) -> tuple[str, str, Tone]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from importlib import resources
 from typing import Any
 
@@ -39,13 +40,18 @@ def _render(report: Report, limits: Limits) -> str:
                                      undefined=jinja2.StrictUndefined, finalize=_finalize)  # fmt: skip
     environment.filters.update(
         plain=numbers.plain, quantity=numbers.quantity, share=numbers.share, change=numbers.change,
-        seconds=numbers.seconds, line=one_line, clean=clean,
+        seconds=numbers.seconds, line=one_line, tight=_tight, clean=clean,
     )  # fmt: skip
     template = environment.from_string(_read("report.html.j2"))
     return template.render(
         report=report, run=report.run, view=page_view(report, limits), verdict=verdict.verdict_of(report),
         script=Safe(script), style=Safe(style), script_digest=digest,
     ) + "\n"  # fmt: skip
+
+
+def _tight(text: str) -> str:
+    """A number stays on one line with its unit."""
+    return re.sub(r"(?<=\d) (?=%|ms\b|s\b|/s\b)", "\u00a0", text)
 
 
 def _finalize(value: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 from swarm.core.report import Report
 from swarm.reporting.escape import one_line
-from swarm.reporting.monitoring.thresholds import METRIC, STATUS, AlertThresholds
+from swarm.reporting.monitoring.thresholds import METRIC, AlertThresholds
 
 FILENAME = "monitoring/prometheus-rules.yml"
 WINDOWS = ("5m", "30m", "1h", "6h", "3d")
@@ -39,7 +39,7 @@ def prometheus_rules(report: Report, alerts: AlertThresholds) -> str:
     ]
     head = [
         f"# Alerts for {one_line(report.run.target)}, written by swarm in run {one_line(report.run.id)}.",
-        f"# They read {METRIC}, which the no-metrics patch exports (names of OpenTelemetry).",
+        f"# They read {METRIC}, which the no-metrics patch exports.",
         *(f"# {one_line(reason)}" for reason in alerts.reasons),
         f"# A request counts as slow above {alerts.bucket_s:g} s, the histogram bound that holds {alerts.latency_ms:g} ms.",
     ]
@@ -53,9 +53,9 @@ def slow_matcher(alerts: AlertThresholds) -> str:
     return f'le="{bound}"' if "." in bound else f'le=~"{bound}([.]0)?"'
 
 
-def error_ratio(window: str) -> str:
+def error_ratio(window: str, alerts: AlertThresholds) -> str:
     """Share of requests answered with 5xx."""
-    failed = f'sum by (job) (rate({METRIC}_count{{{STATUS}=~"5.."}}[{window}]))'
+    failed = f'sum by (job) (rate({METRIC}_count{{{alerts.status_label}=~"5.."}}[{window}]))'
     every = f"sum by (job) (rate({METRIC}_count[{window}]))"
     # `or 0 * …`: no failed request at all has no series, and means 0, not nothing.
     return f"({failed} or 0 * {every}) / {every}"
@@ -68,7 +68,7 @@ def slow_ratio(window: str, alerts: AlertThresholds) -> str:
 
 
 def _recordings(alerts: AlertThresholds) -> list[dict[str, Any]]:
-    errors = [{"record": f"job:http_server_errors:ratio_rate{w}", "expr": error_ratio(w)} for w in WINDOWS]
+    errors = [{"record": f"job:http_server_errors:ratio_rate{w}", "expr": error_ratio(w, alerts)} for w in WINDOWS]
     slow = [{"record": f"job:http_server_slow:ratio_rate{w}", "expr": slow_ratio(w, alerts)} for w in WINDOWS]
     return errors + slow
 
@@ -125,7 +125,7 @@ def _plain_alerts(alerts: AlertThresholds) -> list[dict[str, Any]]:
         },
     ]
     if alerts.refused_per_s is not None:
-        refused = f'sum by (job) (rate({METRIC}_count{{{STATUS}=~"401|403"}}[5m]))'
+        refused = f'sum by (job) (rate({METRIC}_count{{{alerts.status_label}=~"401|403"}}[5m]))'
         rules.append(
             {
                 "alert": "WebhookSendersRefused",

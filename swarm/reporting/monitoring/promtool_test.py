@@ -6,7 +6,7 @@ from typing import Any
 
 from swarm.core.report import Report
 from swarm.reporting.escape import one_line
-from swarm.reporting.monitoring.thresholds import METRIC, STATUS, AlertThresholds
+from swarm.reporting.monitoring.thresholds import METRIC, AlertThresholds
 
 FILENAME = "monitoring/prometheus-rules.test.yml"
 _JOB = 'job="webhooks"'
@@ -41,15 +41,18 @@ def _series(alerts: AlertThresholds, failing: float, slow: float, refused: float
         return {"series": f"{METRIC}{name}{{{_JOB},{labels}}}", "values": f"0+{step:g}x90"}
 
     good = 60 - failing
-    series = [growing("_count", f'{STATUS}="200"', good), growing("_bucket", f'{STATUS}="200",le="+Inf"', 60)]
+    series = [
+        growing("_count", f'{alerts.status_label}="200"', good),
+        growing("_bucket", f'{alerts.status_label}="200",le="+Inf"', 60),
+    ]
     for bound, total in ((alerts.bucket_s, 60 - slow), (alerts.bucket_s * 10, 60)):
-        series.append(growing("_bucket", f'{STATUS}="200",le="{bound:g}"', total))
+        series.append(growing("_bucket", f'{alerts.status_label}="200",le="{bound:g}"', total))
     if failing:
-        series.append(growing("_count", f'{STATUS}="500"', failing))
+        series.append(growing("_count", f'{alerts.status_label}="500"', failing))
     if refused:
         # These are quick, so their bucket grows as their count does.
-        series += [growing("_count", f'{STATUS}="401"', refused),
-                   growing("_bucket", f'{STATUS}="401",le="{alerts.bucket_s:g}"', refused)]  # fmt: skip
+        series += [growing("_count", f'{alerts.status_label}="401"', refused),
+                   growing("_bucket", f'{alerts.status_label}="401",le="{alerts.bucket_s:g}"', refused)]  # fmt: skip
     return series
 
 

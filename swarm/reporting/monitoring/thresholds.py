@@ -11,8 +11,6 @@ from swarm.core.report import Report
 from swarm.reporting.verdict import main_comparison
 
 METRIC = "http_server_request_duration_seconds"
-STATUS = "http_response_status_code"
-ROUTE = "http_route"
 # Upper bounds in seconds that OpenTelemetry advises for http.server.request.duration.
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 _LATENCY_METRICS = ("webhook_processing_time", "webhook_latency", "webhook_ack_time")
@@ -24,13 +22,18 @@ class AlertThresholds:
 
     `error_rate` and `slow_share` are error budgets: the share of requests that may fail, or take longer than
     `latency_ms`, over a month. `refused_per_s` is the rate of refused senders (401, 403) that wants a look;
-    None writes no such alert. `reasons` says where the values come from.
+    None writes no such alert.
+
+    The labels are those of the no-metrics patch; a service with OpenTelemetry's own
+    metrics has `http_response_status_code` and `http_route`. `reasons` says where the values come from.
     """
 
     latency_ms: float = 500.0
     error_rate: float = 0.01
     slow_share: float = 0.05
     refused_per_s: float | None = 0.2
+    status_label: str = "status"
+    route_label: str = "route"
     reasons: tuple[str, ...] = ()
 
     @property

@@ -20,13 +20,13 @@ def curves(item: Comparison) -> Safe | None:
     if not sides:
         return None
     scale = log_scale([v for _, s in sides for v in (s[0], s[-1])], LEFT, RIGHT)
-    top, bottom = 22.0, 300.0
+    top, bottom = 44.0, 320.0
     parts = _frame(scale, top, bottom, item.unit)
     for name, samples in sides:
         parts += _curve(name, samples, scale, top, bottom)
     parts += _labels(sides, scale, top, bottom, item.unit)
     label = f"Cumulative distribution of {item.name} before and after, {item.unit}, logarithmic axis"
-    return figure(WIDTH, 344, label, parts)
+    return figure(WIDTH, 364, label, parts)
 
 
 def _frame(scale: LogScale, top: float, bottom: float, unit: str) -> list[Safe]:
@@ -64,19 +64,16 @@ def _curve(name: str, samples: Sequence[float], scale: LogScale, top: float, bot
 def _labels(
     sides: Sequence[tuple[str, Sequence[float]]], scale: LogScale, top: float, bottom: float, unit: str
 ) -> list[Safe]:
-    """The p95 of each side as a dot, named in words: colour alone says nothing."""
+    """A legend in words above the curves, and each side's p95 as a dot with its foot on the axis."""
     parts = []
     y95 = bottom - 0.95 * (bottom - top)
-    ordered = sorted(sides, key=lambda side: percentile(side[1], 0.95).value)
-    for place, (name, samples) in enumerate(ordered):
+    for place, (name, samples) in enumerate(sides):
         p95 = percentile(samples, 0.95).value
-        x = scale(p95)
-        left = place == 0 and x > 260
-        parts.append(tag("circle", cx=round(x, 1), cy=round(y95, 1), r=5, class_=f"dot {name}"))
-        x_label = x - 12 if left else min(x + 12, RIGHT - 150)
-        y_label = y95 + 22 if not left else y95 + 4 + 18
-        anchor = "end" if left else "start"
-        parts.append(text(x_label, y_label, f"{name}: p95 {quantity(p95, unit)}", f"name {name}", anchor))
+        x, x_name = round(scale(p95), 1), LEFT + 8 + place * 230
+        parts.append(line(x, y95, x, bottom, f"foot {name}"))
+        parts.append(tag("circle", cx=x, cy=round(y95, 1), r=5, class_=f"dot {name}"))
+        parts.append(tag("circle", cx=x_name, cy=14, r=6, class_=f"dot {name}"))
+        parts.append(text(x_name + 13, 18.5, f"{name}: p95 {quantity(p95, unit)}", f"name {name}"))
     return parts
 
 

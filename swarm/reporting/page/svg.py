@@ -68,7 +68,8 @@ class LogScale:
     def ticks(self) -> tuple[float, ...]:
         """1, 2 and 5 of each decade; only the ones where there are many decades."""
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-        steps = (1, 2, 5) if math.log10(self.high / self.low) < 2.5 else (1,)
+        span = math.log10(self.high / self.low)
+        steps = (1, 1.5, 2, 3, 4, 5, 6, 8) if span < 0.8 else (1, 2, 5) if span < 2.5 else (1,)
         values = (step * 10.0**decade for decade in decades for step in steps)
         return tuple(v for v in values if self.low <= v <= self.high)
 

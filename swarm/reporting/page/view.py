@@ -143,8 +143,8 @@ def _facts(report: Report) -> tuple[Fact, ...]:
     proof = report.verification
     if proof.tests_after is not None:
         broken = say.newly_failing(proof.tests_before, proof.tests_after)
-        words = f"{proof.tests_after.passed} passed"
-        facts.append(Fact(words, f"tests, {broken or 'none'} newly failing", "bad" if broken else "good"))
+        words = str(proof.tests_after.passed)
+        facts.append(Fact(words, f"tests pass, {broken or 'none'} newly failing", "bad" if broken else "good"))
     if proof.replay is not None:
         same = proof.replay.identical == proof.replay.requests
         facts.append(Fact(f"{proof.replay.identical} of {proof.replay.requests}", "replayed requests alike",

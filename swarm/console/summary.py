@@ -1,0 +1,82 @@
+"""The last words of a run: verdict, before and after, patches, failures once more, the next commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TextIO
+
+from swarm.console.wording import clean, counted, seconds
+from swarm.core.patches import Rejected
+from swarm.core.report import Report
+
+Row = tuple[str, str, str, str]  # label, before, after, change
+_LEFT_OPEN_SHOWN = 3
+
+
+def summary_lines(report: Report, verdict: Sequence[str], rows: Sequence[Row], folder: str) -> list[str]:
+    """Plain lines. `verdict` and `rows` come from reporting, so that the terminal says what the report says."""
+    lines = ["", *(clean(line) for line in verdict if line), ""]
+    lines += _table(rows)
+    rejected = [p for p in report.patches if isinstance(p.verdict, Rejected)]
+    accepted = len(report.patches) - len(rejected)
+    left = sum(f.status != "patched" for f in report.findings)
+    lines.append(f"{counted(accepted, 'patch', 'patches')} accepted, {len(rejected)} rejected, "
+                 f"{counted(left, 'finding')} left open, {seconds(report.run.duration_s)} in all")  # fmt: skip
+    lines += _failures(report)
+    lines += ["", "Next:", *_next(report, accepted, folder)]
+    return lines
+
+
+def print_summary(lines: Sequence[str], out: TextIO) -> None:
+    """Write the lines; a reader that left is no error."""
+    try:
+        encoding = getattr(out, "encoding", None) or "utf-8"
+        out.write("".join(line.encode(encoding, "replace").decode(encoding) + "\n" for line in lines))
+        out.flush()
+    except (OSError, ValueError):
+        return
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    if not rows:
+        return []
+    cells = [("", "before", "after", "change"), *(tuple(clean(cell, 60) for cell in row) for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(4)]
+    lines = []
+    for label, before, after, change in cells:
+        line = f"  {label:<{widths[0]}}  {before:>{widths[1]}}  {after:>{widths[2]}}  {change}"
+        lines.append(line.rstrip())
+    return [*lines, ""]
+
+
+def _failures(report: Report) -> list[str]:
+    """What went wrong, repeated where it is seen: rejected patches, missed targets, agents, differences."""
+    lines = []
+    for judged in report.patches:
+        if isinstance(judged.verdict, Rejected):
+            reason = clean(judged.verdict.reason, 120)
+            lines.append(f"  rejected {clean(judged.patch.id)} by {judged.verdict.gate}: {reason}")
+    for target in report.targets:
+        if target.met is False:
+            lines.append(f"  missed   {clean(target.expression)}: {clean(target.reason or 'measured above', 100)}")
+    for agent in report.agents:
+        if agent.status != "done":
+            lines.append(f"  {agent.status:<8} {clean(agent.name)}: {clean(agent.note or 'no note', 120)}")
+    if report.verification.replay:
+        lines += [
+            f"  differs  {clean(text, 140)}" for text in report.verification.replay.differences[:_LEFT_OPEN_SHOWN]
+        ]
+    return ["", "To look at:", *lines] if lines else []
+
+
+def _next(report: Report, accepted: int, folder: str) -> list[str]:
+    run = clean(report.run.id)
+    commands = [(f"open {clean(folder)}/report.html", "the whole report")]
+    if accepted:
+        commands.insert(0, (f"swarm apply {run} --check", "whether the patches fit your tree; changes nothing"))
+        commands.insert(1, (f"swarm apply {run}", f"puts {counted(accepted, 'patch', 'patches')} into it"))
+    open_rules = list(dict.fromkeys(f.rule for f in report.findings if f.status != "patched"))
+    if open_rules:
+        commands.append((f"swarm explain {clean(open_rules[0])}", "why a finding left open matters"))
+    width = max(len(command) for command, _ in commands)
+    return [f"  {command:<{width}}   {words}" for command, words in commands]
