@@ -4,7 +4,7 @@ SWARM_PROFILE_FILE takes one JSON object after SWARM_PROFILE_REQUESTS requests: 
 of the target's lines (library code below a line counts for it), or the reason why there is no profile.
 Standard library and pyinstrument only, Python 3.8 and newer. Never raises into the target.
 """
-# ruff: noqa: BLE001, PTH, SIM105 - profiling never fails the target
+# ruff: noqa: BLE001, PTH105, PTH123, PTH206, SIM105 - profiling never fails the target
 
 from __future__ import annotations
 

@@ -33,6 +33,7 @@ class _Step:
     def __init__(self, request: Any) -> None:
         self.request = request
         self.first_span = len(request.spans)
+        self.tracing_s = request.tracing_s
         self.chains: list[Any] = []
         self.ended = False
         self.start = _trace.clock()
@@ -76,7 +77,8 @@ def _end_step(step: Any) -> None:
         return
     step.ended = True
     spans = [span for span in step.request.spans[step.first_span :] if span[5]]
-    rest = end - step.start - sum(span[3] for span in spans)
+    tracing_s = step.request.tracing_s - step.tracing_s
+    rest = end - step.start - tracing_s - sum(span[3] for span in spans)
     if rest < BLOCKED_S:
         return
     known = {span[4][-1][:2] for span in spans if span[4]}

@@ -50,7 +50,9 @@ def _timed(name: Any, call: Any, args: Any, kwargs: Any, least_s: float, depth: 
         end = _trace.clock()
         if end - start >= least_s:
             text = name if isinstance(name, str) else statement(name[0] if name else None)
-            _trace.record(request, "sql", text, start, end, _trace.chain_of(sys._getframe(depth)), _trace.on_loop())
+            chain = _trace.chain_of(sys._getframe(depth))
+            _trace.record(request, "sql", text, start, end, chain, _trace.on_loop())
+            request.tracing_s += _trace.clock() - end
 
 
 def _sqlite_cursor(owner: Any) -> Any:
