@@ -59,7 +59,7 @@ class Toolbox:
             self._keep(answer)
             text = capped(around.mask(answer.text))
             marked = mark(text) if self._tools[call.name].untrusted else text
-            result, summary = ToolResult(call.id, marked), _summary(answer)
+            result, summary = ToolResult(call.id, marked), around.mask(_summary(answer))
         except ToolFailed as error:
             summary = capped(around.mask(str(error)), 2_000)
             result = ToolResult(call.id, summary, True)

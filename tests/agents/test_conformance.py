@@ -1,0 +1,98 @@
+"""What the loop expects of a Model, asked of both adapters: the Messages API (a strict local server) and playbook."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swarm.agents.loop import LoopLimits, converse
+from swarm.core.chat import Conversation, Message, Text, ToolCall, ToolResult, TurnLimits
+from swarm.core.ports import Model
+from swarm.models.anthropic import AnthropicModel
+from swarm.models.playbook import PlaybookModel, Step
+from tests.agents.samples import Echo, done
+from tests.fakes import FakeJournal, surroundings, workbench
+from tests.strict_server import Break, Refuse, Say, StrictServer, text, thinking, tool_use
+
+START = Conversation("a", "claude-sonnet-5-5", "charter", (Message("user", (Text("go"),)),))
+
+
+def _second(body: dict[str, Any]) -> Say:
+    """Answers as the playbook does: by what the results say."""
+    return Say([text("All seen."), tool_use("t9", "submit", {"answer": 42})], "tool_use")
+
+
+@asynccontextmanager
+async def model_of(kind: str) -> AsyncIterator[tuple[Model, StrictServer | None]]:
+    if kind == "playbook":
+        # Its submission has other fields than this closing call takes: it must cope with the refusal.
+        yield PlaybookModel({"echo": Step(0, {"words": "x"})}), None
+        return
+    first = Say([thinking("hm"), tool_use("t1", "echo", {"words": "a"}), tool_use("t2", "echo", {"words": "fail"})],
+                "tool_use")  # fmt: skip
+    server = StrictServer(first, _second)
+    async with server.running():
+        model = AnthropicModel(server.environ())
+        yield model, server
+        await model.close()
+
+
+@pytest.mark.parametrize("kind", ["anthropic", "playbook"])
+async def test_a_whole_conversation_through_the_loop(kind: str, tmp_path: Path):
+    async with model_of(kind) as (model, server):
+        outcome = await converse(model, START, [Echo()], done(), surroundings(workbench(tmp_path)))
+    assert outcome.ending == ("submitted" if kind == "anthropic" else "end_turn")
+    assert outcome.tally.turns >= 2
+    assert outcome.tally.usage.estimated is (kind == "playbook")
+    assert outcome.tally.usage.input_tokens > 0 and outcome.tally.usage.output_tokens > 0
+    asked = [b.id for m in outcome.conversation.messages for b in m.blocks if isinstance(b, ToolCall)]
+    told = [b.call_id for m in outcome.conversation.messages for b in m.blocks if isinstance(b, ToolResult)]
+    assert asked == told and len(set(asked)) == len(asked)
+    if server is not None:
+        assert server.mistakes == []
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("kind", ["anthropic", "playbook"])
+async def test_a_turn_names_only_tools_that_it_was_given(kind: str, tmp_path: Path):
+    async with model_of(kind) as (model, _):
+        turn = await model.next_turn(START, [Echo().spec(), done().spec()], TurnLimits(deadline_s=10))
+    assert {call.name for call in turn.tool_calls} <= {"echo", "submit"}
+    assert turn.stop_reason == "tool_use"
+    assert turn.model
+
+
+@pytest.mark.parametrize("kind", ["anthropic", "playbook"])
+async def test_closing_twice_is_harmless_and_it_can_be_cancelled(kind: str):
+    async with model_of(kind) as (model, _):
+        task = asyncio.create_task(model.next_turn(START, [Echo().spec()], TurnLimits(deadline_s=10)))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await model.close()
+        await model.close()
+
+
+async def test_the_loop_gets_through_a_bad_day_of_the_provider(tmp_path: Path):
+    good = Say([tool_use("t1", "submit", {"answer": 42})], "tool_use")
+    cut = Say([text("I will"), tool_use("h", "echo", {"words": "long" * 20})], "max_tokens", cut_json=True)
+    script = [
+        Refuse(529, "overloaded_error"), Break("drop"), cut, Break("end"), Break("error"),
+        Say([tool_use("t0", "echo", {"words": "x"})], "tool_use"),
+        Refuse(429, "rate_limit_error", {"retry-after": "0.05"}), good,
+    ]  # fmt: skip
+    server, journal = StrictServer(*script), FakeJournal()
+    async with server.running():
+        model = AnthropicModel(server.environ())
+        around = surroundings(workbench(tmp_path), journal=journal)
+        outcome = await converse(model, START, [Echo()], done(), around, LoopLimits(first_wait_s=0.01))
+        await model.close()
+    assert server.mistakes == []
+    assert outcome.ending == "submitted"
+    assert len(journal.of("model_failed")) == 5
+    assert outcome.tally.turns == 3
