@@ -19,7 +19,9 @@ from swarm.core.metrics import did_you_mean
 from swarm.core.ports import EventSink
 
 if TYPE_CHECKING:
+    from swarm.agents.surroundings import Candidate
     from swarm.coordinator.state import Parts, RunRequest
+    from swarm.models.prices import Prices
 
 
 class SystemClock:
@@ -110,27 +112,53 @@ def make_request(choice: Choice, words: RunWords, run_id: str, provider: str, re
     )
 
 
+def make_candidates(choice: Choice, provider: str, prices: Prices) -> Callable[[str], tuple[Candidate, ...]]:
+    """For a model's name in agents.yaml, the models to try in order; the playbook is the last of every chain."""
+    from swarm.agents.charters import full_charter
+    from swarm.agents.surroundings import Candidate
+    from swarm.config.schema import ModelAlias
+    from swarm.models.playbook import PlaybookModel
+
+    playbook = Candidate(PlaybookModel(full_charter()), "playbook")
+    if provider == "offline":
+        return lambda name: (playbook,)
+    from swarm.models.anthropic import AnthropicModel
+
+    claude = AnthropicModel(os.environ)
+
+    def candidates(name: str) -> tuple[Candidate, ...]:
+        alias = choice.agents.models.get(name)
+        if isinstance(alias, ModelAlias):
+            names = [alias.id, *alias.fallbacks]
+        else:
+            names = [alias or name]
+        return (*(Candidate(claude, prices.model_id(one)) for one in names), playbook)
+
+    return candidates
+
+
 def make_parts(choice: Choice, provider: str, run_id: str, emit: EventSink, folder: Path) -> Parts:
     """Adapters, rules, journal and scratch of one run; the journal lies in the run's folder."""
-    from swarm.coordinator.state import Parts
-    from swarm.models.choose import make_model, resolve_alias
-    from swarm.rules.registry import all_rules
     from swarm.console.journal import FileJournal
-    from swarm.target.processes import reap_orphans, scratch_folder
+    from swarm.coordinator.state import Parts
+    from swarm.models.prices import load_prices
+    from swarm.rules.registry import all_rules
+    from swarm.target.processes import reap_orphans
     from swarm.target.sandbox import choose_sandbox
+    from swarm.target.scratch import scratch_folder
 
     reap_orphans()
     mask = make_mask(known_secrets(choice.target.env, os.environ))
     journal = FileJournal(folder, mask)
+    prices = load_prices()
 
     def emit_and_journal(event: Event) -> None:
         journal.event(event)
         emit(event)
 
     return Parts(
-        make_model=lambda: make_model(provider),
-        make_fallback=lambda: make_model("offline"),
-        resolve_model=lambda name: resolve_alias(name, choice.agents.models),
+        candidates=make_candidates(choice, provider, prices),
+        prices=prices,
         sandbox=choose_sandbox(),
         clock=SystemClock(),
         emit=emit_and_journal,

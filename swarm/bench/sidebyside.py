@@ -51,17 +51,20 @@ def slice_order(names: Sequence[str], rounds: int) -> list[str]:
 
 
 async def measure_sides(
-    servers: Mapping[str, Served], target: Target, payload_root: Path, *, rate: float, slice_s: float, rounds: int,
+    servers: Mapping[str, Served], target: Target, payload_root: Path, *, rate: float,
+    slice_s: float | Mapping[str, float], rounds: int,
     seed: int, warmup: int = WARM_UP_REQUESTS, progress: Callable[[str], None] | None = None,
 ) -> dict[str, Side]:  # fmt: skip
     """Load all servers in alternating slices, each of which ends before the next begins.
 
-    The nth slices of all sides send the same requests. `rounds` is the number of slices of each.
+    The nth slices of all sides begin with the same request. `rounds` is the number of slices of each;
+    `slice_s` may give each server a length of its own.
     """
     tell = progress or (lambda message: None)
     cold: dict[str, LoadRun] = {}
     runs: dict[str, list[LoadRun]] = {name: [] for name in servers}
-    per_slice = max(1, round(rate * slice_s))
+    lengths = dict(slice_s) if isinstance(slice_s, Mapping) else dict.fromkeys(servers, slice_s)
+    per_slice = max(1, *(round(rate * length) for length in lengths.values()))
     async with LoadGenerator() as generator:
         load = _Loader(generator, target, payload_root, rate, seed)
         if warmup > 0:
@@ -71,14 +74,15 @@ async def measure_sides(
         order = slice_order(list(servers), rounds)
         for at, name in enumerate(order, 1):
             number = len(runs[name])
-            tell(f"slice {at} of {len(order)}: {name}, {rate:g} requests/s for {slice_s:g} s")
+            tell(f"slice {at} of {len(order)}: {name}, {rate:g} requests/s for {lengths[name]:g} s")
             first = warmup + number * per_slice
-            runs[name].append(await load.slice(servers[name], slice_s, first))
+            runs[name].append(await load.slice(servers[name], lengths[name], first))
     return {name: Side(cold.get(name), tuple(runs[name])) for name in servers}
 
 
 async def measure_alternating(
-    servers: Mapping[str, Served], target: Target, payload_root: Path, *, rate: float, slice_s: float, rounds: int,
+    servers: Mapping[str, Served], target: Target, payload_root: Path, *, rate: float,
+    slice_s: float | Mapping[str, float], rounds: int,
     seed: int, warmup: int = WARM_UP_REQUESTS, progress: Callable[[str], None] | None = None,
 ) -> dict[str, tuple[LoadRun, ...]]:  # fmt: skip
     """The slices of `measure_sides` without the cold start."""

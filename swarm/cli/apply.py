@@ -33,7 +33,7 @@ def command(
     from swarm.cli.run_folders import find_run
     from swarm.cli.say import next_command, say
     from swarm.config.choice import choose
-    from swarm.reporting.reading import load_report
+    from swarm.reporting.folder import load_report
 
     folder = find_run(run, out)
     report = load_report(folder)

@@ -18,7 +18,8 @@ from swarm.core.place import TargetPlace
 from swarm.runtime import new_run_id
 from swarm.target.copies import make_copy
 from swarm.target.place import resolve_place
-from swarm.target.processes import reap_orphans, scratch_folder
+from swarm.target.processes import reap_orphans
+from swarm.target.scratch import scratch_folder
 from swarm.target.server import RunningServer, start_server
 from swarm.target.upstreams import Upstreams
 

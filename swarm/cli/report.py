@@ -29,16 +29,10 @@ def command(
     from swarm.cli.run_folders import find_run
     from swarm.cli.say import next_command, say
     from swarm.core.errors import UsageError
-    from swarm.core.metrics import did_you_mean
-    from swarm.reporting.catalogue import formats
-    from swarm.reporting.reading import load_report
+    from swarm.reporting.catalogue import format_named
+    from swarm.reporting.folder import load_report
 
-    known = formats()
-    if format not in known:
-        raise UsageError(
-            f"--format {format!r} is unknown; use one of {', '.join(known)}{did_you_mean(format, known)}"
-        )
-    text = known[format].render(load_report(find_run(run, out)))
+    text = format_named(format).render(load_report(find_run(run, out)))
     if output is None:
         sys.stdout.write(text)
         return 0

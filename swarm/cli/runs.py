@@ -15,7 +15,7 @@ def command(out: Out = DEFAULT_OUT) -> int:
     from swarm.cli.run_folders import run_folders
     from swarm.cli.say import next_command, say
     from swarm.core.patches import Accepted
-    from swarm.reporting.reading import load_report
+    from swarm.reporting.folder import load_report
 
     folders = run_folders(out)
     if not folders:

@@ -26,7 +26,7 @@ def command(
     import json as encoder
     from dataclasses import asdict
 
-    from swarm.analysis.bandit_scan import bandit_findings, merge_with_own
+    from swarm.analysis.bandit_scan import bandit_findings, join
     from swarm.analysis.index import build_index
     from swarm.analysis.source import SourceTree
     from swarm.cli.say import next_command, say
@@ -42,7 +42,7 @@ def command(
     place = resolve_place(choice.target_name, choice.target, choice.folder)
     tree = SourceTree.load(place.path)
     own = scan(build_index(tree))
-    findings = sorted(merge_with_own(own, bandit_findings(tree, place.path)), key=lambda f: severity_rank(f.severity))
+    findings = sorted(join(own, bandit_findings(place.path, tree.modules)), key=lambda f: severity_rank(f.severity))
     info = RunInfo("scan", "", "", 0.0, "", choice.target_name, "", "", "complete")
     reasons = reasons_to_fail(fail_on or (), Report(info, findings=tuple(findings)))
     if json:

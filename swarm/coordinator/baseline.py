@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,22 +51,28 @@ async def take_baseline(
     place = resolve_place(name, target, folder)
     copy = await asyncio.to_thread(make_copy, place, scratch / "baseline" / "tree")
     await run_setup(place, copy, target, sandbox, scratch / "baseline" / "setup")
-    indexing = asyncio.to_thread(lambda: build_index(SourceTree.load(copy.path)))
-    recording = record_baseline(
-        place, copy, target, requests=requests, seed=seed, tmp=scratch / "baseline" / "record"
-    )
-    testing = run_tests(place, copy, target, sandbox, scratch / "baseline" / "tests")
-    tasks = [asyncio.ensure_future(work) for work in (indexing, recording, testing)]
-    try:
-        index, recorded, tests = await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
+    async with cancelled_together() as group:
+        indexing = group.create_task(asyncio.to_thread(lambda: build_index(SourceTree.load(copy.path))))
+        recording = group.create_task(
+            record_baseline(
+                place, copy, target, requests=requests, seed=seed, tmp=scratch / "baseline" / "record"
+            )
+        )
+        testing = group.create_task(run_tests(place, copy, target, sandbox, scratch / "baseline" / "tests"))
+    tests = testing.result()
     if tests is not None and not tests.green:
         raise TargetError(red_tests(name, tests))
-    return Baseline(place, copy, index, tests, recorded, commit_of(place.path))
+    return Baseline(place, copy, indexing.result(), tests, recording.result(), commit_of(place.path))
+
+
+@asynccontextmanager
+async def cancelled_together() -> AsyncIterator[asyncio.TaskGroup]:
+    """A task group that raises the first error itself, not a group of it."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except* Exception as errors:
+        raise errors.exceptions[0] from None
 
 
 async def run_setup(place: TargetPlace, copy: Copy, target: Target, sandbox: Sandbox, tmp: Path) -> None:

@@ -21,6 +21,8 @@ from swarm.verify.live import running
 from swarm.verify.verifier import Proven, prove
 
 TRACED_REQUESTS = 6
+STEP_S = 1.5
+MAX_STEPS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,13 @@ async def _look_at_final(request: RunRequest, state: RunState, lab: Lab, stack: 
         ):
             async with running(lab, copy, "capacity") as live:
                 capacity = await find_capacity(
-                    live.server, lab.target, lab.payload_root, start_rate=start, seed=lab.seed
+                    live.server,
+                    lab.target,
+                    lab.payload_root,
+                    start_rate=start,
+                    step_s=STEP_S,
+                    max_steps=MAX_STEPS,
+                    seed=lab.seed,
                 )
             found.append(capacity.rps)
             criterion = capacity.criterion

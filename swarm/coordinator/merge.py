@@ -20,20 +20,20 @@ class Plan:
     fixes: tuple[Fix, ...]
 
 
-def join_findings(reported: Iterable[Finding], proves: Mapping[str, Collection[str]]) -> tuple[Finding, ...]:
+def join_findings(reported: Iterable[Finding]) -> tuple[Finding, ...]:
     """One finding for each problem, the worst first.
 
     The same problem of two agents is kept once, with the worst severity and the best confidence. A live
-    proof (`proves` maps a probe's rule to the static rules it proves) raises those findings to proven and
-    is itself kept only where no static finding stands for it.
+    proof (a proven finding of the service as a whole, under the static rule that mends it) raises that
+    rule's findings in the code to proven, and is itself kept only where there are none.
     """
     joined: dict[str, Finding] = {}
     for finding in reported:
         known = joined.get(finding.id)
         joined[finding.id] = finding if known is None else _stronger(known, finding)
     findings = list(joined.values())
-    for proof in [f for f in findings if f.rule in proves and f.confidence == "proven"]:
-        covered = [f for f in findings if f.rule in proves[proof.rule]]
+    for proof in [f for f in findings if not f.file and f.confidence == "proven"]:
+        covered = [f for f in findings if f.rule == proof.rule and f.file]
         for finding in covered:
             findings[findings.index(finding)] = _proven(finding, proof)
         if covered:

@@ -77,9 +77,9 @@ def with_verdicts(findings: Sequence[Finding], patches: Sequence[JudgedPatch]) -
     """Each finding with what became of it."""
     by_finding: dict[str, JudgedPatch] = {}
     for judged in patches:
-        for finding in judged.patch.findings:
-            if finding not in by_finding or isinstance(judged.verdict, Accepted):
-                by_finding[finding] = judged
+        for mended in judged.patch.findings:
+            if mended not in by_finding or isinstance(judged.verdict, Accepted):
+                by_finding[mended] = judged
     marked = []
     for finding in findings:
         found = by_finding.get(finding.id)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from swarm.coordinator import outcome
 from swarm.coordinator.baseline import Baseline, take_baseline
 from swarm.coordinator.benchmark import benchmark_and_settle
-from swarm.coordinator.patterns import specialists_at_work
+from swarm.coordinator.patterns import specialists_at_work, surroundings
 from swarm.coordinator.planning import make_plan
 from swarm.coordinator.state import Parts, RunRequest, RunState
 from swarm.core.errors import BudgetExceeded, Interrupted, SwarmError
 from swarm.core.events import Note, PhaseFinished, PhaseName, PhaseStarted, RunStarted
 from swarm.core.report import PhaseTime, Report
+from swarm.probes.probe import ProbeResult
 from swarm.tools.lease import Lease
 from swarm.tools.workbench import Workbench
 from swarm.verify.candidate import empty_stack
@@ -92,13 +94,14 @@ class Run:
         workbench = self._workbench(baseline)
         try:
             async with self.phase("specialists") as summary:
-                team = await specialists_at_work(self.request, self.parts, workbench, self.state)
+                around = surroundings(self.request, self.parts, workbench, self.state)
+                team = await specialists_at_work(self.request, self.parts, around, self.state)
                 summary.append(f"{len(team.findings)} findings, {len(team.wanted)} to be mended")
-            self.state.waterfalls_before = await workbench.waterfall_if_measured()
-            self.state.profile = await workbench.profile_if_measured()
-            self.state.alerts = workbench.alerts
+            self.state.waterfalls_before = workbench.waterfalls
+            self.state.profile = workbench.profile_lines
+            self.state.alerts = tuple(workbench.alerts)
             async with self.phase("plan") as summary:
-                plan = await make_plan(self.request, self.parts, workbench, self.state, team)
+                plan = await make_plan(self.request, self.parts, around, self.state, team)
                 self.state.findings = plan.findings
                 summary.append(f"{len(plan.fixes)} fixes in order")
             probes_before = await workbench.probe_results() if plan.fixes else ()
@@ -111,7 +114,6 @@ class Run:
             for unbuilt in proven.unbuilt:
                 self.note(f"{unbuilt.fix.rule} in {unbuilt.fix.file}: {unbuilt.reason}")
             summary.append(f"{len(proven.stack.patches)} proven, {len(proven.rejected)} rejected")
-        outcome.keep_proven(self.state, proven)
         async with self.phase("benchmark") as summary:
             await benchmark_and_settle(self.request, self.parts, self.state, lab, proven, summary)
 
@@ -143,7 +145,7 @@ class Run:
             seed=self.request.seed,
         )
 
-    async def _lab(self, baseline: Baseline, probes_before: tuple[object, ...]) -> Lab:
+    async def _lab(self, baseline: Baseline, probes_before: tuple[ProbeResult, ...]) -> Lab:
         lab = Lab(
             place=baseline.place,
             target=self.request.target,
@@ -154,7 +156,7 @@ class Run:
             original=empty_stack(baseline.index),
             tests_before=baseline.tests,
             recording=baseline.recording,
-            probes_before=probes_before,  # type: ignore[arg-type]
+            probes_before=probes_before,
             start_log_before="",
             emit=self.parts.emit,
             seed=self.request.seed,
@@ -162,6 +164,4 @@ class Run:
         )
         async with running(lab, baseline.copy, "log") as live:
             log = live.server.log_text()
-        from dataclasses import replace
-
         return replace(lab, start_log_before=log)

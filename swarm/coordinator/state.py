@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from swarm.agents.surroundings import Candidate
 from swarm.config.schema import Swarm, Target
 from swarm.core.errors import SwarmError
 from swarm.core.findings import Finding
 from swarm.core.metrics import Comparison
 from swarm.core.patches import JudgedPatch
-from swarm.core.ports import Clock, EventSink, Journal, Model, Sandbox
+from swarm.core.ports import Clock, EventSink, Journal, Sandbox
 from swarm.core.report import (
     AgentInfo,
     Capacity,
@@ -23,7 +24,9 @@ from swarm.core.report import (
     TestCounts,
     Waterfall,
 )
+from swarm.models.prices import Prices
 from swarm.rules.rule import Rule
+from swarm.tools.alert_drafts import AlertDraft
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,8 @@ class RunRequest:
 class Parts:
     """What a run works with, put together by the composition root."""
 
-    make_model: Callable[[], Model]
-    make_fallback: Callable[[], Model]
-    resolve_model: Callable[[str], str]
+    candidates: Callable[[str], Sequence[Candidate]]
+    prices: Prices
     sandbox: Sandbox
     clock: Clock
     emit: EventSink
@@ -88,7 +90,7 @@ class RunState:
     replay: ReplayOutcome | None = None
     unparsed: tuple[str, ...] = ()
     target_commit: str | None = None
-    alerts: object | None = None
+    alerts: tuple[AlertDraft, ...] = ()
     reasons: dict[str, str] = field(default_factory=dict)
     early: SwarmError | None = None
     degraded: bool = False

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from swarm.analysis.index import Index, build_index
-from swarm.core.patches import FileChange, Patch
+from swarm.core.patches import FileChange, GateName, Patch
 from swarm.rules.rule import Rule
 from swarm.verify.fixes import Fix, NotMended, build_patch
 
@@ -32,10 +32,15 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class Unbuilt:
-    """A fix that gave no patch on the stack that was there."""
+    """A fix that is no part of the stack: `patch` is None where the rule wrote none.
+
+    Else `gate` is the one that refuses the patch that was written.
+    """
 
     fix: Fix
     reason: str
+    patch: Patch | None = None
+    gate: GateName = "applies"
 
 
 def empty_stack(index: Index) -> Stack:
@@ -53,15 +58,25 @@ def extend(stack: Stack, fixes: Sequence[Fix], rules: Mapping[str, Rule]) -> tup
             continue
         wrong = _misfit(built, stack.index)
         if wrong:
-            unbuilt.append(Unbuilt(fix, wrong))
+            unbuilt.append(Unbuilt(fix, wrong, built))
             continue
         try:
             index = build_index(stack.index.tree.with_changes(built.changes))
         except (SyntaxError, ValueError) as error:
-            unbuilt.append(Unbuilt(fix, f"the patched file does not parse: {error}"))
+            unbuilt.append(Unbuilt(fix, f"does not parse: {error}", built, "parses"))
+            continue
+        broken = newly_unparsed(stack.index, index)
+        if broken:
+            unbuilt.append(Unbuilt(fix, f"does not parse: {broken}", built, "parses"))
             continue
         stack = Stack((*stack.fixes, fix), (*stack.patches, built), index)
     return stack, tuple(unbuilt)
+
+
+def newly_unparsed(before: Index, after: Index) -> str:
+    """The first file that parsed and does not any more, with its reason, or ""."""
+    known = {path for path, _ in before.tree.unparsed}
+    return next((f"{path}: {reason}" for path, reason in after.tree.unparsed if path not in known), "")
 
 
 def _misfit(patch: Patch, index: Index) -> str:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from swarm.analysis.index import Index
+from swarm.probes.probe import ProbeContext, ProbeResult
+from swarm.probes.routes import routes_of
+from swarm.probes.run import run_probes
 from swarm.target.copies import Copy
 from swarm.target.server import RunningServer, start_server
+from swarm.target.traffic import Traffic
 from swarm.target.upstreams import Upstreams
 from swarm.verify.lab import Lab
+
+# Numbers of requests that no other sender of the run uses.
+FIRST_PROBE = 700_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +49,21 @@ async def running(lab: Lab, copy: Copy, name: str) -> AsyncIterator[Live]:
             await server.stop()
     finally:
         await upstreams.stop()
+
+
+async def probe_live(lab: Lab, live: Live, index: Index) -> tuple[ProbeResult, ...]:
+    """All live probes against a running tree; the routes that its code names are probed too."""
+    import httpx
+
+    async with httpx.AsyncClient(trust_env=False, timeout=20.0) as client:
+        context = ProbeContext(
+            base_url=live.server.base_url,
+            target=lab.target,
+            traffic=Traffic(lab.target, lab.payload_root, lab.seed),
+            client=client,
+            server=live.server,
+            upstreams=live.upstreams,
+            number=itertools.count(FIRST_PROBE),
+            routes=routes_of(index),
+        )
+        return await run_probes(context)

@@ -9,15 +9,14 @@ from dataclasses import dataclass, replace
 
 from swarm.core.errors import TargetError
 from swarm.core.events import GateFinished, PatchJudged
-from swarm.core.patches import GateResult, JudgedPatch, Patch, Rejected
+from swarm.core.patches import GATES, GateResult, JudgedPatch, Patch, Rejected
 from swarm.core.report import ReplayOutcome, TestCounts
 from swarm.probes.probe import ProbeResult
-from swarm.probes.run import probe_service
 from swarm.verify.candidate import Stack, Unbuilt, extend
 from swarm.verify.fixes import Fix
 from swarm.verify.gates import gone, parses, probes, protects, replay, starts, tests
 from swarm.verify.lab import Lab, Trial
-from swarm.verify.live import Live, running
+from swarm.verify.live import Live, probe_live, running
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +49,38 @@ class Proven:
 async def prove(lab: Lab, fixes: Sequence[Fix], stack: Stack | None = None) -> Proven:
     """Prove `fixes` on top of `stack` (the original where None)."""
     stack = lab.original if stack is None else stack
-    extended, unbuilt = extend(stack, fixes, lab.rules)
+    extended, left_out = extend(stack, fixes, lab.rules)
+    refused = tuple(_refused(lab, item, item.patch) for item in left_out if item.patch is not None)
+    unbuilt = tuple(item for item in left_out if item.patch is None)
     known = {fix.key for fix in stack.fixes}
     pending = tuple(fix for fix in extended.fixes if fix.key not in known)
     if not pending:
-        return Proven(stack, None, (), unbuilt)
+        return Proven(stack, None, refused, unbuilt)
     judgement = await judge(lab, extended, extended.patches[len(stack.patches) :])
     failed = judgement.failed
     if failed is None:
-        return Proven(extended, judgement, (), unbuilt)
+        return Proven(extended, judgement, refused, unbuilt)
     if len(pending) == 1:
         patch = extended.patches[-1]
         lab.emit(PatchJudged(patch.id, patch.title, False, f"{failed.name}: {failed.detail}"))
         verdict = Rejected(failed.name, failed.detail, judgement.gates)
-        return Proven(stack, None, (JudgedPatch(patch, verdict),), unbuilt)
+        return Proven(stack, None, (*refused, JudgedPatch(patch, verdict)), unbuilt)
     suspects = _suspects(failed, pending, extended.patches[len(stack.patches) :])
     lab.say(f"{failed.name} refuses {len(pending)} patches together: looking for the one")
     left = await prove(lab, suspects[0], stack)
     right = await prove(lab, suspects[1], left.stack)
     judged = right.judgement or left.judgement
-    return Proven(right.stack, judged, left.rejected + right.rejected, unbuilt + left.unbuilt + right.unbuilt)
+    return Proven(right.stack, judged, refused + left.rejected + right.rejected, unbuilt + left.unbuilt + right.unbuilt)
+
+
+def _refused(lab: Lab, item: Unbuilt, patch: Patch) -> JudgedPatch:
+    """The verdict on a patch that could not be stacked."""
+    lab.emit(PatchJudged(patch.id, patch.title, False, f"{item.gate}: {item.reason}"))
+    gates = tuple(
+        GateResult(name, name != item.gate, item.reason if name == item.gate else "")
+        for name in GATES[: GATES.index(item.gate) + 1]
+    )
+    return JudgedPatch(patch, Rejected(item.gate, item.reason, gates))
 
 
 def _suspects(
@@ -155,6 +166,5 @@ async def _probe(lab: Lab, trial: Trial, live: Live) -> GateResult:
     started = time.monotonic()
     after: tuple[ProbeResult, ...] = ()
     if lab.probes_before:
-        routes = tuple((m, route.path) for route in trial.stack.index.routes for m in route.methods)
-        after = await probe_service(lab.target, lab.payload_root, live.server, live.upstreams, routes)
+        after = await probe_live(lab, live, trial.stack.index)
     return replace(probes.check(lab.probes_before, after), duration_s=time.monotonic() - started)

@@ -1,0 +1,103 @@
+"""How the specialists work: in parallel, one after the other, or as one generalist."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from swarm.agents.budget import RunBudget
+from swarm.agents.specialist import SpecialistResult, run_specialist
+from swarm.agents.surroundings import Surroundings
+from swarm.config.schema import Specialist
+from swarm.coordinator.state import Parts, RunRequest, RunState
+from swarm.core.findings import Finding
+from swarm.tools.workbench import Workbench
+
+GENERALIST = "generalist"
+MAX_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """What the specialists found together, and the findings that they want mended."""
+
+    findings: tuple[Finding, ...]
+    wanted: frozenset[str]
+
+
+def surroundings(request: RunRequest, parts: Parts, workbench: Workbench, state: RunState) -> Surroundings:
+    """What every agent of the run is handed."""
+    budget = RunBudget(
+        parts.clock, parts.prices, usd=request.budget_usd, tokens=request.budget_tokens, seconds=request.deadline_s
+    )
+    return Surroundings(
+        bench=workbench,
+        budget=budget,
+        emit=parts.emit,
+        journal=parts.journal,
+        clock=parts.clock,
+        mask=parts.mask,
+        run_began_s=state.started_s,
+    )
+
+
+async def specialists_at_work(request: RunRequest, parts: Parts, around: Surroundings, state: RunState) -> Team:
+    """Send the specialists by the run's pattern, and gather what they bring."""
+    chosen = {
+        name: specialist
+        for name, specialist in request.swarm.specialists.items()
+        if not request.only or name in request.only
+    }
+    if request.pattern == "single":
+        chosen = {GENERALIST: generalist(chosen)}
+    at_once = asyncio.Semaphore(1 if request.pattern == "sequential" else MAX_AT_ONCE)
+
+    async def work(name: str, specialist: Specialist) -> SpecialistResult:
+        async with at_once:
+            model = specialist.model or request.swarm.model
+            result = await run_specialist(name, specialist, parts.candidates(model), around)
+            state.agents.append(result.info)
+            if result.notes and result.info.status != "done":
+                state.degraded = True
+                state.notes.append(f"{name}: {result.notes}")
+            return result
+
+    results = await gather_all([work(name, specialist) for name, specialist in chosen.items()])
+    state.agents.sort(key=lambda agent: (agent.started_s, agent.name))
+    return Team(
+        findings=tuple(finding for result in results for finding in result.findings),
+        wanted=frozenset(finding for result in results for finding in result.fixes),
+    )
+
+
+async def gather_all(work: Sequence[object]) -> list[SpecialistResult]:
+    """All to their end; where one raises, the others are cancelled and awaited before it goes on."""
+    tasks = [asyncio.ensure_future(one) for one in work]  # type: ignore[call-overload]
+    try:
+        return list(await asyncio.gather(*tasks))
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+def generalist(specialists: Mapping[str, Specialist]) -> Specialist:
+    """One agent with all charters and all tools: the traditional approach that a swarm is held against."""
+    members = list(specialists.values())
+
+    def joined(name: str) -> list[str]:
+        return list(dict.fromkeys(item for member in members for item in getattr(member, name)))
+
+    return Specialist(
+        model=next((member.model for member in members if member.model), None),
+        description="; ".join(member.description for member in members if member.description),
+        focus=", ".join(member.focus for member in members if member.focus),
+        tools=joined("tools"),
+        target_metrics=joined("target_metrics"),
+        validation_areas=joined("validation_areas"),
+        optimization_targets=joined("optimization_targets"),
+        monitoring_scope=joined("monitoring_scope"),
+        max_turns=min(200, sum(member.max_turns for member in members)),
+    )

@@ -1,0 +1,162 @@
+"""The gates on a real service: a good patch passes, and each tempting but wrong one meets the gate made for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from swarm.analysis.index import build_index
+from swarm.analysis.source import SourceTree
+from swarm.core.events import Event
+from swarm.core.findings import Category
+from swarm.core.patches import FileChange, Rejected
+from swarm.rules.registry import all_rules
+from swarm.target.copies import make_copy
+from swarm.target.place import resolve_place
+from swarm.target.replay import record_baseline
+from swarm.target.sandbox import choose_sandbox
+from swarm.verify.candidate import empty_stack
+from swarm.verify.fixes import Fix
+from swarm.verify.lab import Lab
+from swarm.verify.ladder import climb, rungs
+from swarm.verify.live import probe_live, running
+from swarm.verify.testrun import run_tests
+from swarm.verify.verifier import prove
+from tests.verify.small_service import APP, PRICING, write_service
+
+READS = '    who = await person(data["name"])\n    rate = await rates()\n'
+POST = (
+    '    booked = await client.post(f"{LEDGER}/entries", json={"order": data["id"], "total": total})\n'
+    "    booked.raise_for_status()\n"
+)
+PUT = (
+    '    told = await client.put(f"{LEDGER}/balances/{data[\'name\']}", json={"total": total})\n'
+    "    told.raise_for_status()\n"
+)
+GATHERED = READS.replace(READS, '    who, rate = await asyncio.gather(person(data["name"]), rates())\n')
+
+
+def edit(old: str, new: str, *, file: str = "app.py", source: str = APP, category: Category = "api") -> Fix:
+    """A free-form fix that replaces one piece of a file."""
+    assert source.count(old) == 1, "the piece must stand exactly once"
+    change = FileChange(file, source, source.replace(old, new))
+    return Fix(
+        "free-form", category, file, (f"{abs(hash(new)) % 10**8}",), "a tester", "An edit", "Tempting", (change,)
+    )
+
+
+GOOD = edit(READS, GATHERED + "", category="performance")
+GOOD = replace(
+    GOOD,
+    edits=(FileChange("app.py", APP, "import asyncio\n" + APP.replace(READS, GATHERED)),),
+)
+WRONG = {
+    "writes reordered": (edit(POST + PUT, PUT + POST), "replay"),
+    "writes overlapped": (
+        edit(
+            POST + PUT,
+            "    import asyncio\n"
+            "    booked, told = await asyncio.gather(\n"
+            '        client.post(f"{LEDGER}/entries", json={"order": data["id"], "total": total}),\n'
+            '        client.put(f"{LEDGER}/balances/{data[\'name\']}", json={"total": total}),\n'
+            "    )\n"
+            "    booked.raise_for_status()\n    told.raise_for_status()\n",
+        ),
+        "replay",
+    ),
+    "an error swallowed": (edit("    told.raise_for_status()\n", "    pass\n"), "replay"),
+    "a row dropped": (edit("    connection.commit()\n", ""), "replay"),
+    "a check dropped": (edit("    if not signed(body, header):\n", "    if header and not signed(body, header):\n"), "probes"),
+    "tests broken": (
+        edit("9 // 10", "8 // 10", file="pricing.py", source=PRICING),
+        "tests",
+    ),
+    "does not parse": (edit("def signed(body, header):", "def signed(body, header:"), "parses"),
+    "does not start": (edit("app = FastAPI()", "app = FastAPI(debug=None, routes=5)"), "starts"),
+    "a test touched": (
+        Fix(
+            "free-form", "api", "tests/test_pricing.py", ("1",), "a tester", "An edit", "Tempting",
+            (FileChange("tests/test_new.py", None, "def test_it():\n    pass\n"),),
+        ),
+        "protects",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def events() -> list[Event]:
+    return []
+
+
+@pytest.fixture
+async def lab(tmp_path: Path, events: list[Event]) -> AsyncIterator[Lab]:
+    target = write_service(tmp_path / "service")
+    place = resolve_place("orders", target, tmp_path / "service")
+    copy = make_copy(place, tmp_path / "copy")
+    sandbox = choose_sandbox()
+    tests = await run_tests(place, copy, target, sandbox, tmp_path / "tests")
+    assert tests is not None
+    assert tests.green, tests.tail
+    recording = await record_baseline(place, copy, target, requests=3, seed=7, tmp=tmp_path / "record")
+    lab = Lab(
+        place=place,
+        target=target,
+        payload_root=place.path,
+        sandbox=sandbox,
+        scratch=tmp_path / "lab",
+        rules={rule.id: rule for rule in all_rules()},
+        original=empty_stack(build_index(SourceTree.load(copy.path))),
+        tests_before=tests,
+        recording=recording,
+        probes_before=(),
+        start_log_before="",
+        emit=events.append,
+        requests=3,
+    )
+    async with running(lab, copy, "before") as live:
+        probes = await probe_live(lab, live, lab.original.index)
+        log = live.server.log_text()
+    yield replace(lab, probes_before=probes, start_log_before=log)
+
+
+@pytest.mark.parametrize("name", WRONG)
+async def test_a_wrong_patch_meets_its_gate(lab: Lab, name: str) -> None:
+    fix, gate = WRONG[name]
+    proven = await prove(lab, [fix])
+    verdict = proven.rejected[0].verdict
+    assert isinstance(verdict, Rejected)
+    assert verdict.gate == gate, verdict.reason
+    assert verdict.reason
+    assert proven.stack.patches == ()
+
+
+async def test_the_batch_is_bisected_and_the_good_ones_kept(lab: Lab) -> None:
+    docstring = edit(
+        "def price(count, rate):\n",
+        'def price(count, rate):\n    """Whole cents."""\n',
+        file="pricing.py",
+        source=PRICING,
+    )
+    proven = await prove(lab, [docstring, WRONG["writes reordered"][0]])
+    assert [fix.key for fix in proven.stack.fixes] == [docstring.key]
+    assert len(proven.rejected) == 1
+    assert proven.judgement is not None
+    assert {gate.name for gate in proven.judgement.gates} >= {"tests", "starts", "replay", "probes", "gone"}
+
+
+async def test_a_gain_is_accepted_and_a_loss_is_not(lab: Lab) -> None:
+    slow = edit(
+        "    total = price(", "    import time\n    time.sleep(0.05)\n    total = price(", category="performance"
+    )
+    proven = await prove(lab, [GOOD])
+    assert [fix.key for fix in proven.stack.fixes] == [GOOD.key], proven.rejected
+    ladder = await climb(lab, rungs(lab, [GOOD]), lab.target.load.rate, lab.target.load.seconds)
+    gain = ladder.judged[0]
+    assert gain.result.passed, gain.result.detail
+    assert gain.effect is not None
+    assert gain.effect.ratio < 0.9
+    loss = (await climb(lab, rungs(lab, [slow]), lab.target.load.rate, lab.target.load.seconds)).judged[0]
+    assert loss.result.passed is False
