@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from typing import Literal
 Effect = Literal["read", "write"]
 READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 KEPT_CALLS = 100_000
+# a version (v2, 2021-07) names a route; other digits, and long words, are somebody's id
+_IDENTIFIER = re.compile(r"(?!v\d+(?:\.\d+)?$)^(?=.*\d)|^.{20,}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,24 @@ def effect_of(method: str, declared: Effect | None = None) -> Effect:
     if declared is not None:
         return declared
     return "read" if method in READING_METHODS else "write"
+
+
+def path_shape(path: str) -> str:
+    """A path with what looks like an id in it as `*`: calls of one shape go to one route."""
+    return "/".join("*" if _IDENTIFIER.search(part) else part for part in path.split("/"))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FaultPoint:
+    """The calls of one upstream that are to fail: those with this method and path shape."""
+
+    upstream: str
+    method: str
+    shape: str
+
+    def hits(self, upstream: str, method: str, path: str) -> bool:
+        """Whether a call is one of them."""
+        return (self.upstream, self.method, self.shape) == (upstream, method, path_shape(path))
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
-from swarm.target.calls import CallLog, UpstreamCall, effect_of
+from swarm.target.calls import CallLog, FaultPoint, UpstreamCall, effect_of
 from swarm.target.played import FIXED_LATENCY_S, Player, Question, Reply, failure, refusal
 
 
@@ -17,7 +17,7 @@ class Reception:
 
     def __init__(self, log: CallLog) -> None:
         self.log = log
-        self.forced: dict[str, int] = {}
+        self.forced: tuple[FaultPoint, int] | None = None
         self._players: dict[str, Player] = {}
         self._hosts: dict[str, str] = {}
 
@@ -57,8 +57,8 @@ class Reception:
             who = name or host_of(request)
             if player is None:
                 reply = refusal(question, f"no upstream plays the host {who!r}")
-            elif name in self.forced:
-                reply = await self._fail(name, player, question)
+            elif self.forced and self.forced[0].hits(name, question.method, path):
+                reply = await self._fail(self.forced[1], player, question)
             else:
                 reply = await player.reply(question)
             if reply.refused:
@@ -71,10 +71,10 @@ class Reception:
             ))  # fmt: skip
         return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
 
-    async def _fail(self, name: str, player: Player, question: Question) -> Reply:
+    async def _fail(self, status: int, player: Player, question: Question) -> Reply:
         await asyncio.sleep(FIXED_LATENCY_S)
         known = getattr(player, "effect", None)
-        return failure(self.forced[name], known(question) if known else effect_of(question.method))
+        return failure(status, known(question) if known else effect_of(question.method))
 
     def _label(self, name: str) -> str:
         return next((host for host, owner in self._hosts.items() if owner == name), name)

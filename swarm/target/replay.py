@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import aiohttp
 
 from swarm.config.schema import Target
 from swarm.core.place import TargetPlace
+from swarm.target.calls import FaultPoint, path_shape
 from swarm.target.copies import Copy
 from swarm.target.environment import CONTROL
 from swarm.target.observation import Exchange, ExchangeKind
@@ -27,7 +29,8 @@ from swarm.target.volatile import parse_body
 
 ANSWER_DEADLINE_S = 20.0
 FAULT_STATUS = 500
-_FAULT_SEARCH = 24
+_FAULT_SEARCH = 40
+_MOST_FAULTS = 6
 _FAULT_ATTEMPTS = 3
 
 
@@ -81,7 +84,8 @@ async def observe(
     tmp: Path,
     payload_root: Path | None = None,
 ) -> Observation:
-    """One look at the tree in `copy`: `requests` webhooks, one badly signed, and one for each upstream that fails.
+    """One look at the tree in `copy`: `requests` webhooks, one badly signed, and some whose
+    upstream calls fail (each kind of call once, six at most).
 
     Raises TargetError where the tree does not start. `tmp` must be fresh. `payload_root` is the folder of
     agents.yaml; the tape's where there is one.
@@ -161,46 +165,61 @@ async def _badly_signed(session: _Session, requests: int) -> None:
 
 
 async def _faults(
-    session: _Session, requests: int, planned: tuple[tuple[str, int], ...] | None
-) -> tuple[tuple[str, int], ...]:
-    """Let each upstream fail once, under a request that calls it; the plan that worked comes back."""
+    session: _Session, requests: int, planned: tuple[tuple[FaultPoint, int], ...] | None
+) -> tuple[tuple[FaultPoint, int], ...]:
+    """Let the calls that were seen fail, each kind once, under a request that makes it; the plan that worked."""
     if planned is not None:
-        for name, number in planned:
-            await _fault(session, name, number)
+        for point, number in planned:
+            await _fault(session, point, number)
         return planned
-    plan: list[tuple[str, int]] = []
+    plan: list[tuple[FaultPoint, int]] = []
     used: set[int] = set()
-    for name in session.upstreams.names:
-        for number in _likely_numbers(session, name, requests, used)[:_FAULT_ATTEMPTS]:
+    for point in _fault_points(session, requests):
+        for number in _likely_numbers(session, point, requests, used)[:_FAULT_ATTEMPTS]:
             used.add(number)
-            exchange = await _fault(session, name, number)
-            if any(call.upstream == name for call in exchange.calls):
-                plan.append((name, number))
+            exchange = await _fault(session, point, number)
+            if any(point.hits(call.upstream, call.method, call.path) for call in exchange.calls):
+                plan.append((point, number))
                 break
             session.exchanges.remove(exchange)  # it never met the failure, so it says nothing
     return tuple(plan)
 
 
-async def _fault(session: _Session, name: str, number: int) -> Exchange:
+def _fault_points(session: _Session, requests: int) -> list[FaultPoint]:
+    """The kinds of calls that the normal requests made: one of each upstream first, then the others."""
+    seen: dict[FaultPoint, None] = {}
+    for exchange in session.exchanges[:requests]:
+        for call in sorted(exchange.calls, key=lambda call: call.start_s):
+            if call.upstream in session.upstreams.names:
+                seen[FaultPoint(call.upstream, call.method, path_shape(call.path))] = None
+    ranks: Counter[str] = Counter()
+    ranked: list[tuple[int, FaultPoint]] = []
+    # the last call of a request first: what came before it has happened already when it fails
+    for point in reversed(seen):
+        ranked.append((ranks[point.upstream], point))
+        ranks[point.upstream] += 1
+    return [point for _, point in sorted(ranked)][:_MOST_FAULTS]
+
+
+async def _fault(session: _Session, point: FaultPoint, number: int) -> Exchange:
     request = session.traffic.request(number, time.time())
-    session.upstreams.force(name, FAULT_STATUS)
+    label = f"upstream {point.upstream} fails with {FAULT_STATUS} at {point.method} {point.shape}"
+    session.upstreams.fail(point, FAULT_STATUS)
     try:
-        return await session.send(request, f"upstream {name} fails with {FAULT_STATUS}", "upstream fails", name)
+        return await session.send(request, label, "upstream fails", point.upstream)
     finally:
-        session.upstreams.force(name, None)
+        session.upstreams.fail(None)
 
 
-def _likely_numbers(session: _Session, name: str, requests: int, used: set[int]) -> list[int]:
-    """Fresh traffic numbers, those first whose requests resemble one that called the upstream.
+def _likely_numbers(session: _Session, point: FaultPoint, requests: int, used: set[int]) -> list[int]:
+    """Fresh traffic numbers, those first whose requests resemble one that made the call.
 
     Fresh ones, since a target may rightly ignore an event that it has had already.
     """
     callers = [
         number for number, exchange in enumerate(session.exchanges[:requests])
-        if any(call.upstream == name for call in exchange.calls)
+        if any(point.hits(call.upstream, call.method, call.path) for call in exchange.calls)
     ]  # fmt: skip
-    if not callers:
-        return []
     models = [_traits(session.traffic.request(number, 0.0)) for number in callers]
     likeness: dict[int, float] = {}
     for number in range(requests + 1, requests + 1 + _FAULT_SEARCH):

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from swarm.target.calls import FaultPoint
 from swarm.target.played import Question, Reply
 from swarm.target.volatile import hard
 
@@ -17,12 +18,12 @@ TapeKey = tuple[str, str, str, str]
 class Tape:
     """What one good run of the original heard, by mark and content; and what its replays must repeat.
 
-    `faults` names the traffic number whose request calls an upstream, for the replays in which it fails.
+    `faults` are the calls that are made to fail, each under the traffic number whose request makes them.
     `ports` are those of the recording: replays take the same ones where they are free.
     """
 
     answers: dict[str, dict[TapeKey, list[Reply]]] = field(default_factory=dict)
-    faults: tuple[tuple[str, int], ...] | None = None
+    faults: tuple[tuple[FaultPoint, int], ...] | None = None
     ports: dict[str, int] = field(default_factory=dict)
     payload_root: Path | None = None
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from swarm.config.schema import Target, Upstream
 from swarm.core.errors import TargetError
 from swarm.core.place import TargetPlace
-from swarm.target.calls import CallLog
+from swarm.target.calls import CallLog, FaultPoint
 from swarm.target.calls import UpstreamCall as UpstreamCall  # part of this module's promise
 from swarm.target.copies import Copy
 from swarm.target.intercept import Authority, Front, usual_bundle
@@ -117,19 +117,16 @@ class Upstreams:
         """Calls that begin from now on belong to `name`."""
         self._log.mark = name
 
-    def force(self, name: str, status: int | None) -> None:
-        """Let every call of an upstream fail with `status`; None lets it work again."""
-        if status is None:
-            self._reception.forced.pop(name, None)
-        else:
-            self._reception.forced[name] = status
+    def fail(self, point: FaultPoint | None, status: int = 500) -> None:
+        """Let every call at one point fail with `status`, until None lets all work again."""
+        self._reception.forced = (point, status) if point else None
 
     def reset(self, seed: int) -> None:
         """Forget the calls, and let declared routes begin again with `seed`. Programs go on as they are."""
         self._log.calls.clear()
         self._log.refused.clear()
         self._refused_file.unlink(missing_ok=True)
-        self._reception.forced.clear()
+        self._reception.forced = None
         for played in self._played:
             played.reset(seed)
 

@@ -1,8 +1,9 @@
 """Runs inside the target (standard library only, Python 3.8+): no name lookup leaves the machine.
 
-Names that mean this machine resolve as ever. Web ports of any other host resolve to swarm's loopback port,
-where the host's declared routes are played or the call is refused and listed; every other port fails as an
-unknown name does, and is noted in a file.
+Names that mean this machine resolve as ever. Any other host resolves, for web ports, to an address of loopback
+that nobody uses; a connection to that address, whatever its port, is led to swarm's one port (some clients keep
+the port of the URL and not the one that the look-up gave). There the host's declared routes are played, or the
+call is refused and listed. Every other port fails as an unknown name does, and is noted in a file.
 """
 # mypy: ignore-errors
 # ruff: noqa: BLE001, PTH123, PTH113, UP031
@@ -21,7 +22,12 @@ _REFUSED_FILE = os.environ.get("SWARM_REFUSED_FILE", "")
 _BUNDLE = os.environ.get("SSL_CERT_FILE", "")
 _WEB_PORTS = frozenset({80, 443, 3000, 5000, 8000, 8001, 8008, 8080, 8081, 8088, 8443, 8888, 9000, 9443})
 _NAMED_PORTS = {"http": 80, "https": 443}
+_STAND_IN = "127.83.87.1"
 _real_getaddrinfo = socket.getaddrinfo
+_real_gethostbyname = socket.gethostbyname
+_real_gethostbyname_ex = socket.gethostbyname_ex
+_real_connect = socket.socket.connect
+_real_connect_ex = socket.socket.connect_ex
 
 
 def _text(host):
@@ -75,17 +81,34 @@ def _getaddrinfo(host, port, *args, **kwargs):
         if family == socket.AF_INET6:
             raise socket.gaierror(socket.EAI_NONAME, "swarm: only IPv4 leads to the played hosts")
         kind = kwargs.get("type", args[1] if len(args) > 1 else 0) or socket.SOCK_STREAM
-        return [(socket.AF_INET, kind, socket.IPPROTO_TCP, "", ("127.0.0.1", _PORT))]
+        return [(socket.AF_INET, kind, socket.IPPROTO_TCP, "", (_STAND_IN, _number(port)))]
     return _refuse(host, port)
 
 
 def _gethostbyname(host):
-    # no port is known here, so nothing could be led to the right one
-    return _real_gethostbyname(host) if _is_local(host) else _refuse(host, 0)
+    if _is_local(host):
+        return _real_gethostbyname(host)
+    return _STAND_IN if _leads_here(host, 0) else _refuse(host, 0)
 
 
 def _gethostbyname_ex(host):
-    return _real_gethostbyname_ex(host) if _is_local(host) else _refuse(host, 0)
+    if _is_local(host):
+        return _real_gethostbyname_ex(host)
+    return (_text(host), [], [_gethostbyname(host)])
+
+
+def _led(address):
+    if isinstance(address, tuple) and address and _text(address[0]) == _STAND_IN:
+        return ("127.0.0.1", _PORT)
+    return address
+
+
+def _connect(self, address):
+    return _real_connect(self, _led(address))
+
+
+def _connect_ex(self, address):
+    return _real_connect_ex(self, _led(address))
 
 
 def _into_uvloop(module):
@@ -103,6 +126,7 @@ def _into_uvloop(module):
             if options.get("ssl") and options.get("server_hostname") is None:
                 options["server_hostname"] = host
             host, port = _getaddrinfo(host, port)[0][4]
+        host, port = _led((host, port))
         return await real_connect(self, factory, host, port, **options)
 
     loop_class.getaddrinfo = getaddrinfo
@@ -162,13 +186,12 @@ class _Finder(importlib.abc.MetaPathFinder):
         return None
 
 
-_real_gethostbyname = socket.gethostbyname
-_real_gethostbyname_ex = socket.gethostbyname_ex
-
 if _PORT:
     socket.getaddrinfo = _getaddrinfo
     socket.gethostbyname = _gethostbyname
     socket.gethostbyname_ex = _gethostbyname_ex
+    socket.socket.connect = _connect
+    socket.socket.connect_ex = _connect_ex
     sys.meta_path.insert(0, _Finder())
     for _name, _change in _AFTER_IMPORT.items():
         if _change is not None and _name in sys.modules:

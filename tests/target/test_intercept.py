@@ -1,0 +1,136 @@
+"""Hard-coded https hosts, reached from real child processes with unmodified clients; nothing else gets out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swarm.config.schema import Target
+from swarm.target import environment
+from swarm.target.copies import Copy, make_copy
+from swarm.target.place import resolve_place
+from swarm.target.upstreams import Upstreams
+
+TARGET = Target.model_validate({
+    "path": ".", "start": "python serve.py {port}",
+    "upstreams": [{
+        "name": "mail", "host": "api.mail.example",
+        "routes": [{"method": "POST", "path": "/v3/send", "status": 202, "json": {"sent": True}}],
+    }],
+})  # fmt: skip
+CLIENTS = {
+    "requests": "import requests; r = requests.post(URL, json={'a': 1}); print(r.status_code, r.text)",
+    "httpx": "import httpx; r = httpx.post(URL, json={'a': 1}); print(r.status_code, r.text)",
+    "httpx async": """
+import asyncio, httpx
+async def main():
+    async with httpx.AsyncClient() as client:
+        r = await client.post(URL, json={'a': 1})
+        print(r.status_code, r.text)
+asyncio.run(main())""",
+    "aiohttp": """
+import asyncio, aiohttp
+async def main():
+    async with aiohttp.ClientSession() as session, session.post(URL, json={'a': 1}) as r:
+        print(r.status, await r.text())
+asyncio.run(main())""",
+    "urllib": """
+import urllib.request
+r = urllib.request.urlopen(urllib.request.Request(URL, b'{"a": 1}', {'Content-Type': 'application/json'}))
+print(r.status, r.read().decode())""",
+    "pinned certifi": """
+import certifi, requests
+r = requests.post(URL, json={'a': 1}, verify=certifi.where()); print(r.status_code, r.text)""",
+    "a proxy by hand": """
+import requests
+proxy = 'http://127.0.0.1:' + os.environ['SWARM_REDIRECT_PORT']
+r = requests.post(URL, json={'a': 1}, proxies={'https': proxy, 'http': proxy}); print(r.status_code, r.text)""",
+}
+
+
+@pytest.fixture
+async def upstreams(tmp_path: Path) -> AsyncIterator[tuple[Upstreams, Any]]:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "serve.py").write_text("", encoding="utf-8")
+    place = resolve_place("mailer", TARGET, tmp_path / "tree")
+    copy: Copy = make_copy(place, tmp_path / "copy")
+    running = await Upstreams.start(place, copy, TARGET, tmp=tmp_path / "upstreams")
+    extra = {**running.env, "SWARM_INJECT": os.pathsep.join(map(str, running.inject))}
+    env = environment.child_environment(place, copy, TARGET, tmp_path / "data", None, extra)
+
+    async def run(script: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", f"import os\n{script}", env=env, stdout=-1, stderr=-1
+        )
+        out, err = await asyncio.wait_for(process.communicate(), 20)
+        return (out + err).decode()
+
+    try:
+        yield running, run
+    finally:
+        await running.stop()
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+async def test_every_client_reaches_a_played_host(upstreams: tuple[Upstreams, Any], scheme: str) -> None:
+    running, run = upstreams
+    url = f"URL = '{scheme}://api.mail.example/v3/send'\n"
+    clients = CLIENTS if scheme == "https" else {name: CLIENTS[name] for name in ("requests", "a proxy by hand")}
+    answers = await asyncio.gather(*(run(url + script) for script in clients.values()))
+    assert dict(zip(clients, answers, strict=True)) == {name: '202 {"sent": true}\n' for name in clients}
+    assert [(c.upstream, c.method, c.path, c.effect) for c in running.calls] == [
+        ("mail", "POST", "/v3/send", "write")
+    ] * len(clients)
+    assert all(json.loads(call.body) == {"a": 1} for call in running.calls)
+    assert running.refused == []
+
+
+async def test_what_nobody_plays_fails_and_is_listed(upstreams: tuple[Upstreams, Any]) -> None:
+    running, run = upstreams
+    script = """
+import socket, requests
+print(requests.get('https://api.other.example/v1/x?y=1').status_code)
+print(requests.get('https://api.mail.example/v3/nothing').status_code)
+try:
+    socket.create_connection(('db.example', 5432), timeout=3)
+except OSError as error:
+    print(type(error).__name__, error)
+print(socket.getaddrinfo('localhost', 80)[0][4][0] in ('127.0.0.1', '::1'))
+"""
+    lines = (await run(script)).splitlines()
+    assert lines[:2] == ["502", "502"]
+    assert lines[2].startswith("gaierror") and "db.example:5432" in lines[2]
+    assert lines[3] == "True"
+    assert running.refused == [
+        "GET api.other.example/v1/x", "GET api.mail.example/v3/nothing", "CONNECT db.example:5432",
+    ]  # fmt: skip
+
+
+async def test_a_client_costs_what_it_costs_elsewhere(upstreams: tuple[Upstreams, Any]) -> None:
+    running, _ = upstreams
+    bundle = Path(running.env["SSL_CERT_FILE"]).read_text(encoding="utf-8")
+    assert bundle.count("BEGIN CERTIFICATE") > 100  # the usual ones too: fewer would make a client cheap
+    assert not any("proxy" in name.lower() for name in running.env)  # each would make it dear
+    assert (Path(running.env["SSL_CERT_FILE"]).parent / "authority").stat().st_mode & 0o077 == 0
+
+
+async def test_a_silent_or_broken_connection_harms_nobody(upstreams: tuple[Upstreams, Any]) -> None:
+    running, run = upstreams
+    port = int(running.env["SWARM_REDIRECT_PORT"])
+    writers = []
+    for start in (b"", b"CONN", b"\x16\x03\x01\x00\x05nonsense", b"GET", b"CONNECT no-end HTTP/1.1\r\n"):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(start)
+        await writer.drain()
+        writers.append(writer)
+    answer = await run("URL = 'https://api.mail.example/v3/send'\n" + CLIENTS["requests"])
+    assert answer.startswith("202")
+    for writer in writers:
+        writer.close()
