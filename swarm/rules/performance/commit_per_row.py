@@ -1,0 +1,192 @@
+"""A commit for every row of a loop: a write to the disk for each where one would do."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Sequence
+
+from swarm.analysis.edits import Edit
+from swarm.analysis.effects import sql_call
+from swarm.analysis.index import Function, Index
+from swarm.core.findings import Finding
+from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.splices import is_alone, whole_lines
+
+WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE")
+
+
+class CommitPerRow(Rule):
+    """A loop runs one write and commits, row by row.
+
+    Why: a commit waits for the disk (in SQLite twice); twenty rows are twenty waits, each holding the database's
+    only write lock. Example: `for row in rows: conn.execute("INSERT …"); conn.commit()`.
+
+    The mend: the commit moves behind the loop; the rows become one transaction. That changes one thing on purpose:
+    if a row fails or the process dies halfway, none of the loop's rows is kept, where the first ones were. Only
+    for loops whose body is nothing but writes on that connection and plain assignments, the commit last; never
+    where the loop awaits something else, calls out, or can be left early.
+    """
+
+    id = "commit-per-row"
+    category = "performance"
+    severity = "medium"
+    title = "A commit for every row"
+    sources = ("https://www.sqlite.org/faq.html#q19",)
+    bad = (
+        Example(
+            """import sqlite3
+
+
+def save(conn: sqlite3.Connection, rows):
+    for number, row in enumerate(rows):
+        key = row["id"]
+        conn.execute("INSERT INTO seen VALUES (?, ?)", (number, key))
+        conn.commit()
+    return len(rows)
+""",
+            """import sqlite3
+
+
+def save(conn: sqlite3.Connection, rows):
+    for number, row in enumerate(rows):
+        key = row["id"]
+        conn.execute("INSERT INTO seen VALUES (?, ?)", (number, key))
+    conn.commit()
+    return len(rows)
+""",
+        ),
+        Example(
+            """import aiosqlite
+
+
+async def mark(db: aiosqlite.Connection, keys: list[int]) -> None:
+    for key in keys:
+        await db.execute(
+            "UPDATE jobs SET done = 1 WHERE id = ?",
+            (key,),
+        )
+        await db.commit()  # keep it
+""",
+            """import aiosqlite
+
+
+async def mark(db: aiosqlite.Connection, keys: list[int]) -> None:
+    for key in keys:
+        await db.execute(
+            "UPDATE jobs SET done = 1 WHERE id = ?",
+            (key,),
+        )
+    await db.commit()  # keep it
+""",
+        ),
+        Example(
+            """import sqlite3
+
+import requests
+
+
+def deliver(conn: sqlite3.Connection, rows):
+    for row in rows:
+        requests.post("https://a.example", json=row, timeout=3)
+        conn.execute("INSERT INTO sent VALUES (?)", (row["id"],))
+        conn.commit()
+""",
+            None,
+        ),
+    )
+    good = (
+        """import sqlite3
+
+
+def save(conn: sqlite3.Connection, rows):
+    for row in rows:
+        conn.execute("INSERT INTO seen VALUES (?)", (row,))
+    conn.commit()
+
+
+def save_in_parts(conn: sqlite3.Connection, rows):
+    for number, row in enumerate(rows):
+        conn.execute("INSERT INTO seen VALUES (?)", (row,))
+        if number % 500 == 499:
+            conn.commit()
+    conn.commit()
+""",
+    )
+
+    def find(self, index: Index) -> Iterable[Finding]:
+        """Every loop on a request's path whose body writes and commits."""
+        for function in index.functions:
+            if index.on_request_path(function.module, function.node.body[0]):
+                for loop, commit in _loops(index, function):
+                    yield self._finding(index, function, loop, commit)
+
+    def _finding(self, index: Index, function: Function, loop: ast.For, commit: ast.stmt) -> Finding:
+        return self.finding(
+            function.module, commit,
+            evidence=f"{function.qualname} commits once for each turn of the loop in line {loop.lineno}",
+            recommendation="Commit once behind the loop",
+            anchor=f"{function.qualname}:for {ast.unparse(loop.target)} in {ast.unparse(loop.iter)}",
+            mendable=_is_plain(index, function, loop, commit),
+        )  # fmt: skip
+
+    def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
+        """Move the commits of the findings behind their loops."""
+        module = index.tree.modules[findings[0].file]
+        wanted = {finding.id for finding in findings}
+        edits: list[Edit] = []
+        for function in index.functions:
+            if function.module is not module:
+                continue
+            for loop, commit in _loops(index, function):
+                if self._finding(index, function, loop, commit).id in wanted:
+                    start, end = whole_lines(module, commit)
+                    text = module.text[start:end].strip()
+                    edits.append(Edit(start, end, f"{module.indent(loop)}{text}\n"))
+        return Mend(
+            "Commit once for all rows of a loop",
+            "The loop's writes become one transaction: one wait for the disk. If one fails, none of them is kept, "
+            "where before those ahead of it were.",
+            (edited(module, edits),),
+        )
+
+
+def _loops(index: Index, function: Function) -> Iterator[tuple[ast.For, ast.stmt]]:
+    """Loops with a write and a commit directly in their bodies."""
+    for loop in (node for node in index.own_nodes(function) if isinstance(node, ast.For)):
+        commits = [statement for statement in loop.body if _method(statement) == "commit"]
+        calls = [node for statement in loop.body for node in ast.walk(statement) if isinstance(node, ast.Call)]
+        found = (sql_call(index, function.module, call) for call in calls)
+        if commits and any(sql is not None and sql.verb in WRITES for sql in found):
+            yield loop, commits[-1]
+
+
+def _call(statement: ast.stmt) -> ast.Call | None:
+    value = statement.value if isinstance(statement, ast.Expr) else None
+    value = value.value if isinstance(value, ast.Await) else value
+    return value if isinstance(value, ast.Call) else None
+
+
+def _method(statement: ast.stmt) -> str:
+    call = _call(statement)
+    return call.func.attr if call is not None and isinstance(call.func, ast.Attribute) else ""
+
+
+def _is_plain(index: Index, function: Function, loop: ast.For, commit: ast.stmt) -> bool:
+    """Whether the loop does nothing but compute values and write on one connection, the commit last."""
+    module = function.module
+    if loop.body[-1] is not commit or loop.orelse or not is_alone(module, commit) or commit.lineno == loop.lineno:
+        return False
+    own = _call(commit)
+    owner = ast.unparse(own.func.value) if own is not None and isinstance(own.func, ast.Attribute) else ""
+    for statement in loop.body[:-1]:
+        call = _call(statement)
+        sql = sql_call(index, module, call) if call is not None else None
+        if sql is not None and sql.verb in WRITES and ast.unparse(sql.owner) == owner:
+            continue
+        waits = any(isinstance(node, ast.Await | ast.Yield | ast.YieldFrom) for node in ast.walk(statement))
+        calls = [node for node in ast.walk(statement) if isinstance(node, ast.Call)]
+        if not isinstance(statement, ast.Assign | ast.AnnAssign) or waits or len(calls) > 3:
+            return False
+        if any(isinstance(c.func, ast.Attribute) and c.func.attr in ("execute", "commit", "post") for c in calls):
+            return False
+    return len(loop.body) > 1

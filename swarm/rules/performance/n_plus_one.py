@@ -1,0 +1,433 @@
+"""One query per row of an earlier query: a round of work for each where one would do."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from swarm.analysis.edits import Edit
+from swarm.analysis.effects import SqlCall, effects_cache, sql_call
+from swarm.analysis.index import Function, Index
+from swarm.analysis.source import Module
+from swarm.core.findings import Finding
+from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.splices import WIDTH, free_name, import_as
+
+SELECT = re.compile(
+    r"^\s*SELECT\s+(?P<columns>[\w\s,.*\"`]+?)\s+FROM\s+(?P<table>\w+)\s+WHERE\s+(?P<before>(?:[\w.]+\s*=\s*"
+    r"(?:'[^'?]*'|\d+)\s+AND\s+)*)(?P<column>\w+)\s*=\s*\?(?P<rest>(?:\s+AND\s+[\w.]+\s*=\s*(?:'[^'?]*'|\d+))*"
+    r"(?:\s+ORDER\s+BY\s+[\w\s,.]+)?)\s*;?\s*$",
+    re.IGNORECASE,
+)
+LISTS = ("list", "List", "Sequence", "tuple", "Tuple", "Collection", "set", "frozenset")
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """A query in a loop; `whole` is the expression that gives its rows, `key` what varies with the loop."""
+
+    function: Function
+    loop: ast.For
+    sql: SqlCall
+    whole: ast.expr | None
+    many: bool
+    key: ast.expr | None
+    source: ast.expr | None
+    is_async: bool
+
+
+class NPlusOne(Rule):
+    """A loop over rows runs one SELECT for each of them.
+
+    Why: a hundred rows cost a hundred and one queries; the time grows with the data. Example: the features of
+    each property, fetched property by property.
+
+    The mend (SQLite): one query before the loop for all keys, `col IN (SELECT value FROM json_each(?))` (constant
+    SQL, no limit of variables), its rows in a dict by key; the loop looks its rows up there: the same rows in the
+    same order, none where there were none. Never where the loop or what it calls writes to that table, where the
+    query has a LIMIT, a join or a group, where the list cannot be gone through twice, or where the rows are
+    handled as a whole (one column more is selected to group by).
+    """
+
+    id = "n-plus-one"
+    category = "performance"
+    severity = "high"
+    title = "One query for each row of a loop"
+    sources = ("https://www.sqlite.org/json1.html#jeach",)
+    bad = (
+        Example(
+            """import sqlite3
+
+from flask import Flask
+
+app = Flask(__name__)
+
+
+@app.get("/orders")
+def orders():
+    conn = sqlite3.connect("shop.db")
+    conn.row_factory = sqlite3.Row
+    rows = conn.execute("SELECT id, customer FROM orders").fetchall()
+    out = []
+    for row in rows:
+        items = conn.execute("SELECT sku FROM items WHERE order_id = ? ORDER BY sku", (row["id"],)).fetchall()
+        out.append({"id": row["id"], "items": [item["sku"] for item in items]})
+    return out
+""",
+            """import json
+import sqlite3
+
+from flask import Flask
+
+app = Flask(__name__)
+
+
+@app.get("/orders")
+def orders():
+    conn = sqlite3.connect("shop.db")
+    conn.row_factory = sqlite3.Row
+    rows = conn.execute("SELECT id, customer FROM orders").fetchall()
+    out = []
+    items_by_order_id = {}
+    for fetched in conn.execute(
+        "SELECT sku, order_id FROM items"
+        " WHERE order_id IN (SELECT value FROM json_each(?)) ORDER BY sku",
+        (json.dumps([row["id"] for row in rows]),),
+    ):
+        items_by_order_id.setdefault(fetched[-1], []).append(fetched)
+    for row in rows:
+        items = items_by_order_id.get(row["id"], [])
+        out.append({"id": row["id"], "items": [item["sku"] for item in items]})
+    return out
+""",
+            "flask",
+        ),
+        Example(
+            """import aiosqlite
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.post("/names")
+async def names(ids: list[int]) -> list[str]:
+    found_names = []
+    async with aiosqlite.connect("shop.db") as db:
+        for number, key in enumerate(ids):
+            cursor = await db.execute("SELECT name FROM people WHERE id = ?", [key])
+            person = await cursor.fetchone()
+            if person is not None:
+                found_names.append(f"{number}: {person[0]}")
+    return found_names
+""",
+            None,
+            "fastapi",
+        ),
+        Example(
+            """import aiosqlite
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.post("/names")
+async def names(ids: list[int]) -> list[str]:
+    names = []
+    async with aiosqlite.connect("shop.db") as db:
+        for number, key in enumerate(ids):
+            person = await (await db.execute("SELECT name FROM people WHERE id = ?", [key])).fetchone()
+            if person is not None:
+                names.append(f"{number}: {person[0]}")
+    return names
+""",
+            """import json
+
+import aiosqlite
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.post("/names")
+async def names(ids: list[int]) -> list[str]:
+    names = []
+    async with aiosqlite.connect("shop.db") as db:
+        people_by_id: dict[object, aiosqlite.Row] = {}
+        async with db.execute(
+            "SELECT name, id FROM people WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps([key for number, key in enumerate(ids)]),),
+        ) as every_fetched:
+            async for fetched in every_fetched:
+                people_by_id.setdefault(fetched[-1], fetched)
+        for number, key in enumerate(ids):
+            person = people_by_id.get(key)
+            if person is not None:
+                names.append(f"{number}: {person[0]}")
+    return names
+""",
+            "fastapi",
+        ),
+    )
+    good = (
+        """import sqlite3
+
+
+def names(conn: sqlite3.Connection, keys):
+    for row in conn.execute("SELECT id FROM people WHERE team = ?", (keys,)):
+        yield row
+
+
+def wait_for(conn: sqlite3.Connection, key):
+    for _ in range(5):
+        row = conn.execute("SELECT state FROM jobs WHERE id = ?", (key,)).fetchone()
+        if row:
+            return row
+    return None
+
+
+def add(conn: sqlite3.Connection, keys):
+    for key in keys:
+        conn.execute("INSERT INTO seen (id) VALUES (?)", (key,))
+""",
+    )
+
+    def find(self, index: Index) -> Iterable[Finding]:
+        """Every SELECT in a loop whose parameters vary with it, on a request's path."""
+        for function in index.functions:
+            if index.on_request_path(function.module, function.node.body[0]):
+                for query in _queries(index, function):
+                    yield self._finding(query)
+
+    def _finding(self, query: _Query) -> Finding:
+        table = sorted(query.sql.tables)[0] if query.sql.tables else "a table"
+        return self.finding(
+            query.function.module, query.sql.call,
+            evidence=f"{query.function.qualname} queries {table} once for each turn of a loop: {query.sql.text.strip()}",
+            recommendation="Fetch the rows of all keys with one query before the loop",
+            anchor=f"{query.function.qualname}:{' '.join(query.sql.text.split())}",
+            mendable=query.whole is not None,
+        )  # fmt: skip
+
+    def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
+        """One query before each of the findings' loops."""
+        module = index.tree.modules[findings[0].file]
+        wanted = {finding.id for finding in findings}
+        name, imported = import_as(module, "json")
+        edits = [imported] if imported else []
+        for function in index.functions:
+            if function.module is module:
+                for query in _queries(index, function):
+                    if query.whole is not None and self._finding(query).id in wanted:
+                        edits += _rewrite(query, name)
+        return Mend(
+            "Fetch the rows of all keys with one query",
+            "One query before the loop takes the place of one per turn; rows, their order and missing ones stay.",
+            (edited(module, edits),),
+        )
+
+
+def _queries(index: Index, function: Function) -> Iterator[_Query]:
+    module = function.module
+    for loop in (node for node in index.own_nodes(function) if isinstance(node, ast.For)):
+        targets = {node.id for node in ast.walk(loop.target) if isinstance(node, ast.Name)}
+        for call in (node for statement in loop.body for node in ast.walk(statement) if isinstance(node, ast.Call)):
+            sql = sql_call(index, module, call)
+            if sql is None or sql.verb != "SELECT" or len(call.args) < 2 or _inner_loop(module, call) is not loop:
+                continue
+            used = {node.id for node in ast.walk(call.args[1]) if isinstance(node, ast.Name)}
+            if used & targets and _is_over_rows(loop):
+                yield _describe(index, function, loop, sql, targets)
+
+
+def _inner_loop(module: Module, node: ast.AST) -> ast.AST | None:
+    return next((a for a in module.ancestors(node) if isinstance(a, ast.For | ast.While | ast.AsyncFor)), None)
+
+
+def _is_over_rows(loop: ast.For) -> bool:
+    over = loop.iter
+    return not (isinstance(over, ast.Call) and isinstance(over.func, ast.Name) and over.func.id == "range")
+
+
+def _describe(index: Index, function: Function, loop: ast.For, sql: SqlCall, targets: set[str]) -> _Query:
+    """The query with all that a mend needs, or without it where something is not as it must be."""
+    module = function.module
+    advice = _Query(function, loop, sql, None, False, None, None, False)
+    kind = index.kinds.of(module, sql.owner) or ""
+    if not kind:
+        drivers = {origin.split(".")[0] for other in index.tree.modules.values() for origin in other.imports.values()}
+        others = {"psycopg", "psycopg2", "asyncpg", "sqlalchemy", "MySQLdb", "pymysql", "databases"}
+        kind = "sqlite3." if "sqlite3" in drivers and not drivers & others else ""
+    is_async = kind.startswith("aiosqlite.")
+    parameters = sql.call.args[1]
+    if not kind.startswith(("sqlite3.", "aiosqlite.")) or len(sql.call.args) != 2 or sql.call.keywords:
+        return advice
+    if not isinstance(sql.call.args[0], ast.Constant | ast.Name | ast.Attribute) or "?" not in sql.text:
+        return advice
+    if not isinstance(parameters, ast.Tuple | ast.List) or len(parameters.elts) != 1 or not SELECT.match(sql.text):
+        return advice
+    key = parameters.elts[0]
+    names = {node.id for node in ast.walk(key) if isinstance(node, ast.Name)}
+    if names - targets or any(isinstance(node, ast.Call | ast.Await | ast.NamedExpr) for node in ast.walk(key)):
+        return advice
+    rows = _rows_expression(module, sql.call, is_async)
+    statement = module.statement(sql.call)
+    if rows is None or statement not in loop.body or not _is_list(index, function, loop):
+        return advice
+    if _rebinds(loop, names) or _writes_table(index, function, loop, sql) or _other_rows(index, function):
+        return advice
+    whole, many = rows
+    if not _keeps_columns(module, function, whole, many, sql):
+        return advice
+    return _Query(function, loop, sql, whole, many, key, loop.iter, is_async)
+
+
+def _rows_expression(module: Module, call: ast.Call, is_async: bool) -> tuple[ast.expr, bool] | None:
+    """`call.fetchall()` / `.fetchone()` around the query, awaits included; or the query itself as a `for`'s rows."""
+    outer: ast.AST | None = call
+    if is_async:
+        outer = module.parent(call)
+        if not isinstance(outer, ast.Await):
+            return None
+    attribute = module.parent(outer) if outer is not None else None
+    fetch = module.parent(attribute) if isinstance(attribute, ast.Attribute) else None
+    if not isinstance(attribute, ast.Attribute) or not isinstance(fetch, ast.Call) or fetch.args:
+        return None
+    if attribute.attr not in ("fetchall", "fetchone"):
+        return None
+    awaited = module.parent(fetch)
+    if is_async and not isinstance(awaited, ast.Await):
+        return None
+    return (awaited if is_async and isinstance(awaited, ast.Await) else fetch), attribute.attr == "fetchall"
+
+
+def _is_list(index: Index, function: Function, loop: ast.For) -> bool:
+    """Whether what the loop goes through can be gone through twice."""
+    over: ast.expr = loop.iter
+    if isinstance(over, ast.Call) and isinstance(over.func, ast.Name) and over.func.id == "enumerate" and over.args:
+        over = over.args[0]
+    if not isinstance(over, ast.Name):
+        return False
+    for argument in [*function.node.args.posonlyargs, *function.node.args.args, *function.node.args.kwonlyargs]:
+        if argument.arg == over.id and argument.annotation is not None:
+            return ast.unparse(argument.annotation).split("[")[0].rsplit(".", 1)[-1] in LISTS
+    values = index.kinds.bindings(function.node).get(over.id, [])
+    return len(values) == 1 and _gives_list(values[0])
+
+
+def _gives_list(value: ast.AST) -> bool:
+    if isinstance(value, ast.Await):
+        value = value.value
+    if isinstance(value, ast.List | ast.ListComp | ast.Tuple):
+        return True
+    if not isinstance(value, ast.Call):
+        return False
+    name = value.func.attr if isinstance(value.func, ast.Attribute) else ast.unparse(value.func)
+    return name in ("fetchall", "sorted", "list", "tuple", "execute_fetchall")
+
+
+def _rebinds(loop: ast.For, names: set[str]) -> bool:
+    stores = {node.id for statement in loop.body for node in ast.walk(statement)
+              if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}  # fmt: skip
+    return bool(stores & names)
+
+
+def _writes_table(index: Index, function: Function, loop: ast.For, query: SqlCall) -> bool:
+    cache = effects_cache(index)
+    for call in (node for statement in loop.body for node in ast.walk(statement) if isinstance(node, ast.Call)):
+        own = sql_call(index, function.module, call)
+        if own is not None and own.writes and own.tables & query.tables:
+            return True
+        callee = index.resolve_call(function.module, call)
+        for _, effects in cache.reached(callee) if callee is not None else []:
+            if any(sql.writes and sql.tables & query.tables for sql in effects.sql):
+                return True
+    return False
+
+
+def _other_rows(index: Index, function: Function) -> bool:
+    """Whether connections of this tree give rows of a kind of their own (a dict has no last column)."""
+    for module in index.tree.modules.values():
+        for node in module.nodes(ast.Assign):
+            target = node.targets[0]
+            if isinstance(target, ast.Attribute) and target.attr == "row_factory":
+                value = index.resolve(module, node.value) or ast.unparse(node.value)
+                if value not in ("sqlite3.Row", "aiosqlite.Row", "None"):
+                    return True
+    return False
+
+
+def _keeps_columns(module: Module, function: Function, whole: ast.expr, many: bool, sql: SqlCall) -> bool:
+    """Whether nobody minds one column more: rows are only read by subscript, or the column is there already."""
+    parent = module.parent(whole)
+    if not isinstance(parent, ast.Assign) or not isinstance(parent.targets[0], ast.Name):
+        return False
+    return _only_read(module, function, parent.targets[0].id, many, parent)
+
+
+def _only_read(module: Module, function: Function, name: str, many: bool, binding: ast.AST) -> bool:
+    for node in ast.walk(function.node):
+        if not isinstance(node, ast.Name) or node.id != name:
+            continue
+        parent = module.parent(node)
+        if isinstance(node.ctx, ast.Store):
+            if parent is binding:
+                continue
+            return False
+        if isinstance(parent, ast.Compare | ast.If | ast.IfExp | ast.BoolOp | ast.UnaryOp):
+            continue
+        is_constant = isinstance(parent, ast.Subscript) and isinstance(parent.slice, ast.Constant)
+        if not many and is_constant and parent is not None and getattr(parent, "value", None) is node:
+            continue
+        if many and isinstance(parent, ast.Call) and ast.unparse(parent.func) == "len":
+            continue
+        if many and isinstance(parent, ast.For | ast.comprehension) and isinstance(parent.target, ast.Name) \
+                and parent.iter is node and _only_read(module, function, parent.target.id, False, parent):  # fmt: skip
+            continue
+        return False
+    return True
+
+
+def _rewrite(query: _Query, json_name: str) -> list[Edit]:
+    module, loop = query.function.module, query.loop
+    if query.whole is None or query.key is None:
+        return []
+    match = SELECT.match(query.sql.text)
+    if match is None:
+        return []
+    table, column = match["table"], match["column"]
+    by_key = free_name(module, f"{table}_by_{column}")
+    found = free_name(module, "fetched")
+    indent = module.indent(loop)
+    key = module.segment(query.key)
+    target, over = module.segment(loop.target), module.segment(loop.iter)
+    head = f"SELECT {' '.join(match['columns'].split())}, {column} FROM {table}"
+    condition = f" WHERE {match['before']}{column} IN (SELECT value FROM json_each(?)){match['rest']}"
+    room = WIDTH - len(indent) - 8
+    text = [f'"{head}{condition}"'] if len(head + condition) <= room else [f'"{head}"', f'"{condition}"']
+    store = f"{by_key}.setdefault({found}[-1], []).append({found})"
+    if not query.many:
+        store = f"{by_key}.setdefault({found}[-1], {found})"
+    owner = module.segment(query.sql.owner)
+    annotation = ""
+    library = "aiosqlite" if query.is_async else "sqlite3"
+    if query.function.node.returns is not None and library in module.imports:
+        row = f"{library}.Row"
+        annotation = f": dict[object, {f'list[{row}]' if query.many else row}]"
+    keys = f"({json_name}.dumps([{key} for {target} in {over}]),),"
+    step = "    "
+    lines = [f"{by_key}{annotation} = {{}}"]
+    lines += [f"async with {owner}.execute(" if query.is_async else f"for {found} in {owner}.execute("]
+    lines += [f"{step}{line}" for line in text]
+    lines[-1] += ","
+    lines.append(step + keys)
+    if query.is_async:
+        every = free_name(module, f"every_{found}")
+        lines += [f") as {every}:", f"{step}async for {found} in {every}:", step * 2 + store]
+    else:
+        lines += ["):", step + store]
+    at = module.line_start(loop.lineno)
+    before = "".join(f"{indent}{line}\n" for line in lines)
+    lookup = f"{by_key}.get({key}, [])" if query.many else f"{by_key}.get({key})"
+    return [Edit(at, at, before), Edit(*module.span(query.whole), lookup)]
