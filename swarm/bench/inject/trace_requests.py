@@ -157,7 +157,7 @@ def _waiting_line(coroutine: Any) -> Any:
             if frame is None:
                 break
             name = _trace.relative(frame.f_code.co_filename)
-            if name is not None:
+            if name:
                 chain.append((name, frame.f_lineno, frame.f_code.co_name))
             coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
     except Exception:

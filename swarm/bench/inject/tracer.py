@@ -22,6 +22,8 @@ from typing import Any, Callable  # noqa: UP035 - Python 3.8
 MAX_SPANS = 2000
 MAX_PATH = 24
 LEFT_OUT = ("site-packages", "dist-packages", ".venv", "venv", ".tox", "node_modules")
+# Below these a stack is the server's and no longer the request's, also where the target starts the server itself.
+BOUNDARIES = (os.sep + "trace_requests.py", os.sep + "asyncio" + os.sep + "runners.py")
 COMPREHENSIONS = ("<listcomp>", "<genexpr>", "<setcomp>", "<dictcomp>")
 
 clock = time.perf_counter
@@ -67,12 +69,14 @@ def active() -> Any:
 
 
 def relative(filename: str) -> Any:
-    """The target's own file relative to its root, or None for every other file."""
+    """The target's own file relative to its root, None for every other file, False where a request's stack ends."""
     try:
         return _relative[filename]
     except KeyError:
-        found = None
-        if not filename.startswith("<"):
+        found: Any = None
+        if filename.endswith(BOUNDARIES):
+            found = False
+        elif not filename.startswith("<"):
             real = os.path.realpath(filename)
             parts = real[len(_root) :].split(os.sep)
             if real.startswith(_root) and not any(part in LEFT_OUT for part in parts):
@@ -87,6 +91,8 @@ def chain_of(frame: Any) -> Any:
     while frame is not None:
         code = frame.f_code
         name = relative(code.co_filename)
+        if name is False:
+            break
         if name is not None:
             if found and found[-1][2] in COMPREHENSIONS and found[-1][0] == name:
                 found[-1] = (name, found[-1][1], code.co_name)
@@ -124,8 +130,8 @@ def finish(request: Any) -> None:
         end = request.answered or clock()
         spans = list(request.spans)
         for start, waited, chain in request.waits:
-            overlaps = (min(start + waited, s[2] + s[3]) - max(start, s[2]) for s in spans)
-            if not any(overlap > waited * 0.5 for overlap in overlaps):
+            explained = sum(max(0.0, min(start + waited, s[2] + s[3]) - max(start, s[2])) for s in spans)
+            if explained < waited * 0.5:
                 spans.append(("other", "await", start, waited, chain, False))
         _write(
             {
