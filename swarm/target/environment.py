@@ -1,4 +1,4 @@
-"""Builds what a child of the target's sees: its command line, and an environment of allowed variables."""
+"""Builds the environment of a child of the target's: allowed variables, and import folders of the copy."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import ast
 import functools
 import os
 import re
-import shlex
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from swarm.config.schema import Target
-from swarm.core.errors import TargetError
 from swarm.core.place import TargetPlace
+from swarm.target.commandline import command_line as command_line  # part of this module's promise
+from swarm.target.commandline import fill, search_path, site_packages
 from swarm.target.copies import Copy, moved
 from swarm.target.scratch import scratch_root
 
@@ -21,8 +20,6 @@ INJECT = Path(__file__).parent / "inject"
 GUARD = INJECT / "guard.py"
 CONTROL = ".swarm"  # swarm's own folder below {tmp}: home, logs
 _ALLOWED = ("PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
-_PYTHON = re.compile(r"python(\d+(\.\d+)?)?$")
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 
 
 def control_folder(tmp: Path) -> Path:
@@ -30,26 +27,6 @@ def control_folder(tmp: Path) -> Path:
     folder = tmp / CONTROL
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def fill(text: str, tmp: Path, port: int | None) -> str:
-    """Fill {tmp} and {port}; other braces stay (JSON in a variable is not a template)."""
-    return text.replace("{tmp}", str(tmp)).replace("{port}", "0" if port is None else str(port))
-
-
-def command_line(command: str, place: TargetPlace, *, tmp: Path, port: int | None) -> list[str]:
-    """`start`, `tests` or `setup` as argv, by the target's interpreter; raises TargetError on bad quoting."""
-    try:
-        words = [fill(word, tmp, port) for word in shlex.split(command)]
-    except ValueError as error:
-        raise TargetError(f"target {place.name}: the command {command!r} cannot be read: {error}") from None
-    assignments = []
-    while words and _ASSIGNMENT.match(words[0]):
-        assignments.append(words.pop(0))
-    if not words:
-        raise TargetError(f"target {place.name}: a command is empty; mend it in agents.yaml")
-    argv = [*_program(words[0], place), *words[1:]]
-    return ["env", *assignments, *argv] if assignments else argv
 
 
 def child_environment(
@@ -68,7 +45,7 @@ def child_environment(
     env |= {"SWARM_TARGET_ROOT": str(copy.path), "SWARM_EGRESS_LOG": str(control / "egress.log")}
     env |= {name: fill(value, tmp, port) for name, value in target.env.items()}
     env |= extra
-    env["PATH"] = os.pathsep.join([str(place.python.parent), env.get("PATH") or os.defpath])
+    env["PATH"] = search_path(place.python, env.get("PATH"))
     prefix = place.python.parent.parent
     if (prefix / "pyvenv.cfg").exists():
         env["VIRTUAL_ENV"] = str(prefix)
@@ -76,30 +53,9 @@ def child_environment(
     env["PYTHONPATH"] = os.pathsep.join(map(str, _python_path(place, copy, env.get("PYTHONPATH", ""))))
     injected = [entry for entry in env.get("SWARM_INJECT", "").split(os.pathsep) if entry and entry != str(GUARD)]
     env["SWARM_INJECT"] = os.pathsep.join([str(GUARD), *injected])
+    env["SWARM_HIDDEN"] = str(place.workspace)
     env["SWARM_WRITABLE"] = os.pathsep.join([str(copy.workspace), str(tmp)])
     return env
-
-
-def _program(word: str, place: TargetPlace) -> list[str]:
-    """The words that run a program of the target's, its interpreter's bin folder first."""
-    if _PYTHON.fullmatch(word):
-        return [str(place.python)]
-    if os.sep in word:
-        written = Path(word) if Path(word).is_absolute() else place.cwd / word
-        if written.exists() and (written.parent.parent / "pyvenv.cfg").exists():
-            return [os.path.abspath(written)]  # noqa: PTH100 - a virtual environment is not in the copy
-        return [word]
-    beside = place.python.parent / word
-    if beside.is_file() and os.access(beside, os.X_OK):
-        return [str(beside)]
-    if found := shutil.which(word):
-        return [found]
-    if any((folder / word).exists() or (folder / f"{word}.py").exists() for folder in _site_packages(place.python)):
-        return [str(place.python), "-m", word]
-    raise TargetError(
-        f"target {place.name}: the program {word!r} is neither beside {place.python} nor on PATH; "
-        "install it for that interpreter, or set the target's `python` to the one that has it"
-    )
 
 
 def _python_path(place: TargetPlace, copy: Copy, own: str) -> Iterable[Path]:
@@ -113,14 +69,9 @@ def _python_path(place: TargetPlace, copy: Copy, own: str) -> Iterable[Path]:
     return dict.fromkeys(folder for folder in folders if folder.is_dir())
 
 
-@functools.cache
-def _site_packages(python: Path) -> tuple[Path, ...]:
-    return tuple(sorted((python.parent.parent / "lib").glob("python3*/site-packages")))
-
-
 def _editable_roots(python: Path, workspace: Path) -> Iterable[Path]:
     """Folders of the user's tree that the interpreter imports from by an editable install."""
-    for site in _site_packages(python):
+    for site in site_packages(python):
         for file in sorted(site.glob("*.pth")):
             for line in _text(file).splitlines():
                 if line.startswith(os.sep) and Path(line.strip()).is_relative_to(workspace):
@@ -151,7 +102,7 @@ def _text(file: Path) -> str:
 @functools.cache
 def _has_bytecode(python: Path) -> bool:
     """Whether the installed packages are compiled already (pip does it, some installers don't)."""
-    packages = [folder for site in _site_packages(python) for folder in sorted(site.iterdir()) if folder.is_dir()]
+    packages = [folder for site in site_packages(python) for folder in sorted(site.iterdir()) if folder.is_dir()]
     modules = [folder for folder in packages if (folder / "__init__.py").exists()]
     return not modules or sum((folder / "__pycache__").is_dir() for folder in modules) * 2 > len(modules)
 

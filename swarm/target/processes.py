@@ -11,6 +11,7 @@ import asyncio
 import atexit
 import contextlib
 import ctypes
+import functools
 import os
 import resource
 import signal
@@ -133,8 +134,7 @@ def spawn(
     assert popen.stdout is not None
     bounded = BoundedLog(popen.stdout, log, head_bytes=head_bytes, tail_bytes=tail_bytes)
     child = Child(popen, mark, bounded)
-    if not _living:
-        atexit.register(_kill_all)
+    _kill_all_at_exit(os.getpid())
     _living[child.pid] = child
     return child
 
@@ -227,6 +227,11 @@ def _marked_orphans() -> set[int]:
     return found
 
 
-def _kill_all() -> None:
-    for child in list(_living.values()):
-        child.kill()
+@functools.cache
+def _kill_all_at_exit(owner: int) -> None:
+    def kill_all() -> None:
+        if os.getpid() == owner:  # a fork of swarm ends without ending the children of the original
+            for child in list(_living.values()):
+                child.kill()
+
+    atexit.register(kill_all)

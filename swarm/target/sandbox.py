@@ -79,44 +79,53 @@ def choose_sandbox() -> Sandbox:
 
 
 def _isolation(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> list[str]:
-    """bubblewrap's arguments; what is writable stands in SWARM_WRITABLE, else cwd, HOME and TMPDIR are."""
-    temporary = tempfile.gettempdir()
-    words = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", temporary]
-    home = Path.home()
-    for name in _PRIVATE:
-        private = home / name
+    """bubblewrap's arguments.
+
+    SWARM_WRITABLE names what may be written, else cwd, HOME and TMPDIR may. SWARM_HIDDEN names the original tree:
+    out of sight, for what runs is to be proof of the copy alone.
+    """
+    temporary = Path(tempfile.gettempdir())
+    original = env.get("SWARM_HIDDEN", "")
+    hidden = [temporary, Path(original)] if original and Path(original).is_dir() else [temporary]
+    words = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+    for folder in hidden:
+        words += ["--tmpfs", str(folder)]
+    words += _masked_home()
+    for folder in _needed_below(hidden, argv, env):
+        words += ["--ro-bind", str(folder), str(folder)]
+    fallback = os.pathsep.join([env.get("HOME", ""), env.get("TMPDIR", ""), str(cwd) if cwd != Path("/") else ""])
+    for entry in env.get("SWARM_WRITABLE", fallback).split(os.pathsep):
+        if entry and Path(entry).is_dir():
+            words += ["--bind", entry, entry]
+    for folder in hidden[1:]:
+        words += ["--remount-ro", str(folder)]
+    return [*words, "--unshare-net", "--unshare-pid", "--unshare-ipc", "--die-with-parent", "--chdir", str(cwd)]
+
+
+def _masked_home() -> list[str]:
+    """Arguments that empty the folders of the user's home that hold secrets."""
+    words = []
+    for private in (Path.home() / name for name in _PRIVATE):
         if private.is_dir():
             words += ["--tmpfs", str(private)]
         elif private.exists():
             words += ["--ro-bind", "/dev/null", str(private)]
-    for folder in _needed_below(Path(temporary), argv, env):
-        words += ["--ro-bind", str(folder), str(folder)]
-    listed = env.get("SWARM_WRITABLE", "").split(os.pathsep)
-    writable = [entry for entry in listed if entry] or [env.get(name, "") for name in ("HOME", "TMPDIR")]
-    if not env.get("SWARM_WRITABLE") and cwd != Path("/"):
-        writable.append(str(cwd))
-    for entry in writable:
-        if entry and Path(entry).is_dir():
-            words += ["--bind", entry, entry]
-    return [
-        *words,
-        "--unshare-net",
-        "--unshare-pid",
-        "--unshare-ipc",
-        "--die-with-parent",
-        "--chdir",
-        str(cwd),
-    ]
+    return words
 
 
-def _needed_below(temporary: Path, argv: Sequence[str], env: Mapping[str, str]) -> list[Path]:
-    """Folders of the interpreter and of PYTHONPATH that the empty temporary folder would hide."""
+def _needed_below(hidden: Sequence[Path], argv: Sequence[str], env: Mapping[str, str]) -> list[Path]:
+    """Folders of the interpreter and of PYTHONPATH that the hidden folders would take away."""
     program = shutil.which(argv[0], path=env.get("PATH")) or argv[0]
-    folders = [Path(program).absolute().parent.parent, Path(program).resolve().parent.parent]
+    interpreters = [Path(program), Path(env.get("PATH", "").split(os.pathsep)[0]) / "python"]
+    folders = [way.parent.parent for python in interpreters for way in (python.absolute(), python.resolve())]
     folders += [Path(entry) for entry in env.get("PYTHONPATH", "").split(os.pathsep) if entry]
     folders += [Path(entry).parent for entry in env.get("SWARM_INJECT", "").split(os.pathsep) if entry]
-    inside = [f for f in folders if f.is_dir() and f.is_relative_to(temporary) and f != temporary]
-    return list(dict.fromkeys(inside))
+    inside = [
+        folder
+        for folder in folders
+        if folder.is_dir() and any(folder != top and folder.is_relative_to(top) for top in hidden)
+    ]
+    return [folder for folder in dict.fromkeys(inside) if folder not in hidden]
 
 
 async def _run_limited(

@@ -105,7 +105,7 @@ def test_assignments_before_a_command_are_kept(tmp_path: Path) -> None:
     assert argv == ["env", "MODE=dev", sys.executable, "x.py"]
 
 
-@pytest.mark.parametrize("command", ["no-such-program-at-all x", "python 'unclosed", ""])
+@pytest.mark.parametrize("command", ["no-such-program-at-all x", "python 'unclosed", "", "cd x && python y.py"])
 def test_a_command_that_cannot_run_is_told(tmp_path: Path, command: str) -> None:
     with pytest.raises(TargetError):
         command_line(command, place_in(tmp_path), tmp=tmp_path, port=1)
@@ -134,3 +134,18 @@ def test_nothing_is_written_into_the_users_tree(write_service, tmp_path: Path) -
     env = child_environment(place, copy, target, tmp_path / "t", None, {"PYTHONPATH": str(place.path)})
     subprocess.run([sys.executable, "-c", "import mod"], cwd=place.path, env=env, check=True)
     assert sorted(p for p in place.workspace.rglob("*")) == before
+
+
+def test_runners_that_would_build_an_environment_of_their_own_are_left_out(tmp_path: Path) -> None:
+    argv = command_line("poetry run python -m app", place_in(tmp_path), tmp=tmp_path, port=1)
+    assert argv == [sys.executable, "-m", "app"]
+
+
+def test_swarms_own_programs_do_not_stand_in_for_the_targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pytest lies beside swarm's interpreter and not beside the target's: running it would test nothing."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python").symlink_to(sys.executable)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    place = TargetPlace("t", tmp_path, tmp_path, tmp_path, tmp_path / "bin/python")
+    with pytest.raises(TargetError, match="'pytest' is neither beside"):
+        command_line("pytest -q", place, tmp=tmp_path, port=1)

@@ -89,3 +89,53 @@ def test_a_broken_injected_file_does_not_stop_the_program(tmp_path: Path) -> Non
     broken.write_text("raise SystemExit('no')")
     output, _ = run(tmp_path, "print('runs')", broken)
     assert "runs" in output and "broken.py was not loaded: SystemExit: no" in output
+
+
+# What matters of uvloop here: a Loop class written in Python over one in C that asks the socket module nothing.
+UVLOOP = """
+class Base:
+    async def create_connection(self, factory, host=None, port=None, **options):
+        return "connected", host, port, options
+    async def create_datagram_endpoint(self, factory, local_addr=None, remote_addr=None, **options):
+        return "datagram", remote_addr
+    async def getaddrinfo(self, host, port, **options):
+        return "looked up", host
+    async def run_in_executor(self, executor, work):
+        return work()
+class Loop(Base):
+    pass
+"""
+
+
+def test_uvloop_is_guarded_too_and_redirected(tmp_path: Path) -> None:
+    (tmp_path / "uvloop.py").write_text(UVLOOP)
+    redirector = tmp_path / "redirector.py"
+    redirector.write_text(
+        "import socket\n_previous = socket.getaddrinfo\n"
+        "def getaddrinfo(host, *rest, **more):\n"
+        "    return _previous('127.0.0.1' if host == 'api.mail.example' else host, *rest, **more)\n"
+        "socket.getaddrinfo = getaddrinfo\n"
+    )
+    code = f"""
+import asyncio, sys
+sys.path.insert(0, {str(tmp_path)!r})
+import uvloop
+loop = uvloop.Loop()
+print(asyncio.run(loop.create_connection(None, "localhost", 1)))
+print(asyncio.run(loop.create_connection(None, "api.mail.example", 2, ssl=True)))
+for call in (
+    lambda: loop.create_connection(None, "192.0.2.1", 3),
+    lambda: loop.create_connection(None, "other.example", 4),
+    lambda: loop.create_datagram_endpoint(None, remote_addr=("192.0.2.1", 5)),
+    lambda: loop.getaddrinfo("far.example", 6),
+):
+    try: print("LEAK", asyncio.run(call()))
+    except OSError: print("refused")
+"""
+    output, log = run(tmp_path, code, redirector)
+    assert output.splitlines() == [
+        "('connected', 'localhost', 1, {})",
+        "('connected', '127.0.0.1', 2, {'ssl': True, 'server_hostname': 'api.mail.example'})",
+        *["refused"] * 4,
+    ]
+    assert log.split() == ["192.0.2.1:3", "other.example:4", "192.0.2.1:5", "far.example:6"]

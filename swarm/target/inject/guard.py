@@ -9,6 +9,7 @@ host to loopback first. Standard library only, Python 3.8 and later.
 import errno
 import os
 import socket
+import sys
 
 _LOG = os.environ.get("SWARM_EGRESS_LOG", "")
 _INTERNET = {socket.AF_INET, socket.AF_INET6}
@@ -123,6 +124,63 @@ def gethostbyname_ex(host):
     return _gethostbyname_ex(host)
 
 
+def _guard_uvloop(module):
+    """uvloop resolves and connects in C, past the socket module: let names go through socket.getaddrinfo first."""
+    loop = module.Loop
+    connection, datagram, lookup = loop.create_connection, loop.create_datagram_endpoint, loop.getaddrinfo
+
+    async def resolved(self, host, port, family=0):
+        if _is_local(host):
+            return host, port
+        infos = await self.run_in_executor(None, lambda: socket.getaddrinfo(host, port, family, socket.SOCK_STREAM))
+        address = infos[0][4]
+        if not _is_local(address[0]):
+            raise _refusal(host, port)
+        return address[0], address[1]
+
+    async def create_connection(self, protocol_factory, host=None, port=None, **options):
+        if host is not None and options.get("sock") is None:
+            if options.get("ssl") and options.get("server_hostname") is None:
+                options["server_hostname"] = _text(host)
+            host, port = await resolved(self, host, port, options.get("family", 0))
+        return await connection(self, protocol_factory, host, port, **options)
+
+    async def create_datagram_endpoint(self, protocol_factory, local_addr=None, remote_addr=None, **options):
+        if isinstance(remote_addr, tuple):
+            remote_addr = await resolved(self, remote_addr[0], remote_addr[1])
+        return await datagram(self, protocol_factory, local_addr=local_addr, remote_addr=remote_addr, **options)
+
+    async def getaddrinfo(self, host, port, **options):
+        if _is_local(host):
+            return await lookup(self, host, port, **options)
+        return await self.run_in_executor(None, lambda: socket.getaddrinfo(host, port, **options))
+
+    loop.create_connection = create_connection
+    loop.create_datagram_endpoint = create_datagram_endpoint
+    loop.getaddrinfo = getaddrinfo
+
+
+class _UvloopFinder:
+    """Sees uvloop being imported, whenever that is, and guards it then."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "uvloop":
+            return None
+        from importlib.machinery import PathFinder
+
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is None or spec.loader is None:
+            return None
+        execute = spec.loader.exec_module
+
+        def exec_module(module):
+            execute(module)
+            _guard_uvloop(module)
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
 def _install():
     socket.socket.connect = connect
     socket.socket.connect_ex = connect_ex
@@ -130,6 +188,7 @@ def _install():
     socket.getaddrinfo = getaddrinfo
     socket.gethostbyname = gethostbyname
     socket.gethostbyname_ex = gethostbyname_ex
+    sys.meta_path.insert(0, _UvloopFinder())
 
 
 _install()
