@@ -24,6 +24,8 @@ from typing import Any
 
 from swarm.bench.statistics import percentile
 from swarm.bench.wire import Client, WireError
+from swarm.config.schema import Target
+from swarm.target.traffic import Traffic
 
 LATE_MS = 5.0  # a send is late when it is this much behind its due time
 HOPELESS_MS = 50.0  # one send that is this late makes the run invalid
@@ -54,9 +56,6 @@ class _Tally:
 
 async def offer(order: Order) -> dict[str, Any]:
     """Send one run's requests at their due times and wait for the last answer (or its timeout)."""
-    from swarm.config.schema import Target
-    from swarm.target.traffic import Traffic
-
     traffic = Traffic(Target.model_validate(order.target), Path(order.payload_root), order.seed)
     client, loop, tally = Client(order.base_url), asyncio.get_running_loop(), _Tally()
     total = max(1, round(order.rate * order.seconds))

@@ -128,6 +128,9 @@ def events(number):
 @app.post("/fails")
 def fails():
     raise KeyError("boom")
+
+if __name__ == "__main__":
+    app.run(port=int(sys.argv[1]))  # STARTS
 """
 
 
@@ -180,7 +183,7 @@ class Starter:
         if kind == "fastapi":
             argv = [sys.executable, "-m", "uvicorn", f"{module}:app", "--port", str(port), "--no-access-log"]
         else:
-            argv = [sys.executable, "-m", "flask", "--app", module, "run", "--port", str(port)]
+            argv = [sys.executable, "-m", module, str(port)]
         environment = {
             "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join((str(loader), str(root))),
             "STUB": stub or f"http://127.0.0.1:{port}", "DB": str(self.folder / f"{name}.db"), "NO_PROXY": "*",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -160,3 +161,23 @@ def test_failed_answers_are_slow_ones_for_capacity() -> None:
     assert judge(run_of([10.0] * 90, failed=10), 100).passed is False
     assert judge(run_of([10.0] * 100), 100).passed is True
     assert judge(run_of([500.0] * 100, valid=False), 100).passed is None
+
+
+async def test_a_generator_cannot_outlive_whoever_started_it(tmp_path: Path) -> None:
+    generator = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "swarm.bench.generator",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert generator.stdin is not None and generator.stdout is not None
+    assert json.loads(await generator.stdout.readline()) == {"ready": True}
+    order = {
+        "base_url": "http://127.0.0.1:9", "target": TARGET.model_dump(mode="json", by_alias=True),
+        "payload_root": str(tmp_path), "rate": 5, "seconds": 60, "seed": 1,
+    }  # fmt: skip
+    generator.stdin.write(json.dumps(order).encode() + b"\n")
+    await generator.stdin.drain()
+    await asyncio.sleep(0.3)
+    assert generator.returncode is None
+    generator.stdin.close()  # as when swarm is killed in the middle of a run
+    async with asyncio.timeout(5):
+        await generator.wait()

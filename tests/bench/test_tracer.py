@@ -118,6 +118,7 @@ def test_flask_with_requests_and_a_connection_class_of_its_own(flask_service: Se
     assert (waterfall.request, waterfall.status) == ("POST /orders/<int:number>/events", 200)
     (call,) = [s for s in of_line(waterfall, flask_service.line("CALL")) if s.kind == "http"]
     assert (call.name.startswith("GET 127.0.0.1:") and call.name.endswith("/slow/1")) or "{id}" in call.name
+    assert call.path == (f"flask_service.py:{flask_service.line('CALL')} events",)  # not the line that starts it all
     (commit,) = of_line(waterfall, flask_service.line("COMMIT"))
     assert (commit.kind, commit.name) == ("sql", "COMMIT")
     programs = of_line(waterfall, flask_service.line("PROGRAM"))
