@@ -7,7 +7,14 @@ import asyncio
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
 
 _METHODS = ("GET", "PUT", "DELETE", "PATCH", "TRACE")
-_NEVER_OPEN = ("/.env", "/.git/config", "/console", "/debug", "/_debug_toolbar/", "/?__debugger__=yes&cmd=resource&f=debugger.js")
+_NEVER_OPEN = (
+    "/.env",
+    "/.git/config",
+    "/console",
+    "/debug",
+    "/_debug_toolbar/",
+    "/?__debugger__=yes&cmd=resource&f=debugger.js",
+)
 _DOCUMENTS = ("/docs", "/redoc", "/openapi.json")
 
 
@@ -32,7 +39,9 @@ class ClosedSurface(Probe):
             answers = await asyncio.gather(*(context.call(method, webhook.path) for method in tried))
             for method, answer in zip(tried, answers, strict=True):
                 if answer.ok or answer.broken and answer.status != 501:
-                    return self.failed(f"answered {answer.status or answer.text} to {method}", route_of(webhook))
+                    return self.failed(
+                        f"answered {answer.status or answer.text} to {method}", route_of(webhook)
+                    )
         answers = await asyncio.gather(*(context.call("GET", path) for path in _NEVER_OPEN))
         usual = await context.call("GET", "/")
         for path, answer in zip(_NEVER_OPEN, answers, strict=True):
@@ -56,8 +65,11 @@ class OpenDocuments(Probe):
     async def run(self, context: ProbeContext) -> ProbeResult:
         """Three requests."""
         answers = await asyncio.gather(*(context.call("GET", path) for path in _DOCUMENTS))
-        shown = [path for path, answer in zip(_DOCUMENTS, answers, strict=True) if answer.ok and (
-            "openapi" in answer.text.lower() or "swagger" in answer.text.lower())]
+        shown = [
+            path
+            for path, answer in zip(_DOCUMENTS, answers, strict=True)
+            if answer.ok and ("openapi" in answer.text.lower() or "swagger" in answer.text.lower())
+        ]
         if shown:
             return self.failed(f"open: {', '.join(shown)}")
         return self.passed("no API description is served")

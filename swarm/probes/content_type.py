@@ -27,7 +27,9 @@ class ContentType(Probe):
             if "json" not in webhook.content_type:
                 continue
             for other in _OTHERS:
-                answer = await context.send(context.with_headers(context.fresh(webhook), {"Content-Type": other}))
+                answer = await context.send(
+                    context.with_headers(context.fresh(webhook), {"Content-Type": other})
+                )
                 if answer.ok:
                     return self.failed(f"answered {answer.status} to JSON named {other}", route_of(webhook))
         return self.passed("other content types refused")

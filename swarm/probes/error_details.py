@@ -8,9 +8,11 @@ import re
 from swarm.config.schema import Webhook
 from swarm.probes.payloads import read, write
 from swarm.probes.probe import Answer, Probe, ProbeContext, ProbeResult, route_of
+from swarm.target.calls import FaultPoint, path_shape
 from swarm.target.traffic import WebhookRequest
 
 _MAX_VARIANTS = 6
+_MAX_FAULTS = 2
 _MARKS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("a traceback", re.compile(r"Traceback \(most recent call last\)")),
     ("a source path", re.compile(r"(?:/[\w.-]+){2,}\.py\b")),
@@ -30,7 +32,7 @@ _MARKS: tuple[tuple[str, re.Pattern[str]], ...] = (
 
 
 class ErrorDetails(Probe):
-    """Makes the service fail (missing and wrongly typed fields) and reads every error that it answered in the session.
+    """Makes the service fail (missing and wrongly typed fields, upstreams that fail) and reads every error that it answered in the session.
 
     What an error tells about tables, files, addresses and versions is what an attacker looks for first.
     """
@@ -45,10 +47,11 @@ class ErrorDetails(Probe):
     order = 55
 
     async def run(self, context: ProbeContext) -> ProbeResult:
-        """At most seven requests a webhook and one a known route."""
+        """At most nine requests a webhook and one a known route."""
         for webhook in context.webhooks():
             sent = self._variants(context, webhook)
             await asyncio.gather(*(context.send(variant) for variant in sent))
+            await self._with_broken_upstreams(context, webhook)
         for method, path in context.routes[:8]:
             if method.upper() == "GET":
                 await context.call("GET", re.sub(r"\{[^}]*\}", "zz%00", path.split("?")[0]))
@@ -61,6 +64,19 @@ class ErrorDetails(Probe):
                 known = {route_of(webhook) for webhook in context.webhooks()}
                 return self.failed(f"an answer {answer.status} holds {leak}", route if route in known else "")
         return self.passed(f"{len(errors)} errors seen, all of them generic")
+
+    async def _with_broken_upstreams(self, context: ProbeContext, webhook: Webhook) -> None:
+        """A good request while one upstream fails, for the first few that the service was seen to call."""
+        calls = context.upstreams.snapshot()
+        points = dict.fromkeys(
+            FaultPoint(call.upstream, call.method, path_shape(call.path)) for call in calls
+        )
+        for point in list(points)[:_MAX_FAULTS]:
+            context.upstreams.fail(point)
+            try:
+                await context.send(context.fresh(webhook))
+            finally:
+                context.upstreams.fail(None)
 
     def _variants(self, context: ProbeContext, webhook: Webhook) -> list[WebhookRequest]:
         request = context.fresh(webhook)

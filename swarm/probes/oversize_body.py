@@ -42,7 +42,9 @@ class OversizeBody(Probe):
             context.call(webhook.method, webhook.path, headers=headers, content=_chunks(body)),
         )
         if whole.status not in _REFUSED_EARLY:
-            return self.failed(f"answered {whole.status} to 10 MB in {whole.duration_s:.1f} s", route_of(webhook))
+            return self.failed(
+                f"answered {whole.status} to 10 MB in {whole.duration_s:.1f} s", route_of(webhook)
+            )
         if chunked.status not in _REFUSED_CHUNKS:
             return self.failed(f"answered {chunked.status} to 10 MB sent in chunks", route_of(webhook))
         return self.passed(f"refused with {whole.status or 'a closed connection'}", route_of(webhook))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from functools import partial
 from typing import Any
 
 from swarm.config.schema import Webhook
-from swarm.probes.payloads import changed, is_personal, name_of, read, strings, write
+from swarm.probes.payloads import Path, changed, is_personal, name_of, read, strings, write
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
+from swarm.target.traffic import WebhookRequest
 
 _ATTEMPTS = 6
 _SETTLE_S = 0.2
@@ -43,11 +45,15 @@ class PersonalDataInLogs(Probe):
             shown = sorted({field for canary, field in canaries.items() if canary in log})
             if shown:
                 return self.failed(f"the log holds what was sent as {', '.join(shown)}", route_of(webhook))
-        return self.passed(f"{sent} canaries sent, none in the log") if sent else self.skipped("no JSON payload")
+        return (
+            self.passed(f"{sent} canaries sent, none in the log") if sent else self.skipped("no JSON payload")
+        )
 
     async def _send(self, context: ProbeContext, webhook: Webhook) -> dict[str, str]:
         """Sends each shape of payload once, together; the canaries with the field of each."""
-        requests, canaries, shapes = [], {}, set()
+        requests: list[WebhookRequest] = []
+        canaries: dict[str, str] = {}
+        shapes: set[tuple[str, ...]] = set()
         for _ in range(_ATTEMPTS):
             request = context.fresh(webhook)
             payload = read(request.body)
@@ -70,12 +76,20 @@ class PersonalDataInLogs(Probe):
                 name = name_of(at)
                 canary = _canary(name, value, token)
                 canaries[canary] = name
-                payload = changed(payload, lambda place, _, at=at: place == at, lambda _, canary=canary: canary)
+                payload = changed(payload, partial(_is_at, at), partial(_instead, canary))
         if not any(is_personal(at, value) for at, value in strings(payload)):
             canary = f"canary.{token}@example.com"
             canaries[canary] = "email"
             payload = {**payload, "email": canary}
         return payload
+
+
+def _is_at(wanted: Path, place: Path, value: str) -> bool:
+    return place == wanted
+
+
+def _instead(canary: str, value: str) -> str:
+    return canary
 
 
 def _canary(name: str, value: str, token: str) -> str:

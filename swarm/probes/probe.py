@@ -87,11 +87,7 @@ class ProbeContext:
 
     def fresh(self, webhook: Webhook) -> WebhookRequest:
         """A new, correctly signed request for this webhook."""
-        for _ in range(200):
-            request = self.traffic.request(next(self.number), time.time())
-            if request.path == webhook.path and request.method.upper() == webhook.method.upper():
-                return request
-        raise LookupError(f"the traffic never picks {webhook.path}")
+        return self.traffic.request_for(webhook, next(self.number), time.time())
 
     def signature(
         self, webhook: Webhook, body: bytes, *, age_s: float = 0.0, secret: str | None = None
@@ -134,7 +130,10 @@ class ProbeContext:
             response = await self.client.request(
                 method,
                 self.base_url.rstrip("/") + path,
-                headers=[(name.encode(), value.encode("latin-1", "replace")) for name, value in (headers or {}).items()],
+                headers=[
+                    (name.encode(), value.encode("latin-1", "replace"))
+                    for name, value in (headers or {}).items()
+                ],
                 content=content,
                 timeout=timeout_s,
                 follow_redirects=False,

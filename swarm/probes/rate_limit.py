@@ -36,7 +36,9 @@ class RateLimit(Probe):
             if 429 in statuses:
                 break
         if 429 not in statuses:
-            return self.failed(f"{len(statuses)} wrongly signed requests, no 429 among the answers", route_of(webhook))
+            return self.failed(
+                f"{len(statuses)} wrongly signed requests, no 429 among the answers", route_of(webhook)
+            )
         good = await context.send(context.fresh(webhook))
         if good.status == 429:
             return self.failed("good requests are refused with 429 as well", route_of(webhook))

@@ -28,5 +28,7 @@ class SecretsInLogs(Probe):
             header = webhook.sign.header.lower()
             for name, value in request.headers.items() if request else ():
                 if name.lower() == header and len(value) >= 16 and value in log:
-                    return self.failed(f"the {name} header of a good request stands in the log", route_of(webhook))
+                    return self.failed(
+                        f"the {name} header of a good request stands in the log", route_of(webhook)
+                    )
         return self.passed(f"{len(log):,} characters of log, no secret among them")

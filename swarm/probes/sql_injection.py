@@ -98,7 +98,13 @@ def quotes_differ(one: Answer, two: Answer) -> str:
 def _bare(answer: Answer, value: str) -> tuple[int, str]:
     """Status and text without the value, should the service say it again."""
     text = answer.text
-    for form in (value, value.strip(), quote(value, safe=""), value.replace("'", "&#39;"), value.replace("'", "\\u0027")):
+    for form in (
+        value,
+        value.strip(),
+        quote(value, safe=""),
+        value.replace("'", "&#39;"),
+        value.replace("'", "\\u0027"),
+    ):
         text = text.replace(form, "")
     return answer.status, text
 
@@ -112,7 +118,9 @@ async def _payload(context: ProbeContext, webhook: Webhook) -> str:
 
     async def pair(fields: set[Path]) -> tuple[Answer, Answer]:
         async def send(mark: str) -> Answer:
-            return await context.send(context.with_body(webhook, context.fresh(webhook), _marked(payload, fields, mark)))
+            return await context.send(
+                context.with_body(webhook, context.fresh(webhook), _marked(payload, fields, mark))
+            )
 
         one = await send("'")
         # Two quotes are asked only where one was no success: a good answer already shows that it stayed text.

@@ -44,7 +44,8 @@ class StaleTimestamp(Probe):
             for name, answer in zip(ages, answers, strict=True):
                 if answer.ok or answer.broken:
                     return self.failed(
-                        f"answered {answer.status or answer.text} to a signed request {name}", route_of(webhook)
+                        f"answered {answer.status or answer.text} to a signed request {name}",
+                        route_of(webhook),
                     )
         return self.passed("signed requests an hour old and an hour ahead refused")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from swarm.analysis.edits import Edit, apply_edits
 from swarm.analysis.index import AppObject, Index
-from swarm.analysis.source import Module, SourceTree
+from swarm.analysis.source import FunctionNode, Module, SourceTree
 from swarm.core.patches import FileChange
 
 
@@ -29,10 +29,17 @@ def main_app(index: Index) -> AppObject | None:
 
     None where there is none with a name: nothing can be added to it then.
     """
-    apps = [app for app in index.apps if app.is_app and app.name and isinstance(app.node, ast.Assign | ast.AnnAssign)]
+    apps = [
+        app
+        for app in index.apps
+        if app.is_app and app.name and isinstance(app.node, ast.Assign | ast.AnnAssign)
+    ]
     if not apps:
         return None
-    return min(apps, key=lambda app: (-_drawn_in(index.tree, app.module), app.module.path.count("/"), app.module.path))
+    return min(
+        apps,
+        key=lambda app: (-_drawn_in(index.tree, app.module), app.module.path.count("/"), app.module.path),
+    )
 
 
 def _drawn_in(tree: SourceTree, module: Module) -> int:
@@ -64,7 +71,8 @@ def code_mentions(index: Index, pattern: str) -> bool:
 def bound_names(module: Module) -> set[str]:
     """Every name that is bound or read anywhere in a module."""
     names = {node.id for node in module.nodes(ast.Name)} | set(module.imports) | set(module.globals)
-    for function in (*module.nodes(ast.FunctionDef), *module.nodes(ast.AsyncFunctionDef)):
+    functions: list[FunctionNode] = [*module.nodes(ast.FunctionDef), *module.nodes(ast.AsyncFunctionDef)]
+    for function in functions:
         names.add(function.name)
         arguments = function.args
         names |= {a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
@@ -102,21 +110,31 @@ def sibling_import(tree: SourceTree, module: Module, stem: str, name: str) -> st
     """
     folder = module.path.rpartition("/")[0]
     prefix = f"{folder}/" if folder else ""
-    siblings = {path[len(prefix) :].split("/")[0].removesuffix(".py") for path in tree.files if path.startswith(prefix)}
+    siblings = {
+        path[len(prefix) :].split("/")[0].removesuffix(".py")
+        for path in tree.files
+        if path.startswith(prefix)
+    }
     for node in module.nodes(ast.ImportFrom):
         if node.level == 1 or (node.level > 1 and f"{prefix}__init__.py" in tree.files):
             return f"from .{stem} import {name}"
     bare = False
     package = module.dotted if module.is_package else module.dotted.rpartition(".")[0]
     for dotted in module.imports.values():
-        if package and dotted.startswith(package + ".") and dotted[len(package) + 1 :].split(".")[0] in siblings:
+        if (
+            package
+            and dotted.startswith(package + ".")
+            and dotted[len(package) + 1 :].split(".")[0] in siblings
+        ):
             return f"from {package}.{stem} import {name}"
         bare = bare or dotted.split(".")[0] in siblings - {package.split(".")[0]}
     if bare:
         return f"from {stem} import {name}"
     for other in tree.modules.values():
-        if package and other is not module and any(
-            dotted.startswith(package + ".") for dotted in other.imports.values()
+        if (
+            package
+            and other is not module
+            and any(dotted.startswith(package + ".") for dotted in other.imports.values())
         ):
             return f"from {package}.{stem} import {name}"
     runs_alone = any("__main__" in module.segment(node.test) for node in module.nodes(ast.If))
@@ -144,7 +162,7 @@ def install(index: Index, app: AppObject, middleware: Middleware) -> tuple[FileC
         line = f"{app.name}.wsgi_app = {name}({app.name}.wsgi_app)"
     else:
         line = f"{app.name}.add_middleware({name})"
-    edits = [_import_edit(tree, module, statement), after_statement(module, app.node, line)]
+    edits = [import_edit(tree, module, statement), after_statement(module, app.node, line)]
     text = middleware.wsgi_text if is_flask else middleware.asgi_text
     return (
         FileChange(module.path, module.text, apply_edits(module.text, [edit for edit in edits if edit.text])),
@@ -152,14 +170,15 @@ def install(index: Index, app: AppObject, middleware: Middleware) -> tuple[FileC
     )
 
 
-def _import_edit(tree: SourceTree, module: Module, statement: str) -> Edit:
-    """Beside the imports of the same package, in their alphabetical place, else where imports go."""
+def import_edit(tree: SourceTree, module: Module, statement: str) -> Edit:
+    """An import beside those of the same package, in its alphabetical place, else where imports go."""
     source = statement.split()[1]
     top = source.split(".")[0] or "."
     alike = [
         node
         for node in module.tree.body
-        if isinstance(node, ast.ImportFrom) and (("." * node.level + (node.module or "")).split(".")[0] or ".") == top
+        if isinstance(node, ast.ImportFrom)
+        and (("." * node.level + (node.module or "")).split(".")[0] or ".") == top
     ]
     if not alike:
         edit = module.insert_import(statement)
@@ -232,9 +251,9 @@ def module_logger(module: Module) -> LoggerChoice:
     return LoggerChoice(name, tuple(edits))
 
 
-def indent_of(module: Module, node: ast.stmt) -> str:
-    """The indent of a statement, counted from its column: one that follows a colon on the line has none of its own."""
-    return " " * node.col_offset
+def spliced(module: Module, edits: Sequence[Edit]) -> FileChange:
+    """The module's file with some edits made, inserts at one place in the order given (a logger after its import)."""
+    return FileChange(module.path, module.text, apply_edits(module.text, edits))
 
 
 def on_own_line(module: Module, node: ast.stmt) -> bool:

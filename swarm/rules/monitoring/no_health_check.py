@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import AppObject, Index
-from swarm.analysis.source import Module
+from swarm.analysis.source import FunctionNode, Module
 from swarm.core.findings import Finding
 from swarm.rules.placing import bound_names, code_mentions, free_name, main_app
 from swarm.rules.rule import Example, Mend, Rule, edited
@@ -112,7 +112,7 @@ def _edits(app: AppObject) -> list[Edit]:
 
 def _is_typed(module: Module) -> bool:
     """Whether the module's functions say what they return; for FastAPI true where there is none."""
-    functions = [*module.nodes(ast.FunctionDef), *module.nodes(ast.AsyncFunctionDef)]
+    functions: list[FunctionNode] = [*module.nodes(ast.FunctionDef), *module.nodes(ast.AsyncFunctionDef)]
     if any(function.returns is not None for function in functions):
         return True
     return not functions
@@ -165,5 +165,3 @@ def _starlette_edits(app: AppObject, name: str) -> list[Edit]:
     indent = module.indent(app.node)
     block = _block(module, app.node, lines)
     return [*edits, Edit(block.start, block.end, block.text.replace(f"\n{indent}\n", "\n\n"))]
-
-

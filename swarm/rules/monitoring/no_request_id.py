@@ -32,7 +32,7 @@ class NoRequestId(Rule):
     sources = ("OWASP ASVS 5.0 16.2.1",)
     bad = (
         Example(
-            'from starlette.applications import Starlette\n\napp = Starlette()\n',
+            "from starlette.applications import Starlette\n\napp = Starlette()\n",
             "from starlette.applications import Starlette\n\nfrom request_id import RequestIdMiddleware\n\n"
             "app = Starlette()\napp.add_middleware(RequestIdMiddleware)\n",
             "starlette",

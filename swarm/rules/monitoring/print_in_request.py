@@ -10,12 +10,10 @@ from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.logging_calls import is_print
-from swarm.rules.placing import code_mentions, module_logger
-from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.placing import code_mentions, module_logger, spliced
+from swarm.rules.rule import Example, Mend, Rule
 
-_CONFIGURED = (
-    r"basicConfig\(|dictConfig\(|fileConfig\(|setLevel\(|addHandler\(|structlog\.configure|dictConfig\b|coloredlogs"
-)
+_CONFIGURED = r"basicConfig\(|dictConfig\(|fileConfig\(|setLevel\(|addHandler\(|structlog\.configure|dictConfig\b|coloredlogs"
 
 
 class PrintInRequest(Rule):
@@ -84,11 +82,14 @@ class PrintInRequest(Rule):
         calls = [call for call in _prints(module) if call.lineno in lines and _is_plain(call)]
         if not calls:
             return None
-        edits = [*logger.edits, *(Edit(*module.span(call), _as_log(module, call, logger.name)) for call in calls)]
+        edits = [
+            *logger.edits,
+            *(Edit(*module.span(call), _as_log(module, call, logger.name)) for call in calls),
+        ]
         return Mend(
             "Log instead of printing",
             "The same text goes to the module's logger, with a level and a time.",
-            (edited(module, edits),),
+            (spliced(module, edits),),
         )
 
 

@@ -10,8 +10,8 @@ from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.logging_calls import tells_of_it
-from swarm.rules.placing import module_logger, on_own_line
-from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.placing import module_logger, on_own_line, spliced
+from swarm.rules.rule import Example, Mend, Rule
 
 _BROAD = ("Exception", "BaseException")
 _CLEANUP = ("close", "aclose", "disconnect", "unlink", "shutdown", "terminate", "kill", "cancel", "rollback", "stop",
@@ -101,7 +101,7 @@ class SwallowedException(Rule):
         return Mend(
             "Log errors that were swallowed",
             "What was dropped without a word is logged with its traceback; the flow of control is as before.",
-            (edited(module, edits),),
+            (spliced(module, edits),),
         )
 
 

@@ -33,7 +33,7 @@ class BodySizeLimit(Rule):
     sources = ("OWASP API4:2023", "OWASP ASVS 5.0 5.2.1")
     bad = (
         Example(
-            "from fastapi import FastAPI, Request\n\napp = FastAPI(\n    title=\"Hooks\",\n)  # the app\n\n\n"
+            'from fastapi import FastAPI, Request\n\napp = FastAPI(\n    title="Hooks",\n)  # the app\n\n\n'
             '@app.post("/hook")\nasync def hook(request: Request):\n    return {"n": len(await request.body())}\n',
             "from fastapi import FastAPI, Request\n\nfrom body_limit import BodyLimitMiddleware\n\n"
             'app = FastAPI(\n    title="Hooks",\n)  # the app\napp.add_middleware(BodyLimitMiddleware)\n\n\n'

@@ -101,7 +101,11 @@ def _switches(index: Index, module: Module) -> Iterator[ast.Constant]:
         target = assign.targets[0]
         if not _is_true(assign.value):
             continue
-        if isinstance(target, ast.Attribute) and target.attr == "debug" and ast.unparse(target.value) in names:
+        if (
+            isinstance(target, ast.Attribute)
+            and target.attr == "debug"
+            and ast.unparse(target.value) in names
+        ):
             yield assign.value  # type: ignore[misc]
         elif isinstance(target, ast.Subscript) and ast.unparse(target.value) in {f"{name}.config" for name in names} \
                 and isinstance(target.slice, ast.Constant) and target.slice.value == "DEBUG":  # fmt: skip

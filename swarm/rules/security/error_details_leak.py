@@ -13,8 +13,8 @@ from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.logging_calls import is_log_call
-from swarm.rules.placing import LoggerChoice, module_logger, on_own_line
-from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.placing import LoggerChoice, module_logger, on_own_line, spliced
+from swarm.rules.rule import Example, Mend, Rule
 
 _ANSWERS = ("HTTPException", "JSONResponse", "PlainTextResponse", "Response", "HTMLResponse", "ORJSONResponse", "jsonify",
             "make_response", "abort", "UJSONResponse", "dumps")  # fmt: skip
@@ -137,7 +137,7 @@ class ErrorDetailsLeak(Rule):
             "Answer errors without their details",
             "The answer names the status and nothing of the inside; the error goes to the log with its traceback. "
             "Status and shape of the answer stay as they were.",
-            (edited(module, edits),),
+            (spliced(module, edits),),
         )
 
 
@@ -188,9 +188,15 @@ def _status(statement: ast.stmt, value: ast.expr) -> int:
     if isinstance(value, ast.Tuple):
         candidates = value.elts[1:]
     elif isinstance(value, ast.Call):
-        candidates = [k.value for k in value.keywords if k.arg in ("status_code", "status", "code")] + value.args
+        candidates = [
+            k.value for k in value.keywords if k.arg in ("status_code", "status", "code")
+        ] + value.args
     for candidate in candidates:
-        if isinstance(candidate, ast.Constant) and isinstance(candidate.value, int) and 100 <= candidate.value < 600:
+        if (
+            isinstance(candidate, ast.Constant)
+            and isinstance(candidate.value, int)
+            and 100 <= candidate.value < 600
+        ):
             return candidate.value
         named = re.search(r"(?:HTTP_|HTTPStatus\.)(\w+)", ast.unparse(candidate))
         if named:
@@ -226,13 +232,22 @@ def _renders(module: Module, node: ast.expr, name: str | None) -> bool:
         return any(_is_error(side, name) or _renders(module, side, name) for side in sides)
     if isinstance(node, ast.Call):
         dotted = module.resolve(node.func) or ""
-        if dotted in ("traceback.format_exc", "traceback.format_exception", "traceback.format_tb", "sys.exc_info"):
+        if dotted in (
+            "traceback.format_exc",
+            "traceback.format_exception",
+            "traceback.format_tb",
+            "sys.exc_info",
+        ):
             return True
         if dotted in ("str", "repr") and node.args:
             return _is_error(node.args[0], name) or _renders(module, node.args[0], name)
         if isinstance(node.func, ast.Attribute) and node.func.attr in ("format", "join"):
-            return any(_is_error(argument, name) or _renders(module, argument, name) for argument in node.args)
-    return isinstance(node, ast.Attribute) and node.attr in ("args", "__dict__") and _is_error(node.value, name)
+            return any(
+                _is_error(argument, name) or _renders(module, argument, name) for argument in node.args
+            )
+    return (
+        isinstance(node, ast.Attribute) and node.attr in ("args", "__dict__") and _is_error(node.value, name)
+    )
 
 
 def _is_error(node: ast.expr, name: str | None) -> bool:
@@ -294,11 +309,17 @@ def _log_edits(
 
 def _with_traceback(module: Module, call: ast.AST) -> list[Edit]:
     """`exc_info=True` for a log call that drops the traceback that the answer does not show any more."""
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.func.attr == "exception":
+    if (
+        not isinstance(call, ast.Call)
+        or not isinstance(call.func, ast.Attribute)
+        or call.func.attr == "exception"
+    ):
         return []
     if any(keyword.arg == "exc_info" for keyword in call.keywords) or not call.args:
         return []
-    last = max([*call.args, *[keyword.value for keyword in call.keywords]], key=lambda node: module.span(node)[1])
+    last = max(
+        [*call.args, *[keyword.value for keyword in call.keywords]], key=lambda node: module.span(node)[1]
+    )
     end = module.span(last)[1]
     return [Edit(end, end, ", exc_info=True")]
 

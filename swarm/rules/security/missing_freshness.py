@@ -17,7 +17,9 @@ from swarm.rules.security.digests import assigned
 
 _KEYED = ("hmac.new", "hmac.digest", "hmac.HMAC")
 _STAMP = re.compile(r"^(t|ts|x[-_].*timestamp|.*timestamp.*|.*[-_]ts|webhook[-_]timestamp)$", re.IGNORECASE)
-_CLOCK = re.compile(r"\b(time\.time(_ns)?|datetime\.now|datetime\.utcnow|datetime\.datetime\.now|utcnow|now_s?|timezone\.now)\(")
+_CLOCK = re.compile(
+    r"\b(time\.time(_ns)?|datetime\.now|datetime\.utcnow|datetime\.datetime\.now|utcnow|now_s?|timezone\.now)\("
+)
 _AGE = re.compile(r"tolerance|max_age|too_old|fresh|stale|expired|age_s|drift|skew", re.IGNORECASE)
 
 
@@ -52,7 +54,7 @@ class MissingFreshness(Rule):
             "    digest = hmac.new(secret, signed, hashlib.sha256).hexdigest()\n"
             '    return hmac.compare_digest(digest, parts.get("v1", ""))\n',
             "import hashlib\nimport hmac\nimport os\nimport time\n\n"
-            '# seconds that a signed timestamp may be away from now; 0 turns the check off\n'
+            "# seconds that a signed timestamp may be away from now; 0 turns the check off\n"
             'SIGNATURE_TOLERANCE_S = float(os.getenv("SIGNATURE_TOLERANCE_S", "300"))\n\n\n'
             "def timestamp_is_fresh(timestamp):\n    if SIGNATURE_TOLERANCE_S <= 0:\n        return True\n    try:\n"
             "        sent_s = float(timestamp)\n    except (TypeError, ValueError):\n        return False\n"
@@ -68,7 +70,7 @@ class MissingFreshness(Rule):
         # the function gives no verdict but raises in its own way: a recommendation only
         Example(
             "import hmac\n\n\ndef check(key, request, body):\n"
-            '    signed = f"{request.headers[\'X-Timestamp\']}.{body}".encode()\n'
+            "    signed = f\"{request.headers['X-Timestamp']}.{body}\".encode()\n"
             '    if not hmac.compare_digest(hmac.new(key, signed, "sha256").hexdigest(), request.headers["X-Sig"]):\n'
             '        raise PermissionError("signature")\n',
             None,
@@ -130,7 +132,9 @@ class MissingFreshness(Rule):
 def _helper(module: Module, before: Function) -> list[Edit]:
     """The tolerance after the imports and the check before the function that asks it."""
     typed = before.node.returns is not None
-    head = "def timestamp_is_fresh(timestamp: str) -> bool:" if typed else "def timestamp_is_fresh(timestamp):"
+    head = (
+        "def timestamp_is_fresh(timestamp: str) -> bool:" if typed else "def timestamp_is_fresh(timestamp):"
+    )
     lines = [
         "# seconds that a signed timestamp may be away from now; 0 turns the check off",
         'SIGNATURE_TOLERANCE_S = float(os.getenv("SIGNATURE_TOLERANCE_S", "300"))',
@@ -184,9 +188,7 @@ def _unchecked(index: Index, module: Module) -> Iterator[_Stamped]:
         if any(_looks_at_age(other) for other in around):
             continue
         is_verdict = all(
-            _is_verdict(node.value)
-            for node in index.own_nodes(function)
-            if isinstance(node, ast.Return)
+            _is_verdict(node.value) for node in index.own_nodes(function) if isinstance(node, ast.Return)
         )
         verdict = function.node.body[-1]
         is_last = isinstance(verdict, ast.Return) and isinstance(verdict.value, ast.Compare | ast.Call)
@@ -210,12 +212,17 @@ def _is_verdict(value: ast.expr | None) -> bool:
 def _stamp(module: Module, function: Function) -> ast.expr | None:
     """The timestamp in what is signed, where a signature that was sent is checked there; None where there is none."""
     if not any(
-        isinstance(node, ast.Compare) or (isinstance(node, ast.Call) and ast.unparse(node.func).endswith("compare_digest"))
+        isinstance(node, ast.Compare)
+        or (isinstance(node, ast.Call) and ast.unparse(node.func).endswith("compare_digest"))
         for node in ast.walk(function.node)
     ):
         return None
     for node in ast.walk(function.node):
-        if not isinstance(node, ast.Call) or (module.resolve(node.func) or "") not in _KEYED or len(node.args) < 2:
+        if (
+            not isinstance(node, ast.Call)
+            or (module.resolve(node.func) or "") not in _KEYED
+            or len(node.args) < 2
+        ):
             continue
         message = assigned(node.args[1], function.node)
         for inner in ast.walk(message):
@@ -232,7 +239,12 @@ def _stamp_of(node: ast.AST) -> ast.expr | None:
         return node
     if isinstance(node, ast.Subscript):
         key = node.slice
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get" and node.args:
+    elif (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "get"
+        and node.args
+    ):
         key = node.args[0]
     if isinstance(key, ast.Constant) and isinstance(key.value, str) and _STAMP.match(key.value):
         return node if isinstance(node, ast.expr) else None

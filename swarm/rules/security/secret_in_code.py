@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
@@ -28,7 +29,10 @@ _KNOWN_FORMS = re.compile(
     r"|whsec_\w{20,}|AIza[\w-]{30,}|glpat-[\w-]{18,}|-----BEGIN [A-Z ]*PRIVATE KEY-----)"
 )
 _READERS = ("os.getenv", "os.environ.get", "environ.get", "getenv")
-_PLACEHOLDER = re.compile(r"^(<.*>|\.\.\.|\*+|x+|your[-_ ].*|none|null|todo|tbd|unset|not[-_ ]set|n/?a|\$\{.*\}|\{.*\})$", re.IGNORECASE)
+_PLACEHOLDER = re.compile(
+    r"^(<.*>|\.\.\.|\*+|x+|your[-_ ].*|none|null|todo|tbd|unset|not[-_ ]set|n/?a|\$\{.*\}|\{.*\})$",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,11 @@ class SecretInCode(Rule):
         """Every literal that is a secret, never shown in the evidence."""
         for module in index.tree.modules.values():
             for secret in _secrets(module):
-                kind = "is what is used where the environment gives none" if secret.reader else "is written in the code"
+                kind = (
+                    "is what is used where the environment gives none"
+                    if secret.reader
+                    else "is written in the code"
+                )
                 yield self.finding(
                     module,
                     secret.value,
@@ -125,8 +133,10 @@ class SecretInCode(Rule):
 def _imports(module: Module, wanted: list[str]) -> list[Edit]:
     """Imports, joined into one edit where they go to the same place."""
     edits = [edit for statement in wanted if (edit := module.insert_import(statement)).text]
-    if len(edits) == 2 and edits[0].start == edits[1].start and not any(
-        isinstance(node, ast.Import | ast.ImportFrom) for node in module.tree.body
+    if (
+        len(edits) == 2
+        and edits[0].start == edits[1].start
+        and not any(isinstance(node, ast.Import | ast.ImportFrom) for node in module.tree.body)
     ):
         first, second = wanted
         return [Edit(edits[0].start, edits[0].end, edits[0].text.replace(first, f"{first}\n{second}", 1))]
@@ -143,7 +153,8 @@ def _secrets(module: Module) -> Iterator[_Secret]:
         if isinstance(variable, ast.Constant) and isinstance(variable.value, str) and _is_literal(default) \
                 and is_secret_name(variable.value):  # fmt: skip
             yield _Secret(variable.value, default, call, None)
-    for assign in (*module.nodes(ast.Assign), *module.nodes(ast.AnnAssign)):
+    assigns: list[ast.Assign | ast.AnnAssign] = [*module.nodes(ast.Assign), *module.nodes(ast.AnnAssign)]
+    for assign in assigns:
         target = assign.targets[0] if isinstance(assign, ast.Assign) else assign.target
         value = assign.value
         if not isinstance(target, ast.Name) or not _is_literal(value):
@@ -164,7 +175,7 @@ def is_secret_name(name: str) -> bool:
     return bool(_SECRET.search(name)) and not _ABOUT_ONE.search(name)
 
 
-def _is_literal(node: ast.expr | None) -> bool:
+def _is_literal(node: ast.expr | None) -> TypeGuard[ast.Constant]:
     if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
         return False
     value = node.value.strip()
@@ -176,7 +187,9 @@ def _looks_secret(name: str, value: str) -> bool:
     if len(value) < 8 or " " in value or "/" in value[:8] or value.lower().startswith(("x-", "http")):
         return False
     letters = re.sub(r"[^a-z]", "", value.lower())
-    if letters and (letters in re.sub(r"[^a-z]", "", name.lower()) or re.fullmatch(r"[a-z]+([-_.][a-z]+)*", value)):
+    if letters and (
+        letters in re.sub(r"[^a-z]", "", name.lower()) or re.fullmatch(r"[a-z]+([-_.][a-z]+)*", value)
+    ):
         return False
     if any(letter.isdigit() for letter in value):
         return True
@@ -196,6 +209,8 @@ def _replacement(module: Module, secret: _Secret, random: str) -> str | None:
     variable = module.segment(call.args[0])
     text = f"{module.segment(call.func)}({variable}) or {random}"
     parent = module.parent(call)
-    is_plain = isinstance(parent, ast.Assign | ast.AnnAssign | ast.Dict | ast.keyword | ast.Return | ast.Tuple | ast.List)
+    is_plain = isinstance(
+        parent, ast.Assign | ast.AnnAssign | ast.Dict | ast.keyword | ast.Return | ast.Tuple | ast.List
+    )
     is_argument = isinstance(parent, ast.Call) and call in parent.args
     return text if is_plain or is_argument else f"({text})"

@@ -47,8 +47,14 @@ def binding_of(module: Module, text: SqlText, hole: Hole) -> Binding | None:
     start, end = hole.start, hole.end
     if hole.token is not None:
         return Binding(start, end, "", "", hole.source, hole.place)
-    left = next((token for token in text.tokens if token.end <= start and not _between(module, token.end, start)), None)
-    right = next((token for token in text.tokens if token.start >= end and not _between(module, end, token.start)), None)
+    left = next(
+        (token for token in text.tokens if token.end <= start and not _between(module, token.end, start)),
+        None,
+    )
+    right = next(
+        (token for token in text.tokens if token.start >= end and not _between(module, end, token.start)),
+        None,
+    )
     if left is None or "f" in left.prefix.lower() or left.prefix.lower() not in ("", "u"):
         return None
     if right is None:
@@ -79,7 +85,9 @@ def _quoted(module: Module, text: SqlText, hole: Hole) -> Binding | None:
         return None
     tokens = [token for token in text.tokens if token.body_start <= start < token.body_end
               or token.body_start < end <= token.body_end]  # fmt: skip
-    if len({token.quote for token in tokens}) != 1 or (hole.token is None and any(token.prefix for token in tokens)):
+    if len({token.quote for token in tokens}) != 1 or (
+        hole.token is None and any(token.prefix for token in tokens)
+    ):
         return None
     value = hole.source
     if prefix or suffix:
@@ -119,7 +127,11 @@ def bind(
             edits.append(Edit(token.start, token.start + len(token.prefix), plain))
     if text.tail is not None:
         edits.append(Edit(*text.tail, ""))
-    arguments = _named(module, call, bindings, names) if style == "named" else _ordered(module, text, call, bindings, style)
+    arguments = (
+        _named(module, call, bindings, names)
+        if style == "named"
+        else _ordered(module, text, call, bindings, style)
+    )
     return None if arguments is None else [*edits, *arguments]
 
 
@@ -136,7 +148,13 @@ def _names(text: SqlText, holes: tuple[Hole, ...]) -> list[str]:
     names: list[str] = []
     for number, hole in enumerate(holes, start=1):
         node = hole.expression
-        name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else f"value_{number}"
+        name = (
+            node.attr
+            if isinstance(node, ast.Attribute)
+            else node.id
+            if isinstance(node, ast.Name)
+            else f"value_{number}"
+        )
         while name in names or re.search(rf":{name}\b", text.sql):
             name = f"{name}_{number}"
         names.append(name)
@@ -154,7 +172,9 @@ def _ordered(
         end = module.span(call.args[0])[1]
         return [Edit(end, end, f", ({inside})")]
     given = call.args[1]
-    if not isinstance(given, ast.Tuple | ast.List) or any(isinstance(item, ast.Starred) for item in given.elts):
+    if not isinstance(given, ast.Tuple | ast.List) or any(
+        isinstance(item, ast.Starred) for item in given.elts
+    ):
         return None
     mark = "?" if style == "qmark" else "%s"
     merged = [module.segment(item) for item in given.elts]

@@ -16,8 +16,20 @@ from swarm.rules.security.digests import assigned
 from swarm.rules.security.sql_binding import Style, bind, is_value_position
 from swarm.rules.security.sql_text import Hole, SqlText, read_sql
 
-_EXECUTES = ("execute", "executemany", "executescript", "fetch_all", "fetch_one", "fetchrow", "fetchval", "fetch", "query")
-_SQL = re.compile(r"^\W*(SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|MERGE|CALL|PRAGMA|DROP|ALTER|CREATE|TRUNCATE)\b", re.I)
+_EXECUTES = (
+    "execute",
+    "executemany",
+    "executescript",
+    "fetch_all",
+    "fetch_one",
+    "fetchrow",
+    "fetchval",
+    "fetch",
+    "query",
+)
+_SQL = re.compile(
+    r"^\W*(SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|MERGE|CALL|PRAGMA|DROP|ALTER|CREATE|TRUNCATE)\b", re.I
+)
 _STYLES: dict[str, Style] = {
     "sqlite3": "qmark", "aiosqlite": "qmark", "psycopg": "format", "psycopg2": "format", "aiopg": "format",
     "pymysql": "format", "MySQLdb": "format", "aiomysql": "format", "asyncmy": "format", "mysql": "format",
@@ -84,13 +96,13 @@ class SqlFromStrings(Rule):
         ),
         Example(
             "import sqlite3\n\n\ndef find(conn, a, b):\n"
-            '    return conn.execute("SELECT * FROM t WHERE a = \'{}\' AND b = {}".format(a, b))\n',
+            "    return conn.execute(\"SELECT * FROM t WHERE a = '{}' AND b = {}\".format(a, b))\n",
             "import sqlite3\n\n\ndef find(conn, a, b):\n"
             '    return conn.execute("SELECT * FROM t WHERE a = ? AND b = ?", (a, b))\n',
         ),
         Example(
             'import sqlite3\n\nTABLE = "orders"\n\n\ndef find(conn, sku):\n'
-            '    return conn.execute(f"SELECT * FROM {TABLE} WHERE sku = \'{sku}\'")\n',
+            "    return conn.execute(f\"SELECT * FROM {TABLE} WHERE sku = '{sku}'\")\n",
             'import sqlite3\n\nTABLE = "orders"\n\n\ndef find(conn, sku):\n'
             '    return conn.execute(f"SELECT * FROM {TABLE} WHERE sku = ?", (sku,))\n',
         ),
@@ -189,7 +201,11 @@ def _is_fixed(module: Module, text: SqlText, hole: Hole, call: ast.Call) -> bool
         return True
     if isinstance(value, ast.Constant):
         return True
-    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id in ("int", "float", "len", "bool"):
+    if (
+        isinstance(value, ast.Call)
+        and isinstance(value.func, ast.Name)
+        and value.func.id in ("int", "float", "len", "bool")
+    ):
         return True
     if isinstance(value, ast.Name):
         is_own = function is not None and value.id in module.local_names(function)
@@ -197,9 +213,9 @@ def _is_fixed(module: Module, text: SqlText, hole: Hole, call: ast.Call) -> bool
     if isinstance(value, ast.Attribute):
         if value.attr.isupper():
             return True
-        root = value
+        root: ast.expr = value
         while isinstance(root, ast.Attribute):
-            root = root.value  # type: ignore[assignment]
+            root = root.value
         is_object = isinstance(root, ast.Name) and root.id in ("self", "cls")
         return is_object and not is_value_position(text, hole)
     if not is_value_position(text, hole):

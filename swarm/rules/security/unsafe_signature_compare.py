@@ -12,7 +12,16 @@ from swarm.core.findings import Finding
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.digests import form_of, from_request, is_shared_secret, is_signature, may_be_none
 
-_NEEDS_NO_BRACKETS = (ast.If, ast.While, ast.BoolOp, ast.Return, ast.Assign, ast.Assert, ast.keyword, ast.Call)
+_NEEDS_NO_BRACKETS = (
+    ast.If,
+    ast.While,
+    ast.BoolOp,
+    ast.Return,
+    ast.Assign,
+    ast.Assert,
+    ast.keyword,
+    ast.Call,
+)
 
 
 class UnsafeSignatureCompare(Rule):
@@ -29,7 +38,11 @@ class UnsafeSignatureCompare(Rule):
     severity = "high"
     cwe = ("CWE-208",)
     title = "A signature is compared with =="
-    sources = ("docs.python.org: hmac.compare_digest", "OWASP ASVS 5.0 11.2.4", "Standard Webhooks: verifying")
+    sources = (
+        "docs.python.org: hmac.compare_digest",
+        "OWASP ASVS 5.0 11.2.4",
+        "Standard Webhooks: verifying",
+    )
     bad = (
         Example(
             "import hashlib\nimport hmac\n\n\ndef sign(body: bytes) -> str:\n"
@@ -130,7 +143,11 @@ def _comparisons(index: Index, module: Module) -> Iterator[ast.Compare]:
 
 
 def _is_number(side: ast.expr) -> bool:
-    return isinstance(side, ast.Call) and isinstance(side.func, ast.Name) and side.func.id in ("len", "int", "type")
+    return (
+        isinstance(side, ast.Call)
+        and isinstance(side.func, ast.Name)
+        and side.func.id in ("len", "int", "type")
+    )
 
 
 def _is_secret_check(module: Module, sides: list[ast.expr]) -> bool:
@@ -177,9 +194,10 @@ def _replacement(index: Index, module: Module, compare: ast.Compare) -> str | No
     if guard:
         call = f"{guard} is None or {call}" if is_not else f"{guard} is not None and {call}"
         return call if isinstance(parent, ast.If | ast.Return | ast.Assign) else f"({call})"
-    if is_not and not isinstance(parent, _NEEDS_NO_BRACKETS) and not (
-        isinstance(parent, ast.UnaryOp) and isinstance(parent.op, ast.Not)
+    if (
+        is_not
+        and not isinstance(parent, _NEEDS_NO_BRACKETS)
+        and not (isinstance(parent, ast.UnaryOp) and isinstance(parent.op, ast.Not))
     ):
         return f"({call})"
     return call
-

@@ -1,0 +1,288 @@
+"""The rule personal-data-in-logs."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from swarm.analysis.edits import Edit
+from swarm.analysis.index import Index
+from swarm.analysis.source import Module
+from swarm.core.findings import Finding
+from swarm.core.patches import FileChange
+from swarm.rules.logging_calls import is_log_call, is_print
+from swarm.rules.placing import bound_names, free_file, import_edit, sibling_import
+from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.security.digests import assigned, last_name
+
+_PERSONAL = re.compile(
+    r"^((customer|user|contact|lead|client|person|buyer|sender|patient|guest|from|to|billing|shipping|work|home)_?)?"
+    r"(e_?mail(_?address)?|phone(_?number)?|mobile(_?number)?|first_?name|last_?name|full_?name|surname|ssn"
+    r"|social_?security(_?number)?|date_?of_?birth|dob|birth_?date|street_?address|home_?address|passport(_?number)?"
+    r"|iban|card_?number|credit_?card)$"
+    r"|^(customer|contact|lead|patient|guest|buyer)_?name$",
+    re.IGNORECASE,
+)
+_PAYLOAD_CALLS = re.compile(
+    r"(\.get_json|\brequest\.json|\.get_data|\.body|\brequest\.form|\.model_dump|\bjson\.loads|\borjson\.loads)\("
+)
+_PAYLOAD_PLACES = re.compile(r"^(flask\.)?request\.(json|data|form|values)$")
+_COVERED = re.compile(
+    r"mask|redact|hash|anonym|pseudonym|scrub|len|bool|outline|digest|sha|type|keys", re.IGNORECASE
+)
+_MODULE = "log_privacy"
+
+_TEXT = '''"""What may stand in a log of personal data: enough to recognise a case, too little to know the person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def masked(value: Any) -> str:
+    """`a***@example.com` for an e-mail, `***` and the last two digits for a number, else the first letter."""
+    text = "" if value is None else str(value)
+    name, at, domain = text.partition("@")
+    if at:
+        return f"{name[:1]}***@{domain}"
+    if sum(letter.isdigit() for letter in text) >= 5:
+        return f"***{text[-2:]}"
+    return f"{text[:1]}***" if text else ""
+
+
+def outline(payload: Any) -> str:
+    """The names of a payload's fields without their values; kind and size of anything else."""
+    if isinstance(payload, dict):
+        return "fields " + ", ".join(str(key)[:40] for key in list(payload)[:30])
+    try:
+        return f"{type(payload).__name__} of {len(payload)}"
+    except TypeError:
+        return type(payload).__name__
+'''
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    call: ast.Call
+    value: ast.expr
+    kind: Literal["masked", "outline"]
+
+
+class PersonalDataInLogs(Rule):
+    """E-mail addresses, phone numbers, names or whole payloads are written to the log, where they stay longer, are
+    read by more people, and are deleted by nobody.
+
+    The mend masks a value (`a***@example.com`) and names the fields of a payload without their values, by a small module
+    of the standard library beside the code. The log line stays, with its ids. It never touches what is stored, sent or
+    answered. Left alone: values that are masked or hashed already, lengths, and flags.
+    """
+
+    id = "personal-data-in-logs"
+    category = "compliance"
+    severity = "medium"
+    cwe = ("CWE-532", "CWE-359")
+    title = "Personal data goes to the log"
+    sources = ("GDPR 5(1)(c)(f)", "OWASP ASVS 5.0 16.2.5")
+    bad = (
+        Example(
+            "import logging\n\nfrom fastapi import FastAPI\n\nlogger = logging.getLogger(__name__)\napp = FastAPI()\n\n\n"
+            '@app.post("/leads")\nasync def take(lead: dict) -> dict:\n'
+            '    logger.info("lead %s %s", lead["id"], lead["email"])\n'
+            "    print(f\"lead {lead['id']} {lead['phone']}\")\n    return {}\n",
+            "import logging\n\nfrom fastapi import FastAPI\n\nfrom log_privacy import masked\n\n"
+            "logger = logging.getLogger(__name__)\napp = FastAPI()\n\n\n"
+            '@app.post("/leads")\nasync def take(lead: dict) -> dict:\n'
+            '    logger.info("lead %s %s", lead["id"], masked(lead["email"]))\n'
+            "    print(f\"lead {lead['id']} {masked(lead['phone'])}\")\n    return {}\n",
+            "fastapi",
+        ),
+        Example(
+            "import logging\n\nfrom flask import Flask, request\n\nlog = logging.getLogger(__name__)\napp = Flask(__name__)\n\n\n"
+            '@app.post("/hook")\ndef hook():\n    event = request.get_json(force=True)\n'
+            '    log.info("event %s", event)\n    return {}\n',
+            "import logging\n\nfrom flask import Flask, request\n\nfrom log_privacy import outline\n\n"
+            "log = logging.getLogger(__name__)\napp = Flask(__name__)\n\n\n"
+            '@app.post("/hook")\ndef hook():\n    event = request.get_json(force=True)\n'
+            '    log.info("event %s", outline(event))\n    return {}\n',
+            "flask",
+        ),
+    )
+    good = (
+        "import logging\n\nlog = logging.getLogger(__name__)\n\n\ndef note(lead):\n"
+        '    log.info("lead %s has an email: %s", lead.id, bool(lead.email))\n'
+        '    log.info("%s mails, file %s, %s", len(lead.email), lead.filename, lead.email_sent)\n'
+        '    log.info("lead %s", mask(lead.email))\n\n\ndef mask(text):\n    return text[:1]\n',
+        "import json\nimport logging\n\nlog = logging.getLogger(__name__)\n\n\ndef note(text):\n    event = json.loads(text)\n"
+        '    log.info("event %s of kind %s", event["id"], event.get("type"))\n',
+        'def store(db, lead):\n    db.execute("INSERT INTO leads VALUES (?)", (lead.email,))\n',
+    )
+
+    def find(self, index: Index) -> Iterable[Finding]:
+        """Every log line that shows a personal value or a whole payload."""
+        for module in index.tree.modules.values():
+            for shown in _shown(index, module):
+                function = index.enclosing(module, shown.call)
+                where = function.qualname if function else "module level"
+                source = (
+                    " ".join(module.segment(shown.value).split()) if shown.value is not shown.call else ""
+                )
+                source = source or ast.unparse(shown.value)
+                what = "the whole payload" if shown.kind == "outline" else "a personal value"
+                yield self.finding(
+                    module,
+                    shown.call,
+                    evidence=f"{where} logs `{source}`, {what}",
+                    recommendation="Log an id; leave the value out, or mask it.",
+                    anchor=f"{where}: {source}",
+                    mendable=_editable(module, shown),
+                )
+
+    def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
+        """Masks around the values."""
+        module, tree = index.tree.modules[findings[0].file], index.tree
+        lines = {finding.line for finding in findings}
+        chosen = [s for s in _shown(index, module) if s.call.lineno in lines and _editable(module, s)]
+        kinds = sorted({shown.kind for shown in chosen})
+        own = {
+            name
+            for name in bound_names(module)
+            if name in kinds and _MODULE not in module.imports.get(name, "")
+        }
+        if not chosen or own:
+            return None
+        folder = module.path.rpartition("/")[0]
+        path = f"{folder}/{_MODULE}.py" if folder else f"{_MODULE}.py"
+        there = tree.modules.get(path)
+        changes: list[FileChange] = []
+        if there is None or not {"masked", "outline"} <= set(there.globals):
+            path = free_file(tree, folder, _MODULE)
+            changes.append(FileChange(path, None, _TEXT))
+        stem = path.rpartition("/")[2].removesuffix(".py")
+        edits = [edit for shown in chosen for edit in _edits(module, shown)]
+        wanted = [kind for kind in kinds if kind not in module.imports]
+        if wanted:
+            edits.append(import_edit(tree, module, sibling_import(tree, module, stem, ", ".join(wanted))))
+        return Mend(
+            "Keep personal data out of the log",
+            "Values are masked and payloads named by their fields; ids and the line itself stay.",
+            (edited(module, edits), *changes),
+        )
+
+
+def _shown(index: Index, module: Module) -> Iterator[_Shown]:
+    for call in module.nodes(ast.Call):
+        if not is_log_call(module, call) and not is_print(module, call):
+            continue
+        keywords = [
+            k.value
+            for k in call.keywords
+            if k.arg not in ("exc_info", "stack_info", "file", "flush", "sep", "end")
+        ]
+        for argument in (*call.args, *keywords):
+            for value in _values(argument):
+                kind = _kind(index, module, value)
+                if kind is not None:
+                    yield _Shown(call, value, kind)
+
+
+def _values(node: ast.expr) -> Iterator[ast.expr]:
+    """What is rendered into the line, seen through f-strings, `%`, `+`, format() and dictionaries."""
+    if isinstance(node, ast.JoinedStr):
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                yield from _values(part.value)
+    elif isinstance(node, ast.BinOp):
+        yield from _values(node.left)
+        yield from _values(node.right)
+    elif isinstance(node, ast.Tuple | ast.List):
+        for item in node.elts:
+            yield from _values(item)
+    elif isinstance(node, ast.Dict):
+        for item in node.values:
+            yield from _values(item)
+    elif isinstance(node, ast.BoolOp):
+        for item in node.values:
+            yield from _values(item)
+    elif isinstance(node, ast.Call):
+        name = ast.unparse(node.func)
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "format":
+            for item in (*node.args, *(keyword.value for keyword in node.keywords)):
+                yield from _values(item)
+        elif name in ("str", "repr") and node.args:
+            yield from _values(node.args[0])
+        elif not _COVERED.search(name):
+            yield node
+    else:
+        yield node
+
+
+def _kind(index: Index, module: Module, value: ast.expr) -> Literal["masked", "outline"] | None:
+    name = last_name(value)
+    if (
+        isinstance(value, ast.Call)
+        and isinstance(value.func, ast.Attribute)
+        and value.func.attr == "get"
+        and value.args
+    ):
+        key = value.args[0]
+        name = key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else ""
+    if name and _PERSONAL.match(name):
+        return "masked"
+    if isinstance(value, ast.Name | ast.Attribute | ast.Call):
+        function = module.enclosing_function(value)
+        origin = assigned(value, function)
+        source = ast.unparse(origin)
+        if isinstance(origin, ast.Await):
+            source = ast.unparse(origin.value)
+        is_call = isinstance(origin, ast.Call | ast.Await)
+        is_payload = (is_call and _PAYLOAD_CALLS.search(source)) or _PAYLOAD_PLACES.match(source)
+        if is_payload and index.on_request_path(module, value):
+            outer = origin.value if isinstance(origin, ast.Await) else origin
+            attribute = outer.func if isinstance(outer, ast.Call) else outer
+            # `request.get_json()["id"]` or `.get("id")` is one value of it, not the whole
+            last = attribute.attr if isinstance(attribute, ast.Attribute) else ""
+            if last in (
+                "get_json",
+                "json",
+                "get_data",
+                "body",
+                "form",
+                "loads",
+                "data",
+                "values",
+                "model_dump",
+            ):
+                return "outline"
+    return None
+
+
+def _editable(module: Module, shown: _Shown) -> bool:
+    try:
+        return bool(_edits(module, shown))
+    except ValueError:
+        return False
+
+
+def _edits(module: Module, shown: _Shown) -> list[Edit]:
+    """The value in its wrapper. Inside of an f-string places are not always told: there the text itself is searched."""
+    around = next((a for a in module.ancestors(shown.value) if isinstance(a, ast.JoinedStr)), None)
+    if around is None:
+        start, end = module.span(shown.value)
+        return [Edit(start, end, f"{shown.kind}({module.segment(shown.value)})")]
+    start, end = module.span(around)
+    text = module.text[start:end]
+    wanted = ast.unparse(shown.value)
+    edits = []
+    for match in re.finditer(r"\{([^{}!:=]+)(?=[}!:])", text):
+        try:
+            same = ast.unparse(ast.parse(match[1].strip(), mode="eval").body) == wanted
+        except SyntaxError:
+            continue
+        if same:
+            edits.append(
+                Edit(start + match.start(1), start + match.end(1), f"{shown.kind}({match[1].strip()})")
+            )
+    return edits
