@@ -1,0 +1,238 @@
+"""Outgoing calls that may wait for ever."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from swarm.analysis.edits import Edit
+from swarm.analysis.effects import http_call
+from swarm.analysis.index import Index
+from swarm.analysis.source import Module
+from swarm.core.findings import Finding
+from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.splices import add_keyword, after_imports, free_name, import_as
+
+CONSTANT = """# for one outgoing call, in seconds; 0: no limit
+{name} = float({os}.getenv("{name}", "10")) or None
+"""
+HTTPX_CLIENTS = ("httpx.AsyncClient", "httpx.Client")
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A call with no limit of time; `given` is its own `timeout=None`, where it has one."""
+
+    call: ast.Call
+    given: ast.keyword | None
+    is_aiohttp: bool
+    owner: str
+
+
+class MissingTimeout(Rule):
+    """An outgoing HTTP call has no timeout: `requests` has none by default, or `timeout=None` takes it away.
+
+    Why: an upstream that accepts and never answers holds a worker for ever; a few of them and the service stands
+    still. Example: `requests.get(url)`; `httpx.AsyncClient(timeout=None)`; `aiohttp.ClientSession()` waits for
+    five minutes.
+
+    The mend: `timeout=HTTP_TIMEOUT_S`, read from the environment, 10 seconds by default, 0 for none as before.
+    What fails after it raises the library's own timeout error, as any connection error. Calls that have a timeout
+    are left alone (`httpx` has 5 seconds by itself), and so are those whose arguments come in a `**mapping`.
+    """
+
+    id = "missing-timeout"
+    category = "api"
+    severity = "high"
+    title = "An outgoing call has no timeout"
+    cwe = ("CWE-400",)
+    sources = ("https://requests.readthedocs.io/en/latest/user/advanced/#timeouts",)
+    bad = (
+        Example(
+            """import requests
+from flask import Flask
+
+app = Flask(__name__)
+
+
+@app.post("/hook")
+def hook():
+    requests.post(
+        "https://a.example/x",
+        json={},
+    )
+    return requests.get("https://a.example/x").json()
+""",
+            """import os
+
+import requests
+from flask import Flask
+
+# for one outgoing call, in seconds; 0: no limit
+HTTP_TIMEOUT_S = float(os.getenv("HTTP_TIMEOUT_S", "10")) or None
+
+app = Flask(__name__)
+
+
+@app.post("/hook")
+def hook():
+    requests.post(
+        "https://a.example/x",
+        json={},
+        timeout=HTTP_TIMEOUT_S,
+    )
+    return requests.get("https://a.example/x", timeout=HTTP_TIMEOUT_S).json()
+""",
+            "flask",
+        ),
+        Example(
+            """import os
+
+import aiohttp
+import httpx
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.post("/hook")
+async def hook():
+    async with httpx.AsyncClient(timeout=None) as client, aiohttp.ClientSession() as session:
+        await client.get("https://a.example/x")
+        await session.get("https://a.example/x")
+""",
+            """import os
+
+import aiohttp
+import httpx
+from fastapi import FastAPI
+
+# for one outgoing call, in seconds; 0: no limit
+HTTP_TIMEOUT_S = float(os.getenv("HTTP_TIMEOUT_S", "10")) or None
+
+app = FastAPI()
+
+
+@app.post("/hook")
+async def hook():
+    async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S) as client, aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=HTTP_TIMEOUT_S)) as session:
+        await client.get("https://a.example/x")
+        await session.get("https://a.example/x")
+""",
+            "fastapi",
+        ),
+    )
+    good = (
+        """import httpx
+import requests
+
+client = httpx.AsyncClient()
+slow = httpx.Client(timeout=30)
+
+
+def read(url, **options):
+    requests.get(url, timeout=3)
+    requests.post(url, **options)
+    slow.get(url)
+    {}.get("timeout", None)
+
+
+async def ask(url):
+    return await client.get(url)
+""",
+        """import requests
+
+
+class Patient(requests.Session):
+    def request(self, *args, **kwargs):
+        kwargs.setdefault("timeout", 10)
+        return super().request(*args, **kwargs)
+
+
+http = Patient()
+
+
+def read(url):
+    return http.get(url)
+""",
+    )
+
+    def find(self, index: Index) -> Iterable[Finding]:
+        """Every call without a limit in any module."""
+        for module in index.tree.modules.values():
+            seen: dict[str, int] = {}
+            for place in _places(index, module):
+                yield self._finding(module, place, seen)
+
+    def _finding(self, module: Module, place: _Place, seen: dict[str, int]) -> Finding:
+        key = f"{place.owner}:{ast.unparse(place.call.func)}"
+        seen[key] = seen.get(key, 0) + 1
+        return self.finding(
+            module, place.call,
+            evidence=f"{ast.unparse(place.call.func)}(…) in {place.owner} waits without an end",
+            recommendation="Give every outgoing call a timeout",
+            anchor=key + (f"#{seen[key]}" if seen[key] > 1 else ""),
+            mendable=True,
+            severity="medium" if place.is_aiohttp else None,
+        )  # fmt: skip
+
+    def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
+        """Give the findings' calls a timeout from the environment."""
+        module = index.tree.modules[findings[0].file]
+        wanted = {finding.id for finding in findings}
+        os_name, imported = import_as(module, "os")
+        edits: list[Edit] = [imported] if imported else []
+        name = free_name(module, "HTTP_TIMEOUT_S")
+        seen: dict[str, int] = {}
+        for place in _places(index, module):
+            if self._finding(module, place, seen).id not in wanted:
+                continue
+            value = name
+            if place.is_aiohttp:
+                root = ast.unparse(place.call.func).rpartition(".")[0]
+                if not root:
+                    root, more = import_as(module, "aiohttp")
+                    edits += [more] if more else []
+                value = f"{root}.ClientTimeout(total={name})"
+            if place.given is not None:
+                edits.append(Edit(*module.span(place.given.value), value))
+            else:
+                edits.append(add_keyword(module, place.call, f"timeout={value}"))
+        edits.append(after_imports(module, CONSTANT.format(name=name, os=os_name)))
+        return Mend(
+            "Give outgoing calls a timeout",
+            "A call that is never answered now ends after HTTP_TIMEOUT_S seconds (10 by default, 0: never).",
+            (edited(module, edits),),
+        )
+
+
+def _places(index: Index, module: Module) -> Iterator[_Place]:
+    for call in module.nodes(ast.Call):
+        function = index.enclosing(module, call)
+        owner = function.qualname if function is not None else "the module"
+        given = next((keyword for keyword in call.keywords if keyword.arg == "timeout"), None)
+        is_none = given is not None and isinstance(given.value, ast.Constant) and given.value.value is None
+        if any(keyword.arg is None for keyword in call.keywords) or (given is not None and not is_none):
+            continue
+        dotted = index.resolve(module, call.func)
+        kind = index.kinds.of(module, call) if dotted is not None else None
+        if kind in HTTPX_CLIENTS and dotted == kind:
+            if is_none:
+                yield _Place(call, given, False, owner)
+            continue
+        if dotted in ("aiohttp.ClientSession", "aiohttp.client.ClientSession"):
+            yield _Place(call, given, True, owner)
+            continue
+        request = http_call(index, module, call)
+        if request is None:
+            continue
+        limited = request.library == "requests" and call.func is not None and not _is_send(call)
+        if is_none or limited:
+            if request.library == "aiohttp":
+                continue
+            yield _Place(call, given, False, owner)
+
+
+def _is_send(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and call.func.attr == "send"
