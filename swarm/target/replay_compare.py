@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
 from swarm.core.report import ReplayOutcome
+from swarm.target.calls import FaultPoint, UpstreamCall, path_shape
 from swarm.target.observation import Exchange, Observation, Recording
 from swarm.target.stored_state import added, stored_differences
 from swarm.target.volatile import Side, differences, learn, parse_body
@@ -122,12 +123,31 @@ def _refusal_differences(first: Exchange, second: Exchange, theirs: Exchange) ->
 def _fault_differences(
     first: Exchange, second: Exchange, theirs: Exchange, allow_surfaced_errors: bool
 ) -> Iterator[str]:
+    if _unmet(first, theirs):
+        return
     classes = {first.status // 100, second.status // 100}
     if theirs.status // 100 not in classes:
         surfaced = max(classes) < 4 and theirs.status >= 500
         if not (surfaced and allow_surfaced_errors):
             yield f"status {first.status} became {theirs.status}"
     yield from _more_writes(first, second, theirs)
+
+
+def _unmet(first: Exchange, theirs: Exchange) -> bool:
+    """Whether the candidate made none of the reads that failed in the original (it remembers their answer, say).
+
+    Then nothing failed for it, and there is nothing to compare. A write that is not made is another matter.
+    """
+    failed = {_point(call) for call in first.calls if _failed_read(first, call)}
+    return bool(failed) and theirs.status < 400 and failed.isdisjoint(_point(call) for call in theirs.calls)
+
+
+def _failed_read(exchange: Exchange, call: UpstreamCall) -> bool:
+    return call.upstream == exchange.upstream and call.status >= 500 and call.effect == "read"
+
+
+def _point(call: UpstreamCall) -> FaultPoint:
+    return FaultPoint(call.upstream, call.method, path_shape(call.path))
 
 
 def _more_writes(first: Exchange, second: Exchange, theirs: Exchange) -> Iterator[str]:
@@ -159,6 +179,9 @@ def _without(left: Sequence[Write], lonely: Sequence[Write]) -> list[Write]:
 def _stored_lines(recording: Recording, candidate: Observation) -> list[str]:
     first, second = recording.first, recording.second
     lines = stored_differences(first.stored, second.stored, candidate.stored)
+    for known, theirs in zip(first.exchanges, candidate.exchanges, strict=False):
+        if known.kind == "upstream fails" and _unmet(known, theirs):
+            return lines  # what went well for the candidate has left more rows
     later = [added(look.stored, look.stored_at_end) for look in (first, second, candidate)]
     failing = stored_differences(later[0], later[1], later[2], only_extra=True)
     return lines + [f"after refused and failing requests, {line}" for line in failing]

@@ -44,7 +44,7 @@ async def hook(request: Request):
         async with httpx.AsyncClient(trust_env=False) as client:
             item = await read(client, f"{SHOP}/items/{event['item']}")
             stock = await read(client, f"{SHOP}/stock/{event['item']}")
-            await write(client, f"{SHOP}/orders/{event['item']}", {"count": event["count"], "at": time.time()})
+            await write(client, f"{SHOP}/orders/{event['item']}", {"n": event["count"], "t": time.time()})
             await write(client, f"{MAIL}/send", {"to": "a@b.example", "subject": item["name"]})
     except httpx.HTTPError as error:
         return JSONResponse({"error": str(error)}, status_code=502)
@@ -58,7 +58,7 @@ async def hook(request: Request):
 READS = """            item = await read(client, f"{SHOP}/items/{event['item']}")
             stock = await read(client, f"{SHOP}/stock/{event['item']}")
 """
-WRITES = """            await write(client, f"{SHOP}/orders/{event['item']}", {"count": event["count"], "at": time.time()})
+WRITES = """            await write(client, f"{SHOP}/orders/{event['item']}", {"n": event["count"], "t": time.time()})
             await write(client, f"{MAIL}/send", {"to": "a@b.example", "subject": item["name"]})
 """
 WRITE = """async def write(client, url, body):

@@ -1,0 +1,150 @@
+"""The judgement alone, on observations made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from swarm.target.calls import UpstreamCall, effect_of
+from swarm.target.observation import Exchange, ExchangeKind, Observation, Recording
+from swarm.target.replay_compare import compare
+from swarm.target.stored_state import StoredState
+from swarm.target.tape import Tape
+
+NOW = 1_790_000_000.0
+EMPTY = StoredState({}, NOW)
+
+
+def call(
+    method: str, path: str, start: float, end: float, body: str = "", status: int = 200, **headers: str
+) -> UpstreamCall:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return UpstreamCall(
+        "crm", method, path, "", body.encode(), status, start, end, effect_of(method), named, "request 1"
+    )
+
+
+def exchange(*calls: UpstreamCall, status: int = 200, body: str = "{}", kind: ExchangeKind = "normal") -> Exchange:
+    upstream = "crm" if kind == "upstream fails" else ""
+    return Exchange("request 1", kind, upstream, status, "application/json", body.encode(), calls, 0.1, NOW)
+
+
+def observation(*exchanges: Exchange, refused: Sequence[str] = ()) -> Observation:
+    return Observation(exchanges, EMPTY, EMPTY, tuple(refused), 0, 1.0)
+
+
+def judged(base: Exchange, candidate: Exchange, second: Exchange | None = None, **options: bool) -> tuple[str, ...]:
+    recording = Recording(observation(base), observation(second or base), Tape())
+    return compare(recording, observation(candidate), **options).differences
+
+
+PUT_A = call("PUT", "/contacts/1", 0, 1, '{"score": 5}')
+POST_B = call("POST", "/notes", 2, 3, '{"text": "hi"}')
+GET_C = call("GET", "/contacts/1", 0, 1, authorization="Bearer x")
+
+
+def test_a_missing_a_changed_and_an_additional_write() -> None:
+    base = exchange(PUT_A, POST_B)
+    assert judged(base, exchange(PUT_A)) == ("request 1: upstream write missing: POST crm/notes",)
+    changed = replace(PUT_A, body=b'{"score": 6}')
+    assert judged(base, exchange(changed, POST_B)) == (
+        "request 1: upstream write changed: PUT crm/contacts/1: body.score 5 became 6",
+    )
+    again = replace(POST_B, start_s=4.0, end_s=5.0)
+    assert judged(base, exchange(PUT_A, POST_B, again)) == ("request 1: additional upstream write: POST crm/notes",)
+
+
+def test_the_order_of_equal_writes_is_kept_by_number() -> None:
+    base = exchange(PUT_A, POST_B, replace(PUT_A, start_s=4.0, end_s=5.0))
+    assert judged(base, base) == ()
+
+
+def test_writes_that_overlapped_once_may_come_in_any_order() -> None:
+    together = exchange(PUT_A, replace(POST_B, start_s=0.5, end_s=1.5))
+    swapped = exchange(replace(PUT_A, start_s=2.0, end_s=3.0), replace(POST_B, start_s=0.0, end_s=1.0))
+    assert judged(exchange(PUT_A, POST_B), swapped, together) == ()
+    assert len(judged(exchange(PUT_A, POST_B), swapped)) == 1
+
+
+def test_reads_may_be_fewer_or_more_but_keep_their_credentials() -> None:
+    base = exchange(GET_C, POST_B)
+    assert judged(base, exchange(POST_B)) == ()
+    assert judged(base, exchange(GET_C, GET_C, POST_B)) == ()
+    assert judged(base, exchange(replace(GET_C, headers={}), POST_B)) == (
+        "request 1: GET crm/contacts/1 lost its header authorization",
+    )
+
+
+def test_a_volatile_part_of_a_write_is_masked_and_no_more() -> None:
+    def noted(key: str, text: str = "hi") -> Exchange:
+        return exchange(replace(POST_B, body=f'{{"key": "{key}", "text": "{text}"}}'.encode()))
+
+    assert judged(noted("aXq"), noted("Zyy"), noted("bbB")) == ()
+    assert len(judged(noted("aXq"), noted("Zyy", "ho"), noted("bbB"))) == 1
+
+
+def test_how_a_failure_is_worded_is_no_promise_but_that_it_fails_is() -> None:
+    base = exchange(status=500, body='{"error": "KeyError"}')
+    assert judged(base, exchange(status=500, body='{"error": "internal"}')) == ()
+    assert judged(base, exchange(status=200)) == ("request 1: status 500 became 200",)
+    assert len(judged(exchange(status=404, body='{"error": "a"}'), exchange(status=404, body='{"error": "b"}'))) == 1
+
+
+def test_no_answer_is_a_difference() -> None:
+    silent = replace(exchange(status=0), error="ServerDisconnectedError")
+    assert judged(exchange(), silent) == ("request 1: status 200 became no answer (ServerDisconnectedError)",)
+
+
+FAILED_READ = replace(GET_C, status=500)
+FAILED_PUT = replace(PUT_A, status=500)
+FAILED_POST = replace(POST_B, status=500)
+
+
+def failing(*calls: UpstreamCall, status: int) -> Exchange:
+    return exchange(*calls, status=status, kind="upstream fails")
+
+
+def test_a_swallowed_error_is_a_difference_and_one_that_did_not_happen_is_none() -> None:
+    base = failing(FAILED_READ, status=502)
+    assert judged(base, failing(FAILED_READ, FAILED_READ, status=503)) == ()  # a retry, and the same class
+    assert judged(base, failing(FAILED_READ, status=200)) == ("request 1: status 502 became 200",)
+    # it remembered the answer: nothing failed, so it goes on to write
+    assert judged(base, failing(POST_B, status=200)) == ()
+    # a failing write that is not made is another matter
+    assert judged(failing(FAILED_PUT, status=502), failing(status=200)) == ("request 1: status 502 became 200",)
+
+
+def test_retries_of_idempotent_writes_alone_are_fine() -> None:
+    base = failing(FAILED_PUT, status=502)
+    assert judged(base, failing(FAILED_PUT, FAILED_PUT, FAILED_PUT, status=502)) == ()
+    posted = failing(FAILED_POST, status=502)
+    assert judged(posted, failing(FAILED_POST, FAILED_POST, FAILED_POST, status=502)) == (
+        "request 1: repeated upstream write: POST crm/notes (2 times)",
+    )
+    assert judged(base, failing(FAILED_PUT, POST_B, status=502)) == (
+        "request 1: additional upstream write: POST crm/notes",
+    )
+
+
+def test_an_error_that_comes_to_light_is_a_difference_unless_allowed() -> None:
+    base, candidate = failing(FAILED_POST, status=200), failing(FAILED_POST, status=502)
+    assert judged(base, candidate) == ("request 1: status 200 became 502",)
+    assert judged(base, candidate, allow_surfaced_errors=True) == ()
+    assert len(judged(candidate, base, allow_surfaced_errors=True)) == 1
+
+
+@pytest.mark.parametrize(("before", "after", "alike"), [
+    (401, 403, True), (401, 200, False), (401, 500, False), (200, 401, True), (200, 200, True),
+])  # fmt: skip
+def test_what_was_refused_stays_refused(before: int, after: int, alike: bool) -> None:
+    base = exchange(status=before, kind="badly signed")
+    assert (judged(base, exchange(status=after, kind="badly signed")) == ()) is alike
+
+
+def test_calls_that_nobody_plays_and_requests_not_replayed_are_named() -> None:
+    recording = Recording(observation(exchange()), observation(exchange()), Tape())
+    outcome = compare(recording, observation(refused=["GET api.new.example/x"]))
+    assert outcome.differences == ("request 1: was not replayed", "calls what nobody plays: GET api.new.example/x")
+    assert outcome.identical == 0
