@@ -181,7 +181,7 @@ class Index:
                     todo.append(callee)
         return frozenset(seen)
 
-    def _mentions(self, function: Function) -> Iterator[Function]:
+    def mentions(self, function: Function) -> Iterator[Function]:
         """Functions that are named, perhaps not called: callbacks, dependencies, tables of handlers."""
         module = function.module
         signature = function.node.args
@@ -242,7 +242,7 @@ class Index:
             todo += list(self._registered())
         seen = set(todo)
         while todo:
-            for callee in self._mentions(todo.pop()):
+            for callee in self.mentions(todo.pop()):
                 if callee not in seen:
                     seen.add(callee)
                     todo.append(callee)

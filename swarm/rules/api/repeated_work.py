@@ -1,0 +1,145 @@
+"""Webhooks that do their work again for an event that was delivered twice."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable
+
+from swarm.analysis.effects import HttpCall, SqlCall, effects_cache
+from swarm.analysis.index import Function, Index, Route
+from swarm.analysis.tables import Table, find_tables
+from swarm.core.findings import Finding
+from swarm.rules.rule import Example, Rule
+
+INSERT = re.compile(r"^\s*INSERT\s+INTO\s+[\"`]?(\w+)", re.IGNORECASE)
+REPEATABLE = re.compile(r"ON\s+CONFLICT|ON\s+DUPLICATE|INSERT\s+OR|WHERE\s+NOT\s+EXISTS", re.IGNORECASE)
+REMEMBERS = re.compile(r"idempot|dedup|duplicate|already|seen|processed_events|event_exists|once", re.IGNORECASE)
+WEBHOOK = re.compile(r"hook|event|callback|notif|inbound|ingest", re.IGNORECASE)
+
+
+class RepeatedWork(Rule):
+    """A webhook inserts rows or calls other services, and nothing remembers which events were handled.
+
+    Why: every sender of webhooks delivers some events twice (after a timeout, a restart, an answer lost on the
+    way), and the second delivery then books, mails or charges again. Example: a handler that runs
+    `INSERT INTO events …` and a POST with no look for the event's id.
+
+    No mend: which field is the event's id, how long it is remembered, and what the second delivery is answered
+    are decisions. The usual way: a UNIQUE column for the id, `INSERT … ON CONFLICT DO NOTHING` first, and the
+    work only where a row was inserted; an `Idempotency-Key` made of the same id for outgoing calls.
+    """
+
+    id = "repeated-work"
+    category = "api"
+    severity = "medium"
+    title = "An event that is delivered twice is handled twice"
+    cwe = ("CWE-837",)
+    sources = ("https://github.com/standard-webhooks/standard-webhooks",)
+    bad = (
+        Example(
+            """import sqlite3
+
+import requests
+from flask import Flask, request
+
+app = Flask(__name__)
+
+
+@app.post("/hooks/paid")
+def paid():
+    event = request.get_json()
+    conn = sqlite3.connect("shop.db")
+    conn.execute("INSERT INTO payments (order_id, amount) VALUES (?, ?)", (event["order"], event["amount"]))
+    conn.commit()
+    requests.post("https://mail.example/send", json=event, timeout=3)
+    return "", 204
+""",
+            None,
+            "flask",
+        ),
+    )
+    good = (
+        """import sqlite3
+
+from flask import Flask, request
+
+app = Flask(__name__)
+
+
+@app.post("/hooks/paid")
+def paid():
+    event = request.get_json()
+    conn = sqlite3.connect("shop.db")
+    conn.execute("INSERT INTO payments (event_id) VALUES (?) ON CONFLICT DO NOTHING", (event["id"],))
+    return "", 204
+
+
+@app.get("/hooks/list")
+def listed():
+    return [tuple(row) for row in sqlite3.connect("shop.db").execute("SELECT * FROM payments")]
+
+
+@app.post("/orders")
+def new_order():
+    sqlite3.connect("shop.db").execute("INSERT INTO orders (title) VALUES (?)", (request.form["title"],))
+    return "", 201
+""",
+    )
+
+    def find(self, index: Index) -> Iterable[Finding]:
+        """Every POST route that looks like a webhook, does work that counts, and remembers nothing."""
+        tables = find_tables(index.tree)
+        for route in index.routes:
+            looks = WEBHOOK.search(route.path) or WEBHOOK.search(route.function.name)
+            if "POST" in route.methods and looks:
+                yield from self._judge(index, route, tables)
+
+    def _judge(self, index: Index, route: Route, tables: dict[str, Table]) -> Iterable[Finding]:
+        inserts: list[SqlCall] = []
+        posts: list[HttpCall] = []
+        used = self._all_from(index, route.function)
+        for function in used:
+            if any(REMEMBERS.search(name) for name in _identifiers(function)):
+                return
+            effects = effects_cache(index).of(function)
+            inserts += [sql for sql in effects.sql if _adds_again(sql, tables)]
+            posts += [request for request in effects.http if request.verb == "POST"]
+        if inserts:
+            names = sorted({match[1] for sql in inserts if (match := INSERT.match(sql.text))})
+            told = f"inserts into {', '.join(names[:4])}" + (f" and makes {len(posts)} POST calls" if posts else "")
+            yield self.finding(
+                route.function.module, route.function.node,
+                evidence=f"{route.function.qualname} {told}, and nothing remembers the event",
+                recommendation="Keep the event's id in a UNIQUE column and work only where it was new",
+                anchor=route.function.qualname, mendable=False, confidence="medium",
+            )  # fmt: skip
+
+    def _all_from(self, index: Index, start: Function) -> list[Function]:
+        """All that the handler uses, handlers in tables included."""
+        seen, todo = [start], [start]
+        while todo:
+            for used in index.mentions(todo.pop()):
+                if used not in seen:
+                    seen.append(used)
+                    todo.append(used)
+        return seen
+
+
+def _identifiers(function: Function) -> Iterable[str]:
+    yield function.name
+    for node in ast.walk(function.node):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+
+
+def _adds_again(sql: SqlCall, tables: dict[str, Table]) -> bool:
+    match = INSERT.match(sql.text)
+    if match is None or REPEATABLE.search(sql.text):
+        return False
+    table = tables.get(match[1].lower())
+    named = re.search(r"\(([^)]*)\)\s*VALUES", sql.text, re.IGNORECASE)
+    columns = {name.strip().lower() for name in named[1].split(",")} if named else set()
+    return table is None or not (columns & table.unique)

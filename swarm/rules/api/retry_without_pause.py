@@ -1,0 +1,257 @@
+"""Hand-written retries that hit the failing service again at once."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from swarm.analysis.edits import Edit
+from swarm.analysis.effects import http_call
+from swarm.analysis.index import Function, Index
+from swarm.analysis.source import Module
+from swarm.core.findings import Finding
+from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.splices import import_as
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A retry loop: `counter` is its number of the attempt, None where it counts none."""
+
+    function: Function
+    loop: ast.For | ast.While
+    handler: ast.ExceptHandler
+    counter: str | None
+    last: str | None
+
+
+class RetryWithoutPause(Rule):
+    """A loop repeats a failed call at once, with no pause between the tries.
+
+    Why: what failed a millisecond ago fails again, and a service that is overloaded gets its load times three at
+    the worst moment. Example: `for attempt in range(3): try: … except: continue`.
+
+    The mend: a pause in the `except`, doubling with the attempt, random so that clients do not return in step,
+    2 seconds at the most, and none after the last attempt. Only for `for attempt in range(N)`; a `while True`
+    without a bound is told and left: how often is enough is a decision.
+    """
+
+    id = "retry-without-pause"
+    category = "api"
+    severity = "medium"
+    title = "Retries follow each other without a pause"
+    sources = ("https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/",)
+    bad = (
+        Example(
+            """import requests
+
+
+def stock(item):
+    for attempt in range(3):
+        try:
+            return requests.get(f"https://a.example/{item}", timeout=2)
+        except requests.RequestException:
+            continue
+    return None
+""",
+            """import random
+import time
+
+import requests
+
+
+def stock(item):
+    for attempt in range(3):
+        try:
+            return requests.get(f"https://a.example/{item}", timeout=2)
+        except requests.RequestException:
+            if attempt < 3 - 1:
+                time.sleep(random.uniform(0.5, 1.0) * min(0.1 * 2**attempt, 2.0))
+            continue
+    return None
+""",
+        ),
+        Example(
+            """import httpx
+from fastapi import FastAPI
+
+app = FastAPI()
+TRIES = 4
+
+
+@app.get("/stock")
+async def stock():
+    async with httpx.AsyncClient() as client:
+        for _ in range(TRIES):
+            try:
+                return (await client.get("https://a.example/stock")).json()
+            except httpx.HTTPError as error:
+                last = error
+    raise last
+""",
+            """import asyncio
+import random
+
+import httpx
+from fastapi import FastAPI
+
+app = FastAPI()
+TRIES = 4
+
+
+@app.get("/stock")
+async def stock():
+    async with httpx.AsyncClient() as client:
+        for attempt in range(TRIES):
+            try:
+                return (await client.get("https://a.example/stock")).json()
+            except httpx.HTTPError as error:
+                if attempt < TRIES - 1:
+                    await asyncio.sleep(random.uniform(0.5, 1.0) * min(0.1 * 2**attempt, 2.0))
+                last = error
+    raise last
+""",
+            "fastapi",
+        ),
+        Example(
+            """import requests
+
+
+def stock(item):
+    while True:
+        try:
+            return requests.get(f"https://a.example/{item}", timeout=2)
+        except requests.ConnectionError:
+            pass
+""",
+            None,
+        ),
+    )
+    good = (
+        """import time
+
+import requests
+
+
+def patient(item):
+    for attempt in range(3):
+        try:
+            return requests.get(f"https://a.example/{item}", timeout=2)
+        except requests.RequestException:
+            time.sleep(attempt)
+    return None
+
+
+def each(items):
+    for item in items:
+        try:
+            requests.get(f"https://a.example/{item}", timeout=2)
+        except requests.RequestException:
+            continue
+
+
+def all_or_nothing(items):
+    for number in range(3):
+        try:
+            requests.get(f"https://a.example/{number}", timeout=2)
+        except requests.RequestException:
+            raise
+""",
+    )
+
+    def find(self, index: Index) -> Iterable[Finding]:
+        """Every retry loop without a pause on a request's path."""
+        for function in index.functions:
+            if index.on_request_path(function.module, function.node.body[0]):
+                for place in _places(index, function):
+                    yield self._finding(place)
+
+    def _finding(self, place: _Place) -> Finding:
+        return self.finding(
+            place.function.module, place.handler,
+            evidence=f"{place.function.qualname} tries again at once after a failure",
+            recommendation="Pause between the tries, longer each time and random, and bound their number",
+            anchor=f"{place.function.qualname}:{ast.unparse(place.handler.type) if place.handler.type else 'except'}",
+            mendable=place.counter is not None,
+        )  # fmt: skip
+
+    def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
+        """Put a pause between the tries of the findings' loops."""
+        module = index.tree.modules[findings[0].file]
+        wanted = {finding.id for finding in findings}
+        random_name, imported = import_as(module, "random")
+        edits = [imported] if imported else []
+        for function in index.functions:
+            for place in _places(index, function) if function.module is module else ():
+                if self._finding(place).id in wanted and place.counter is not None:
+                    edits += _pause(module, place, random_name)
+        return Mend(
+            "Pause between retries",
+            "The pauses double from 0.2 seconds up to 2, are random, and none follows the last attempt.",
+            (edited(module, edits),),
+        )
+
+
+def _places(index: Index, function: Function) -> Iterator[_Place]:
+    module = function.module
+    for loop in (node for node in index.own_nodes(function) if isinstance(node, ast.For | ast.While)):
+        tries = [statement for statement in loop.body if isinstance(statement, ast.Try)]
+        if not tries or not _is_retry(loop):
+            continue
+        calls = [node for node in ast.walk(tries[0]) if isinstance(node, ast.Call)]
+        if not any(http_call(index, module, call) for call in calls):
+            continue
+        if not any(isinstance(node, ast.Return | ast.Break) for part in [*tries[0].body, *tries[0].orelse]
+                   for node in ast.walk(part)):  # fmt: skip
+            continue
+        names = [ast.unparse(node.func) for node in ast.walk(loop) if isinstance(node, ast.Call)]
+        if any(name.rsplit(".", 1)[-1] in ("sleep", "wait", "wait_for", "delay", "backoff") for name in names):
+            continue
+        for handler in tries[0].handlers:
+            leaves = any(isinstance(node, ast.Raise | ast.Return | ast.Break) for node in handler.body)
+            if not leaves:
+                yield _described(function, loop, handler)
+
+
+def _is_retry(loop: ast.For | ast.While) -> bool:
+    if isinstance(loop, ast.While):
+        return isinstance(loop.test, ast.Constant) and bool(loop.test.value)
+    over = loop.iter
+    counts = isinstance(over, ast.Call) and ast.unparse(over.func) == "range" and len(over.args) == 1
+    used = [
+        node for part in loop.body if isinstance(part, ast.Try) for statement in part.body
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Name) and isinstance(loop.target, ast.Name) and node.id == loop.target.id
+    ]  # fmt: skip
+    return counts and not used  # a number that the call itself uses is a page or a part, not an attempt
+
+
+def _described(function: Function, loop: ast.For | ast.While, handler: ast.ExceptHandler) -> _Place:
+    if isinstance(loop, ast.For) and isinstance(loop.target, ast.Name) and isinstance(loop.iter, ast.Call):
+        bound = loop.iter.args[0]
+        own_line = handler.body[0].lineno > handler.lineno
+        if isinstance(bound, ast.Constant | ast.Name | ast.Attribute) and own_line:
+            return _Place(function, loop, handler, loop.target.id, ast.unparse(bound))
+    return _Place(function, loop, handler, None, None)
+
+
+def _pause(module: Module, place: _Place, random_name: str) -> list[Edit]:
+    edits: list[Edit] = []
+    counter = place.counter or "attempt"
+    if counter == "_" and isinstance(place.loop, ast.For):
+        taken = module.local_names(place.function.node)
+        counter = next(name for name in ("attempt", "try_number", "attempt_2") if name not in taken)
+        edits.append(Edit(*module.span(place.loop.target), counter))
+    library = "asyncio" if place.function.is_async else "time"
+    name, imported = import_as(module, library)
+    edits += [imported] if imported else []
+    awaiting = "await " if place.function.is_async else ""
+    first = place.handler.body[0]
+    indent = module.indent(first)
+    at = module.line_start(first.lineno)
+    code = (
+        f"{indent}if {counter} < {place.last} - 1:\n"
+        f"{indent}    {awaiting}{name}.sleep({random_name}.uniform(0.5, 1.0) * min(0.1 * 2**{counter}, 2.0))\n"
+    )
+    return [*edits, Edit(at, at, code)]

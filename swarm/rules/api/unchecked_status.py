@@ -1,0 +1,297 @@
+"""Answers of other services whose status nobody looks at."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from swarm.analysis.edits import Edit
+from swarm.analysis.effects import http_call
+from swarm.analysis.index import Function, Index
+from swarm.analysis.source import Module
+from swarm.core.findings import Finding
+from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.splices import after_imports, free_name, import_as, is_alone
+
+CHECKS = frozenset({
+    "raise_for_status", "status_code", "ok", "is_success", "is_error", "is_client_error", "is_server_error", "status",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """An answer that is thrown away (`name` is None) or used without a look at its status."""
+
+    function: Function
+    call: ast.Call
+    verb: str
+    statement: ast.stmt
+    name: str | None
+    mendable: bool
+
+
+class UncheckedStatus(Rule):
+    """A request's answer is thrown away, or its body is used, with no look at the status.
+
+    Why: a 401, a 404 or a 500 then passes for success: the order that was never told to the shop, the message that
+    was never sent. Example: `requests.post(url, json=order)` and nothing more.
+
+    The mend: a warning in the log when the status is 400 or more. It raises nothing and changes no answer: whether
+    a failure should fail the webhook is a decision, and the recommendation says so (`raise_for_status()`).
+    Never where the answer is handed on to someone who may check it, or an event hook of the client checks it.
+    """
+
+    id = "unchecked-status"
+    category = "api"
+    severity = "medium"
+    title = "The status of an answer is not checked"
+    cwe = ("CWE-252",)
+    sources = ("https://requests.readthedocs.io/en/latest/user/quickstart/#response-status-codes",)
+    bad = (
+        Example(
+            """import requests
+from flask import Flask
+
+app = Flask(__name__)
+
+
+@app.post("/hook")
+def hook():
+    requests.post(
+        "https://shop.example/orders",
+        json={},
+        timeout=3,
+    )
+    return "", 204
+""",
+            """import logging
+
+import requests
+from flask import Flask
+
+logger = logging.getLogger(__name__)
+
+app = Flask(__name__)
+
+
+@app.post("/hook")
+def hook():
+    response = requests.post(
+        "https://shop.example/orders",
+        json={},
+        timeout=3,
+    )
+    if response.status_code >= 400:
+        logger.warning("hook: the POST was answered with %s", response.status_code)
+    return "", 204
+""",
+            "flask",
+        ),
+        Example(
+            """import logging
+
+import httpx
+from fastapi import FastAPI
+
+log = logging.getLogger("mail")
+app = FastAPI()
+
+
+async def send(text: str):
+    async with httpx.AsyncClient() as client:
+        answer = await client.post("https://mail.example/send", json={"text": text})
+        return answer.json().get("id")
+
+
+@app.post("/hook")
+async def hook():
+    return await send("hello")
+""",
+            """import logging
+
+import httpx
+from fastapi import FastAPI
+
+log = logging.getLogger("mail")
+app = FastAPI()
+
+
+async def send(text: str):
+    async with httpx.AsyncClient() as client:
+        answer = await client.post("https://mail.example/send", json={"text": text})
+        if answer.status_code >= 400:
+            log.warning("send: the POST was answered with %s", answer.status_code)
+        return answer.json().get("id")
+
+
+@app.post("/hook")
+async def hook():
+    return await send("hello")
+""",
+            "fastapi",
+        ),
+        Example(
+            """import requests
+
+
+def stock(item):
+    return requests.get(f"https://a.example/{item}", timeout=2).json()
+""",
+            None,
+        ),
+    )
+    good = (
+        """import httpx
+import requests
+
+client = httpx.AsyncClient()
+
+
+def one(url):
+    answer = requests.get(url, timeout=2)
+    answer.raise_for_status()
+    return answer.json()
+
+
+def two(url):
+    answer = requests.get(url, timeout=2)
+    return answer.json() if answer.ok else None
+
+
+async def three(url):
+    return await client.get(url)
+
+
+async def four(url, check):
+    answer = await client.get(url)
+    check(answer)
+    return answer.json()
+
+
+def five(url):
+    requests.get(url, timeout=2).raise_for_status()
+""",
+    )
+
+    def find(self, index: Index) -> Iterable[Finding]:
+        """Every unchecked answer on a request's path."""
+        for function in index.functions:
+            if index.on_request_path(function.module, function.node.body[0]):
+                seen: dict[str, int] = {}
+                for place in _places(index, function):
+                    yield self._finding(place, seen)
+
+    def _finding(self, place: _Place, seen: dict[str, int]) -> Finding:
+        key = f"{place.function.qualname}:{place.verb}"
+        seen[key] = seen.get(key, 0) + 1
+        what = "is thrown away" if place.name is None else "is used"
+        return self.finding(
+            place.function.module, place.call,
+            evidence=f"the answer to the {place.verb} in {place.function.qualname} {what} whatever its status",
+            recommendation="Call raise_for_status() where a failure should fail the webhook; else log it",
+            anchor=key + (f"#{seen[key]}" if seen[key] > 1 else ""),
+            mendable=place.mendable,
+        )  # fmt: skip
+
+    def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
+        """Log the failures that the findings overlook."""
+        module = index.tree.modules[findings[0].file]
+        wanted = {finding.id for finding in findings}
+        logger, edits = _logger(index, module)
+        for function in index.functions:
+            if function.module is not module:
+                continue
+            seen: dict[str, int] = {}
+            for place in _places(index, function):
+                if self._finding(place, seen).id in wanted and place.mendable:
+                    edits += _log(module, place, logger)
+        return Mend(
+            "Log failed answers of other services",
+            "A status of 400 or more leaves a warning in the log. Nothing else changes: whether it should fail the "
+            "webhook is the team's decision.",
+            (edited(module, edits),),
+        )
+
+
+def _places(index: Index, function: Function) -> Iterator[_Place]:
+    module = function.module
+    for call in index.calls(function):
+        request = http_call(index, module, call)
+        if request is None or request.library == "aiohttp" or _has_hooks(index, module, request.owner):
+            continue
+        outer: ast.AST = call
+        around = module.parent(outer)
+        if isinstance(around, ast.Lambda):  # a retrying function's argument: its result stands for the answer
+            outer, around = around, module.parent(around)
+            if isinstance(around, ast.Call):
+                outer, around = around, module.parent(around)
+        if isinstance(around, ast.Await):
+            outer, around = around, module.parent(around)
+        if isinstance(around, ast.Expr):
+            yield _Place(function, call, request.verb, around, None, is_alone(module, around))
+        elif isinstance(around, ast.Assign) and isinstance(around.targets[0], ast.Name):
+            name = around.targets[0].id
+            if _is_overlooked(module, function, name):
+                fine = is_alone(module, around) and len(around.targets) == 1
+                yield _Place(function, call, request.verb, around, name, fine)
+        elif isinstance(around, ast.Attribute) and around.attr in ("json", "text", "content"):
+            yield _Place(function, call, request.verb, module.statement(call), "", False)
+
+
+def _is_overlooked(module: Module, function: Function, name: str) -> bool:
+    """Whether the answer is used, but never checked and never given to anyone who could."""
+    used = False
+    for node in ast.walk(function.node):
+        if not isinstance(node, ast.Name) or node.id != name or isinstance(node.ctx, ast.Store):
+            continue
+        parent = module.parent(node)
+        if not isinstance(parent, ast.Attribute) or parent.attr in CHECKS:
+            return False
+        used = True
+    return used
+
+
+def _has_hooks(index: Index, module: Module, owner: ast.expr | None) -> bool:
+    """Whether the client is built with event hooks, which may check every answer."""
+    if owner is None:
+        return False
+    home, name = index.tree.split(index.resolve(module, owner) or "", module)
+    value: object = getattr(home.globals.get(name), "value", None) if home is not None else None
+    if isinstance(owner, ast.Name) and value is None:
+        around = module.enclosing_function(owner)
+        bound = index.kinds.bindings(around).get(owner.id, []) if around is not None else []
+        value = bound[0] if bound else None
+    return isinstance(value, ast.Call) and any(keyword.arg in ("event_hooks", "raise_for_status") for keyword in value.keywords)
+
+
+def _logger(index: Index, module: Module) -> tuple[str, list[Edit]]:
+    """The module's own logger, or a new one with its import."""
+    for name, statement in module.globals.items():
+        value = getattr(statement, "value", None)
+        if isinstance(value, ast.Call) and index.resolve(module, value.func) in ("logging.getLogger", "structlog.get_logger"):
+            return name, []
+    logging_name, imported = import_as(module, "logging")
+    name = free_name(module, "logger")
+    made = after_imports(module, f"{name} = {logging_name}.getLogger(__name__)")
+    return name, [imported, made] if imported else [made]
+
+
+def _log(module: Module, place: _Place, logger: str) -> list[Edit]:
+    indent = module.indent(place.statement)
+    edits: list[Edit] = []
+    name = place.name
+    if name is None:
+        taken = module.local_names(place.function.node) | set(module.globals) | set(module.imports)
+        name = next(candidate for candidate in ("response", "answer", "http_response", "response_2")
+                    if candidate not in taken or candidate == "response_2")  # fmt: skip
+        start, _ = module.span(place.statement)
+        edits.append(Edit(start, start, f"{name} = "))
+    at = module.line_start((place.statement.end_lineno or place.statement.lineno) + 1)
+    text = f'"{place.function.name}: the {place.verb} was answered with %s"'
+    code = (
+        f"{indent}if {name}.status_code >= 400:\n"
+        f"{indent}    {logger}.warning({text}, {name}.status_code)\n"
+    )
+    lead = "" if module.text[:at].endswith("\n") else "\n"
+    return [*edits, Edit(at, at, lead + code)]
