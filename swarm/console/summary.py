@@ -10,7 +10,7 @@ from swarm.core.patches import Rejected
 from swarm.core.report import Report
 
 Row = tuple[str, str, str, str]  # label, before, after, change
-_LEFT_OPEN_SHOWN = 3
+_DIFFERENCES_SHOWN = 3
 
 
 def summary_lines(report: Report, verdict: Sequence[str], rows: Sequence[Row], folder: str) -> list[str]:
@@ -56,15 +56,19 @@ def _failures(report: Report) -> list[str]:
         if isinstance(judged.verdict, Rejected):
             reason = clean(judged.verdict.reason, 120)
             lines.append(f"  rejected {clean(judged.patch.id)} by {judged.verdict.gate}: {reason}")
-    for target in report.targets:
-        if target.met is False:
-            lines.append(f"  missed   {clean(target.expression)}: {clean(target.reason or 'measured above', 100)}")
-    for agent in report.agents:
-        if agent.status != "done":
-            lines.append(f"  {agent.status:<8} {clean(agent.name)}: {clean(agent.note or 'no note', 120)}")
+    lines += [
+        f"  missed   {clean(t.expression)}: {clean(t.reason or 'measured above', 100)}"
+        for t in report.targets
+        if t.met is False
+    ]
+    lines += [
+        f"  {a.status:<8} {clean(a.name)}: {clean(a.note or 'no note', 120)}"
+        for a in report.agents
+        if a.status != "done"
+    ]
     if report.verification.replay:
         lines += [
-            f"  differs  {clean(text, 140)}" for text in report.verification.replay.differences[:_LEFT_OPEN_SHOWN]
+            f"  differs  {clean(text, 140)}" for text in report.verification.replay.differences[:_DIFFERENCES_SHOWN]
         ]
     return ["", "To look at:", *lines] if lines else []
 

@@ -46,7 +46,7 @@ def message(judged: JudgedPatch, number: int, total: int, report: Report) -> str
     encoding = "8bit"
     if "\r\n" in diff:
         encoding = "quoted-printable"
-        text = quopri.encodestring(text.encode()).decode("ascii")
+        text = _quoted_printable(text)
     headers = [
         "From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001",
         f"From: {_header(patch.author or 'swarm')} <{_ADDRESS}>",
@@ -57,6 +57,16 @@ def message(judged: JudgedPatch, number: int, total: int, report: Report) -> str
         f"Content-Transfer-Encoding: {encoding}",
     ]
     return "\n".join(headers) + "\n\n" + text
+
+
+def _quoted_printable(text: str) -> str:
+    """Each carriage return as =0D: the standard encoder takes one before a newline for a part of the line's end."""
+    lines = []
+    for line in text.split("\n"):
+        returned = line.endswith("\r")
+        encoded = quopri.encodestring(line.removesuffix("\r").encode()).decode("ascii")
+        lines.append(encoded + ("=\n=0D" if returned else ""))
+    return "\n".join(lines)
 
 
 def combined_diff(patches: Sequence[JudgedPatch]) -> str:

@@ -125,7 +125,7 @@ def _tally(report: Report) -> str:
 
 
 def before_after_rows(report: Report) -> tuple[Row, ...]:
-    """The before/after table: latency, capacity, errors, resources, scores, tests. Rows nobody measured are left out."""
+    """The before/after table: latency, capacity, errors, resources, scores, tests; only what was measured."""
     rows: list[Row] = []
     for item in report.benchmarks:
         rows += _latency_rows(item)

@@ -16,4 +16,5 @@ def render(report: Report) -> str:
     document = to_document(report)
     keys = ("schema", "benchmarks", "capacity", "errors", "resources", "targets", "load_note")
     chosen = {"run": report.run.id, **{key: document[key] for key in keys}}
-    return json.dumps(chosen, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(chosen, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "replace").decode() + "\n"

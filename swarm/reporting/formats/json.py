@@ -22,6 +22,7 @@ _NUMBERS = re.compile(r"\[\n\s*((?:[-+.\deE]+|null)(?:,\n\s*(?:[-+.\deE]+|null))
 def render(report: Report) -> str:
     """The document as JSON text; lists of numbers stay on one line."""
     text = json.dumps(to_document(report), indent=2, ensure_ascii=False, allow_nan=False)
+    text = text.encode("utf-8", "replace").decode()  # half characters, as in names of files that are no UTF-8
     return _NUMBERS.sub(lambda m: "[" + re.sub(r",\s+", ", ", m[1]) + "]", text) + "\n"
 
 

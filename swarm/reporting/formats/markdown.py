@@ -122,7 +122,8 @@ def _open(report: Report) -> str:
     table = _table(("severity", "where", "what", "confidence", "do"), rows)
     more = len(findings) - MOST_OPEN
     rest = f"\n\n… and {more} more in `report.json`." if more > 0 else ""
-    return f"## Findings left open\n\n{counts}.\n\n<details><summary>All of them</summary>\n\n{table}{rest}\n\n</details>"
+    fold = f"<details><summary>All of them</summary>\n\n{table}{rest}\n\n</details>"
+    return f"## Findings left open\n\n{counts}.\n\n{fold}"
 
 
 def _finding(finding: Finding) -> list[str]:
@@ -137,7 +138,8 @@ def _agents(report: Report) -> str:
         return ""
     rows = []
     for a in report.agents:
-        tokens = f"{a.input_tokens + a.cache_read_tokens + a.cache_write_tokens:,} in, {a.output_tokens:,} out ({a.tokens_are})"
+        whole = a.input_tokens + a.cache_read_tokens + a.cache_write_tokens
+        tokens = f"{whole:,} in, {a.output_tokens:,} out ({a.tokens_are})"
         when = f"{a.started_s:.1f}–{a.finished_s:.1f} s"
         cost = "" if a.cost_usd is None else f"${a.cost_usd:.2f}"
         rows.append([markdown(a.name), markdown(a.model), a.status, when, str(a.turns), str(a.tool_calls),
@@ -146,8 +148,10 @@ def _agents(report: Report) -> str:
     time = report.time
     words = ""
     if time.wall_s is not None and time.sum_of_agents_s is not None:
-        words = (f"\n\nTogether the specialists took {seconds(time.wall_s)} of wall time for "
-                 f"{seconds(time.sum_of_agents_s)} of work: {share(time.saving)} saved by running in parallel.")  # fmt: skip
+        words = (
+            f"\n\nTogether the specialists took {seconds(time.wall_s)} of wall time for "
+            f"{seconds(time.sum_of_agents_s)} of work: {share(time.saving)} saved by running in parallel."
+        )
     notes = "".join(f"\n\n> {markdown(a.name)}: {markdown(a.note)}" for a in report.agents if a.note)
     return "## Agents\n\n" + _table(head, rows) + words + notes
 

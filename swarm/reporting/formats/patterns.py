@@ -78,14 +78,16 @@ def _tokens(report: Report) -> str:
     for a in report.agents:
         whole = a.input_tokens + a.cache_read_tokens + a.cache_write_tokens
         each = f"{(whole + a.output_tokens) // a.findings:,}" if a.findings else "–"
-        cells = (markdown(a.name), f"{whole:,}", f"{a.output_tokens:,}", share(a.cache_read_tokens / whole if whole else None),
+        cached = share(a.cache_read_tokens / whole if whole else None)
+        cells = (markdown(a.name), f"{whole:,}", f"{a.output_tokens:,}", cached,
                  f"{a.peak_context_tokens:,}", a.tokens_are, each)  # fmt: skip
         rows.append("| " + " | ".join(cells) + " |")
     context = report.context
     saved = f"Context saved against one generalist: {share(context.saving)}. {markdown(context.method)}"
     if context.saving is None:
         saved = f"Context saved against one generalist: not measured, because {markdown(context.method)}."
-    head = "| agent | input | output | of input from cache | peak context | tokens are | per finding |\n|---|---|---|---|---|---|---|"
+    head = "| agent | input | output | of input from cache | peak context | tokens are | per finding |"
+    head += f"\n|{'---|' * 7}"
     return f"## Tokens\n\n{saved}\n\n{head}\n" + "\n".join(rows)
 
 
@@ -117,7 +119,8 @@ def _gates(report: Report) -> str:
         if caught or spent[gate]:
             names = f": {', '.join(code(name) for name in caught)}" if caught else ""
             lines.append(
-                f"- {code(gate)} rejected {len(caught)}{names}; {seconds(spent[gate])} summed over the patches it judged"
+                f"- {code(gate)} rejected {len(caught)}{names}; "
+                f"{seconds(spent[gate])} summed over the patches it judged"
             )
     return "## Gates\n\n" + "\n".join(lines) if lines else ""
 
@@ -163,8 +166,10 @@ def _lessons_of_rules(report: Report) -> list[str]:
     for rule, gates in sorted(lost.items()):
         if not won[rule]:
             which = ", ".join(sorted(set(gates)))
-            lines.append(f"No patch of {code(rule)} was accepted ({count(len(gates), 'try', 'tries')}, stopped by {which}): "
-                         "its findings need a person here.")  # fmt: skip
+            tries = count(len(gates), "try", "tries")
+            lines.append(
+                f"No patch of {code(rule)} was accepted ({tries}, stopped by {which}): its findings need a person."
+            )
     return lines
 
 

@@ -106,7 +106,6 @@ def _metrics(agent: AgentInfo, report: Report) -> list[str]:
             )
         else:
             words = "met" if target.met else "missed"
-            kept.append(
-                f"        - {_quoted(target.expression)}  # {words}: {plain(target.before)} before, {plain(target.after)} after"
-            )
+            figures = f"{plain(target.before)} before, {plain(target.after)} after"
+            kept.append(f"        - {_quoted(target.expression)}  # {words}: {figures}")
     return [*(["      target_metrics:", *kept] if kept else []), *left]

@@ -93,7 +93,7 @@ def _result(finding: Finding, rule_index: int) -> dict[str, Any]:
         "message": {"text": f"{text}\n\n{evidence[:2000]}" if evidence else text},
         "partialFingerprints": {"swarmFinding/v1": finding.id},
         "properties": {"confidence": finding.confidence, "status": finding.status, "agent": one_line(finding.agent),
-                       "patch": finding.patch},
+                       "patch": one_line(finding.patch or "") or None},
     }  # fmt: skip
     if finding.file:
         location: dict[str, Any] = {

@@ -18,15 +18,18 @@ _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 def grafana_dashboard(report: Report, alerts: AlertThresholds) -> str:
     """The dashboard's JSON model; its data source is chosen on import."""
     latency_s, status, route = alerts.latency_ms / 1000, alerts.status_label, alerts.route_label
+    slow = f"max({slow_ratio('5m', alerts)})"
+    burn = [(f"({error_ratio(w, alerts)}) / {alerts.error_rate:g}", w) for w in ("1h", "6h")]
+    by_status = f"sum by ({status}) (rate({METRIC}_count[5m]))"
     panels = [
         _stat("Requests", [(f"sum(rate({METRIC}_count[5m]))", "")], "reqps"),
-        _stat("Errors (5xx)", [(f"sum({error_ratio('5m', alerts)})", "")], "percentunit", alerts.error_rate),
+        _stat("Errors (5xx)", [(f"max({error_ratio('5m', alerts)})", "")], "percentunit", alerts.error_rate),
         _stat("p95", [(_quantile(0.95), "")], "s", latency_s),
-        _stat(f"Over {alerts.bucket_s:g} s", [(f"max({slow_ratio('5m', alerts)})", "")], "percentunit", alerts.slow_share),
+        _stat(f"Over {alerts.bucket_s:g} s", [(slow, "")], "percentunit", alerts.slow_share),
         _graph("Latency", [(_quantile(q), f"p{q * 100:g}") for q in (0.5, 0.95, 0.99)], "s", latency_s),
-        _graph("Requests by status", [(f"sum by ({status}) (rate({METRIC}_count[5m]))", f"{{{{{status}}}}}")], "reqps"),
+        _graph("Requests by status", [(by_status, f"{{{{{status}}}}}")], "reqps"),
         _graph("p95 by route", [(_quantile(0.95, route), f"{{{{{route}}}}}")], "s", latency_s),
-        _graph("Error budget burn", [(f"({error_ratio(w, alerts)}) / {alerts.error_rate:g}", w) for w in ("1h", "6h")], "none", 1),
+        _graph("Error budget burn", burn, "none", 1),
         _graph("Refused senders", [(f'sum(rate({METRIC}_count{{{status}=~"401|403"}}[5m]))', "401 and 403")], "reqps",
                alerts.refused_per_s),
         _heatmap("Distribution of latency", f"sum by (le) (increase({METRIC}_bucket[$__rate_interval]))"),

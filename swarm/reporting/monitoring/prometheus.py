@@ -41,7 +41,7 @@ def prometheus_rules(report: Report, alerts: AlertThresholds) -> str:
         f"# Alerts for {one_line(report.run.target)}, written by swarm in run {one_line(report.run.id)}.",
         f"# They read {METRIC}, which the no-metrics patch exports.",
         *(f"# {one_line(reason)}" for reason in alerts.reasons),
-        f"# A request counts as slow above {alerts.bucket_s:g} s, the histogram bound that holds {alerts.latency_ms:g} ms.",
+        f"# Slow means above {alerts.bucket_s:g} s, the histogram bound that holds {alerts.latency_ms:g} ms.",
     ]
     body = yaml.safe_dump({"groups": groups}, sort_keys=False, allow_unicode=True, width=1000)
     return "\n".join(head) + "\n" + body

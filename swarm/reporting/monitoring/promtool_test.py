@@ -6,10 +6,15 @@ from typing import Any
 
 from swarm.core.report import Report
 from swarm.reporting.escape import one_line
+from swarm.reporting.monitoring.prometheus import BURNS
 from swarm.reporting.monitoring.thresholds import METRIC, AlertThresholds
 
 FILENAME = "monitoring/prometheus-rules.test.yml"
 _JOB = 'job="webhooks"'
+ALERTS = (
+    *(f"{name},{burn.long}" for name in ("WebhookErrorBudgetBurn", "WebhookLatencyBudgetBurn") for burn in BURNS),
+    "WebhookLatencyHigh", "WebhookMetricsLost", "WebhookSendersRefused",
+)  # fmt: skip
 
 
 def promtool_test(report: Report, alerts: AlertThresholds) -> str:
@@ -18,7 +23,7 @@ def promtool_test(report: Report, alerts: AlertThresholds) -> str:
 
     tests = [
         _test("a healthy service is left alone", _series(alerts, failing=0, slow=0), []),
-        _test("half of all requests failing pages", _series(alerts, failing=30, slow=0), ["WebhookErrorBudgetBurn"]),
+        _test("all requests failing pages", _series(alerts, failing=60, slow=0), ["WebhookErrorBudgetBurn"]),
         _test(
             "slow answers page",
             _series(alerts, failing=0, slow=60),
@@ -45,7 +50,8 @@ def _series(alerts: AlertThresholds, failing: float, slow: float, refused: float
         growing("_count", f'{alerts.status_label}="200"', good),
         growing("_bucket", f'{alerts.status_label}="200",le="+Inf"', 60),
     ]
-    for bound, total in ((alerts.bucket_s, 60 - slow), (alerts.bucket_s * 10, 60)):
+    quick = alerts.latency_ms / 2000
+    for bound, total in ((quick, 60 - slow), (alerts.bucket_s, 60 - slow), (alerts.bucket_s * 10, 60)):
         series.append(growing("_bucket", f'{alerts.status_label}="200",le="{bound:g}"', total))
     if failing:
         series.append(growing("_count", f'{alerts.status_label}="500"', failing))
@@ -57,12 +63,16 @@ def _series(alerts: AlertThresholds, failing: float, slow: float, refused: float
 
 
 def _test(name: str, series: list[dict[str, str]], firing: list[str]) -> dict[str, Any]:
-    """Whether each alert fires is asked by its ALERTS series, so that wording may change without breaking the test."""
-    names = ("WebhookErrorBudgetBurn", "WebhookLatencyBudgetBurn", "WebhookLatencyHigh", "WebhookMetricsLost",
-             "WebhookSendersRefused")  # fmt: skip
+    """Each alert is asked for by its ALERTS series, so that its wording may change without breaking the test."""
     checks = []
-    for alert in names:
-        samples = [{"labels": "{}", "value": 1}] if alert in firing else []
-        expression = f'group(ALERTS{{alertname="{alert}",alertstate="firing"}})'
+    for alert in ALERTS:
+        samples = [{"labels": "{}", "value": 1}] if alert.split(",")[0] in firing else []
+        expression = f"group(ALERTS{{{_selector(alert)}}})"
         checks.append({"expr": expression, "eval_time": "80m", "exp_samples": samples})
     return {"name": name, "interval": "1m", "input_series": series, "promql_expr_test": checks}
+
+
+def _selector(alert: str) -> str:
+    """`Name,window` as a selector of that alert firing, over that window where one is named."""
+    name, _, window = alert.partition(",")
+    return f'alertname="{name}",alertstate="firing"' + (f',window="{window}"' if window else "")

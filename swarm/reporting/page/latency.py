@@ -99,8 +99,7 @@ def percentiles(item: Comparison) -> Safe | None:
             words = f"× {marks[1][1].value / marks[0][1].value:.2f}"
             parts.append(text(RIGHT, y + 4, words, "row", "end"))
         y += 44
-    for value in scale.ticks():
-        parts.append(text(scale(value), y, plain(value), "tick", "middle"))
+    parts += [text(scale(value), y, plain(value), "tick", "middle") for value in scale.ticks()]
     parts.append(text(RIGHT, y, f"{item.unit}, log scale", "tick", "end"))
     return figure(WIDTH, y + 10, f"Percentiles of {item.name} with 95 % intervals, {item.unit}", parts)
 

@@ -56,6 +56,9 @@ def _row(y: float, agent: AgentInfo, left: float, right: float, x: Callable[[flo
     for name, start_s, finish_s in agent.tool_spans[:MOST_TOOL_SPANS]:
         width = max(1.5, x(finish_s) - x(start_s))
         hint = f"{name}: {seconds(finish_s - start_s)}"
-        parts.append(tag("rect", tag("title", hint), x=round(x(start_s), 1), y=round(y + 10, 1), width=round(width, 1),
-                         height=ROW - 20, rx=2, class_="tool"))  # fmt: skip
+        left, top = round(x(start_s), 1), round(y + 10, 1)
+        box = tag(
+            "rect", tag("title", hint), x=left, y=top, width=round(width, 1), height=ROW - 20, rx=2, class_="tool"
+        )
+        parts.append(box)
     return parts
