@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from swarm.core.errors import SwarmError, TargetError
 from swarm.core.patches import FileChange
 from swarm.core.place import TargetPlace
+from swarm.target.scratch import scratch_root
 
 MAX_FILES = 20_000
 MAX_BYTES = 500_000_000
@@ -53,10 +54,14 @@ def make_copy(place: TargetPlace, destination: Path) -> Copy:
     the tree. Raises TargetError where the tree is larger than swarm copies.
     """
     destination.mkdir(parents=True, exist_ok=True)
+    # A temporary folder may lie inside the user's tree: a copy never holds copies.
+    apart = [f for f in (destination.resolve(), scratch_root()) if f.is_relative_to(place.workspace)]
     made: set[Path] = set()
     files = total_bytes = 0
     for relative in _listed(place):
         source = place.workspace / relative
+        if any(source.is_relative_to(folder) for folder in apart):
+            continue
         try:
             status = source.lstat()
         except OSError:

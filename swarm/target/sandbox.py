@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -22,6 +23,8 @@ from swarm.target.processes import Child, spawn
 
 _POLL_S = 0.02
 _WATCH_S = 0.1
+_CHOICE = "SWARM_SANDBOX"
+_OWN_FAILURE = re.compile(r"bwrap: (?!execvp)")
 # What a command has no business to read, even on a read-only root.
 _PRIVATE = (
     ".ssh", ".aws", ".gnupg", ".kube", ".docker", ".azure", ".config/gcloud", ".config/gh", ".netrc",
@@ -59,16 +62,25 @@ class Bubblewrap:
     async def run(
         self, argv: Sequence[str], cwd: Path, env: Mapping[str, str], limits: CommandLimits
     ) -> CommandResult:
-        """Run to the end or to a limit."""
+        """Run to the end or to a limit. Raises TargetError where bubblewrap itself fails."""
         wrapped = [self.program, *_isolation(argv, cwd, env), "--", *argv]
-        return await _run_limited(wrapped, argv, cwd, env, limits)
+        result = await _run_limited(wrapped, argv, cwd, env, limits)
+        if result.exit_code == 1 and _OWN_FAILURE.match(result.output):
+            raise TargetError(
+                f"the sandbox cannot be set up: {result.output.strip()}; "
+                f"set {_CHOICE}=limits to do without bubblewrap"
+            )
+        return result
 
 
 @functools.cache
 def choose_sandbox() -> Sandbox:
-    """Bubblewrap where it is installed and a trial run works, else process limits; tried once."""
+    """Bubblewrap where it is installed and a trial run works, else process limits; tried once.
+
+    SWARM_SANDBOX=limits does without bubblewrap.
+    """
     program = shutil.which("bwrap")
-    if program is None:
+    if program is None or os.environ.get(_CHOICE) == "limits":
         return ProcessLimits()
     trial = [program, *_isolation(["true"], Path("/"), {}), "--", "true"]
     try:

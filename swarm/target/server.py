@@ -153,6 +153,7 @@ async def _set_up_once(place: TargetPlace, copy: Copy, target: Target, tmp: Path
 async def _wait_until_up(child: Child, port: int, health: str | None, deadline_s: float) -> tuple[str | None, str]:
     """The host that answers, or None and what was seen instead."""
     deadline = time.monotonic() + deadline_s
+    path = "/" + (health or "").lstrip("/")
     seen = "nothing listened on its port"
     pause_s = 0.02
     while time.monotonic() < deadline:
@@ -163,11 +164,11 @@ async def _wait_until_up(child: Child, port: int, health: str | None, deadline_s
             seen = f"port {port} is held by another program"
         elif listener is not Listener.NOBODY:
             for host in _HOSTS:
-                status = await _status(host, port, health or "/", min(5.0, deadline_s))
+                status = await _status(host, port, path, min(5.0, deadline_s))
                 if status is not None and (health is None or status < 500):
                     return host, ""
                 if status is not None:
-                    seen = f"{health} answers {status}"
+                    seen = f"{path} answers {status}"
         await asyncio.sleep(pause_s)
         pause_s = min(pause_s * 1.3, 0.1)
     return None, f"{seen} within {deadline_s:g} s"

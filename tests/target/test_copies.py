@@ -163,3 +163,12 @@ def test_two_edits_of_the_same_size_in_one_second_differ_in_whole_seconds(tmp_pa
     first_s = int((copy.path / "a.py").stat().st_mtime)
     apply_changes(copy, [FileChange("a.py", "2\n", "3\n")])
     assert int((copy.path / "a.py").stat().st_mtime) > first_s
+
+
+def test_a_copy_never_holds_copies(tmp_path: Path) -> None:
+    """TMPDIR may lie inside the user's tree."""
+    plant(tmp_path, "a.py")
+    for number in range(2):
+        copy = make_copy(place_of(tmp_path), tmp_path / f"scratch/copy{number}")
+    assert "scratch/copy1/a.py" not in names(copy.workspace)
+    assert (copy.workspace / "a.py").exists()

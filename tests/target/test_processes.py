@@ -81,8 +81,12 @@ async def test_output_is_bounded_and_its_end_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "log").stat().st_size < 1700
 
 
-def test_kill_9_of_swarm_leaves_nothing_after_the_next_start(tmp_path: Path) -> None:
-    """A real swarm-like parent is killed -9; the kernel ends its child, the reaper the daemon and the folder."""
+@pytest.mark.parametrize("daemon", [DAEMON, DAEMON.replace("sys.argv[1]], ", "sys.argv[1]], env={}, ")])
+def test_kill_9_of_swarm_leaves_nothing_after_the_next_start(tmp_path: Path, daemon: str) -> None:
+    """A real swarm-like parent is killed -9; the kernel ends its child, the reaper the daemon and the folder.
+
+    The second daemon threw away its environment, and swarm's marks with it: its folder still gives it away.
+    """
     parent_code = (
         "import os, sys, tempfile, time\n"
         "from pathlib import Path\n"
@@ -96,7 +100,7 @@ def test_kill_9_of_swarm_leaves_nothing_after_the_next_start(tmp_path: Path) -> 
         "print(child.pid, int(child.log_text()), folder, flush=True)\n"
         "time.sleep(60)\n"
     )
-    parent = subprocess.Popen([sys.executable, "-c", parent_code, str(tmp_path), DAEMON], stdout=subprocess.PIPE)
+    parent = subprocess.Popen([sys.executable, "-c", parent_code, str(tmp_path), daemon], stdout=subprocess.PIPE)
     assert parent.stdout is not None
     words = parent.stdout.readline().split()
     child, grandchild, folder = int(words[0]), int(words[1]), Path(words[2].decode())

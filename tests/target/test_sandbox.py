@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from swarm.core.errors import TargetError
 from swarm.core.ports import CommandLimits, CommandResult, Sandbox
 from swarm.target.copies import Copy, make_copy
 from swarm.target.environment import child_environment
@@ -110,3 +111,11 @@ async def test_bubblewrap_keeps_the_users_tree_and_other_processes_out_of_reach(
     )
     result = await python(Bubblewrap(program), scene, code)
     assert result.output.split() == ["alone"]
+
+
+@pytest.mark.skipif(choose_sandbox().name != "bubblewrap", reason="bubblewrap is not there or does not work")
+async def test_a_sandbox_that_cannot_be_set_up_is_no_result_of_the_command(scene, tmp_path: Path) -> None:
+    _, env = scene
+    (tmp_path / "user/deep").mkdir()  # in the hidden original: no folder to be in
+    with pytest.raises(TargetError, match="SWARM_SANDBOX=limits"):
+        await choose_sandbox().run(["true"], tmp_path / "user/deep", env, CommandLimits())
