@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swarm.bench.load import LoadGenerator, LoadRun, error_rate
-from swarm.bench.sidebyside import Served
 from swarm.bench.statistics import percentile
 from swarm.config.schema import Target
+from swarm.target.server import RunningServer
 
 RISE = 1.5
 ERROR_LIMIT = 0.01
@@ -47,7 +47,7 @@ def criterion_text(p95_bound_ms: float, step_s: float) -> str:
 
 
 async def find_capacity(
-    server: Served, target: Target, payload_root: Path, *, start_rate: float, seed: int,
+    server: RunningServer, target: Target, payload_root: Path, *, start_rate: float, seed: int,
     step_s: float = 2.0, max_steps: int = 7, p95_bound_ms: float = 1000.0, max_total_s: float = 30.0,
 ) -> CapacityResult:  # fmt: skip
     """Raise the rate until a step fails, then try once between;

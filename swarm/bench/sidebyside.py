@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from swarm.bench.load import LoadGenerator, LoadRun
 from swarm.bench.load import error_rate as error_rate  # part of this module's promise
@@ -15,21 +14,11 @@ from swarm.bench.statistics import Statistic, bootstrap_ratio, summarize
 from swarm.config.schema import Target
 from swarm.core.metrics import Comparison, Ratio
 from swarm.core.report import ResourceUse
+from swarm.target.server import RunningServer
 
 SAMPLE_EVERY_S = 0.2
 MIN_SLICES = 2
 WARM_UP_REQUESTS = 6
-
-
-class Served(Protocol):
-    """What is needed of a RunningServer."""
-
-    @property
-    def base_url(self) -> str: ...
-
-    def rss_bytes(self) -> int: ...
-
-    def cpu_s(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +40,7 @@ def slice_order(names: Sequence[str], rounds: int) -> list[str]:
 
 
 async def measure_sides(
-    servers: Mapping[str, Served], target: Target, payload_root: Path, *, rate: float,
+    servers: Mapping[str, RunningServer], target: Target, payload_root: Path, *, rate: float,
     slice_s: float | Mapping[str, float], rounds: int,
     seed: int, warmup: int = WARM_UP_REQUESTS, progress: Callable[[str], None] | None = None,
 ) -> dict[str, Side]:  # fmt: skip
@@ -81,7 +70,7 @@ async def measure_sides(
 
 
 async def measure_alternating(
-    servers: Mapping[str, Served], target: Target, payload_root: Path, *, rate: float,
+    servers: Mapping[str, RunningServer], target: Target, payload_root: Path, *, rate: float,
     slice_s: float | Mapping[str, float], rounds: int,
     seed: int, warmup: int = WARM_UP_REQUESTS, progress: Callable[[str], None] | None = None,
 ) -> dict[str, tuple[LoadRun, ...]]:  # fmt: skip
@@ -101,7 +90,7 @@ class _Loader:
     rate: float
     seed: int
 
-    async def slice(self, server: Served, seconds: float, first_number: int) -> LoadRun:
+    async def slice(self, server: RunningServer, seconds: float, first_number: int) -> LoadRun:
         peaks: list[int] = []
         watch = asyncio.create_task(_sample_rss(server, peaks))
         cpu_s, began_s = _cpu(server), time.monotonic()
@@ -117,7 +106,7 @@ class _Loader:
         return replace(run, rss_bytes=max(peaks, default=None), cpu_s=used, wall_s=wall_s)
 
 
-async def _sample_rss(server: Served, peaks: list[int]) -> None:
+async def _sample_rss(server: RunningServer, peaks: list[int]) -> None:
     while True:
         try:
             peaks.append(server.rss_bytes())
@@ -126,7 +115,7 @@ async def _sample_rss(server: Served, peaks: list[int]) -> None:
         await asyncio.sleep(SAMPLE_EVERY_S)
 
 
-def _cpu(server: Served) -> float | None:
+def _cpu(server: RunningServer) -> float | None:
     try:
         return server.cpu_s()
     except OSError:

@@ -87,6 +87,19 @@ async def slow(n: int):
     await asyncio.sleep(0.05)
     return {"n": n}
 
+@app.post("/others")
+async def others():
+    import aiohttp, aiosqlite, urllib.request
+    async with aiosqlite.connect(":memory:") as conn:
+        await conn.execute("CREATE TABLE t (name TEXT)")
+        await conn.execute("INSERT INTO t VALUES ('Grace Hopper')")  # ASYNC-SQL
+        await conn.commit()  # ASYNC-COMMIT
+    async with aiohttp.ClientSession() as session:
+        async with session.get(STUB + "/slow/81?mail=grace@example.com") as answer:  # AIOHTTP
+            await answer.json()
+    urllib.request.urlopen(STUB + "/slow/82").read()  # URLLIB
+    return {"t": await asyncio.to_thread(httpx.get, STUB + "/slow/83") is not None}  # TO-THREAD
+
 @app.post("/steady")
 async def steady():
     await asyncio.sleep(0.05)

@@ -108,6 +108,23 @@ def test_threads_stay_with_their_request(service: Service) -> None:
     assert [step.split()[-1] for step in queries[0].path] == ["threads", "rows_one_by_one"]
 
 
+def test_other_libraries_are_timed_at_the_line_that_waits(service: Service) -> None:
+    waterfall = ask(service, "/others")
+
+    def seen(marker: str) -> list[tuple[str, str, bool]]:
+        spans = of_line(waterfall, service.line(marker))
+        names = [(s.kind, s.name.replace(s.name.split("/")[0].partition(" ")[2], ""), s.blocks_loop) for s in spans]
+        return [name for name in names if name[0] in ("http", "sql")]
+
+    assert [s.name for s in of_line(waterfall, service.line("ASYNC-SQL"))] == ["INSERT INTO t VALUES (?)"]
+    assert [s.name for s in of_line(waterfall, service.line("ASYNC-COMMIT"))] == ["COMMIT"]
+    assert seen("AIOHTTP") == [("http", "GET /slow/{id}", False)]
+    assert seen("URLLIB") == [("http", "GET /slow/{id}", True)]
+    assert seen("TO-THREAD") == [("http", "GET /slow/{id}", False)]
+    text = service.trace_file.read_text()
+    assert "Hopper" not in text and "grace" not in text
+
+
 def test_errors_pass_through(service: Service, flask_service: Service) -> None:
     assert ask(service, "/raises", 500).status == 500
     assert ask(flask_service, "/fails", 500).status == 500
