@@ -61,9 +61,16 @@ async def start_baseline(
     started: list[Callable[[], Awaitable[None]]] = []
     try:
         traffic = Traffic(target, payload_root, seed)
-        upstreams = await Upstreams.start(place, copy, target, tmp=tmp, seed=seed)
+        upstreams = await Upstreams.start(place, copy, target, tmp=tmp / "upstreams", seed=seed)
         started.append(upstreams.stop)
-        server = await start_server(place, copy, target, upstream_env=upstreams.env, inject=upstreams.inject, tmp=tmp)
+        server = await start_server(
+            place,
+            copy,
+            target,
+            upstream_env=upstreams.env,
+            inject=upstreams.inject,
+            tmp=tmp / "server",
+        )
     except BaseException as error:
         for stop in started:
             await stop()

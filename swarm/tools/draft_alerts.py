@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from swarm.core.errors import ToolFailed
+from swarm.core.errors import TargetError, ToolFailed
 from swarm.core.metrics import METRIC_UNITS, did_you_mean
 from swarm.tools.alert_drafts import AlertDraft
 from swarm.tools.tool import Answer, Arguments, Tool, as_json
@@ -38,13 +38,13 @@ class DraftAlertsArguments(Arguments):
 
 
 class DraftAlerts(Tool):
-    """Thresholds come from the model, or from the sample webhooks of the unpatched service."""
+    """Thresholds come from the model, or from traced requests through the unpatched service."""
 
     name = "draft_alerts"
     group = "Alerting-Setup"
     description = (
         "Keeps drafts of alerts for the monitoring files of the report. "
-        "Without `alerts`, thresholds are derived from sample webhooks to the running service."
+        "Without `alerts`, thresholds are derived from measured requests."
     )
     arguments = DraftAlertsArguments
     untrusted = False
@@ -56,7 +56,7 @@ class DraftAlerts(Tool):
             if alert.metric not in METRIC_UNITS:
                 near = did_you_mean(alert.metric, METRIC_UNITS)
                 raise ToolFailed(f"metric {alert.metric!r} is unknown{near}")
-        drafts = [_draft(alert) for alert in arguments.alerts] or await _from_samples(bench)
+        drafts = [_draft(alert) for alert in arguments.alerts] or await _measured(bench)
         names = {draft.name for draft in drafts}
         bench.alerts[:] = [old for old in bench.alerts if old.name not in names] + drafts
         shown = [
@@ -74,14 +74,18 @@ def _draft(alert: AlertArguments) -> AlertDraft:
     )  # fmt: skip
 
 
-async def _from_samples(bench: Workbench) -> list[AlertDraft]:
-    """An error rate that no healthy service has, and a latency half above the slowest sample."""
+async def _measured(bench: Workbench) -> list[AlertDraft]:
+    """An error rate that no healthy service has, and a latency half above the slowest traced request."""
     why = "more than one webhook in twenty fails"
     drafts = [AlertDraft("WebhookErrorRateHigh", "error_rate", "mean", ">", 5.0, "%", 300, "critical", why)]
-    good = [sample.duration_ms for sample in await bench.samples() if 200 <= sample.status < 300]
+    try:
+        waterfalls = await bench.waterfall()
+    except (ToolFailed, TargetError):
+        return drafts  # a service that does not start has no latency to go by
+    good = [waterfall.duration_ms for waterfall in waterfalls if 200 <= waterfall.status < 300]
     if good:
         limit_ms = max(10.0, float(round(max(good) * _ROOM_OVER_BASELINE, -1)))
-        why = f"half above the slowest of {len(good)} samples before any patch ({max(good):.0f} ms)"
+        why = f"half above the slowest of {len(good)} requests before any patch ({max(good):.0f} ms)"
         name, metric = "WebhookLatencyHigh", "webhook_processing_time"
         drafts.append(AlertDraft(name, metric, "p95", ">", limit_ms, "ms", 300, "warning", why))
     return drafts

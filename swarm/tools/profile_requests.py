@@ -23,13 +23,13 @@ class ProfileRequests(Tool):
     async def run(self, arguments: Arguments, bench: Workbench) -> Answer:
         """Shares of sampled time, 0 to 1."""
         del arguments
-        lines = await bench.profile()
+        profile = await bench.profile()
         answer: dict[str, Any] = {
             "lines": [
                 {"at": f"{line.file}:{line.line}", "function": line.function, "share": round(line.share, 3)}
-                for line in lines[:_MOST]
+                for line in profile.lines[:_MOST]
             ]
         }
-        if not lines:
-            answer["note"] = bench.profile_note or "nothing was sampled"
+        if not profile.lines:
+            answer["note"] = profile.reason
         return Answer(as_json(answer))

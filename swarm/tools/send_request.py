@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -66,13 +66,9 @@ async def _prepared(arguments: SendRequestArguments, bench: Workbench) -> tuple[
     body = (arguments.body or "").encode()
     if webhook is None:
         return headers, body
-    traffic: Any = (await bench.baseline()).traffic
+    traffic = (await bench.baseline()).traffic
     if arguments.body is None:
-        for _ in range(50):
-            request = traffic.request(next(bench.sent_numbers), time.time())
-            if request.path == webhook.path:
-                body = request.body
-                break
+        body = traffic.request_for(webhook, next(bench.sent_numbers), time.time()).body
     own = {"Content-Type": webhook.content_type, **webhook.headers}
     if arguments.signed:
         own.update(traffic.sign(webhook, body, time.time()))

@@ -24,12 +24,13 @@ from swarm.tools.once import Once
 if TYPE_CHECKING:
     from swarm.analysis.index import Index
     from swarm.bench.load import LoadRun
+    from swarm.bench.profile import Profile
     from swarm.probes.probe import ProbeResult
     from swarm.target.copies import Copy
 
 # Numbers of requests, kept apart so that no two senders repeat each other's ids.
 _SAMPLE_FROM, _SENT_FROM, _PROBE_FROM, _LOAD_FROM = 500_000, 600_000, 700_000, 800_000
-_SAMPLES = 6
+_SAMPLES, _TRACED, _PROFILED = 3, 5, 3
 MAX_STARTS = 3
 
 
@@ -59,13 +60,13 @@ class Workbench:
         self.scratch, self.emit, self.clock, self.lease, self.seed = scratch, emit, clock, lease, seed
         self.findings = FindingStore()
         self.alerts: list[AlertDraft] = []
-        self.profile_note = ""
         self.sent_numbers = itertools.count(_SENT_FROM)
         self._baseline: Once[Baseline] = Once()
         self._starts = 0
+        self._start_failure: ToolFailed | None = None
         self._closed = False
         self._waterfall: Once[tuple[Waterfall, ...]] = Once()
-        self._profile: Once[tuple[ProfileLine, ...]] = Once()
+        self._profile: Once[Profile] = Once()
         self._probes: Once[tuple[ProbeResult, ...]] = Once()
         self._samples: Once[tuple[Exchange, ...]] = Once()
         self._command_copy: Once[Copy] = Once()
@@ -106,9 +107,14 @@ class Workbench:
         """What `waterfall` gave; empty where it was not measured (yet)."""
         return self._waterfall.value or ()
 
-    async def profile(self) -> tuple[ProfileLine, ...]:
+    async def profile(self) -> Profile:
         """Where the processor's time goes."""
         return await self._profile.get(self._measure_profile)
+
+    @property
+    def profile_lines(self) -> tuple[ProfileLine, ...]:
+        """What `profile` gave; empty where it was not measured (yet)."""
+        return self._profile.value.lines if self._profile.value else ()
 
     async def load(self, rate: float, seconds: float) -> LoadRun:
         """Open-loop load on the shared baseline."""
@@ -149,6 +155,8 @@ class Workbench:
             await running.stop()
 
     async def _start_baseline(self) -> Baseline:
+        if self._start_failure is not None:
+            raise self._start_failure  # it would fail the same way again, after as long a wait
         self._starts += 1
         if self._starts > MAX_STARTS:
             raise ToolFailed(f"the service ended by itself {MAX_STARTS} times; work from its code alone")
@@ -158,30 +166,43 @@ class Workbench:
             if self._closed:
                 raise ToolFailed("the run is ending")
             self.emit(Progress("starting the service for live checks"))
-            return await start_baseline(
-                self.place, self.copy, self.target, self.payload_root, tmp=tmp, seed=self.seed
-            )
+            try:
+                return await start_baseline(
+                    self.place, self.copy, self.target, self.payload_root, tmp=tmp, seed=self.seed
+                )
+            except ToolFailed as error:
+                self._start_failure = error
+                raise
 
     async def _measure_waterfall(self) -> tuple[Waterfall, ...]:
         from swarm.bench.waterfall import measure_waterfall
 
-        tmp = self.scratch / "waterfall"
-        tmp.mkdir(parents=True, exist_ok=True)
         async with self.lease.measuring():
             self.emit(Progress("tracing requests"))
             return await measure_waterfall(
-                self.place, self.copy, self.target, requests=_SAMPLES, seed=self.seed, tmp=tmp
+                self.place,
+                self.copy,
+                self.target,
+                requests=_TRACED,
+                seed=self.seed,
+                tmp=self.scratch / "waterfall",
+                payload_root=self.payload_root,
             )
 
-    async def _measure_profile(self) -> tuple[ProfileLine, ...]:
-        from swarm.bench.profile import measure_profile
+    async def _measure_profile(self) -> Profile:
+        from swarm.bench.profile import profile_target
 
-        tmp = self.scratch / "profile"
-        tmp.mkdir(parents=True, exist_ok=True)
-        async with self.lease.measuring():
+        # Shares of time, not times: others may work beside it.
+        async with self.lease.working():
             self.emit(Progress("profiling requests"))
-            return await measure_profile(
-                self.place, self.copy, self.target, requests=_SAMPLES, seed=self.seed, tmp=tmp
+            return await profile_target(
+                self.place,
+                self.copy,
+                self.target,
+                requests=_PROFILED,
+                seed=self.seed,
+                tmp=self.scratch / "profile",
+                payload_root=self.payload_root,
             )
 
     async def _measure_load(self, rate: float, seconds: float) -> LoadRun:

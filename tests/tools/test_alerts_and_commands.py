@@ -7,20 +7,18 @@ from types import SimpleNamespace
 import pytest
 
 from swarm.core.errors import ToolFailed
-from swarm.tools.baseline import Exchange
+from swarm.core.report import Waterfall
 from swarm.tools.draft_alerts import DraftAlerts, DraftAlertsArguments
 from swarm.tools.once import Once
 from swarm.tools.tool import capped
 from tests.fakes import FakeSandbox, workbench
 
 
-async def test_drafts_come_from_the_model_or_from_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_drafts_come_from_the_model_or_from_what_was_measured(tmp_path: Path):
     bench = workbench(tmp_path)
-
-    async def samples() -> tuple[Exchange, ...]:
-        return tuple(Exchange("POST", "/h", status, ms, {}, b"") for status, ms in ((200, 400.0), (500, 9000.0)))
-
-    monkeypatch.setattr(bench, "samples", samples)
+    bench.given_waterfalls = tuple(
+        Waterfall("POST /h", status, duration_ms, ()) for status, duration_ms in ((200, 400.0), (500, 9000.0))
+    )
     await DraftAlerts().run(DraftAlertsArguments(), bench)
     drafts = {draft.name: draft for draft in bench.alerts}
     assert drafts["WebhookLatencyHigh"].threshold == 600.0
