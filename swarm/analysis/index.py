@@ -216,7 +216,7 @@ class Index:
                     if named is not None:
                         yield named
 
-    def _registered(self) -> Iterator[Function]:
+    def registered(self) -> Iterator[Function]:
         """Functions that a decorator of the target's own puts into a table of handlers."""
         for function in self.functions:
             for decorator in function.node.decorator_list:
@@ -239,7 +239,7 @@ class Index:
         hooks = find_hooks(self)
         todo = [*(route.function for route in self.routes), *hooks]
         if todo:
-            todo += list(self._registered())
+            todo += list(self.registered())
         seen = set(todo)
         while todo:
             for callee in self.mentions(todo.pop()):

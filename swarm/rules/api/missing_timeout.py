@@ -98,8 +98,9 @@ app = FastAPI()
 
 @app.post("/hook")
 async def hook():
-    async with httpx.AsyncClient(timeout=None) as client, aiohttp.ClientSession() as session:
+    async with httpx.AsyncClient(timeout=None) as client:
         await client.get("https://a.example/x")
+    async with aiohttp.ClientSession() as session:
         await session.get("https://a.example/x")
 """,
             """import os
@@ -116,8 +117,9 @@ app = FastAPI()
 
 @app.post("/hook")
 async def hook():
-    async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S) as client, aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=HTTP_TIMEOUT_S)) as session:
+    async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S) as client:
         await client.get("https://a.example/x")
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=HTTP_TIMEOUT_S)) as session:
         await session.get("https://a.example/x")
 """,
             "fastapi",

@@ -123,6 +123,10 @@ def new_order():
                 if used not in seen:
                     seen.append(used)
                     todo.append(used)
+            if not todo:  # handlers that a decorator puts into a table in one of these modules
+                modules = {function.module for function in seen}
+                todo = [f for f in index.registered() if f.module in modules and f not in seen]
+                seen += todo
         return seen
 
 

@@ -262,19 +262,21 @@ def _has_hooks(index: Index, module: Module, owner: ast.expr | None) -> bool:
         around = module.enclosing_function(owner)
         bound = index.kinds.bindings(around).get(owner.id, []) if around is not None else []
         value = bound[0] if bound else None
-    return isinstance(value, ast.Call) and any(keyword.arg in ("event_hooks", "raise_for_status") for keyword in value.keywords)
+    checks = ("event_hooks", "raise_for_status")
+    return isinstance(value, ast.Call) and any(keyword.arg in checks for keyword in value.keywords)
 
 
 def _logger(index: Index, module: Module) -> tuple[str, list[Edit]]:
     """The module's own logger, or a new one with its import."""
     for name, statement in module.globals.items():
         value = getattr(statement, "value", None)
-        if isinstance(value, ast.Call) and index.resolve(module, value.func) in ("logging.getLogger", "structlog.get_logger"):
+        made = index.resolve(module, value.func) if isinstance(value, ast.Call) else None
+        if made in ("logging.getLogger", "structlog.get_logger"):
             return name, []
     logging_name, imported = import_as(module, "logging")
     name = free_name(module, "logger")
-    made = after_imports(module, f"{name} = {logging_name}.getLogger(__name__)")
-    return name, [imported, made] if imported else [made]
+    binding = after_imports(module, f"{name} = {logging_name}.getLogger(__name__)")
+    return name, [imported, binding] if imported else [binding]
 
 
 def _log(module: Module, place: _Place, logger: str) -> list[Edit]:

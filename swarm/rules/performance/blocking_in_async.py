@@ -348,7 +348,7 @@ def _can_split(index: Index, function: Function) -> bool:
            for a in parameters(node) if a.annotation is not None):  # fmt: skip
         return False
     parent = function.module.parent(node)
-    in_plain_place = isinstance(parent, ast.Module) or isinstance(parent, ast.ClassDef)
+    in_plain_place = isinstance(parent, ast.Module | ast.ClassDef)
     reached = effects_cache(index).reached(function)
     return in_plain_place and all(_is_thread_safe(index, other) for other, _ in reached)
 

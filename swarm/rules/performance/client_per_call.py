@@ -233,8 +233,8 @@ def main():
         for function in index.functions:
             if function.module is module:
                 seen: dict[str, int] = {}
-                places = _places(index, function)
-                chosen += [place for place in places if self._finding(place, seen).id in wanted]
+                built = _places(index, function)
+                chosen += [place for place in built if self._finding(place, seen).id in wanted]
         groups: dict[tuple[str, bool, str], list[_Place]] = {}
         for place in chosen:
             groups.setdefault((place.kind, place.is_async, _construction(module, place)), []).append(place)
@@ -315,7 +315,8 @@ def _is_fixed(index: Index, module: Module, node: ast.expr) -> bool:
             return False
         if isinstance(part, ast.Call):
             dotted = index.resolve(module, part.func) or ""
-            if index.tree.split(dotted)[0] is not None or dotted.split(".")[0] not in ("httpx", "aiohttp", "float", "int"):
+            known = dotted.split(".")[0] in ("httpx", "aiohttp", "float", "int")
+            if not known or index.tree.split(dotted)[0] is not None:
                 return False
     return True
 

@@ -162,8 +162,8 @@ def read(conn: sqlite3.Connection, x):
         place = _executing(table)
         return self.finding(
             table.module, table.node,
-            evidence=f"{function.qualname} ({function.module.path}:{sql.call.lineno}) looks rows of {table.name} up by "
-            f"{column}, which no index serves",
+            evidence=f"{function.qualname} ({function.module.path}:{sql.call.lineno}) looks up rows of {table.name} "
+            f"by {column}, which no index serves",
             recommendation=f"CREATE INDEX on {table.name} ({column})",
             anchor=f"{table.name}.{column}",
             title=f"{table.name}.{column} is queried without an index",
@@ -225,7 +225,9 @@ def _in_script(table: Table) -> bool:
 def _executing(table: Table) -> ast.Expr | None:
     """The statement `x.execute("CREATE TABLE …")` that stands alone on its lines."""
     call = table.module.parent(table.node)
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.func.attr not in EXECUTING:
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+        return None
+    if call.func.attr not in EXECUTING:
         return None
     statement = table.module.statement(call)
     value = statement.value if isinstance(statement, ast.Expr) else None
@@ -252,6 +254,8 @@ def _index_edit(table: Table, column: str) -> Edit | None:
         return None
     awaiting = "await " if isinstance(statement.value, ast.Await) else ""
     call = module.parent(table.node)
-    owner = module.segment(call.func.value) if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) else ""
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+        return None
+    owner = module.segment(call.func.value)
     at = module.line_start((statement.end_lineno or statement.lineno) + 1)
     return Edit(at, at, f'{module.indent(statement)}{awaiting}{owner}.execute("{sql}")\n')

@@ -204,7 +204,7 @@ def add(conn: sqlite3.Connection, keys):
         table = sorted(query.sql.tables)[0] if query.sql.tables else "a table"
         return self.finding(
             query.function.module, query.sql.call,
-            evidence=f"{query.function.qualname} queries {table} once for each turn of a loop: {query.sql.text.strip()}",
+            evidence=f"{query.function.qualname} queries {table} once a turn of a loop: {query.sql.text.strip()}",
             recommendation="Fetch the rows of all keys with one query before the loop",
             anchor=f"{query.function.qualname}:{' '.join(query.sql.text.split())}",
             mendable=query.whole is not None,
@@ -284,7 +284,7 @@ def _describe(index: Index, function: Function, loop: ast.For, sql: SqlCall, tar
 
 
 def _rows_expression(module: Module, call: ast.Call, is_async: bool) -> tuple[ast.expr, bool] | None:
-    """`call.fetchall()` / `.fetchone()` around the query, awaits included; or the query itself as a `for`'s rows."""
+    """`call.fetchall()` or `.fetchone()` around the query, awaits included."""
     outer: ast.AST | None = call
     if is_async:
         outer = module.parent(call)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import WRITE_WORDS, HttpCall, effects_cache, http_call
@@ -208,7 +209,7 @@ async def both(session: AsyncSession = Depends()):
         place = ast.Pass(lineno=run[0].statement.lineno, end_lineno=run[-1].statement.end_lineno, col_offset=0)
         return self.finding(
             module, place,
-            evidence=f"{names} are awaited one after the other in {function.qualname}, and none uses another's answer",
+            evidence=f"{names} are awaited one after the other in {function.qualname}; none uses another's answer",
             recommendation="Await them together with asyncio.gather",
             anchor=f"{function.qualname}:{names}",
             mendable=all(is_alone(module, step.statement) for step in run) and _can_bind(module, run),
@@ -353,7 +354,7 @@ def _is_plain(node: ast.expr) -> bool:
 
 def _can_bind(module: Module, run: list[_Step]) -> bool:
     some = any(step.target is None for step in run) and any(step.target is not None for step in run)
-    return not some or "_" not in module.globals and "_" not in module.imports
+    return not some or ("_" not in module.globals and "_" not in module.imports)
 
 
 def _gather(module: Module, run: list[_Step], asyncio_name: str) -> Edit:
@@ -363,7 +364,7 @@ def _gather(module: Module, run: list[_Step], asyncio_name: str) -> Edit:
     start, end = module.span(run[0].statement)[0], module.span(run[-1].statement)[1]
     texts = [module.segment(step.call) for step in run]
     gaps = [module.text[module.span(a.statement)[1] : module.span(b.statement)[0]]
-            for a, b in zip(run, run[1:], strict=False)]  # fmt: skip
+            for a, b in pairwise(run)]  # fmt: skip
     line = f"{binding}await {asyncio_name}.gather({', '.join(texts)})"
     if len(indent + line) <= WIDTH and "\n" not in line and not any("#" in gap for gap in gaps):
         return Edit(start, end, line)
