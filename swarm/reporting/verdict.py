@@ -137,7 +137,7 @@ def before_after_rows(report: Report) -> tuple[Row, ...]:
     rows += _figures("memory, peak", one.rss_mb, two.rss_mb, "MB")
     rows += _figures("CPU, mean", one.cpu_percent, two.cpu_percent, "%")
     for label, score in (("security score", report.security_score), ("compliance score", report.compliance_score)):
-        rows += _figures(label, score.before, score.after, "/ 100")
+        rows += _figures(label, score.before, score.after, "of 100")
     tests = (report.verification.tests_before, report.verification.tests_after)
     if tests[0] or tests[1]:
         broken = newly_failing(*tests)

@@ -113,14 +113,19 @@ def test_json_lines_hold_every_event_and_nothing_else() -> None:
 
 def test_json_lines_survive_hostile_text() -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii", newline="")
-    played(JsonLinesConsole(out, Clock()), [e.Note("a\nb\u2028c\x1b[2J\ud800 ü"), e.PhaseFinished("plan", float("nan"), "")])
+    played(
+        JsonLinesConsole(out, Clock()),
+        [e.Note("a\nb\u2028c\x1b[2J\ud800 ü"), e.PhaseFinished("plan", float("nan"), "")],
+    )
     out.flush()
     lines = out.buffer.getvalue().decode("ascii").splitlines()  # type: ignore[attr-defined]
     assert len(lines) == 2
     assert json.loads(lines[0])["message"].startswith("a\nb") and json.loads(lines[1])["duration_s"] is None
 
 
-@pytest.mark.parametrize("text", ["\x1b[2J\x1b[31mred", "a\rb", "\x1b]0;title\x07x", "two\nlines", "\u202eturned", "\ud800"])
+@pytest.mark.parametrize(
+    "text", ["\x1b[2J\x1b[31mred", "a\rb", "\x1b]0;title\x07x", "two\nlines", "\u202eturned", "\ud800"]
+)
 def test_no_text_of_the_targets_moves_the_cursor(text: str) -> None:
     line = line_of(e.Note(text))
     assert line.isprintable(), repr(line)
@@ -191,7 +196,12 @@ def test_live_shows_agents_at_work_on_a_real_terminal() -> None:
         "time.sleep(0.4)\nc.close()\nc.close()\n"
     )
     parent, child = pty.openpty()
-    done = subprocess.Popen([sys.executable, "-c", code], stdout=child, stderr=child, env={**os.environ, "TERM": "xterm", "COLUMNS": "140"})  # fmt: skip
+    done = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=child,
+        stderr=child,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "140"},
+    )
     os.close(child)
     seen = b""
     try:
@@ -215,19 +225,48 @@ def test_state_follows_the_run() -> None:
     assert state.phases["specialists"] == "running" and state.step == "asking the running service"
     for event in EVENTS[6:]:
         state.apply(event, 2.0)
-    assert (agent.status, agent.findings, state.accepted, state.rejected, state.finished) == ("degraded", 1, 1, 1, True)
+    assert (agent.status, agent.findings, state.accepted, state.rejected, state.finished) == (
+        "degraded",
+        1,
+        1,
+        1,
+        True,
+    )
 
 
 def _report() -> Report:
     gate = (GateResult("tests", False, "test_x newly fails"),)
     patches = (
         JudgedPatch(Patch("001-a", "A", "missing-timeout", "api", (), "api", "", ()), Accepted(())),
-        JudgedPatch(Patch("002-b", "B", "n-plus-one", "performance", (), "api", "", ()), Rejected("tests", "test_x\nfails", gate)),
+        JudgedPatch(
+            Patch("002-b", "B", "n-plus-one", "performance", (), "api", "", ()),
+            Rejected("tests", "test_x\nfails", gate),
+        ),
     )
-    agent = AgentInfo("api", "specialist", "m", "offline", "degraded", 0, 1, 1, 1, 1, 1, 0, 0, 1, "estimated", None, 1,
-                      note="turns used up")  # fmt: skip
+    agent = AgentInfo(
+        "api",
+        "specialist",
+        "m",
+        "offline",
+        "degraded",
+        0,
+        1,
+        1,
+        1,
+        1,
+        1,
+        0,
+        0,
+        1,
+        "estimated",
+        None,
+        1,
+        note="turns used up",
+    )
     run = RunInfo("r1", "", "", 62.0, "s", "t", "parallel", "offline", "complete")
-    return Report(run, agents=(agent,), patches=patches, targets=(TargetOutcome("error_rate < 1%", "api", 2.0, 1.5, False),))
+    return Report(
+        run, agents=(agent,), patches=patches, targets=(TargetOutcome("error_rate < 1%", "api", 2.0, 1.5, False),)
+    )
 
 
 def test_summary_ends_with_failures_then_the_next_commands() -> None:

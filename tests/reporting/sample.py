@@ -31,7 +31,7 @@ from swarm.core.report import (
     WaterfallSpan,
 )
 
-ORDERS_0 = '''import httpx
+ORDERS_0 = """import httpx
 
 
 async def handle(order):
@@ -40,8 +40,8 @@ async def handle(order):
     async with httpx.AsyncClient() as client:
         stock = await client.get(f"{STOCK}/{order.sku}")
     return price.json(), stock.json()
-'''
-ORDERS_1 = '''import asyncio
+"""
+ORDERS_1 = """import asyncio
 
 import httpx
 
@@ -53,7 +53,7 @@ async def handle(order):
             client.get(f"{STOCK}/{order.sku}"),
         )
     return price.json(), stock.json()
-'''
+"""
 ORDERS_2 = ORDERS_1.replace("httpx.AsyncClient()", "httpx.AsyncClient(timeout=10.0)")
 SIGN_0 = "def check(given, wanted):\n    return given == wanted\n"
 SIGN_1 = "import hmac\n\n\ndef check(given, wanted):\n    return hmac.compare_digest(given, wanted)\n"
@@ -84,41 +84,107 @@ def summary(values: tuple[float, ...]) -> Summary:
 def finding(rule: str, severity: str, title: str, place: tuple[str, int], **more: object) -> Finding:
     """A finding with what most tests don't care about filled in."""
     values: dict[str, object] = {
-        "category": "performance", "confidence": "high", "evidence": f"{place[0]}:{place[1]} seen in the source",
-        "recommendation": f"Mend {rule} as `swarm explain {rule}` says.", "anchor": f"{rule}:{place}",
-    }  # fmt: skip
+        "category": "performance",
+        "confidence": "high",
+        "evidence": f"{place[0]}:{place[1]} seen in the source",
+        "recommendation": f"Mend {rule} as `swarm explain {rule}` says.",
+        "anchor": f"{rule}:{place}",
+    }
     values.update(more)
-    return Finding(rule=rule, severity=severity, title=title, file=place[0], line=place[1], end_line=place[1] + 1, **values)  # type: ignore[arg-type]
+    return Finding(
+        rule=rule, severity=severity, title=title, file=place[0], line=place[1], end_line=place[1] + 1, **values
+    )  # type: ignore[arg-type]
 
 
 FINDINGS = (
-    finding("sequential-awaits", "high", "Two independent calls wait for each other", ("orders/hooks.py", 6),
-            agent="performance_optimizer", measured_ms=212.5, mendable=True, confidence="proven"),
-    finding("unsafe-compare", "critical", "A signature is compared in a way that leaks its length of match",
-            ("orders/sign.py", 2), category="security", cwe=("CWE-208",), agent="security_hardener", mendable=True,
-            sources=("https://cwe.mitre.org/data/definitions/208.html",)),
-    finding("missing-timeout", "medium", "A call may wait for ever", ("orders/hooks.py", 7), category="api",
-            agent="api_optimizer", mendable=True),
-    finding("no-metrics", "medium", "Nobody can see how long requests take", ("", 0), category="monitoring",
-            agent="monitoring_specialist"),
-    finding("n-plus-one", "high", "A query in a loop", ("orders/db.py", 31), agent="performance_optimizer",
-            cwe=("CWE-1073",)),
-    finding("oversized-body", "high", "A body of 32 MB is taken without a limit", ("", 0), category="security",
-            cwe=("CWE-770",), agent="security_hardener", confidence="proven"),
-    finding("swallowed-exception", "low", "An exception is swallowed", ("orders/db.py", 55), category="monitoring",
-            agent="monitoring_specialist"),
-    finding("broad-cors", "info", "CORS is open to all", ("orders/app.py", 9), category="compliance",
-            agent="security_hardener", confidence="low"),
-)  # fmt: skip
+    finding(
+        "sequential-awaits",
+        "high",
+        "Two independent calls wait for each other",
+        ("orders/hooks.py", 6),
+        agent="performance_optimizer",
+        measured_ms=212.5,
+        mendable=True,
+        confidence="proven",
+    ),
+    finding(
+        "unsafe-compare",
+        "critical",
+        "A signature is compared in a way that leaks its length of match",
+        ("orders/sign.py", 2),
+        category="security",
+        cwe=("CWE-208",),
+        agent="security_hardener",
+        mendable=True,
+        sources=("https://cwe.mitre.org/data/definitions/208.html",),
+    ),
+    finding(
+        "missing-timeout",
+        "medium",
+        "A call may wait for ever",
+        ("orders/hooks.py", 7),
+        category="api",
+        agent="api_optimizer",
+        mendable=True,
+    ),
+    finding(
+        "no-metrics",
+        "medium",
+        "Nobody can see how long requests take",
+        ("", 0),
+        category="monitoring",
+        agent="monitoring_specialist",
+    ),
+    finding(
+        "n-plus-one",
+        "high",
+        "A query in a loop",
+        ("orders/db.py", 31),
+        agent="performance_optimizer",
+        cwe=("CWE-1073",),
+    ),
+    finding(
+        "oversized-body",
+        "high",
+        "A body of 32 MB is taken without a limit",
+        ("", 0),
+        category="security",
+        cwe=("CWE-770",),
+        agent="security_hardener",
+        confidence="proven",
+    ),
+    finding(
+        "swallowed-exception",
+        "low",
+        "An exception is swallowed",
+        ("orders/db.py", 55),
+        category="monitoring",
+        agent="monitoring_specialist",
+    ),
+    finding(
+        "broad-cors",
+        "info",
+        "CORS is open to all",
+        ("orders/app.py", 9),
+        category="compliance",
+        agent="security_hardener",
+        confidence="low",
+    ),
+)
 
 
 def _gates(last: GateResult | None = None) -> tuple[GateResult, ...]:
     details = (
-        ("applies", True, "fits after 0 patches"), ("parses", True, "2 files compile"), ("protects", True, ""),
-        ("tests", True, "41 passed, none newly failing"), ("starts", True, "health answered 200"),
-        ("replay", True, "24 of 24 alike"), ("probes", True, "9 passed before and after"), ("gone", True, ""),
+        ("applies", True, "fits after 0 patches"),
+        ("parses", True, "2 files compile"),
+        ("protects", True, ""),
+        ("tests", True, "41 passed, none newly failing"),
+        ("starts", True, "health answered 200"),
+        ("replay", True, "24 of 24 alike"),
+        ("probes", True, "9 passed before and after"),
+        ("gone", True, ""),
         ("benchmark", None, "no performance patch"),
-    )  # fmt: skip
+    )
     gates = [GateResult(name, passed, detail, 0.25) for name, passed, detail in details]  # type: ignore[arg-type]
     if last is None:
         return tuple(gates)
@@ -132,22 +198,56 @@ def patches() -> tuple[JudgedPatch, ...]:
     benchmark = GateResult("benchmark", True, "p95 −44 %, clear of 1", 6.5)
     gates = (*_gates()[:-1], benchmark)
     effect = Effect("webhook latency p95", 1045.0, 585.2, 0.56, (0.53, 0.6))
-    gather = Patch("001-sequential-awaits-orders", "Ask for price and stock at the same time", "sequential-awaits",
-                   "performance", (FINDINGS[0].id,), "performance_optimizer",
-                   "The two calls don't need each other's answer.\nMeasured: 212 ms of each request.",
-                   (FileChange("orders/hooks.py", ORDERS_0, ORDERS_1),))  # fmt: skip
-    compare = Patch("002-unsafe-compare-sign", "Compare signatures in constant time", "unsafe-compare", "security",
-                    (FINDINGS[1].id,), "security_hardener", "`==` stops at the first byte that differs.",
-                    (FileChange("orders/sign.py", SIGN_0, SIGN_1),))  # fmt: skip
-    timeout = Patch("003-missing-timeout-orders", "Give each call ten seconds", "missing-timeout", "api",
-                    (FINDINGS[2].id,), "api_optimizer", "A client without a timeout waits for ever.",
-                    (FileChange("orders/hooks.py", ORDERS_1, ORDERS_2),))  # fmt: skip
-    metrics = Patch("004-no-metrics-app", "Count requests and their time", "no-metrics", "monitoring",
-                    (FINDINGS[3].id,), "monitoring_specialist", "Histogram of durations at /metrics.",
-                    (FileChange("orders/metrics.py", None, METRICS),))  # fmt: skip
-    wrong = Patch("005-n-plus-one-db", "Load all rows in one query", "n-plus-one", "performance", (slow.id,),
-                  "performance_optimizer", "One query for each row.",
-                  (FileChange("orders/db.py", "rows = []\n", "rows = [1]\n"),))  # fmt: skip
+    gather = Patch(
+        "001-sequential-awaits-orders",
+        "Ask for price and stock at the same time",
+        "sequential-awaits",
+        "performance",
+        (FINDINGS[0].id,),
+        "performance_optimizer",
+        "The two calls don't need each other's answer.\nMeasured: 212 ms of each request.",
+        (FileChange("orders/hooks.py", ORDERS_0, ORDERS_1),),
+    )
+    compare = Patch(
+        "002-unsafe-compare-sign",
+        "Compare signatures in constant time",
+        "unsafe-compare",
+        "security",
+        (FINDINGS[1].id,),
+        "security_hardener",
+        "`==` stops at the first byte that differs.",
+        (FileChange("orders/sign.py", SIGN_0, SIGN_1),),
+    )
+    timeout = Patch(
+        "003-missing-timeout-orders",
+        "Give each call ten seconds",
+        "missing-timeout",
+        "api",
+        (FINDINGS[2].id,),
+        "api_optimizer",
+        "A client without a timeout waits for ever.",
+        (FileChange("orders/hooks.py", ORDERS_1, ORDERS_2),),
+    )
+    metrics = Patch(
+        "004-no-metrics-app",
+        "Count requests and their time",
+        "no-metrics",
+        "monitoring",
+        (FINDINGS[3].id,),
+        "monitoring_specialist",
+        "Histogram of durations at /metrics.",
+        (FileChange("orders/metrics.py", None, METRICS),),
+    )
+    wrong = Patch(
+        "005-n-plus-one-db",
+        "Load all rows in one query",
+        "n-plus-one",
+        "performance",
+        (slow.id,),
+        "performance_optimizer",
+        "One query for each row.",
+        (FileChange("orders/db.py", "rows = []\n", "rows = [1]\n"),),
+    )
     failed = GateResult("replay", False, "request 7: the body differs", 3.5)
     return (
         JudgedPatch(gather, Accepted(gates, effect)),
@@ -162,44 +262,74 @@ def _agent(name: str, start: float, end: float, findings: int, **more: object) -
     steps = 5
     width = (end - start) / steps
     names = ("read_file", "list_rules", "measure_waterfall", "run_probes", "search_code")
-    spans = tuple((names[k], round(start + k * width + 0.1, 3), round(start + (k + 0.8) * width, 3)) for k in range(steps))
+    spans = tuple(
+        (names[k], round(start + k * width + 0.1, 3), round(start + (k + 0.8) * width, 3)) for k in range(steps)
+    )
     values: dict[str, object] = {
-        "role": "specialist", "model": "playbook", "provider": "offline", "status": "done", "turns": 9,
-        "tool_calls": 14, "input_tokens": 18200, "output_tokens": 2100, "cache_read_tokens": 9000,
-        "cache_write_tokens": 0, "peak_context_tokens": 12400, "tokens_are": "estimated", "cost_usd": None,
-        "tool_spans": spans, "tools": ("Read", "API-Testing"),
-    }  # fmt: skip
+        "role": "specialist",
+        "model": "playbook",
+        "provider": "offline",
+        "status": "done",
+        "turns": 9,
+        "tool_calls": 14,
+        "input_tokens": 18200,
+        "output_tokens": 2100,
+        "cache_read_tokens": 9000,
+        "cache_write_tokens": 0,
+        "peak_context_tokens": 12400,
+        "tokens_are": "estimated",
+        "cost_usd": None,
+        "tool_spans": spans,
+        "tools": ("Read", "API-Testing"),
+    }
     values.update(more)
     return AgentInfo(name=name, started_s=start, finished_s=end, findings=findings, **values)  # type: ignore[arg-type]
 
 
 AGENTS = (
     _agent("performance_optimizer", 8.0, 21.5, 2, focus="webhook-latency-reduction"),
-    _agent("security_hardener", 8.0, 18.0, 3, focus="api-security-enhancement", status="degraded",
-           note="the model failed twice; the playbook went on"),
+    _agent(
+        "security_hardener",
+        8.0,
+        18.0,
+        3,
+        focus="api-security-enhancement",
+        status="degraded",
+        note="the model failed twice; the playbook went on",
+    ),
     _agent("api_optimizer", 8.5, 16.0, 1, focus="api-integration-reliability"),
     _agent("monitoring_specialist", 8.5, 15.5, 2, focus="observability"),
     _agent("integration-architect", 21.5, 23.0, 0, role="coordinator", tool_spans=(), turns=2, tool_calls=0),
-)  # fmt: skip
+)
 
 
 def _span(kind: str, start: float, length: float, place: tuple[str, int, str], **more: object) -> WaterfallSpan:
     return WaterfallSpan(kind, f"{kind} of {place[2]}", start, length, *place, (f"orders/hooks.py:3 handle",), **more)  # type: ignore[arg-type]  # noqa: F541
 
 
-BEFORE = Waterfall("POST /hooks/order", 200, 1012.0, (
-    _span("http", 4, 402, ("orders/pricing.py", 41, "price_of")),
-    _span("sql", 408, 290, ("orders/db.py", 31, "matching_rows"), count=48),
-    _span("http", 700, 205, ("orders/hooks.py", 7, "handle")),
-    _span("sleep", 906, 40, ("orders/hooks.py", 9, "handle"), blocks_loop=True),
-    _span("sql", 948, 58, ("orders/db.py", 55, "store_outcome")),
-))  # fmt: skip
-AFTER = Waterfall("POST /hooks/order", 200, 428.0, (
-    _span("http", 4, 401, ("orders/pricing.py", 41, "price_of")),
-    _span("sql", 5, 36, ("orders/db.py", 31, "matching_rows"), count=2),
-    _span("http", 6, 204, ("orders/hooks.py", 7, "handle")),
-    _span("sql", 407, 18, ("orders/db.py", 55, "store_outcome")),
-))  # fmt: skip
+BEFORE = Waterfall(
+    "POST /hooks/order",
+    200,
+    1012.0,
+    (
+        _span("http", 4, 402, ("orders/pricing.py", 41, "price_of")),
+        _span("sql", 408, 290, ("orders/db.py", 31, "matching_rows"), count=48),
+        _span("http", 700, 205, ("orders/hooks.py", 7, "handle")),
+        _span("sleep", 906, 40, ("orders/hooks.py", 9, "handle"), blocks_loop=True),
+        _span("sql", 948, 58, ("orders/db.py", 55, "store_outcome")),
+    ),
+)
+AFTER = Waterfall(
+    "POST /hooks/order",
+    200,
+    428.0,
+    (
+        _span("http", 4, 401, ("orders/pricing.py", 41, "price_of")),
+        _span("sql", 5, 36, ("orders/db.py", 31, "matching_rows"), count=2),
+        _span("http", 6, 204, ("orders/hooks.py", 7, "handle")),
+        _span("sql", 407, 18, ("orders/db.py", 55, "store_outcome")),
+    ),
+)
 
 
 def sample_report() -> Report:
@@ -209,23 +339,55 @@ def sample_report() -> Report:
     acks_before, acks_after = samples(3, 11.2, 0.2), samples(4, 11.4, 0.2)
     checks = (
         ScoreCheck("signature", "A wrong signature is refused", "live", 3.0, 1.0, 1.0, "401 for 6 of 6"),
-        ScoreCheck("compare", "Signatures are compared in constant time", "static", 2.0, 0.0, 1.0, "orders/sign.py:2"),
+        ScoreCheck(
+            "compare", "Signatures are compared in constant time", "static", 2.0, 0.0, 1.0, "orders/sign.py:2"
+        ),
     )
     return Report(
-        run=RunInfo("20260102-101500-orders-3f9a", "2026-01-02T10:15:00+00:00", "2026-01-02T10:16:02+00:00", 62.4,
-                    "webhook_swarm", "orders", "parallel", "offline", "complete",
-                    ("no key was set: the embedded playbook worked in the model's place",), "0.1.0",
-                    "0123456789abcdef0123456789abcdef01234567"),
+        run=RunInfo(
+            "20260102-101500-orders-3f9a",
+            "2026-01-02T10:15:00+00:00",
+            "2026-01-02T10:16:02+00:00",
+            62.4,
+            "webhook_swarm",
+            "orders",
+            "parallel",
+            "offline",
+            "complete",
+            ("no key was set: the embedded playbook worked in the model's place",),
+            "0.1.0",
+            "0123456789abcdef0123456789abcdef01234567",
+        ),
         agents=AGENTS,
-        findings=tuple(
-            replace(f, status="patched", patch=p.patch.id)
-            for f, p in zip(FINDINGS[:4], patches(), strict=False)
-        ) + (replace(FINDINGS[4], status="rejected", patch="005-n-plus-one-db"), *FINDINGS[5:]),
+        findings=(
+            *tuple(
+                replace(f, status="patched", patch=p.patch.id) for f, p in zip(FINDINGS[:4], patches(), strict=False)
+            ),
+            replace(FINDINGS[4], status="rejected", patch="005-n-plus-one-db"),
+            *FINDINGS[5:],
+        ),
         patches=patches(),
         benchmarks=(
-            Comparison("webhook latency", "ms", summary(before), summary(after), Ratio(0.43, (0.41, 0.44)), ratio, before, after),
-            Comparison("health latency", "ms", summary(acks_before), summary(acks_after), Ratio(1.01, (0.97, 1.06)),
-                       Ratio(1.02, (0.94, 1.09)), acks_before, acks_after),
+            Comparison(
+                "webhook latency",
+                "ms",
+                summary(before),
+                summary(after),
+                Ratio(0.43, (0.41, 0.44)),
+                ratio,
+                before,
+                after,
+            ),
+            Comparison(
+                "health latency",
+                "ms",
+                summary(acks_before),
+                summary(acks_after),
+                Ratio(1.01, (0.97, 1.06)),
+                Ratio(1.02, (0.94, 1.09)),
+                acks_before,
+                acks_after,
+            ),
         ),
         capacity=Capacity(22.5, 61.0, "under 1 % errors and p95 under 1,500 ms"),
         errors=ErrorRates(0.021, 0.004),
@@ -233,7 +395,9 @@ def sample_report() -> Report:
         resources_after=ResourceUse(58.9, 19.5),
         targets=(
             TargetOutcome("webhook_processing_time < 500ms", "performance_optimizer", 1112.0, 481.0, True),
-            TargetOutcome("database_write_time < 10ms", "performance_optimizer", 58.0, 18.0, False, "one commit a row"),
+            TargetOutcome(
+                "database_write_time < 10ms", "performance_optimizer", 58.0, 18.0, False, "one commit a row"
+            ),
             TargetOutcome("cache_hit_rate > 80%", "api_optimizer", None, None, None, "the target has no cache"),
         ),
         security_score=Score(40.0, 100.0, checks),
@@ -244,34 +408,62 @@ def sample_report() -> Report:
         monitoring=MonitoringFiles(("monitoring/prometheus-rules.yml",), ("promtool check rules",)),
         waterfall_before=BEFORE,
         waterfall_after=AFTER,
-        profile_before=(ProfileLine("orders/db.py", 31, "matching_rows", 0.412), ProfileLine("orders/app.py", 9, "main", 0.08)),
-        phases=(PhaseTime("baseline", 8.0), PhaseTime("specialists", 13.5), PhaseTime("plan", 1.5), PhaseTime("verify", 19.0),
-                PhaseTime("benchmark", 16.0), PhaseTime("monitoring", 1.2), PhaseTime("report", 0.4)),
+        profile_before=(
+            ProfileLine("orders/db.py", 31, "matching_rows", 0.412),
+            ProfileLine("orders/app.py", 9, "main", 0.08),
+        ),
+        phases=(
+            PhaseTime("baseline", 8.0),
+            PhaseTime("specialists", 13.5),
+            PhaseTime("plan", 1.5),
+            PhaseTime("verify", 19.0),
+            PhaseTime("benchmark", 16.0),
+            PhaseTime("monitoring", 1.2),
+            PhaseTime("report", 0.4),
+        ),
         load_note="Open loop at 20 requests a second, before and after in alternating slices of 2 s.",
-    )  # fmt: skip
+    )
 
 
-NASTY = "</script><script>alert(1)</script>]]>\x1b[31mred\x1b[0m\x00\r\nFrom: evil\n--- a/x\n| `code` ``two`` @all ${{ x }} {{ y }} \u202e\ud800 <img src=x onerror=y> --> ünïcode 🦊"
+NASTY = (
+    "</script><script>alert(1)</script>]]>\x1b[31mred\x1b[0m\x00\r\nFrom: evil\n--- a/x\n| `code` ``two`` @all "
+    "${{ x }} {{ y }} \u202e\ud800 <img src=x onerror=y> --> ünïcode 🦊"
+)
 
 
 def hostile_report() -> Report:
     """The sample with NASTY wherever the target has a say."""
     report = sample_report()
     findings = tuple(
-        replace(f, title=NASTY, evidence=NASTY, recommendation=NASTY, file=f"a {NASTY}.py".replace("\ud800", ""), rule=f.rule, cwe=(NASTY,),
-                sources=(NASTY,), agent=NASTY, status="open", patch=NASTY)
+        replace(
+            f,
+            title=NASTY,
+            evidence=NASTY,
+            recommendation=NASTY,
+            file=f"a {NASTY}.py".replace("\ud800", ""),
+            rule=f.rule,
+            cwe=(NASTY,),
+            sources=(NASTY,),
+            agent=NASTY,
+            status="open",
+            patch=NASTY,
+        )
         for f in report.findings
-    )  # fmt: skip
+    )
     first = report.patches[0]
     patch = replace(first.patch, title=NASTY, rationale=NASTY, author=NASTY, findings=(NASTY,))
     gate = replace(first.verdict.gates[0], detail=NASTY)
-    bad = JudgedPatch(replace(patch, id="009-x"), Rejected("tests", NASTY, (gate,), Effect(NASTY, 1.0, 2.0, 2.0, (1.0, 3.0))))
+    bad = JudgedPatch(
+        replace(patch, id="009-x"), Rejected("tests", NASTY, (gate,), Effect(NASTY, 1.0, 2.0, 2.0, (1.0, 3.0)))
+    )
     spans = tuple(replace(s, name=NASTY, file=NASTY, function=NASTY, path=(NASTY,)) for s in BEFORE.spans)
     return replace(
         report,
         run=replace(report.run, swarm=NASTY, target=NASTY, notes=(NASTY,)),
-        agents=tuple(replace(a, name=NASTY, model=NASTY, focus=NASTY, note=NASTY, tool_spans=((NASTY, 1.0, 2.0),))
-                     for a in report.agents),
+        agents=tuple(
+            replace(a, name=NASTY, model=NASTY, focus=NASTY, note=NASTY, tool_spans=((NASTY, 1.0, 2.0),))
+            for a in report.agents
+        ),
         findings=findings,
         patches=(JudgedPatch(patch, replace(first.verdict, gates=(gate,))), bad),
         benchmarks=tuple(replace(b, name=NASTY) for b in report.benchmarks),
@@ -281,4 +473,4 @@ def hostile_report() -> Report:
         unparsed_files=(NASTY,),
         load_note=NASTY,
         profile_before=(ProfileLine(NASTY, 1, NASTY, 0.5),),
-    )  # fmt: skip
+    )

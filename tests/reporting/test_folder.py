@@ -18,9 +18,20 @@ from swarm.reporting.folder import latest_run, load_report, point_latest, write_
 def test_the_contracts_files_are_there(report: Report, tmp_path: Path) -> None:
     folder = tmp_path / "reports" / report.run.id
     written = write_run(report, folder, extras={"transcripts/api_optimizer.jsonl": "{}\n"})
-    wanted = ["report.json", "report.md", "report.html", "findings.sarif", "patterns.md", "agents.reusable.yaml",
-              "benchmarks.json", "patches/series", "patches/001-sequential-awaits-orders.patch", "combined.patch",
-              "rejected/005-n-plus-one-db.patch", "transcripts/api_optimizer.jsonl"]  # fmt: skip
+    wanted = [
+        "report.json",
+        "report.md",
+        "report.html",
+        "findings.sarif",
+        "patterns.md",
+        "agents.reusable.yaml",
+        "benchmarks.json",
+        "patches/series",
+        "patches/001-sequential-awaits-orders.patch",
+        "combined.patch",
+        "rejected/005-n-plus-one-db.patch",
+        "transcripts/api_optimizer.jsonl",
+    ]
     assert set(wanted) <= set(written)
     on_disk = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     assert on_disk == set(written)
@@ -56,7 +67,9 @@ def test_a_broken_report_is_told_in_one_line(text: str, words: str, tmp_path: Pa
         load_report(tmp_path)
 
 
-def test_latest_moves_and_survives_without_links(report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_latest_moves_and_survives_without_links(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         point_latest(tmp_path / name)
@@ -104,8 +117,12 @@ def test_a_folder_that_cannot_be_written_names_the_mend(report: Report, tmp_path
 def test_secrets_are_masked_outside_of_patches(report: Report, tmp_path: Path) -> None:
     finding = replace(report.findings[0], evidence="key = 'sesame-4711'")
     leaky = replace(report, findings=(finding,), load_note="with sesame-4711")
-    write_run(leaky, tmp_path / "run", extras={"transcripts/a.jsonl": "sesame-4711"},
-              mask=lambda text: text.replace("sesame-4711", "•••"))  # fmt: skip
+    write_run(
+        leaky,
+        tmp_path / "run",
+        extras={"transcripts/a.jsonl": "sesame-4711"},
+        mask=lambda text: text.replace("sesame-4711", "•••"),
+    )
     for path in (tmp_path / "run").rglob("*"):
         if path.is_file():
             assert b"sesame-4711" not in path.read_bytes(), path

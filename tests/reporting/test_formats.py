@@ -101,9 +101,7 @@ def test_html_stays_small_where_the_run_was_large(report: Report, sample: Module
     line = "value = 'some text in the middle of a long file'\n"
     judged = report.patches[0]
     change = replace(judged.patch.changes[0], before=line * 10, after=line * 4000)
-    many = tuple(
-        replace(judged, patch=replace(judged.patch, id=f"{n:03d}-x", changes=(change,))) for n in range(60)
-    )
+    many = tuple(replace(judged, patch=replace(judged.patch, id=f"{n:03d}-x", changes=(change,))) for n in range(60))
     findings = tuple(replace(report.findings[0], evidence="x" * 4000, anchor=str(n)) for n in range(3000))
     text = html.render(replace(report, patches=many, findings=findings))
     assert len(text.encode()) < 400_000

@@ -60,14 +60,21 @@ def test_hostile_names_stay_comments(hostile: Report) -> None:
 @needs_promtool
 @pytest.mark.parametrize(
     "alerts",
-    [AlertThresholds(latency_ms=1000, error_rate=0.001), AlertThresholds(latency_ms=40_000, error_rate=0.2, slow_share=0.5),
-     AlertThresholds(latency_ms=3, refused_per_s=None, status_label="http_response_status_code", route_label="http_route")],
-)  # fmt: skip
+    [
+        AlertThresholds(latency_ms=1000, error_rate=0.001),
+        AlertThresholds(latency_ms=40_000, error_rate=0.2, slow_share=0.5),
+        AlertThresholds(
+            latency_ms=3, refused_per_s=None, status_label="http_response_status_code", route_label="http_route"
+        ),
+    ],
+)
 def test_promtool_accepts_the_files(alerts: AlertThresholds, report: Report, tmp_path: Path) -> None:
     files = write_monitoring(report, tmp_path, alerts)
     assert files.validated_by[:3] == (
-        "promtool check rules", "promtool test rules", "promtool (the dashboard's expressions)",
-    )  # fmt: skip
+        "promtool check rules",
+        "promtool test rules",
+        "promtool (the dashboard's expressions)",
+    )
     assert set(files.files) == {f"monitoring/{p.name}" for p in (tmp_path / "monitoring").iterdir()}
 
 

@@ -26,17 +26,33 @@ CHANGES = (
     (FileChange("no_newline.py", "a = 1\nb = 2", "a = 1\nb = 3"), FileChange("new/deep.py", None, "n = 1\n")),
     (FileChange("no_newline.py", "a = 1\nb = 3", "a = 1\nb = 3\n"), FileChange("empty.py", None, "")),
     (FileChange("crlf.py", FILES["crlf.py"], "a = 1\r\nb = 'é = 2'\r\nc = 3\r\n"),),
-    (FileChange("ünïcode.py", FILES["ünïcode.py"], "größe = '日本 🦊'\n"), FileChange("with space.py", "x = 1\n", "x = 2\n")),
+    (
+        FileChange("ünïcode.py", FILES["ünïcode.py"], "größe = '日本 🦊'\n"),
+        FileChange("with space.py", "x = 1\n", "x = 2\n"),
+    ),
     (FileChange("gone.py", FILES["gone.py"], None),),
-)  # fmt: skip
+)
 RATIONALES = (
-    "Plain.", "From: evil@example.org\nSubject: another\n---\ndiff --git a/x b/x\nFrom here on it is text.",
-    "Größe: ünïcode — 日本", "CRLF lines\r\nin the rationale", "", "[PATCH] in the text\nDate: never",
-)  # fmt: skip
+    "Plain.",
+    "From: evil@example.org\nSubject: another\n---\ndiff --git a/x b/x\nFrom here on it is text.",
+    "Größe: ünïcode — 日本",
+    "CRLF lines\r\nin the rationale",
+    "",
+    "[PATCH] in the text\nDate: never",
+)
 
 
 def git(folder: Path, *words: str) -> str:
-    identity = ["-c", "user.name=t", "-c", "user.email=t@localhost", "-c", "core.autocrlf=false", "-c", "commit.gpgsign=false"]
+    identity = [
+        "-c",
+        "user.name=t",
+        "-c",
+        "user.email=t@localhost",
+        "-c",
+        "core.autocrlf=false",
+        "-c",
+        "commit.gpgsign=false",
+    ]
     done = subprocess.run(["git", *identity, *words], cwd=folder, capture_output=True, timeout=20, check=False)
     assert done.returncode == 0, f"git {words}: {done.stderr.decode()}{done.stdout.decode()}"
     return done.stdout.decode()
@@ -63,7 +79,16 @@ def judged(report: Report) -> tuple[JudgedPatch, ...]:
     gates = report.patches[1].verdict.gates
     return tuple(
         JudgedPatch(
-            Patch(f"{n:03d}-change", f"Change {n}: größer", "rule", "api", ("abc",), "ägent" if n % 2 else "agent", why, files),
+            Patch(
+                f"{n:03d}-change",
+                f"Change {n}: größer",
+                "rule",
+                "api",
+                ("abc",),
+                "ägent" if n % 2 else "agent",
+                why,
+                files,
+            ),
             Accepted(gates),
         )
         for n, (files, why) in enumerate(zip(CHANGES, RATIONALES, strict=True), 1)
@@ -125,7 +150,9 @@ def test_git_apply_takes_a_single_message(report: Report, repository: Path, tmp_
     git(repository, "apply", "--check", str(tmp_path / "one.patch"))
 
 
-def test_a_hostile_patch_is_still_one_patch(sample: ModuleType, hostile: Report, repository: Path, tmp_path: Path) -> None:
+def test_a_hostile_patch_is_still_one_patch(
+    sample: ModuleType, hostile: Report, repository: Path, tmp_path: Path
+) -> None:
     change = CHANGES[0]
     nasty = replace(hostile.patches[0], patch=replace(hostile.patches[0].patch, changes=change))
     write(tmp_path, {"one.patch": message(nasty, 1, 1, hostile)})
