@@ -41,6 +41,7 @@ class Child:
         self._popen = popen
         self._mark = mark
         self._log = log
+        self._ended = False
         self.pid = popen.pid
 
     @property
@@ -83,7 +84,10 @@ class Child:
         self.kill()
 
     def kill(self) -> None:
-        """End the family at once, daemons that left the session included."""
+        """End the family at once, daemons that left the session included. Safe to call twice."""
+        if self._ended:  # its pid may be somebody else's by now
+            return
+        self._ended = True
         _signal_group(self.pid, signal.SIGKILL)
         _kill_until_gone(lambda: self._remains())
         with contextlib.suppress(subprocess.TimeoutExpired):
