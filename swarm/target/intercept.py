@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import functools
 import ipaddress
 import socket
 import ssl
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _HEAD_LIMIT_BYTES = 16_384
 _SILENCE_S = 10.0
+AUTHORITY_FILE = "ca.pem"
 _TLS_HANDSHAKE = b"\x16"
 
 
@@ -60,11 +62,15 @@ class Authority:
         return context
 
     def write_bundle(self, usual: Path, destination: Path) -> None:
-        """The usual certificates with this CA's behind them: building a client keeps its usual cost."""
+        """The usual certificates with this CA's behind them: building a client keeps its usual cost.
+
+        The CA alone stands beside it, as AUTHORITY_FILE.
+        """
         from cryptography.hazmat.primitives.serialization import Encoding
 
         own = self._certificate.public_bytes(Encoding.PEM)
         destination.write_bytes(usual.read_bytes().rstrip() + b"\n" + own)
+        destination.with_name(AUTHORITY_FILE).write_bytes(own)
 
     def _leaf(self, host: str) -> Path:
         from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -78,6 +84,7 @@ class Authority:
         return path
 
 
+@functools.cache
 def usual_bundle(python: Path) -> Path:
     """The certificate bundle that the target's http clients load: its own certifi's, else swarm's."""
     import certifi

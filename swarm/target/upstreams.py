@@ -15,7 +15,7 @@ from swarm.core.place import TargetPlace
 from swarm.target.calls import CallLog, FaultPoint
 from swarm.target.calls import UpstreamCall as UpstreamCall  # part of this module's promise
 from swarm.target.copies import Copy
-from swarm.target.intercept import Authority, Front, usual_bundle
+from swarm.target.intercept import AUTHORITY_FILE, Authority, Front, usual_bundle
 from swarm.target.played import Latency, PlayedRoutes
 from swarm.target.program import Program, ProgramPlace, ProgramPlayer
 from swarm.target.reception import Reception
@@ -207,6 +207,7 @@ class Upstreams:
             "SSL_CERT_FILE": str(bundle),
             "REQUESTS_CA_BUNDLE": str(bundle),
             "CURL_CA_BUNDLE": str(bundle),
+            "SWARM_CA_FILE": str(bundle.with_name(AUTHORITY_FILE)),
             "SWARM_REDIRECT_PORT": str(self._front.port),
             "SWARM_REDIRECT_HOSTS": " ".join(hosts),
             "SWARM_REFUSED_FILE": os.fspath(self._refused_file),

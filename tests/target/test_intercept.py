@@ -48,6 +48,10 @@ print(r.status, r.read().decode())""",
     "pinned certifi": """
 import certifi, requests
 r = requests.post(URL, json={'a': 1}, verify=certifi.where()); print(r.status_code, r.text)""",
+    "a bundle of its own": """
+import certifi, requests
+own = os.path.join(os.path.dirname(certifi.__file__), 'cacert.pem')
+r = requests.post(URL, json={'a': 1}, verify=own); print(r.status_code, r.text)""",
     "a proxy by hand": """
 import requests
 proxy = 'http://127.0.0.1:' + os.environ['SWARM_REDIRECT_PORT']

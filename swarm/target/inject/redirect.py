@@ -14,6 +14,7 @@ import importlib.machinery
 import ipaddress
 import os
 import socket
+import ssl
 import sys
 
 _PORT = int(os.environ.get("SWARM_REDIRECT_PORT", "0") or 0)
@@ -22,12 +23,14 @@ _REFUSED_FILE = os.environ.get("SWARM_REFUSED_FILE", "")
 _BUNDLE = os.environ.get("SSL_CERT_FILE", "")
 _WEB_PORTS = frozenset({80, 443, 3000, 5000, 8000, 8001, 8008, 8080, 8081, 8088, 8443, 8888, 9000, 9443})
 _NAMED_PORTS = {"http": 80, "https": 443}
+_AUTHORITY = os.environ.get("SWARM_CA_FILE", "")
 _STAND_IN = "127.83.87.1"
 _real_getaddrinfo = socket.getaddrinfo
 _real_gethostbyname = socket.gethostbyname
 _real_gethostbyname_ex = socket.gethostbyname_ex
 _real_connect = socket.socket.connect
 _real_connect_ex = socket.socket.connect_ex
+_real_load = ssl.SSLContext.load_verify_locations
 
 
 def _text(host):
@@ -111,6 +114,13 @@ def _connect_ex(self, address):
     return _real_connect_ex(self, _led(address))
 
 
+def _load_verify_locations(self, cafile=None, capath=None, cadata=None):
+    """Clients that bring a bundle of their own (payment and cloud SDKs do) trust the test authority as well."""
+    _real_load(self, cafile, capath, cadata)
+    if cafile != _BUNDLE and os.path.isfile(_AUTHORITY):
+        _real_load(self, _AUTHORITY)
+
+
 def _into_uvloop(module):
     """uvloop looks names up in C: its loop gets ready addresses instead."""
     loop_class = module.Loop
@@ -192,6 +202,7 @@ if _PORT:
     socket.gethostbyname_ex = _gethostbyname_ex
     socket.socket.connect = _connect
     socket.socket.connect_ex = _connect_ex
+    ssl.SSLContext.load_verify_locations = _load_verify_locations
     sys.meta_path.insert(0, _Finder())
     for _name, _change in _AFTER_IMPORT.items():
         if _change is not None and _name in sys.modules:
