@@ -12,6 +12,7 @@ from swarm.core.patches import Accepted, JudgedPatch, Rejected
 from swarm.core.report import Report, TestCounts
 from swarm.reporting.numbers import change, count, interval, is_number, plain, quantity, share
 
+MORE_ERRORS = 0.01  # a rise of failed requests that is no noise of a short load
 Tone = Literal["good", "neutral", "bad"]
 
 
@@ -86,9 +87,9 @@ def verdict_of(report: Report) -> Verdict:
     if report.run.status == "failed":
         reason = report.run.notes[0] if report.run.notes else "see the notes"
         return Verdict("bad", "The run failed.", f"{reason} · {tally}")
-    broken = newly_failing(report.verification.tests_before, report.verification.tests_after)
-    if broken:
-        return Verdict("bad", f"{count(broken, 'test')} newly failing after the patches.", tally)
+    worse = _worse(report)
+    if worse:
+        return Verdict("bad", worse, tally)
     item = main_comparison(report)
     if item is None:
         return Verdict("neutral", f"{_capital(tally)}.", "No load was measured in this run.")
@@ -96,6 +97,22 @@ def verdict_of(report: Report) -> Verdict:
     if report.run.status == "degraded":
         detail += " · the run was degraded: see the notes"
     return Verdict(tone, _capital(headline), f"{detail} · {tally}")
+
+
+def _worse(report: Report) -> str:
+    """What the accepted patches broke, in one sentence; speed is no news then."""
+    proof, errors = report.verification, report.errors
+    broken = newly_failing(proof.tests_before, proof.tests_after)
+    if broken:
+        return f"{count(broken, 'test')} newly failing after the patches."
+    if proof.replay is not None and proof.replay.identical < proof.replay.requests:
+        differ = proof.replay.requests - proof.replay.identical
+        return (
+            f"{differ} of {count(proof.replay.requests, 'replayed request')} answered differently after the patches."
+        )
+    if errors.before is not None and errors.after is not None and errors.after > errors.before + MORE_ERRORS:
+        return f"Failed requests rose from {share(errors.before)} to {share(errors.after)}."
+    return ""
 
 
 def _capital(text: str) -> str:

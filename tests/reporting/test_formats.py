@@ -17,10 +17,11 @@ import yaml
 
 from swarm.config.load import load_agents
 from swarm.core.errors import UsageError
-from swarm.core.metrics import Summary
-from swarm.core.report import Report
+from swarm.core.metrics import Ratio, Summary
+from swarm.core.report import ErrorRates, ReplayOutcome, Report
 from swarm.reporting.catalogue import all_formats, format_named
 from swarm.reporting.formats import html, patterns, reusable
+from swarm.reporting.verdict import verdict_of
 
 NAMES = ("benchmarks", "gitlab", "html", "json", "junit", "md", "patterns", "reusable", "sarif")
 
@@ -114,6 +115,23 @@ def test_verdict_of_broken_tests_is_bad(report: Report) -> None:
     worse = replace(report, verification=replace(proof, tests_after=replace(proof.tests_after, failed=2)))
     assert format_named("md").render(worse).startswith("# ❌ 2 tests newly failing")
     assert 'class="hero bad"' in html.render(worse)
+
+
+def test_verdict_puts_what_broke_before_speed(report: Report) -> None:
+    proof = replace(report.verification, replay=ReplayOutcome(24, 23, ("request 7",)))
+    differs = verdict_of(replace(report, verification=proof))
+    assert (differs.tone, differs.headline[:30]) == ("bad", "1 of 24 replayed requests answ")
+    failing = verdict_of(replace(report, errors=ErrorRates(0.01, 0.09)))
+    assert (failing.tone, failing.headline) == ("bad", "Failed requests rose from 1 % to 9 %.")
+    assert verdict_of(replace(report, errors=ErrorRates(0.01, 0.015))).tone == "good"
+
+
+def test_verdict_of_a_change_within_noise_claims_nothing(report: Report) -> None:
+    noise = replace(report, benchmarks=report.benchmarks[1:])
+    assert verdict_of(noise).headline == "No measurable change of health latency at p95."
+    slower = replace(report.benchmarks[0], ratio_p95=Ratio(1.3, (1.2, 1.4)))
+    worse = verdict_of(replace(report, benchmarks=(slower,)))
+    assert (worse.tone, worse.headline) == ("bad", "Webhook latency rose by 30 % at p95.")
 
 
 def test_json_holds_no_nan(report: Report) -> None:
