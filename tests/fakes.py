@@ -75,9 +75,7 @@ class FakeModel:
         self.seen: list[Conversation] = []
         self.specs: Sequence[ToolSpec] = ()
 
-    async def next_turn(
-        self, conversation: Conversation, tools: Sequence[ToolSpec], limits: TurnLimits
-    ) -> Turn:
+    async def next_turn(self, conversation: Conversation, tools: Sequence[ToolSpec], limits: TurnLimits) -> Turn:
         self.seen.append(conversation)
         self.specs = tools
         if not self._steps:

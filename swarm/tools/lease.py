@@ -56,7 +56,7 @@ class Lease:
             if admitted.done() and not admitted.cancelled():
                 # Admitted and cancelled in the same moment: give it back.
                 self._give_back(kind)
-            else:
+            elif place in self._waiting:
                 self._waiting.remove(place)
             self._admit()
             raise

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ async def test_every_way_to_stop_is_an_outcome(tmp_path: Path, turns: list[Turn]
     assert outcome.note
     for conversation in model.seen:
         roles = [message.role for message in conversation.messages]
-        assert all(a != b for a, b in zip(roles, roles[1:], strict=False))
+        assert all(a != b for a, b in pairwise(roles))
 
 
 async def test_near_the_last_turn_the_model_is_told_to_submit(tmp_path: Path):
@@ -216,9 +217,7 @@ async def test_a_cancelled_turn_leaves_no_call_unanswered_in_the_journal(tmp_pat
 async def test_secrets_are_masked_for_the_model_the_journal_and_the_events(tmp_path: Path):
     journal, sink = FakeJournal(), []
     model = FakeModel(calls(("echo", {"words": "hunter2"})), calls(SUBMIT, first=9))
-    await talk(
-        model, tmp_path, journal=journal, emit=sink.append, mask=lambda t: t.replace("hunter2", "***")
-    )
+    await talk(model, tmp_path, journal=journal, emit=sink.append, mask=lambda t: t.replace("hunter2", "***"))
     assert "***" in results(model.seen[1])[0].content
     assert "hunter2" not in results(model.seen[1])[0].content
     assert "hunter2" not in repr(journal.records)

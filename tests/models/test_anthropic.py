@@ -36,7 +36,12 @@ async def _turn(*script: Script, conversation: Conversation = START, limits: Tur
 
 
 async def test_maps_blocks_stop_reason_and_all_four_kinds_of_tokens():
-    usage = {"input_tokens": 11, "output_tokens": 9, "cache_read_input_tokens": 300, "cache_creation_input_tokens": 40}
+    usage = {
+        "input_tokens": 11,
+        "output_tokens": 9,
+        "cache_read_input_tokens": 300,
+        "cache_creation_input_tokens": 40,
+    }
     turn, server = await _turn(
         Say([thinking("hm", "s1"), text("Look."), tool_use("t1", "probe", {"a": [1, "é"]})], "tool_use", usage)
     )
@@ -47,7 +52,12 @@ async def test_maps_blocks_stop_reason_and_all_four_kinds_of_tokens():
     )
     assert turn.stop_reason == "tool_use"
     used = turn.usage
-    assert (used.input_tokens, used.output_tokens, used.cache_read_tokens, used.cache_write_tokens) == (11, 9, 300, 40)
+    assert (used.input_tokens, used.output_tokens, used.cache_read_tokens, used.cache_write_tokens) == (
+        11,
+        9,
+        300,
+        40,
+    )
     assert used.context_tokens == 351 and not used.estimated
     assert turn.model == "claude-sonnet-5-5"
     request = server.requests[0]
@@ -56,7 +66,11 @@ async def test_maps_blocks_stop_reason_and_all_four_kinds_of_tokens():
 
 
 async def test_thinking_and_parallel_results_go_back_unchanged_in_one_message():
-    said = (Opaque({"type": "thinking", "thinking": "hm", "signature": "s1"}), ToolCall("t1", "probe", {}), ToolCall("t2", "probe", {}))
+    said = (
+        Opaque({"type": "thinking", "thinking": "hm", "signature": "s1"}),
+        ToolCall("t1", "probe", {}),
+        ToolCall("t2", "probe", {}),
+    )
     answers = (Text("two turns are left"), ToolResult("t2", "no", True), ToolResult("t1", ""))
     turn, server = await _turn(
         Say([text("ok")]), conversation=START.plus(Message("assistant", said)).plus(Message("user", answers))

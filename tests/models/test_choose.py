@@ -22,7 +22,7 @@ def test_the_choice_and_its_reason(requested, environ, provider, reason):
     chosen, why = choose_provider(requested, environ)
     assert chosen == provider
     assert reason in why
-    assert "k" != why
+    assert why != "k"
 
 
 def test_what_cannot_be_chosen_names_its_mend():

@@ -21,7 +21,9 @@ def answered(conversation: Conversation, blocks, results: dict[str, ToolResult |
     answers = []
     for call in blocks:
         given = results.get(call.name, "{}")
-        answers.append(ToolResult(call.id, given) if isinstance(given, str) else ToolResult(call.id, given.content, True))
+        answers.append(
+            ToolResult(call.id, given) if isinstance(given, str) else ToolResult(call.id, given.content, True)
+        )
     return conversation.plus(Message("assistant", tuple(blocks))).plus(Message("user", tuple(answers)))
 
 

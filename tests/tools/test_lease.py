@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable
 
 import pytest
@@ -21,8 +22,10 @@ class Watch:
             self.order.append(name)
             self.measuring += 1
             assert (self.measuring, self.working) == (1, 0)
-            await asyncio.sleep(hold_s)
-            self.measuring -= 1
+            try:
+                await asyncio.sleep(hold_s)
+            finally:
+                self.measuring -= 1
 
     async def work(self, name: str = "w", hold_s: float = 0.02) -> None:
         async with self.lease.working():
@@ -30,8 +33,10 @@ class Watch:
             self.working += 1
             self.most_working = max(self.most_working, self.working)
             assert self.measuring == 0
-            await asyncio.sleep(hold_s)
-            self.working -= 1
+            try:
+                await asyncio.sleep(hold_s)
+            finally:
+                self.working -= 1
 
 
 async def _all(*jobs: Awaitable[None]) -> None:
@@ -88,4 +93,40 @@ async def test_an_error_inside_gives_it_back():
             async with hold():
                 raise ValueError("inside")
     async with asyncio.timeout(1), lease.measuring():
+        pass
+
+
+async def test_cancelled_while_the_holder_lets_go_ends_as_cancelled():
+    lease = Lease()
+
+    async def wait() -> None:
+        async with lease.working():
+            pass
+
+    async with lease.measuring():
+        waiter = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        waiter.cancel()
+    (ended,) = await asyncio.gather(waiter, return_exceptions=True)
+    assert isinstance(ended, asyncio.CancelledError)
+    await asyncio.wait_for(wait(), 1)
+
+
+async def test_random_cancellations_never_wedge_it_nor_let_two_kinds_in():
+    chance, watch = random.Random(5), Watch()
+
+    async def some() -> None:
+        job = watch.measure if chance.random() < 0.4 else watch.work
+        await job("x", chance.random() * 0.004)
+
+    tasks = []
+    for _ in range(200):
+        tasks.append(asyncio.create_task(some()))
+        if chance.random() < 0.5:
+            await asyncio.sleep(chance.random() * 0.002)
+        if chance.random() < 0.5:
+            chance.choice(tasks).cancel()
+    for ended in await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10):
+        assert ended is None or isinstance(ended, asyncio.CancelledError)
+    async with asyncio.timeout(1), watch.lease.measuring():
         pass
