@@ -64,8 +64,11 @@ def bandit_findings(root: Path, files: Iterable[str]) -> tuple[Finding, ...]:
 def _is_test(file: str) -> bool:
     path = PurePosixPath(file)
     name = path.name
-    return name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py" or any(
-        part in ("tests", "test", "testing") for part in path.parts[:-1]
+    return (
+        name.startswith("test_")
+        or name.endswith("_test.py")
+        or name == "conftest.py"
+        or any(part in ("tests", "test", "testing") for part in path.parts[:-1])
     )
 
 

@@ -370,6 +370,9 @@ class SourceTree:
         parts = dotted.split(".")
         for count in range(len(parts), 0, -1):
             module = self.find_module(".".join(parts[:count]), near)
+            package = self._by_dotted.get(module.dotted.rpartition(".")[0]) if module is not None else None
+            if package is not None and package.is_package and parts[count - 1] in package.globals:
+                continue  # `client = Client()` in a package hides its module `client`
             if module is not None:
                 return module, ".".join(parts[count:])
         return None, dotted

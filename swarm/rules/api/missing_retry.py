@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.splices import after_imports, before_definitions, free_name, import_as
 
 RETRYING = ("tenacity", "stamina", "backoff", "retrying", "retry", "aiohttp_retry", "httpx_retries", "urllib3.util")
+NO_RETRY = re.compile(r"retr|probe|ping|health|poll", re.IGNORECASE)  # what is asked again anyway
 SETTINGS = """# how often an idempotent call is tried, 1: once; and the seconds that its tries may take together
 {attempts} = int({os}.getenv("{attempts}", "3"))
 {budget} = float({os}.getenv("{budget}", "5"))
@@ -294,7 +296,9 @@ def _retries_already(module: Module, function: Function) -> bool:
     names = ("retry", "backoff", "stamina", "tenacity")
     if any(name in word for word in words for name in names):
         return True
-    return any(origin.startswith(RETRYING) for origin in module.imports.values()) or "retr" in function.name.lower()
+    return any(origin.startswith(RETRYING) for origin in module.imports.values()) or bool(
+        NO_RETRY.search(function.name)
+    )
 
 
 def _adapters_retry(index: Index) -> bool:

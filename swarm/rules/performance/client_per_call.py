@@ -282,7 +282,10 @@ def _built(index: Index, function: Function, call: ast.Call, kind: str) -> _Plac
     if isinstance(parent, ast.Assign | ast.AnnAssign):
         targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
         kept = [t for t in targets if not isinstance(t, ast.Name) or t.id not in module.local_names(function.node)]
-        return None if kept else other
+        names = {target.id for target in targets if isinstance(target, ast.Name)}
+        return None if kept or _hands_out(index, function, names) else other
+    if isinstance(parent, ast.BoolOp | ast.IfExp | ast.arguments):
+        return None  # only where the caller gave none
     if not isinstance(parent, ast.withitem):
         return None if isinstance(parent, ast.Return | ast.Yield) else other
     block = module.statement(call)
@@ -304,6 +307,15 @@ def _built(index: Index, function: Function, call: ast.Call, kind: str) -> _Plac
     if call.args or any(keyword.arg not in can_move for keyword in moved) or (moved and kind == "requests.Session"):
         return other
     return _Place(function, call, kind, "with", is_async, moved, tuple(requests))
+
+
+def _hands_out(index: Index, function: Function, names: set[str]) -> bool:
+    """Whether the function is a factory: it returns the client, or keeps it somewhere."""
+    for node in index.own_nodes(function):
+        value = node.value if isinstance(node, ast.Return | ast.Yield | ast.Assign) else None
+        if isinstance(value, ast.Name) and value.id in names:
+            return True
+    return False
 
 
 def _is_fixed(index: Index, module: Module, node: ast.expr) -> bool:
