@@ -203,6 +203,8 @@ def _check_block(block: dict[str, Any], role: str) -> list[str]:
         mistakes.append(f"{kind} in a message of the {role}")
     if kind == "text" and not block["text"].strip():
         mistakes.append("text must not be blank")
+    if kind == "thinking" and not block["signature"]:
+        mistakes.append("thinking must be signed")
     if kind == "tool_use" and not isinstance(block["input"], dict):
         mistakes.append("input must be an object")
     return mistakes

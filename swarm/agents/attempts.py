@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from swarm.agents.closing import Closing
 from swarm.agents.loop import LoopLimits, Outcome, converse
+from swarm.agents.records import conversation_record
 from swarm.agents.surroundings import Candidate, Surroundings
 from swarm.core.chat import Conversation
 from swarm.core.events import AgentStarted, Note
@@ -48,14 +49,14 @@ async def attempt(
     for number, candidate in enumerate(candidates):
         around.emit(AgentStarted(conversation.agent, role, candidate.model_id, candidate.model.provider))
         own = replace(conversation, model=candidate.model_id)
-        record = {"agent": own.agent, "model": own.model, "system": own.system}
-        around.journal.append("conversation", record)
+        around.journal.append("conversation", conversation_record(own, around.mask))
         outcome = await converse(candidate.model, own, tools, closing(), around, limits)
         outcomes.append(outcome)
-        if outcome.note:
-            notes.append(f"{candidate.model_id}: {outcome.note}")
+        words = around.mask(outcome.note)
+        if words:
+            notes.append(f"{candidate.model_id}: {words}")
         if outcome.ending not in _PASSED_ON or number == len(candidates) - 1:
             return Attempted(tuple(outcomes), candidate, tuple(notes))
         following = candidates[number + 1].model_id
-        around.emit(Note(f"{own.agent}: {candidate.model_id} failed ({outcome.note}); {following} takes over"))
+        around.emit(Note(f"{own.agent}: {candidate.model_id} failed ({words}); {following} takes over"))
     raise ValueError("an agent needs at least one candidate")

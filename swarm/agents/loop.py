@@ -225,7 +225,11 @@ class _Talk:
             except ModelFailed as error:
                 wish_s: float | None = getattr(error, "retry_after_s", None)
                 wait_s = self._limits.first_wait_s * 2 ** (attempt - 1) if wish_s is None else wish_s
-                record = {"agent": self._conversation.agent, "attempt": attempt, "error": str(error)}
+                record = {
+                    "agent": self._conversation.agent,
+                    "attempt": attempt,
+                    "error": self._around.mask(str(error)),
+                }
                 self._around.journal.append("model_failed", record)
                 final = attempt == self._limits.attempts or self._around.budget.exceeded() is not None
                 if final or not error.retryable:

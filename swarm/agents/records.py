@@ -5,9 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from swarm.core.chat import Block, Opaque, Text, ToolCall, ToolResult, Turn
+from swarm.core.chat import Block, Conversation, Opaque, Text, ToolCall, ToolResult, Turn
 
 Mask = Callable[[str], str]
+
+
+def conversation_record(conversation: Conversation, mask: Mask) -> dict[str, Any]:
+    """What a conversation begins with."""
+    return {
+        "agent": conversation.agent,
+        "model": conversation.model,
+        "system": mask(conversation.system),
+        "messages": [
+            {"role": message.role, "blocks": [block_record(block, mask) for block in message.blocks]}
+            for message in conversation.messages
+        ],
+    }
 
 
 def turn_record(agent: str, number: int, turn: Turn, mask: Mask) -> dict[str, Any]:

@@ -147,6 +147,8 @@ def _block(item: Any) -> Block | None:
         # Half a call (max_tokens) may hold anything; a call that is no object fails its validation.
         arguments = item.input if isinstance(item.input, dict) else {"unparsable": str(item.input)}
         return ToolCall(item.id, item.name, arguments)
+    if item.type == "thinking" and not item.signature:
+        return None  # cut off in the middle: the API takes none back that is not signed
     return Opaque(item.to_dict(mode="json", exclude_unset=True))
 
 

@@ -143,3 +143,8 @@ async def test_half_a_call_at_max_tokens_is_told_by_the_stop_reason():
 def test_importing_these_does_not_import_the_sdk(module: str):
     code = f"import {module}, sys; import swarm.models.anthropic; sys.exit('anthropic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=30).returncode == 0
+
+
+async def test_a_thought_that_was_cut_off_is_not_kept():
+    turn, _ = await _turn(Say([thinking("hm and", ""), text("Well")], "max_tokens"))
+    assert turn.blocks == (Text("Well"),)
