@@ -10,13 +10,18 @@ from typing import Any
 
 import pytest
 
+from swarm.agents.budget import RunBudget
+from swarm.agents.casting import cast
 from swarm.agents.loop import LoopLimits, converse
+from swarm.agents.specialist import run_specialist
+from swarm.config.schema import Specialist
 from swarm.core.chat import Conversation, Message, Text, ToolCall, ToolResult, TurnLimits
 from swarm.core.ports import Model
 from swarm.models.anthropic import AnthropicModel
 from swarm.models.playbook import PlaybookModel, Step
+from swarm.models.prices import load_prices
 from tests.agents.samples import Echo, done
-from tests.fakes import FakeJournal, surroundings, workbench
+from tests.fakes import FakeClock, FakeJournal, finding, surroundings, workbench
 from tests.strict_server import Break, Refuse, Say, StrictServer, text, thinking, tool_use
 
 START = Conversation("a", "claude-sonnet-5-5", "charter", (Message("user", (Text("go"),)),))
@@ -96,3 +101,51 @@ async def test_the_loop_gets_through_a_bad_day_of_the_provider(tmp_path: Path):
     assert outcome.ending == "submitted"
     assert len(journal.of("model_failed")) == 5
     assert outcome.tally.turns == 3
+
+
+async def test_a_specialist_with_the_real_tools_over_the_messages_api(tmp_path: Path):
+    (tmp_path / "app.py").write_text("import time\n\nasync def hook():\n    time.sleep(1)\n")
+    slow = finding("blocking-in-async", line=4, end_line=4, mendable=True)
+    bench = workbench(tmp_path, scans={"performance": [slow]})
+
+    def submit(body: dict[str, Any]) -> Say:
+        results = [block["content"] for block in body["messages"][-1]["content"]]
+        assert slow.id in results[0] and "4:     time.sleep(1)" in results[1]
+        assert body["messages"][-1]["content"][2]["is_error"] is True
+        return Say(
+            [tool_use("s", "submit", {"finding_ids": [slow.id], "fixes": [slow.id], "notes": "sure"})], "tool_use"
+        )
+
+    look = Say(
+        [
+            thinking("where?"),
+            tool_use("a", "find_performance_problems", {}),
+            tool_use("b", "read_file", {"file": "app.py"}),
+            tool_use("c", "read_file", {"file": "../../etc/passwd"}),
+        ],
+        "tool_use",
+        {
+            "input_tokens": 2000,
+            "output_tokens": 100,
+            "cache_read_input_tokens": 0,
+            "cache_creation_input_tokens": 900,
+        },
+    )
+    server = StrictServer(look, submit)
+    prices = load_prices()
+    around = surroundings(bench, budget=RunBudget(FakeClock(), prices, usd=1.0))
+    async with server.running():
+        model = AnthropicModel(server.environ())
+        candidates = cast("sonnet", {}, prices, provider=model, playbook=None)
+        charter = Specialist(tools=["Read", "Performance-Analysis"])
+        result = await run_specialist("perf", charter, candidates, around)
+        await model.close()
+    assert server.mistakes == []
+    assert {tool["name"] for tool in server.requests[0]["tools"]} == {
+        "list_files", "read_file", "search_code", "find_performance_problems", "measure_waterfall",
+        "profile_requests", "measure_load", "submit",
+    }  # fmt: skip
+    assert (result.info.status, result.fixes) == ("done", (slow.id,))
+    assert result.info.tokens_are == "reported"
+    assert result.info.cost_usd == pytest.approx((2020 * 2 + 107 * 10 + 900 * 2.5) / 1e6)
+    assert result.info.peak_context_tokens == 3000
