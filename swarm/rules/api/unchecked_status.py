@@ -273,6 +273,9 @@ def _logger(index: Index, module: Module) -> tuple[str, list[Edit]]:
         made = index.resolve(module, value.func) if isinstance(value, ast.Call) else None
         if made in ("logging.getLogger", "structlog.get_logger"):
             return name, []
+    imported_loggers = [name for name in ("logger", "LOGGER", "log") if name in module.imports]
+    if imported_loggers:
+        return imported_loggers[0], []
     logging_name, imported = import_as(module, "logging")
     name = free_name(module, "logger")
     binding = after_imports(module, f"{name} = {logging_name}.getLogger(__name__)")
@@ -290,10 +293,10 @@ def _log(module: Module, place: _Place, logger: str) -> list[Edit]:
         start, _ = module.span(place.statement)
         edits.append(Edit(start, start, f"{name} = "))
     at = module.line_start((place.statement.end_lineno or place.statement.lineno) + 1)
-    text = f'"{place.function.name}: the {place.verb} was answered with %s"'
-    code = (
-        f"{indent}if {name}.status_code >= 400:\n"
-        f"{indent}    {logger}.warning({text}, {name}.status_code)\n"
-    )
+    told = f"{place.function.name}: the {place.verb} was answered with "
+    given = f'"{told}%s", {name}.status_code'
+    if logger in module.imports:  # some libraries' loggers do not know %s
+        given = f'f"{told}{{{name}.status_code}}"'
+    code = f"{indent}if {name}.status_code >= 400:\n{indent}    {logger}.warning({given})\n"
     lead = "" if module.text[:at].endswith("\n") else "\n"
     return [*edits, Edit(at, at, lead + code)]
