@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from swarm.config.choice import Choice, choose
+from swarm.cli.applying import apply_run
+from swarm.cli.say import say
+from swarm.config.choice import choose
 from swarm.console.choose import choose_console
+from swarm.console.summary import print_summary, summary_lines
 from swarm.core.errors import SwarmError, UsageError
-from swarm.core.events import RunFinished
+from swarm.core.events import PhaseFinished, PhaseStarted, RunFinished
 from swarm.core.fail_on import check_fail_on, reasons_to_fail
-from swarm.core.patches import Accepted
-from swarm.core.ports import EventSink
-from swarm.core.report import Report
+from swarm.core.report import PhaseTime, Report
 from swarm.models.choose import choose_provider
-from swarm.runtime import RunWords, known_secrets, make_mask, make_parts, make_request, new_run_id
+from swarm.reporting.folder import write_run
+from swarm.reporting.masking import masked
+from swarm.reporting.monitoring.files import write_monitoring
+from swarm.reporting.monitoring.thresholds import thresholds_of
+from swarm.reporting.verdict import accepted, before_after_rows, verdict_of
+from swarm.runtime import RunWords, SystemClock, make_parts, make_request, new_run_id
+from swarm.target.scratch import remove_folder
+
+if TYPE_CHECKING:
+    from swarm.coordinator.state import Parts, RunRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +59,11 @@ def run_swarm(words: Words) -> int:
     check_writable(words.out)
     run_id = new_run_id(choice.target_name)
     folder = words.out / run_id
-    console = choose_console(json=words.json, quiet=words.quiet)
+    clock = SystemClock()
     request = make_request(choice, words.run, run_id, provider, reason)
-    with console:
+    with contextlib.closing(
+        choose_console(sys.stdout, clock, os.environ, json_lines=words.json, quiet=words.quiet)
+    ) as console:
         parts = make_parts(choice, provider, run_id, console, folder)
         try:
             report, early = asyncio.run(_execute(request, parts))
@@ -56,47 +71,61 @@ def run_swarm(words: Words) -> int:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         finally:
-            shutil.rmtree(parts.scratch, ignore_errors=True)
-        return _finish(words, choice, report, early, folder, console)
+            remove_folder(parts.scratch)
+        report = write_folder(report, folder, parts)
+        reasons = reasons_to_fail(words.fail_on, report)
+        code = early.exit_code if early else 1 if reasons else 0
+        kept = len(accepted(report))
+        parts.emit(
+            RunFinished(
+                run_id, report.run.status, str(folder), kept, len(report.patches) - kept, report.run.duration_s, code
+            )
+        )
+    if words.apply and kept and not early:
+        apply_run(folder, choice, only=(), branch=None, commit=False, check=False)
+    if not words.json:
+        _summary(report, folder, reasons, applied=words.apply and bool(kept) and not early)
+    return code
 
 
-async def _execute(request: object, parts: object) -> tuple[Report, SwarmError | None]:
+def write_folder(report: Report, folder: Path, parts: Parts) -> Report:
+    """Monitoring first (its validation stands in the report), then every file; gives the masked report."""
+    began_s = parts.clock.now_s()
+    parts.emit(PhaseStarted("monitoring"))
+    report = masked(report, parts.mask)
+    files = write_monitoring(report, folder, thresholds_of(report))
+    took_s = parts.clock.now_s() - began_s
+    by = ", ".join(files.validated_by) or "not validated: promtool is not installed"
+    parts.emit(PhaseFinished("monitoring", took_s, f"{len(files.files)} files; {by}"))
+    phases = (*report.phases, PhaseTime("monitoring", round(took_s, 3)))
+    report = replace(report, monitoring=files, phases=phases)
+    parts.emit(PhaseStarted("report"))
+    written = write_run(report, folder)
+    parts.emit(PhaseFinished("report", parts.clock.now_s() - began_s - took_s, f"{len(written)} files in {folder}"))
+    return report
+
+
+def _summary(report: Report, folder: Path, reasons: tuple[str, ...], *, applied: bool) -> None:
+    verdict = verdict_of(report)
+    rows = [(row.label, row.before, row.after, row.change) for row in before_after_rows(report)]
+    lines = summary_lines(report, (verdict.headline, verdict.detail), rows, str(folder))
+    print_summary(lines, sys.stdout)
+    for reason in reasons:
+        say(f"fails: {reason}")
+    if applied:
+        say(f"applied; take back with: swarm rollback {report.run.id}")
+
+
+async def _execute(request: RunRequest, parts: Parts) -> tuple[Report, SwarmError | None]:
     from swarm.coordinator.run import Run
 
-    run = Run(request, parts)  # type: ignore[arg-type]
+    run = Run(request, parts)
     task = asyncio.ensure_future(run.execute())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
     report = await task
     return report, run.state.early
-
-
-def _finish(
-    words: Words, choice: Choice, report: Report, early: SwarmError | None, folder: Path, console: EventSink
-) -> int:
-    from swarm.reporting.folder import write_run
-    from swarm.reporting.masking import masked
-
-    mask = make_mask(known_secrets(choice.target.env, os.environ))
-    report = masked(report, mask)
-    write_run(report, folder)
-    reasons = reasons_to_fail(words.fail_on, report)
-    code = early.exit_code if early else 1 if reasons else 0
-    accepted = sum(isinstance(judged.verdict, Accepted) for judged in report.patches)
-    console(
-        RunFinished(
-            report.run.id, report.run.status, str(folder), accepted,
-            len(report.patches) - accepted, report.run.duration_s, code,
-        )
-    )  # fmt: skip
-    if words.apply and accepted and not early:
-        from swarm.cli.applying import apply_run
-
-        apply_run(folder, choice, only=(), branch=None, commit=False, check=False)
-    if hasattr(console, "summary"):
-        console.summary(report, folder, reasons)
-    return code
 
 
 def check_writable(out: Path) -> None:

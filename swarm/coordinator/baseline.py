@@ -54,9 +54,7 @@ async def take_baseline(
     async with cancelled_together() as group:
         indexing = group.create_task(asyncio.to_thread(lambda: build_index(SourceTree.load(copy.path))))
         recording = group.create_task(
-            record_baseline(
-                place, copy, target, requests=requests, seed=seed, tmp=scratch / "baseline" / "record"
-            )
+            record_baseline(place, copy, target, requests=requests, seed=seed, tmp=scratch / "baseline" / "record")
         )
         testing = group.create_task(run_tests(place, copy, target, sandbox, scratch / "baseline" / "tests"))
     tests = testing.result()
@@ -71,7 +69,7 @@ async def cancelled_together() -> AsyncIterator[asyncio.TaskGroup]:
     try:
         async with asyncio.TaskGroup() as group:
             yield group
-    except* Exception as errors:
+    except* Exception as errors:  # noqa: BLE001 - raised again
         raise errors.exceptions[0] from None
 
 

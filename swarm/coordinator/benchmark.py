@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from statistics import median
 
+from swarm.bench.bursts import burst_size
 from swarm.bench.capacity import find_capacity
 from swarm.bench.load import error_rate
 from swarm.bench.sidebyside import resources
@@ -16,7 +17,7 @@ from swarm.core.patches import Accepted, Effect, GateResult, JudgedPatch, Reject
 from swarm.core.report import Capacity, ErrorRates
 from swarm.verify.candidate import Stack
 from swarm.verify.lab import Lab
-from swarm.verify.ladder import Judged, Ladder, climb, rungs
+from swarm.verify.ladder import Judged, before_and_after, climb, rungs
 from swarm.verify.live import running
 from swarm.verify.verifier import Proven, prove
 
@@ -25,13 +26,7 @@ STEP_S = 1.5
 MAX_STEPS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The stack that passed the benchmark too, with each fix's result."""
-
-    proven: Proven
-    ladder: Ladder
-    results: dict[str, tuple[GateResult, Effect | None]]
+Results = dict[str, tuple[GateResult, Effect | None]]
 
 
 async def benchmark_and_settle(
@@ -46,79 +41,63 @@ async def benchmark_and_settle(
         state.reasons["benchmark"] = "the target names no webhooks to load"
         _accept_all(parts, state, proven, {})
         return
-    settled = await _settle(request, parts, state, lab, proven)
-    if settled is None:
+    settled, results = await _settle(parts, state, lab, proven)
+    _accept_all(parts, state, settled, results)
+    if not settled.stack.fixes:
+        state.reasons["benchmark"] = "no patch passed the benchmark"
         return
-    _accept_all(parts, state, settled.proven, settled.results)
-    _keep_runs(state, settled.ladder)
-    await _look_at_final(request, state, lab, settled.proven.stack)
+    measured = await before_and_after(lab, settled.stack)
+    state.comparison = measured.comparison
+    state.errors = ErrorRates(error_rate(measured.before), error_rate(measured.after))
+    state.resources_before, state.resources_after = resources(measured.before), resources(measured.after)
+    await _look_at_final(request, state, lab, settled.stack)
     latency = state.comparison
-    if latency and latency.before and latency.after:
+    if latency.before and latency.after:
         summary.append(f"p95 {latency.before.p95:.0f} → {latency.after.p95:.0f} ms")
 
 
-async def _settle(request: RunRequest, parts: Parts, state: RunState, lab: Lab, proven: Proven) -> Settled | None:
-    """Climb; drop what fails; where something was dropped, prove and measure the rest once more."""
-    load = request.target.load
-    steps = rungs(lab, proven.stack.fixes)
-    ladder = await climb(lab, steps, load.rate, load.seconds)
-    results = _results(ladder.judged)
-    failed = [judged for judged in ladder.judged if not judged.result.passed]
-    guilty = await _guilty(lab, failed, load.rate, load.seconds)
-    _tell(parts, ladder.judged)
+async def _settle(parts: Parts, state: RunState, lab: Lab, proven: Proven) -> tuple[Proven, Results]:
+    """Climb the ladder; drop what fails; where something was dropped, prove the rest once more."""
+    typical_ms = median(one.duration_ms for one in state.waterfalls_before) if state.waterfalls_before else None
+    burst = burst_size(lab.target.load.rate, typical_ms)
+    judged = await climb(lab, rungs(lab, proven.stack.fixes), burst)
+    for one in judged:
+        names = tuple(dict.fromkeys(fix.rule for fix in one.rung.fixes))
+        parts.emit(GateFinished("benchmark", names, one.result.passed, one.result.detail, 0.0))
+    results: Results = {
+        fix.key: (one.result, one.effect if one.rung.gains else None) for one in judged for fix in one.rung.fixes
+    }
+    guilty = await _guilty(lab, [one for one in judged if not one.result.passed], burst)
     if not guilty:
-        return Settled(proven, ladder, results)
-    kept = [fix for fix in proven.stack.fixes if fix.key not in guilty]
+        return proven, results
     for fix, patch in zip(proven.stack.fixes, proven.stack.patches, strict=True):
         if fix.key in guilty:
             result, effect = guilty[fix.key]
-            verdict = Rejected("benchmark", result.detail, (*gates_of(proven), result), effect)
-            state.patches.append(JudgedPatch(patch, verdict))
+            state.patches.append(
+                JudgedPatch(patch, Rejected("benchmark", result.detail, (*gates_of(proven), result), effect))
+            )
             parts.emit(PatchJudged(patch.id, patch.title, False, f"benchmark: {result.detail}"))
-    if not kept:
-        state.reasons["benchmark"] = "no patch passed the benchmark"
-        return None
+    kept = [fix for fix in proven.stack.fixes if fix.key not in guilty]
     again = await prove(lab, kept)
     state.patches += again.rejected
-    if not again.stack.fixes:
-        return None
-    steps = rungs(lab, again.stack.fixes)
-    final = await climb(lab, [steps[-1]], load.rate, load.seconds)
-    return Settled(again, final, results)
+    return again, results
 
 
-async def _guilty(
-    lab: Lab, failed: Sequence[Judged], rate: float, seconds: float
-) -> dict[str, tuple[GateResult, Effect | None]]:
-    """The fixes that fail: a rung of several is measured again, one by one."""
-    guilty: dict[str, tuple[GateResult, Effect | None]] = {}
+async def _guilty(lab: Lab, failed: Sequence[Judged], burst: int) -> Results:
+    """The fixes that fail: those that need not gain are measured again one by one where they lost together."""
+    guilty: Results = {}
     for judged in failed:
         if len(judged.rung.fixes) == 1 or judged.rung.gains:
             guilty |= {fix.key: (judged.result, judged.effect) for fix in judged.rung.fixes}
             continue
-        apart = await climb(lab, rungs(lab, judged.rung.fixes, one_by_one=True), rate, seconds)
+        apart = await climb(lab, rungs(lab, judged.rung.fixes, one_by_one=True), burst)
         guilty |= {
-            fix.key: (one.result, one.effect)
-            for one in apart.judged
-            if not one.result.passed
-            for fix in one.rung.fixes
+            fix.key: (one.result, one.effect) for one in apart if not one.result.passed for fix in one.rung.fixes
         }
     return guilty
 
 
-def _results(judged: Sequence[Judged]) -> dict[str, tuple[GateResult, Effect | None]]:
-    return {fix.key: (one.result, one.effect if one.rung.gains else None) for one in judged for fix in one.rung.fixes}
-
-
-def _tell(parts: Parts, judged: Sequence[Judged]) -> None:
-    for one in judged:
-        names = tuple(f"{fix.rule}" for fix in one.rung.fixes)
-        parts.emit(GateFinished("benchmark", names, one.result.passed, one.result.detail, 0.0))
-
-
-def _accept_all(
-    parts: Parts, state: RunState, proven: Proven, results: dict[str, tuple[GateResult, Effect | None]]
-) -> None:
+def _accept_all(parts: Parts, state: RunState, proven: Proven, results: Results) -> None:
     """Every patch of the stack is accepted, with the gates that it passed."""
     unmeasured = GateResult("benchmark", None, "not measured: the target names no webhooks to load")
     for fix, patch in zip(proven.stack.fixes, proven.stack.patches, strict=True):
@@ -138,14 +117,6 @@ def keep_verification(state: RunState, proven: Proven) -> None:
 def gates_of(proven: Proven) -> tuple[GateResult, ...]:
     """The gates that the whole stack passed."""
     return proven.judgement.gates if proven.judgement else ()
-
-
-def _keep_runs(state: RunState, ladder: Ladder) -> None:
-    state.comparison = ladder.comparison
-    state.errors = ErrorRates(error_rate(ladder.before), error_rate(ladder.after))
-    state.resources_before, state.resources_after = resources(ladder.before), resources(ladder.after)
-    if not all(run.valid for run in (*ladder.before, *ladder.after)):
-        state.notes.append("the load generator fell behind its schedule in some slices: latencies are too high there")
 
 
 async def _look_at_final(request: RunRequest, state: RunState, lab: Lab, stack: Stack) -> None:

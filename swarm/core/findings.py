@@ -49,7 +49,7 @@ class Finding:
     def id(self) -> str:
         """Ten hexadecimal digits: the same problem has the same id in every run."""
         key = "\0".join((self.rule, self.file, self.anchor or f"{self.line}:{self.title}"))
-        return hashlib.sha256(key.encode()).hexdigest()[:10]
+        return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:10]
 
     def with_agent(self, agent: str) -> Finding:
         """The same finding, reported by `agent`."""

@@ -30,7 +30,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CommandLimits:
-    """Bounds of one sandboxed command. `network` False leaves it loopback alone."""
+    """Bounds of one sandboxed command; its network is loopback alone, always."""
 
     timeout_s: float = 120.0
     memory_bytes: int = 2 * 1024**3

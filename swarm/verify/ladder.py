@@ -1,11 +1,13 @@
-"""The ladder: trees with one more performance patch each, loaded side by side, so each patch shows its own gain."""
+"""The ladder: trees with one more rule's patches each, measured side by side, so each shows its own gain."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from swarm.bench.bursts import measure_bursts
 from swarm.bench.load import LoadRun
 from swarm.bench.sidebyside import compare, measure_alternating
 from swarm.core.errors import TargetError
@@ -20,8 +22,8 @@ from swarm.verify.lab import Lab
 
 ORIGINAL = "before"
 ROUNDS = 4
-MAX_RUNGS = 8
-_ENDS_SHARE = 0.5
+BURST_SLICE_S = 0.8
+FIRST_BURST = 900_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +46,28 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Ladder:
-    """All verdicts, and the runs of the lowest and the highest rung."""
+class BeforeAfter:
+    """The original and the whole stack under the target's own load."""
 
-    judged: tuple[Judged, ...]
     before: tuple[LoadRun, ...]
     after: tuple[LoadRun, ...]
     comparison: Comparison
 
 
 def rungs(lab: Lab, fixes: Sequence[Fix], *, one_by_one: bool = False) -> tuple[Rung, ...]:
-    """The trees to measure: others together (or one by one), then one more performance fix each."""
-    gaining = [fix for fix in fixes if fix.category == "performance"]
+    """The trees to measure: all that need not gain together, then one more performance rule each.
+
+    `one_by_one` gives every fix a rung of its own.
+    """
     others = [fix for fix in fixes if fix.category != "performance"]
+    gaining = [fix for fix in fixes if fix.category == "performance"]
     steps: list[tuple[tuple[Fix, ...], bool]] = []
-    if others:
-        steps += [((fix,), False) for fix in others] if one_by_one else [(tuple(others), False)]
-    alone, together = gaining[: MAX_RUNGS - 1], gaining[MAX_RUNGS - 1 :]
-    steps += [((fix,), True) for fix in alone]
-    if together:
-        steps.append((tuple(together), True))
+    if one_by_one:
+        steps = [((fix,), fix.category == "performance") for fix in fixes]
+    else:
+        if others:
+            steps.append((tuple(others), False))
+        steps += [(tuple(group), True) for _, group in itertools.groupby(gaining, key=lambda fix: fix.rule)]
     made: list[Rung] = []
     stack = lab.original
     for step, gains in steps:
@@ -73,27 +77,39 @@ def rungs(lab: Lab, fixes: Sequence[Fix], *, one_by_one: bool = False) -> tuple[
     return tuple(made)
 
 
-async def climb(lab: Lab, steps: Sequence[Rung], rate: float, seconds: float) -> Ladder:
-    """Start every rung's tree, load them in alternating slices, judge each against the rung below."""
+async def climb(lab: Lab, steps: Sequence[Rung], burst: int) -> tuple[Judged, ...]:
+    """Start every rung's tree, burst at them in alternating slices, judge each against the rung below."""
     async with AsyncExitStack() as stack:
-        servers = await _start_all(lab, steps, stack)
-        ends = max(1.0, seconds / ROUNDS)
-        between = max(1.0, ends * _ENDS_SHARE)
-        last = steps[-1].name
-        slices = {name: ends if name in (ORIGINAL, last) else between for name in servers}
-        lab.say(f"benchmark: {len(servers)} trees side by side at {rate:g}/s")
-        runs = await measure_alternating(
-            servers, lab.target, lab.payload_root, rate=rate, slice_s=slices, rounds=ROUNDS, seed=lab.seed
-        )
+        servers = await start_all(lab, steps, stack)
+        lab.say(f"benchmark: {len(servers)} trees side by side, in bursts of {burst}")
+        runs = await measure_bursts(
+            servers, lab.target, lab.payload_root,
+            size=burst, slice_s=BURST_SLICE_S, rounds=ROUNDS, seed=lab.seed, first_number=FIRST_BURST,
+        )  # fmt: skip
     judged, below = [], ORIGINAL
     for rung in steps:
         judged.append(_judge(rung, runs[below], runs[rung.name], lab.seed))
         below = rung.name
-    whole = compare("webhook latency", runs[ORIGINAL], runs[last], lab.seed)
-    return Ladder(tuple(judged), runs[ORIGINAL], runs[last], whole)
+    return tuple(judged)
 
 
-async def _start_all(lab: Lab, steps: Sequence[Rung], stack: AsyncExitStack) -> Mapping[str, RunningServer]:
+async def before_and_after(lab: Lab, final: Stack) -> BeforeAfter:
+    """The open-loop benchmark at the target's own rate: the original and the whole stack, A B B A."""
+    load = lab.target.load
+    rung = Rung("after", final, final.fixes, True)
+    async with AsyncExitStack() as stack:
+        servers = await start_all(lab, [rung], stack)
+        lab.say(f"benchmark: before and after side by side at {load.rate:g}/s")
+        runs = await measure_alternating(
+            servers, lab.target, lab.payload_root,
+            rate=load.rate, slice_s=load.seconds / ROUNDS, rounds=ROUNDS, seed=lab.seed,
+            warmup=max(2, round(load.rate)),
+        )  # fmt: skip
+    whole = compare("webhook latency", runs[ORIGINAL], runs["after"], lab.seed)
+    return BeforeAfter(runs[ORIGINAL], runs["after"], whole)
+
+
+async def start_all(lab: Lab, steps: Sequence[Rung], stack: AsyncExitStack) -> Mapping[str, RunningServer]:
     """One set of upstreams for all, so that every tree meets the same."""
     base = lab.trial(lab.original, ())
     stack.callback(base.discard)
@@ -126,14 +142,13 @@ def _judge(rung: Rung, below: Sequence[LoadRun], here: Sequence[LoadRun], seed: 
         detail = measured.note or "too few good answers to compare"
         return Judged(rung, GateResult("benchmark", False, detail), None)
     p50, p95 = measured.ratio_p50, measured.ratio_p95
-    gains95 = p95.change == "better" and p50.change != "better"
-    metric, ratio = ("webhook_latency_p95", p95) if gains95 else ("webhook_latency_p50", p50)
-    before = measured.before.p95 if gains95 else measured.before.p50
-    after = measured.after.p95 if gains95 else measured.after.p50
+    by_p95 = p95.change == "better" and p50.change != "better"
+    metric, ratio = ("webhook_latency_p95", p95) if by_p95 else ("webhook_latency_p50", p50)
+    before = measured.before.p95 if by_p95 else measured.before.p50
+    after = measured.after.p95 if by_p95 else measured.after.p50
     effect = Effect(metric, before, after, ratio.value, ratio.ci95)
-    words = (
-        f"{metric} {before:.0f} → {after:.0f} ms, ratio {ratio.value:.2f} [{ratio.ci95[0]:.2f}, {ratio.ci95[1]:.2f}]"
-    )
+    low, high = ratio.ci95
+    words = f"{metric} {before:.0f} → {after:.0f} ms, ratio {ratio.value:.2f} [{low:.2f}, {high:.2f}]"
     if rung.gains:
         passed = ratio.change == "better" and p50.change != "worse"
         return Judged(rung, GateResult("benchmark", passed, words if passed else f"gains nothing: {words}"), effect)

@@ -70,7 +70,9 @@ async def prove(lab: Lab, fixes: Sequence[Fix], stack: Stack | None = None) -> P
     left = await prove(lab, suspects[0], stack)
     right = await prove(lab, suspects[1], left.stack)
     judged = right.judgement or left.judgement
-    return Proven(right.stack, judged, refused + left.rejected + right.rejected, unbuilt + left.unbuilt + right.unbuilt)
+    return Proven(
+        right.stack, judged, refused + left.rejected + right.rejected, unbuilt + left.unbuilt + right.unbuilt
+    )
 
 
 def _refused(lab: Lab, item: Unbuilt, patch: Patch) -> JudgedPatch:

@@ -21,7 +21,7 @@ from swarm.target.sandbox import choose_sandbox
 from swarm.verify.candidate import empty_stack
 from swarm.verify.fixes import Fix
 from swarm.verify.lab import Lab
-from swarm.verify.ladder import climb, rungs
+from swarm.verify.ladder import before_and_after, climb, rungs
 from swarm.verify.live import probe_live, running
 from swarm.verify.testrun import run_tests
 from swarm.verify.verifier import prove
@@ -69,7 +69,10 @@ WRONG = {
     ),
     "an error swallowed": (edit("    told.raise_for_status()\n", "    pass\n"), "replay"),
     "a row dropped": (edit("    connection.commit()\n", ""), "replay"),
-    "a check dropped": (edit("    if not signed(body, header):\n", "    if header and not signed(body, header):\n"), "probes"),
+    "a check dropped": (
+        edit("    if not signed(body, header):\n", "    if header and not signed(body, header):\n"),
+        "probes",
+    ),
     "tests broken": (
         edit("9 // 10", "8 // 10", file="pricing.py", source=PRICING),
         "tests",
@@ -153,10 +156,12 @@ async def test_a_gain_is_accepted_and_a_loss_is_not(lab: Lab) -> None:
     )
     proven = await prove(lab, [GOOD])
     assert [fix.key for fix in proven.stack.fixes] == [GOOD.key], proven.rejected
-    ladder = await climb(lab, rungs(lab, [GOOD]), lab.target.load.rate, lab.target.load.seconds)
-    gain = ladder.judged[0]
+    [gain] = await climb(lab, rungs(lab, [GOOD]), burst=2)
     assert gain.result.passed, gain.result.detail
     assert gain.effect is not None
     assert gain.effect.ratio < 0.9
-    loss = (await climb(lab, rungs(lab, [slow]), lab.target.load.rate, lab.target.load.seconds)).judged[0]
+    [loss] = await climb(lab, rungs(lab, [slow]), burst=2)
     assert loss.result.passed is False
+    both = await before_and_after(lab, proven.stack)
+    assert both.comparison.ratio_p50 is not None
+    assert both.comparison.ratio_p50.change == "better"
