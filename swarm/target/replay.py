@@ -30,6 +30,7 @@ from swarm.target.volatile import parse_body
 ANSWER_DEADLINE_S = 20.0
 FAULT_STATUS = 500
 _FAULT_SEARCH = 40
+_CHOICE = 6
 _MOST_FAULTS = 6
 _FAULT_ATTEMPTS = 3
 
@@ -147,16 +148,29 @@ async def _observe(
 
 
 async def _normal_requests(session: _Session, requests: int) -> StoredState:
-    for number in range(requests):
+    for place, number in enumerate(chosen_numbers(session.traffic, requests)):
         request = session.traffic.request(number, time.time())
-        await session.send(request, f"request {number + 1} {request.method} {request.path}")
+        await session.send(request, f"request {place + 1} {request.method} {request.path}")
     return await session.stored()
+
+
+def chosen_numbers(traffic: Traffic, requests: int) -> list[int]:
+    """A traffic number, then always the one least like those chosen: few requests, all kinds of events."""
+    traits = {number: _traits(traffic.request(number, 0.0)) for number in range(requests * _CHOICE)}
+    chosen: list[int] = []
+    closeness = dict.fromkeys(traits, 0.0)
+    while len(chosen) < requests:
+        number = min((n for n in traits if n not in chosen), key=lambda n: (closeness[n], n))
+        chosen.append(number)
+        for other in traits:
+            closeness[other] = max(closeness[other], _likeness(traits[number], traits[other]))
+    return chosen
 
 
 async def _badly_signed(session: _Session, requests: int) -> None:
     """A body that the signature does not cover: whatever the scheme, it must stay refused."""
     signed_paths = {hook.path for hook in session.traffic.webhooks if hook.sign.scheme != "none"}
-    for number in range(requests, requests + _FAULT_SEARCH):
+    for number in range(requests * _CHOICE, requests * _CHOICE + _FAULT_SEARCH):
         request = session.traffic.request(number, time.time())
         if request.path.partition("?")[0] in signed_paths:
             tampered = replace(request, body=request.body + b"\n")
@@ -216,17 +230,23 @@ def _likely_numbers(session: _Session, point: FaultPoint, requests: int, used: s
 
     Fresh ones, since a target may rightly ignore an event that it has had already.
     """
+    numbers = chosen_numbers(session.traffic, requests)
     callers = [
-        number for number, exchange in enumerate(session.exchanges[:requests])
+        number for number, exchange in zip(numbers, session.exchanges, strict=False)
         if any(point.hits(call.upstream, call.method, call.path) for call in exchange.calls)
     ]  # fmt: skip
+    fresh = requests * _CHOICE + _FAULT_SEARCH
     models = [_traits(session.traffic.request(number, 0.0)) for number in callers]
     likeness: dict[int, float] = {}
-    for number in range(requests + 1, requests + 1 + _FAULT_SEARCH):
+    for number in range(fresh, fresh + _FAULT_SEARCH):
         if number not in used:
             traits = _traits(session.traffic.request(number, 0.0))
-            likeness[number] = max(len(traits & model) / max(1, len(traits | model)) for model in models)
+            likeness[number] = max(_likeness(traits, model) for model in models)
     return sorted(likeness, key=lambda number: (-likeness[number], number))
+
+
+def _likeness(one: set[str], two: set[str]) -> float:
+    return len(one & two) / max(1, len(one | two))
 
 
 def _traits(request: WebhookRequest) -> set[str]:
