@@ -18,7 +18,7 @@ def traffic(seed: int) -> Traffic:
     target = Target.model_validate(
         {"path": ".", "start": "x {port}", "webhooks": [{"path": "/hook", "payloads": payloads}]}
     )
-    return Traffic(target, Path("."), seed)
+    return Traffic(target, Path(), seed)
 
 
 def test_a_few_requests_hold_every_kind_of_event() -> None:
