@@ -38,10 +38,8 @@ class ClosedSurface(Probe):
             tried = [method for method in _METHODS if (method, webhook.path) not in declared]
             answers = await asyncio.gather(*(context.call(method, webhook.path) for method in tried))
             for method, answer in zip(tried, answers, strict=True):
-                if answer.ok or answer.broken and answer.status != 501:
-                    return self.failed(
-                        f"answered {answer.status or answer.text} to {method}", route_of(webhook)
-                    )
+                if answer.ok or (answer.broken and answer.status != 501):
+                    return self.failed(f"answered {answer.status or answer.text} to {method}", route_of(webhook))
         answers = await asyncio.gather(*(context.call("GET", path) for path in _NEVER_OPEN))
         usual = await context.call("GET", "/")
         for path, answer in zip(_NEVER_OPEN, answers, strict=True):
@@ -59,7 +57,10 @@ class OpenDocuments(Probe):
     severity = "info"
     cwe = ("CWE-200",)
     sources = ("OWASP API9:2023",)
-    recommendation = "In production, serve no /docs, /redoc and /openapi.json (FastAPI: docs_url=None, redoc_url=None, openapi_url=None)."
+    recommendation = (
+        "In production, serve no /docs, /redoc and /openapi.json "
+        "(FastAPI: docs_url=None, redoc_url=None, openapi_url=None)."
+    )
     order = 21
 
     async def run(self, context: ProbeContext) -> ProbeResult:

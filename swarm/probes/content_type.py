@@ -10,7 +10,8 @@ _OTHERS = ("text/plain", "application/xml")
 class ContentType(Probe):
     """Sends a good, signed JSON body named text/plain and application/xml.
 
-    A service that guesses what a body is can be fed from a browser form of any site, and parses what it never meant to.
+    A service that guesses what a body is can be fed from a browser form of any site, and parses what it never
+    meant to.
     """
 
     id = "W10"
@@ -27,9 +28,7 @@ class ContentType(Probe):
             if "json" not in webhook.content_type:
                 continue
             for other in _OTHERS:
-                answer = await context.send(
-                    context.with_headers(context.fresh(webhook), {"Content-Type": other})
-                )
+                answer = await context.send(context.with_headers(context.fresh(webhook), {"Content-Type": other}))
                 if answer.ok:
                     return self.failed(f"answered {answer.status} to JSON named {other}", route_of(webhook))
         return self.passed("other content types refused")

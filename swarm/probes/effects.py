@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from swarm.probes.probe import ProbeContext
+from swarm.probes.probe import Answer, Effects, ProbeContext
+
+if TYPE_CHECKING:
+    from swarm.target.traffic import WebhookRequest
 
 _MAX_FILES = 10
+_SETTLE_S = 0.15
+
+
+async def send_watched(context: ProbeContext, request: WebhookRequest) -> tuple[Answer, Effects]:
+    """Send one request and see what it did; work that goes on after the answer gets a moment."""
+    writes, rows = writes_seen(context), rows_seen(context)
+    answer = await context.send(request)
+    await asyncio.sleep(_SETTLE_S)
+    return answer, Effects(writes_seen(context) - writes, growth(rows, rows_seen(context)))
 
 
 def writes_seen(context: ProbeContext) -> int:

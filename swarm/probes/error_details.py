@@ -32,7 +32,8 @@ _MARKS: tuple[tuple[str, re.Pattern[str]], ...] = (
 
 
 class ErrorDetails(Probe):
-    """Makes the service fail (missing and wrongly typed fields, upstreams that fail) and reads every error that it answered in the session.
+    """Makes the service fail (missing and wrongly typed fields, upstreams that fail) and reads every error
+    that it answered in the session.
 
     What an error tells about tables, files, addresses and versions is what an attacker looks for first.
     """
@@ -47,30 +48,37 @@ class ErrorDetails(Probe):
     order = 55
 
     async def run(self, context: ProbeContext) -> ProbeResult:
-        """At most nine requests a webhook and one a known route."""
+        """At most nine requests a webhook and one a known route; none where the session has seen a leak already."""
+        steps = (self._bad_payloads, self._bad_paths, self._with_broken_upstreams)
+        leak = _first_leak(context)
+        for step in steps:
+            if leak is not None:
+                break
+            await step(context)
+            leak = _first_leak(context)
+        if leak is None:
+            errors = sum(1 for answer in context.answers if answer.status >= 400)
+            return self.passed(f"{errors} errors seen, all of them generic")
+        answer, what = leak
+        route = f"{answer.method} {answer.path.split('?')[0]}"
+        known = {route_of(webhook) for webhook in context.webhooks()}
+        return self.failed(f"an answer {answer.status} holds {what}", route if route in known else "")
+
+    async def _bad_payloads(self, context: ProbeContext) -> None:
         for webhook in context.webhooks():
             sent = self._variants(context, webhook)
             await asyncio.gather(*(context.send(variant) for variant in sent))
-            await self._with_broken_upstreams(context, webhook)
+
+    async def _bad_paths(self, context: ProbeContext) -> None:
         for method, path in context.routes[:8]:
             if method.upper() == "GET":
                 await context.call("GET", re.sub(r"\{[^}]*\}", "zz%00", path.split("?")[0]))
-        secrets = context.secrets()
-        errors = [answer for answer in context.answers if answer.status >= 400]
-        for answer in errors:
-            leak = what_leaks(answer, secrets)
-            if leak:
-                route = f"{answer.method} {answer.path.split('?')[0]}"
-                known = {route_of(webhook) for webhook in context.webhooks()}
-                return self.failed(f"an answer {answer.status} holds {leak}", route if route in known else "")
-        return self.passed(f"{len(errors)} errors seen, all of them generic")
 
-    async def _with_broken_upstreams(self, context: ProbeContext, webhook: Webhook) -> None:
+    async def _with_broken_upstreams(self, context: ProbeContext) -> None:
         """A good request while one upstream fails, for the first few that the service was seen to call."""
+        webhook = context.webhooks()[0]
         calls = context.upstreams.snapshot()
-        points = dict.fromkeys(
-            FaultPoint(call.upstream, call.method, path_shape(call.path)) for call in calls
-        )
+        points = dict.fromkeys(FaultPoint(call.upstream, call.method, path_shape(call.path)) for call in calls)
         for point in list(points)[:_MAX_FAULTS]:
             context.upstreams.fail(point)
             try:
@@ -84,9 +92,20 @@ class ErrorDetails(Probe):
         if not isinstance(payload, dict):
             return []
         bodies = [write({key: _other_type(value) for key, value in payload.items()})]
-        for key in list(payload)[:_MAX_VARIANTS]:
-            bodies.append(write({name: value for name, value in payload.items() if name != key}))
+        for left_out in list(payload)[:_MAX_VARIANTS]:
+            rest = {name: value for name, value in payload.items() if name != left_out}
+            bodies += [write(rest)]
         return [context.with_body(webhook, request, body) for body in bodies]
+
+
+def _first_leak(context: ProbeContext) -> tuple[Answer, str] | None:
+    """The first error of the session that shows something, and what."""
+    secrets = context.secrets()
+    for answer in context.answers:
+        what = what_leaks(answer, secrets) if answer.status >= 400 else ""
+        if what:
+            return answer, what
+    return None
 
 
 def _other_type(value: object) -> object:

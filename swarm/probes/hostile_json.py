@@ -25,15 +25,17 @@ _HOSTILE: dict[str, bytes] = {
 
 
 class HostileJson(Probe):
-    """Sends fourteen correctly signed bodies that break careless parsing; then asks whether the service still lives."""
+    """Sends fourteen correctly signed bodies that break careless parsing; then asks whether the "
+    "service still lives."""
 
     id = "W11"
     title = "Hostile JSON breaks the service"
     severity = "high"
     cwe = ("CWE-20", "CWE-755")
     sources = ("OWASP API4:2023", "OWASP ASVS 5.0 1.5.3")
-    proves = ("unchecked-payload",)
-    recommendation = "Check the shape of a payload before using it, and answer 400 or 422 where it is not what was expected."
+    recommendation = (
+        "Check the shape of a payload before using it, and answer 400 or 422 where it is not what was expected."
+    )
     order = 40
 
     async def run(self, context: ProbeContext) -> ProbeResult:

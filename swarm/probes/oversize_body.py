@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
@@ -37,14 +36,10 @@ class OversizeBody(Probe):
         headers = dict(request.headers)
         if webhook.sign.scheme != "none":
             headers = dict(context.with_headers(request, context.signature(webhook, body)).headers)
-        whole, chunked = await asyncio.gather(
-            context.call(webhook.method, webhook.path, headers=headers, content=body),
-            context.call(webhook.method, webhook.path, headers=headers, content=_chunks(body)),
-        )
+        whole = await context.call(webhook.method, request.path, headers=headers, content=body)
         if whole.status not in _REFUSED_EARLY:
-            return self.failed(
-                f"answered {whole.status} to 10 MB in {whole.duration_s:.1f} s", route_of(webhook)
-            )
+            return self.failed(f"answered {whole.status} to 10 MB in {whole.duration_s:.1f} s", route_of(webhook))
+        chunked = await context.call(webhook.method, request.path, headers=headers, content=_chunks(body))
         if chunked.status not in _REFUSED_CHUNKS:
             return self.failed(f"answered {chunked.status} to 10 MB sent in chunks", route_of(webhook))
         return self.passed(f"refused with {whole.status or 'a closed connection'}", route_of(webhook))

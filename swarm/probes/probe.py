@@ -57,6 +57,14 @@ class Answer:
         return self.status == 0 or self.status >= 500
 
 
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What one good request did: upstream writes, and the tables that gained rows (and how many)."""
+
+    writes: int
+    grew: Mapping[str, int]
+
+
 @dataclass(slots=True)
 class ProbeContext:
     """The running service and how to speak to it.
@@ -76,6 +84,7 @@ class ProbeContext:
     routes: tuple[tuple[str, str], ...] = ()
     answers: list[Answer] = field(default_factory=list)
     good_requests: dict[str, WebhookRequest] = field(default_factory=dict)
+    good_effects: dict[str, Effects] = field(default_factory=dict)
 
     def webhooks(self) -> tuple[Webhook, ...]:
         """The webhooks to probe, at most three."""
@@ -131,8 +140,7 @@ class ProbeContext:
                 method,
                 self.base_url.rstrip("/") + path,
                 headers=[
-                    (name.encode(), value.encode("latin-1", "replace"))
-                    for name, value in (headers or {}).items()
+                    (name.encode(), value.encode("latin-1", "replace")) for name, value in (headers or {}).items()
                 ],
                 content=content,
                 timeout=timeout_s,

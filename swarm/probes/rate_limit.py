@@ -19,7 +19,9 @@ class RateLimit(Probe):
     cwe = ("CWE-307", "CWE-770")
     sources = ("OWASP API4:2023", "OWASP ASVS 5.0 2.4.1")
     proves = ("refused-rate-limit",)
-    recommendation = "Count refused requests by source and answer 429 with Retry-After over a limit; never count good ones."
+    recommendation = (
+        "Count refused requests by source and answer 429 with Retry-After over a limit; never count good ones."
+    )
     order = 90
 
     async def run(self, context: ProbeContext) -> ProbeResult:

@@ -39,9 +39,11 @@ def query_parameters(route: Route) -> tuple[str, ...]:
         for argument, given in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
             if given is not None:
                 defaults[argument.arg] = given
-        for argument in (*plain, *arguments.kwonlyargs):
-            if argument.arg not in in_path and _is_query(argument, defaults.get(argument.arg)):
-                names.append(argument.arg)
+        names += [
+            argument.arg
+            for argument in (*plain, *arguments.kwonlyargs)
+            if argument.arg not in in_path and _is_query(argument, defaults.get(argument.arg))
+        ]
     for inner in ast.walk(node):
         name = _read_name(inner)
         if name:

@@ -7,6 +7,7 @@ import time
 
 from swarm.core.findings import Finding
 from swarm.core.plugins import discover
+from swarm.probes.effects import send_watched
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
 
 _CONTROL_ATTEMPTS = 4
@@ -50,9 +51,10 @@ async def _positive_control(context: ProbeContext) -> str:
         seen: list[str] = []
         for _ in range(_CONTROL_ATTEMPTS):  # upstreams may fail now and then, as real ones do
             request = context.fresh(webhook)
-            answer = await context.send(request)
+            answer, effects = await send_watched(context, request)
             if answer.ok:
                 context.good_requests[route_of(webhook)] = request
+                context.good_effects[route_of(webhook)] = effects
                 break
             seen.append(str(answer.status or answer.text))
         else:

@@ -13,7 +13,6 @@ class SecretsInLogs(Probe):
     severity = "high"
     cwe = ("CWE-532",)
     sources = ("OWASP ASVS 5.0 16.2.5",)
-    proves = ("secret-in-logs",)
     recommendation = "Log neither secrets nor signature or Authorization headers."
     order = 95
 
@@ -28,7 +27,5 @@ class SecretsInLogs(Probe):
             header = webhook.sign.header.lower()
             for name, value in request.headers.items() if request else ():
                 if name.lower() == header and len(value) >= 16 and value in log:
-                    return self.failed(
-                        f"the {name} header of a good request stands in the log", route_of(webhook)
-                    )
+                    return self.failed(f"the {name} header of a good request stands in the log", route_of(webhook))
         return self.passed(f"{len(log):,} characters of log, no secret among them")

@@ -35,9 +35,7 @@ class StaleTimestamp(Probe):
             ages = {"an hour old": _AGE_S, "an hour ahead": -_AGE_S}
             answers = await asyncio.gather(
                 *(
-                    context.send(
-                        context.with_headers(request, context.signature(webhook, request.body, age_s=age_s))
-                    )
+                    context.send(context.with_headers(request, context.signature(webhook, request.body, age_s=age_s)))
                     for age_s in ages.values()
                 )
             )

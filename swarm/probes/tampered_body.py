@@ -39,7 +39,5 @@ class TamperedBody(Probe):
             answers = await asyncio.gather(*(context.send(variant) for variant in variants.values()))
             for name, answer in zip(variants, answers, strict=True):
                 if answer.ok or answer.broken:
-                    return self.failed(
-                        f"answered {answer.status or answer.text} to {name}", route_of(webhook)
-                    )
+                    return self.failed(f"answered {answer.status or answer.text} to {name}", route_of(webhook))
         return self.passed("changed bodies refused")

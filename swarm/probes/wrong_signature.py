@@ -37,9 +37,7 @@ class WrongSignature(Probe):
             answers = await asyncio.gather(*(context.send(request) for request in variants.values()))
             for name, answer in zip(variants, answers, strict=True):
                 if answer.ok or answer.broken:
-                    return self.failed(
-                        f"answered {answer.status or answer.text} to {name}", route_of(webhook)
-                    )
+                    return self.failed(f"answered {answer.status or answer.text} to {name}", route_of(webhook))
                 refused += 1
             if writes_seen(context) > before:
                 return self.failed("refused, but upstream writes followed", route_of(webhook))
@@ -61,9 +59,7 @@ class WrongSignature(Probe):
                 request, context.signature(webhook, request.body + b" ")
             ),
             "a signature cut short": context.with_headers(request, {**right, name: right[name][:-4]}),
-            "a signature that is not ASCII": context.with_headers(
-                request, {**right, name: _not_ascii(right[name])}
-            ),
+            "a signature that is not ASCII": context.with_headers(request, {**right, name: _not_ascii(right[name])}),
         }
 
     @staticmethod

@@ -7,16 +7,22 @@ import ast
 from swarm.analysis.source import Module
 
 LEVELS = ("debug", "info", "warning", "warn", "error", "exception", "critical", "fatal", "log")
+_REPORTS = (
+    "capture_exception",
+    "print_exc",
+    "record_exception",
+    "notify",
+    "warnings.warn",
+    "metric",
+    "statsd",
+    "_log",
+)
 _NAMES = ("log", "logger", "logging", "_log", "_logger", "sentry", "structlog")
 
 
 def is_log_call(module: Module, node: ast.AST) -> bool:
     """`logger.info(...)`, `logging.error(...)`, `self.log.warning(...)`, `current_app.logger.error(...)`."""
-    if (
-        not isinstance(node, ast.Call)
-        or not isinstance(node.func, ast.Attribute)
-        or node.func.attr not in LEVELS
-    ):
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr not in LEVELS:
         return False
     return _is_logger(module, node.func.value)
 
@@ -32,9 +38,7 @@ def _is_logger(module: Module, expression: ast.expr) -> bool:
     elif isinstance(expression, ast.Name):
         name = expression.id
         value = getattr(module.globals.get(name), "value", None)
-        if isinstance(value, ast.Call) and (module.resolve(value.func) or "").endswith(
-            ("getLogger", "get_logger")
-        ):
+        if isinstance(value, ast.Call) and (module.resolve(value.func) or "").endswith(("getLogger", "get_logger")):
             return True
     lowered = name.lower()
     return lowered in _NAMES or lowered.endswith(("logger", "_log"))
@@ -42,11 +46,7 @@ def _is_logger(module: Module, expression: ast.expr) -> bool:
 
 def is_print(module: Module, node: ast.AST) -> bool:
     """A call of the builtin print."""
-    return (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and module.resolve(node.func) == "print"
-    )
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and module.resolve(node.func) == "print"
 
 
 def tells_of_it(module: Module, body: list[ast.stmt]) -> bool:
@@ -57,7 +57,6 @@ def tells_of_it(module: Module, body: list[ast.stmt]) -> bool:
                 return True
             if isinstance(node, ast.Call):
                 name = ast.unparse(node.func).lower()
-                if any(word in name for word in ("log", "capture_exception", "report", "print_exc", "record_exception",
-                                                 "notify", "alert", "warn", "metric", "inc")):  # fmt: skip
+                if any(word in name for word in _REPORTS):
                     return True
     return False

@@ -1,4 +1,5 @@
-"""Where new code goes in a target: the main application, free names, import style, the module's logger, middleware."""
+"""Where new code goes in a target: the main application, free names, import style, the "
+"module's logger, middleware."""
 
 from __future__ import annotations
 
@@ -29,11 +30,7 @@ def main_app(index: Index) -> AppObject | None:
 
     None where there is none with a name: nothing can be added to it then.
     """
-    apps = [
-        app
-        for app in index.apps
-        if app.is_app and app.name and isinstance(app.node, ast.Assign | ast.AnnAssign)
-    ]
+    apps = [app for app in index.apps if app.is_app and app.name and isinstance(app.node, ast.Assign | ast.AnnAssign)]
     if not apps:
         return None
     return min(
@@ -111,9 +108,7 @@ def sibling_import(tree: SourceTree, module: Module, stem: str, name: str) -> st
     folder = module.path.rpartition("/")[0]
     prefix = f"{folder}/" if folder else ""
     siblings = {
-        path[len(prefix) :].split("/")[0].removesuffix(".py")
-        for path in tree.files
-        if path.startswith(prefix)
+        path[len(prefix) :].split("/")[0].removesuffix(".py") for path in tree.files if path.startswith(prefix)
     }
     for node in module.nodes(ast.ImportFrom):
         if node.level == 1 or (node.level > 1 and f"{prefix}__init__.py" in tree.files):
@@ -121,11 +116,7 @@ def sibling_import(tree: SourceTree, module: Module, stem: str, name: str) -> st
     bare = False
     package = module.dotted if module.is_package else module.dotted.rpartition(".")[0]
     for dotted in module.imports.values():
-        if (
-            package
-            and dotted.startswith(package + ".")
-            and dotted[len(package) + 1 :].split(".")[0] in siblings
-        ):
+        if package and dotted.startswith(package + ".") and dotted[len(package) + 1 :].split(".")[0] in siblings:
             return f"from {package}.{stem} import {name}"
         bare = bare or dotted.split(".")[0] in siblings - {package.split(".")[0]}
     if bare:
@@ -177,8 +168,7 @@ def import_edit(tree: SourceTree, module: Module, statement: str) -> Edit:
     alike = [
         node
         for node in module.tree.body
-        if isinstance(node, ast.ImportFrom)
-        and (("." * node.level + (node.module or "")).split(".")[0] or ".") == top
+        if isinstance(node, ast.ImportFrom) and (("." * node.level + (node.module or "")).split(".")[0] or ".") == top
     ]
     if not alike:
         edit = module.insert_import(statement)
@@ -228,7 +218,7 @@ def module_logger(module: Module) -> LoggerChoice:
     imported = module.insert_import("import logging")
     imports = [node for node in module.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     edits = [imported] if imported.text else []
-    if not imports or imports[-1].__dict__.get("module") == "__future__" and len(imports) == 1:
+    if not imports or (imports[-1].__dict__.get("module") == "__future__" and len(imports) == 1):
         first = next((node for node in module.tree.body if module.span(node)[0] >= imported.start), None)
         is_definition = isinstance(first, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
         spaced = module.text[imported.start : imported.start + 1] in ("\n", "")

@@ -239,7 +239,7 @@ def test_what_errors_may_say() -> None:
     assert "traceback" in leak("Traceback (most recent call last)")
     assert "KEY" in leak("token s3cr3t-value was refused")
     assert leak('{"error": "near \\"x\\": syntax error"}')
-    assert leak("{\"error\": \"'event_id'\"}")
+    assert leak('{"error": "\'event_id\'"}')
     assert leak('{"error": "Client error 404 for url http://127.0.0.1:8123/x"}')
 
 

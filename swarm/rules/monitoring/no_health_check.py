@@ -20,7 +20,8 @@ _HEALTH = re.compile(
 
 
 class NoHealthCheck(Rule):
-    """No route says that the service lives: a load balancer or orchestrator cannot tell a hung process from a good one.
+    """No route says that the service lives: a load balancer or orchestrator cannot tell a hung process from a
+    good one.
 
     The mend adds `GET /health` in the framework's own style, beside the application. It answers that the process
     takes requests and never asks databases or upstreams: a check that fails when a neighbour does restarts healthy
@@ -36,7 +37,8 @@ class NoHealthCheck(Rule):
         Example(
             'from fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.post("/orders")\n'
             'async def take(order: dict) -> dict:\n    return {"ok": True}\n',
-            'from fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get("/health")\nasync def health() -> dict[str, str]:\n'
+            'from fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get("/health")\n'
+            "async def health() -> dict[str, str]:\n"
             '    return {"status": "ok"}\n\n\n@app.post("/orders")\n'
             'async def take(order: dict) -> dict:\n    return {"ok": True}\n',
             "fastapi",
@@ -60,14 +62,17 @@ class NoHealthCheck(Rule):
         ),
     )
     good = (
-        'from fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get("/api/healthz")\nasync def alive():\n    return {}\n',
+        'from fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get("/api/healthz")\nasync def alive():\n'
+        "    return {}\n",
         'from flask import Flask\n\napp = Flask(__name__)\n\n\n@app.route("/ping")\ndef ping():\n    return "pong"\n',
     )
 
     def find(self, index: Index) -> Iterable[Finding]:
         """One finding, at the application."""
         app = main_app(index)
-        if app is None or any(_HEALTH.search(route.path) for route in index.routes):
+        if app is None or any(
+            _HEALTH.search(route.path) for route in index.routes if {"GET", "HEAD"} & set(route.methods)
+        ):
             return
         if code_mentions(index, r"[\"']/[\w/.-]*(health|readyz|livez|heartbeat)[\w-]*/?[\"']"):
             return

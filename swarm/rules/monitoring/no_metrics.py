@@ -61,11 +61,7 @@ class NoMetrics(Rule):
     def find(self, index: Index) -> Iterable[Finding]:
         """One finding, at the application."""
         app = main_app(index)
-        if (
-            app is None
-            or text_mentions(index, _KNOWN)
-            or any(route.path == "/metrics" for route in index.routes)
-        ):
+        if app is None or text_mentions(index, _KNOWN) or any(route.path == "/metrics" for route in index.routes):
             return
         yield self.finding(
             app.module,

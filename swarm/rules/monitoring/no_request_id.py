@@ -19,7 +19,8 @@ _KNOWN = (
 class NoRequestId(Rule):
     """No id ties the log lines of one request together, nor a sender's report to what happened here.
 
-    The mend adds a small module of the standard library that takes `X-Request-ID` (only letters, digits, `.`, `_`, `-`,
+    The mend adds a small module of the standard library that takes `X-Request-ID` (only letters, digits, `.`,
+    `_`, `-`,
     at most 128: anything else is replaced, so that nobody writes into the log) or makes one, keeps it in a context
     variable, gives every log record a `request_id`, and sends it back. `REQUEST_ID_HEADER` names the header; empty or
     0 turns everything off. It never changes the log's format: `%(request_id)s` shows the id when the team wants it.

@@ -13,14 +13,15 @@ from swarm.rules.logging_calls import is_print
 from swarm.rules.placing import code_mentions, module_logger, spliced
 from swarm.rules.rule import Example, Mend, Rule
 
-_CONFIGURED = r"basicConfig\(|dictConfig\(|fileConfig\(|setLevel\(|addHandler\(|structlog\.configure|dictConfig\b|coloredlogs"
+_CONFIGURED = r"basicConfig\(|dictConfig\(|fileConfig\(|setLevel\(|addHandler\(|structlog\.configure|coloredlogs"
 
 
 class PrintInRequest(Rule):
     """A print() on a request's path has no level, no time and no request, cannot be turned off, and blocks on a pipe.
 
     The mend hands the same text to the module's logger at level info, where the service sets logging up (elsewhere
-    an info line would be lost: then there is a recommendation only). It never changes the text. Prints to a file, with
+    an info line would be lost: then there is a recommendation only). It never changes the text. Prints to a
+    file, with
     `sep` or `end`, and those of command line code are left alone.
     """
 
@@ -31,7 +32,8 @@ class PrintInRequest(Rule):
     sources = ("12factor.net: logs", "OWASP ASVS 5.0 16.2.2")
     bad = (
         Example(
-            "import logging\n\nfrom fastapi import FastAPI\n\nlogging.basicConfig(level=logging.INFO)\napp = FastAPI()\n\n\n"
+            "import logging\n\nfrom fastapi import FastAPI\n\nlogging.basicConfig(level=logging.INFO)\n"
+            "app = FastAPI()\n\n\n"
             '@app.post("/orders/{number}")\nasync def take(number: int):\n    print(f"order {number} taken")\n'
             '    print("total", number)\n    return {}\n',
             "import logging\n\nfrom fastapi import FastAPI\n\nlogger = logging.getLogger(__name__)\n\n"

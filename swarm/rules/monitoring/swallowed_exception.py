@@ -35,10 +35,10 @@ class SwallowedException(Rule):
     bad = (
         Example(
             "import logging\n\nlog = logging.getLogger(__name__)\n\n\ndef tag(client, contact):\n    try:\n"
-            "        client.add_tags(contact, [1])\n    except Exception:\n        pass  # tags are nice to have\n",
+            "        client.add_tags(contact, [1])\n    except Exception:\n        pass  # nice to have\n",
             "import logging\n\nlog = logging.getLogger(__name__)\n\n\ndef tag(client, contact):\n    try:\n"
             "        client.add_tags(contact, [1])\n    except Exception:\n"
-            '        log.warning("client.add_tags failed, going on without it", exc_info=True)  # tags are nice to have\n',
+            '        log.warning("client.add_tags failed, going on without it", exc_info=True)  # nice to have\n',
         ),
         Example(
             "import json\n\n\ndef read(lines):\n    found = []\n    for line in lines:\n        try:\n"
@@ -57,11 +57,13 @@ class SwallowedException(Rule):
         ),
     )
     good = (
-        "def price(row):\n    try:\n        return int(row['price'])\n    except KeyError:\n        pass\n    return 0\n",
+        "def price(row):\n    try:\n        return int(row['price'])\n    except KeyError:\n        pass\n"
+        "    return 0\n",
         "def leave(connection):\n    try:\n        connection.close()\n    except Exception:\n        pass\n",
         "try:\n    import uvloop\nexcept Exception:\n    uvloop = None\n",
         "def send(queue, log):\n    try:\n        queue.put(1)\n    except Exception:\n        log.exception('no')\n",
-        "def send(queue):\n    try:\n        queue.put(1)\n    except Exception:\n        queue.clear()\n        raise\n",
+        "def send(queue):\n    try:\n        queue.put(1)\n    except Exception:\n        queue.clear()\n"
+        "        raise\n",
     )
 
     def find(self, index: Index) -> Iterable[Finding]:

@@ -10,9 +10,10 @@ from swarm.core.findings import Finding
 from swarm.rules.placing import code_mentions, install, main_app, middleware_text
 from swarm.rules.rule import Example, Mend, Rule
 
+# reading the length, not writing it: an answer with a Content-Length limits nothing
 _KNOWN = (
-    r"MAX_CONTENT_LENGTH|content[-_]length|max_body|body_limit|max_request|limit_?upload|size_?limit|\b413\b"
-    r"|ENTITY_TOO_LARGE|CONTENT_TOO_LARGE|RequestEntityTooLarge"
+    r"MAX_CONTENT_LENGTH|(get\(|\[|==)\s*b?[\"']content-length|\.content_length|[\"']CONTENT_LENGTH[\"']|max_body|body_limit"
+    r"|max_request|limit_?upload|size_?limit|\b413\b|ENTITY_TOO_LARGE|CONTENT_TOO_LARGE|RequestEntityTooLarge"
 )
 
 

@@ -38,7 +38,8 @@ class DebugEnabled(Rule):
         ),
         Example(
             'import os\n\nfrom fastapi import FastAPI\n\napp = FastAPI(title="A", debug=True)\n',
-            'import os\n\nfrom fastapi import FastAPI\n\napp = FastAPI(title="A", debug=os.getenv("APP_DEBUG") == "1")\n',
+            "import os\n\nfrom fastapi import FastAPI\n\n"
+            'app = FastAPI(title="A", debug=os.getenv("APP_DEBUG") == "1")\n',
             "fastapi",
         ),
         Example(
@@ -101,14 +102,8 @@ def _switches(index: Index, module: Module) -> Iterator[ast.Constant]:
         target = assign.targets[0]
         if not _is_true(assign.value):
             continue
-        if (
-            isinstance(target, ast.Attribute)
-            and target.attr == "debug"
-            and ast.unparse(target.value) in names
-        ):
-            yield assign.value  # type: ignore[misc]
-        elif isinstance(target, ast.Subscript) and ast.unparse(target.value) in {f"{name}.config" for name in names} \
-                and isinstance(target.slice, ast.Constant) and target.slice.value == "DEBUG":  # fmt: skip
+        written = ast.unparse(target)
+        if any(written in (f"{name}.debug", f"{name}.config['DEBUG']") for name in names):
             yield assign.value  # type: ignore[misc]
 
 

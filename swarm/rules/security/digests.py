@@ -42,7 +42,7 @@ def assigned(node: ast.expr, function: FunctionNode | None) -> ast.expr:
             inner.value
             for inner in own_nodes(function)
             if isinstance(inner, ast.Assign)
-            and any(isinstance(target, ast.Name) and target.id == node.id for target in inner.targets)  # noqa: B023
+            and any(isinstance(target, ast.Name) and target.id == node.id for target in inner.targets)
         ]
         if len(values) != 1:
             break
@@ -78,9 +78,7 @@ def is_signature(index: Index, module: Module, node: ast.expr, depth: int = 0) -
 
 def _returns_signature(index: Index, function: Function, depth: int) -> bool:
     """Whether a function gives back a digest; one that gives a verdict does not."""
-    returns = [
-        node.value for node in index.own_nodes(function) if isinstance(node, ast.Return) and node.value
-    ]
+    returns = [node.value for node in index.own_nodes(function) if isinstance(node, ast.Return) and node.value]
     return any(
         not isinstance(value, ast.Compare | ast.BoolOp | ast.Constant)
         and not (isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.Not))
@@ -95,11 +93,7 @@ def last_name(node: ast.AST) -> str:
         return node.attr
     if isinstance(node, ast.Name):
         return node.id
-    if (
-        isinstance(node, ast.Subscript)
-        and isinstance(node.slice, ast.Constant)
-        and isinstance(node.slice.value, str)
-    ):
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
         return node.slice.value
     return ""
 
@@ -133,9 +127,7 @@ def from_request(module: Module, node: ast.expr) -> bool:
 def _default_is_header(module: Module, function: FunctionNode, name: str) -> bool:
     arguments = function.args
     pairs = list(zip(reversed(arguments.args), reversed(arguments.defaults), strict=False))
-    pairs += [
-        (a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None
-    ]
+    pairs += [(a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None]
     for argument, default in pairs:
         if argument.arg == name and isinstance(default, ast.Call):
             return (module.resolve(default.func) or "").endswith((".Header", ".Query", ".Cookie"))
@@ -152,9 +144,7 @@ def form_of(index: Index, module: Module, node: ast.expr, depth: int = 0) -> For
     if isinstance(node, ast.JoinedStr):
         return "text"
     if isinstance(node, ast.Constant):
-        return (
-            "text" if isinstance(node.value, str) else "bytes" if isinstance(node.value, bytes) else "unknown"
-        )
+        return "text" if isinstance(node.value, str) else "bytes" if isinstance(node.value, bytes) else "unknown"
     if isinstance(node, ast.Name) and function is not None:
         noted = next((a.annotation for a in parameters(function) if a.arg == node.id), None)
         return _form_of_annotation(noted)
@@ -195,9 +185,7 @@ def _form_of_call(index: Index, module: Module, node: ast.Call, depth: int) -> F
     noted = _form_of_annotation(called.node.returns)
     if noted != "unknown":
         return noted
-    returns = [
-        inner.value for inner in index.own_nodes(called) if isinstance(inner, ast.Return) and inner.value
-    ]
+    returns = [inner.value for inner in index.own_nodes(called) if isinstance(inner, ast.Return) and inner.value]
     forms = {form_of(index, called.module, value, depth + 1) for value in returns}
     return forms.pop() if len(forms) == 1 else "unknown"
 

@@ -16,8 +16,8 @@ from swarm.rules.logging_calls import is_log_call
 from swarm.rules.placing import LoggerChoice, module_logger, on_own_line, spliced
 from swarm.rules.rule import Example, Mend, Rule
 
-_ANSWERS = ("HTTPException", "JSONResponse", "PlainTextResponse", "Response", "HTMLResponse", "ORJSONResponse", "jsonify",
-            "make_response", "abort", "UJSONResponse", "dumps")  # fmt: skip
+_ANSWERS = ("HTTPException", "JSONResponse", "PlainTextResponse", "Response", "HTMLResponse", "ORJSONResponse",
+            "jsonify", "make_response", "abort", "UJSONResponse", "dumps")  # fmt: skip
 _TRACE_KEY = re.compile(r"trace|stack", re.IGNORECASE)
 _BROAD = ("Exception", "BaseException")
 
@@ -47,13 +47,15 @@ class ErrorDetailsLeak(Rule):
     bad = (
         Example(
             "import logging\nimport traceback\n\nfrom fastapi import FastAPI, Request\n"
-            "from fastapi.responses import JSONResponse\n\nlogger = logging.getLogger(__name__)\napp = FastAPI()\n\n\n"
+            "from fastapi.responses import JSONResponse\n\nlogger = logging.getLogger(__name__)\n"
+            "app = FastAPI()\n\n\n"
             '@app.post("/hook")\nasync def hook(request: Request) -> JSONResponse:\n    try:\n'
             "        return JSONResponse(await request.json())\n    except Exception as exc:\n"
             '        logger.error("hook failed: %s", exc)\n        return JSONResponse(\n'
             '            {"error": str(exc), "trace": traceback.format_exc()}, status_code=500\n        )\n',
             "import logging\n\nfrom fastapi import FastAPI, Request\n"
-            "from fastapi.responses import JSONResponse\n\nlogger = logging.getLogger(__name__)\napp = FastAPI()\n\n\n"
+            "from fastapi.responses import JSONResponse\n\nlogger = logging.getLogger(__name__)\n"
+            "app = FastAPI()\n\n\n"
             '@app.post("/hook")\nasync def hook(request: Request) -> JSONResponse:\n    try:\n'
             "        return JSONResponse(await request.json())\n    except Exception as exc:\n"
             '        logger.error("hook failed: %s", exc, exc_info=True)\n        return JSONResponse(\n'
@@ -61,7 +63,8 @@ class ErrorDetailsLeak(Rule):
             "fastapi",
         ),
         Example(
-            'from flask import Flask, jsonify\n\napp = Flask(__name__)\n\n\n@app.get("/rows")\ndef rows():\n    try:\n'
+            'from flask import Flask, jsonify\n\napp = Flask(__name__)\n\n\n@app.get("/rows")\ndef rows():\n'
+            "    try:\n"
             "        return jsonify(rows=[1])\n    except Exception as exc:\n"
             "        return jsonify(error=str(exc)), 500\n",
             "import logging\n\nfrom flask import Flask, jsonify\n\nlogger = logging.getLogger(__name__)\n\n"
@@ -73,9 +76,11 @@ class ErrorDetailsLeak(Rule):
         Example(
             "from fastapi import FastAPI, HTTPException\n\napp = FastAPI()\n\n\n"
             '@app.get("/rate/{name}")\ndef rate(name: str) -> float:\n    try:\n        return float(name)\n'
-            '    except Exception as e:\n        raise HTTPException(status_code=502, detail=f"rate failed: {e}") from e\n',
+            "    except Exception as e:\n"
+            '        raise HTTPException(status_code=502, detail=f"rate failed: {e}") from e\n',
             "import logging\n\nfrom fastapi import FastAPI, HTTPException\n\nlogger = logging.getLogger(__name__)\n\n"
-            'app = FastAPI()\n\n\n@app.get("/rate/{name}")\ndef rate(name: str) -> float:\n    try:\n        return float(name)\n'
+            'app = FastAPI()\n\n\n@app.get("/rate/{name}")\ndef rate(name: str) -> float:\n    try:\n'
+            "        return float(name)\n"
             '    except Exception as e:\n        logger.exception("rate failed")\n'
             '        raise HTTPException(status_code=502, detail="bad gateway") from e\n',
             "fastapi",
@@ -85,10 +90,12 @@ class ErrorDetailsLeak(Rule):
         'from fastapi import FastAPI, HTTPException\n\napp = FastAPI()\n\n\n@app.get("/age/{text}")\n'
         "def age(text: str) -> int:\n    try:\n        return int(text)\n    except ValueError as exc:\n"
         "        raise HTTPException(status_code=400, detail=str(exc)) from exc\n",
-        "class OrderRefused(Exception):\n    pass\n\n\nfrom flask import Flask, jsonify\n\napp = Flask(__name__)\n\n\n"
+        "class OrderRefused(Exception):\n    pass\n\n\nfrom flask import Flask, jsonify\n\n"
+        "app = Flask(__name__)\n\n\n"
         '@app.post("/order")\ndef order():\n    try:\n        raise OrderRefused("sold out")\n'
         "    except OrderRefused as exc:\n        return jsonify(error=str(exc)), 409\n",
-        'from flask import Flask, jsonify\n\napp = Flask(__name__)\n\n\n@app.get("/a")\ndef a():\n    try:\n        return "1"\n'
+        'from flask import Flask, jsonify\n\napp = Flask(__name__)\n\n\n@app.get("/a")\ndef a():\n    try:\n'
+        '        return "1"\n'
         '    except Exception as exc:\n        app.logger.error("failed: %s", str(exc))\n'
         '        return jsonify(error="internal error"), 500\n',
     )
@@ -188,15 +195,9 @@ def _status(statement: ast.stmt, value: ast.expr) -> int:
     if isinstance(value, ast.Tuple):
         candidates = value.elts[1:]
     elif isinstance(value, ast.Call):
-        candidates = [
-            k.value for k in value.keywords if k.arg in ("status_code", "status", "code")
-        ] + value.args
+        candidates = [k.value for k in value.keywords if k.arg in ("status_code", "status", "code")] + value.args
     for candidate in candidates:
-        if (
-            isinstance(candidate, ast.Constant)
-            and isinstance(candidate.value, int)
-            and 100 <= candidate.value < 600
-        ):
+        if isinstance(candidate, ast.Constant) and isinstance(candidate.value, int) and 100 <= candidate.value < 600:
             return candidate.value
         named = re.search(r"(?:HTTP_|HTTPStatus\.)(\w+)", ast.unparse(candidate))
         if named:
@@ -242,12 +243,8 @@ def _renders(module: Module, node: ast.expr, name: str | None) -> bool:
         if dotted in ("str", "repr") and node.args:
             return _is_error(node.args[0], name) or _renders(module, node.args[0], name)
         if isinstance(node.func, ast.Attribute) and node.func.attr in ("format", "join"):
-            return any(
-                _is_error(argument, name) or _renders(module, argument, name) for argument in node.args
-            )
-    return (
-        isinstance(node, ast.Attribute) and node.attr in ("args", "__dict__") and _is_error(node.value, name)
-    )
+            return any(_is_error(argument, name) or _renders(module, argument, name) for argument in node.args)
+    return isinstance(node, ast.Attribute) and node.attr in ("args", "__dict__") and _is_error(node.value, name)
 
 
 def _is_error(node: ast.expr, name: str | None) -> bool:
@@ -309,17 +306,11 @@ def _log_edits(
 
 def _with_traceback(module: Module, call: ast.AST) -> list[Edit]:
     """`exc_info=True` for a log call that drops the traceback that the answer does not show any more."""
-    if (
-        not isinstance(call, ast.Call)
-        or not isinstance(call.func, ast.Attribute)
-        or call.func.attr == "exception"
-    ):
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.func.attr == "exception":
         return []
     if any(keyword.arg == "exc_info" for keyword in call.keywords) or not call.args:
         return []
-    last = max(
-        [*call.args, *[keyword.value for keyword in call.keywords]], key=lambda node: module.span(node)[1]
-    )
+    last = max([*call.args, *[keyword.value for keyword in call.keywords]], key=lambda node: module.span(node)[1])
     end = module.span(last)[1]
     return [Edit(end, end, ", exc_info=True")]
 

@@ -36,7 +36,8 @@ class MissingFreshness(Rule):
 
     The mend refuses a timestamp more than `SIGNATURE_TOLERANCE_S` seconds away from now (default 300, as Stripe, Svix
     and Standard Webhooks have it; 0 turns the check off), old or ahead, with the same answer as a wrong signature. It
-    takes Unix seconds or milliseconds. It is written only where the check's function gives a verdict; elsewhere there is
+    takes Unix seconds or milliseconds. It is written only where the check's function gives a verdict;
+    elsewhere there is
     a recommendation.
     """
 
@@ -85,7 +86,8 @@ class MissingFreshness(Rule):
         '    return hmac.compare_digest(hmac.new(key, body, "sha256").hexdigest(), sent)\n',
         # signs outgoing requests: the time is made here
         "import hmac\nimport time\n\n\ndef headers(key, body):\n    timestamp = str(int(time.time()))\n"
-        '    return {"X-Sig": hmac.new(key, timestamp.encode() + body, "sha256").hexdigest(), "X-Timestamp": timestamp}\n',
+        '    digest = hmac.new(key, timestamp.encode() + body, "sha256").hexdigest()\n'
+        '    return {"X-Sig": digest, "X-Timestamp": timestamp}\n',
     )
 
     def find(self, index: Index) -> Iterable[Finding]:
@@ -123,7 +125,8 @@ class MissingFreshness(Rule):
                 edits.append(imported)
         return Mend(
             "Refuse signed timestamps that are not fresh",
-            "A signed request is taken within SIGNATURE_TOLERANCE_S seconds of its timestamp (default 300; 0 turns the "
+            "A signed request is taken within SIGNATURE_TOLERANCE_S seconds of its timestamp (default 300; "
+            "0 turns the "
             "check off); outside of that it is refused as a wrong signature is.",
             (edited(module, edits),),
         )
@@ -132,9 +135,7 @@ class MissingFreshness(Rule):
 def _helper(module: Module, before: Function) -> list[Edit]:
     """The tolerance after the imports and the check before the function that asks it."""
     typed = before.node.returns is not None
-    head = (
-        "def timestamp_is_fresh(timestamp: str) -> bool:" if typed else "def timestamp_is_fresh(timestamp):"
-    )
+    head = "def timestamp_is_fresh(timestamp: str) -> bool:" if typed else "def timestamp_is_fresh(timestamp):"
     lines = [
         "# seconds that a signed timestamp may be away from now; 0 turns the check off",
         'SIGNATURE_TOLERANCE_S = float(os.getenv("SIGNATURE_TOLERANCE_S", "300"))',
@@ -218,11 +219,7 @@ def _stamp(module: Module, function: Function) -> ast.expr | None:
     ):
         return None
     for node in ast.walk(function.node):
-        if (
-            not isinstance(node, ast.Call)
-            or (module.resolve(node.func) or "") not in _KEYED
-            or len(node.args) < 2
-        ):
+        if not isinstance(node, ast.Call) or (module.resolve(node.func) or "") not in _KEYED or len(node.args) < 2:
             continue
         message = assigned(node.args[1], function.node)
         for inner in ast.walk(message):
@@ -240,10 +237,7 @@ def _stamp_of(node: ast.AST) -> ast.expr | None:
     if isinstance(node, ast.Subscript):
         key = node.slice
     elif (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "get"
-        and node.args
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get" and node.args
     ):
         key = node.args[0]
     if isinstance(key, ast.Constant) and isinstance(key.value, str) and _STAMP.match(key.value):

@@ -30,9 +30,7 @@ _PAYLOAD_CALLS = re.compile(
     r"(\.get_json|\brequest\.json|\.get_data|\.body|\brequest\.form|\.model_dump|\bjson\.loads|\borjson\.loads)\("
 )
 _PAYLOAD_PLACES = re.compile(r"^(flask\.)?request\.(json|data|form|values)$")
-_COVERED = re.compile(
-    r"mask|redact|hash|anonym|pseudonym|scrub|len|bool|outline|digest|sha|type|keys", re.IGNORECASE
-)
+_COVERED = re.compile(r"mask|redact|hash|anonym|pseudonym|scrub|len|bool|outline|digest|sha|type|keys", re.IGNORECASE)
 _MODULE = "log_privacy"
 
 _TEXT = '''"""What may stand in a log of personal data: enough to recognise a case, too little to know the person."""
@@ -75,8 +73,10 @@ class PersonalDataInLogs(Rule):
     """E-mail addresses, phone numbers, names or whole payloads are written to the log, where they stay longer, are
     read by more people, and are deleted by nobody.
 
-    The mend masks a value (`a***@example.com`) and names the fields of a payload without their values, by a small module
-    of the standard library beside the code. The log line stays, with its ids. It never touches what is stored, sent or
+    The mend masks a value (`a***@example.com`) and names the fields of a payload without their values, by a
+    small module
+    of the standard library beside the code. The log line stays, with its ids. It never touches what is stored,
+    sent or
     answered. Left alone: values that are masked or hashed already, lengths, and flags.
     """
 
@@ -88,7 +88,8 @@ class PersonalDataInLogs(Rule):
     sources = ("GDPR 5(1)(c)(f)", "OWASP ASVS 5.0 16.2.5")
     bad = (
         Example(
-            "import logging\n\nfrom fastapi import FastAPI\n\nlogger = logging.getLogger(__name__)\napp = FastAPI()\n\n\n"
+            "import logging\n\nfrom fastapi import FastAPI\n\nlogger = logging.getLogger(__name__)\n"
+            "app = FastAPI()\n\n\n"
             '@app.post("/leads")\nasync def take(lead: dict) -> dict:\n'
             '    logger.info("lead %s %s", lead["id"], lead["email"])\n'
             "    print(f\"lead {lead['id']} {lead['phone']}\")\n    return {}\n",
@@ -100,7 +101,8 @@ class PersonalDataInLogs(Rule):
             "fastapi",
         ),
         Example(
-            "import logging\n\nfrom flask import Flask, request\n\nlog = logging.getLogger(__name__)\napp = Flask(__name__)\n\n\n"
+            "import logging\n\nfrom flask import Flask, request\n\nlog = logging.getLogger(__name__)\n"
+            "app = Flask(__name__)\n\n\n"
             '@app.post("/hook")\ndef hook():\n    event = request.get_json(force=True)\n'
             '    log.info("event %s", event)\n    return {}\n',
             "import logging\n\nfrom flask import Flask, request\n\nfrom log_privacy import outline\n\n"
@@ -115,7 +117,8 @@ class PersonalDataInLogs(Rule):
         '    log.info("lead %s has an email: %s", lead.id, bool(lead.email))\n'
         '    log.info("%s mails, file %s, %s", len(lead.email), lead.filename, lead.email_sent)\n'
         '    log.info("lead %s", mask(lead.email))\n\n\ndef mask(text):\n    return text[:1]\n',
-        "import json\nimport logging\n\nlog = logging.getLogger(__name__)\n\n\ndef note(text):\n    event = json.loads(text)\n"
+        "import json\nimport logging\n\nlog = logging.getLogger(__name__)\n\n\ndef note(text):\n"
+        "    event = json.loads(text)\n"
         '    log.info("event %s of kind %s", event["id"], event.get("type"))\n',
         'def store(db, lead):\n    db.execute("INSERT INTO leads VALUES (?)", (lead.email,))\n',
     )
@@ -126,9 +129,7 @@ class PersonalDataInLogs(Rule):
             for shown in _shown(index, module):
                 function = index.enclosing(module, shown.call)
                 where = function.qualname if function else "module level"
-                source = (
-                    " ".join(module.segment(shown.value).split()) if shown.value is not shown.call else ""
-                )
+                source = " ".join(module.segment(shown.value).split()) if shown.value is not shown.call else ""
                 source = source or ast.unparse(shown.value)
                 what = "the whole payload" if shown.kind == "outline" else "a personal value"
                 yield self.finding(
@@ -146,11 +147,7 @@ class PersonalDataInLogs(Rule):
         lines = {finding.line for finding in findings}
         chosen = [s for s in _shown(index, module) if s.call.lineno in lines and _editable(module, s)]
         kinds = sorted({shown.kind for shown in chosen})
-        own = {
-            name
-            for name in bound_names(module)
-            if name in kinds and _MODULE not in module.imports.get(name, "")
-        }
+        own = {name for name in bound_names(module) if name in kinds and _MODULE not in module.imports.get(name, "")}
         if not chosen or own:
             return None
         folder = module.path.rpartition("/")[0]
@@ -177,9 +174,7 @@ def _shown(index: Index, module: Module) -> Iterator[_Shown]:
         if not is_log_call(module, call) and not is_print(module, call):
             continue
         keywords = [
-            k.value
-            for k in call.keywords
-            if k.arg not in ("exc_info", "stack_info", "file", "flush", "sep", "end")
+            k.value for k in call.keywords if k.arg not in ("exc_info", "stack_info", "file", "flush", "sep", "end")
         ]
         for argument in (*call.args, *keywords):
             for value in _values(argument):
@@ -200,10 +195,7 @@ def _values(node: ast.expr) -> Iterator[ast.expr]:
     elif isinstance(node, ast.Tuple | ast.List):
         for item in node.elts:
             yield from _values(item)
-    elif isinstance(node, ast.Dict):
-        for item in node.values:
-            yield from _values(item)
-    elif isinstance(node, ast.BoolOp):
+    elif isinstance(node, ast.Dict | ast.BoolOp):
         for item in node.values:
             yield from _values(item)
     elif isinstance(node, ast.Call):
@@ -267,7 +259,8 @@ def _editable(module: Module, shown: _Shown) -> bool:
 
 
 def _edits(module: Module, shown: _Shown) -> list[Edit]:
-    """The value in its wrapper. Inside of an f-string places are not always told: there the text itself is searched."""
+    """The value in its wrapper. Inside of an f-string places are not always told: there the text "
+    "itself is searched."""
     around = next((a for a in module.ancestors(shown.value) if isinstance(a, ast.JoinedStr)), None)
     if around is None:
         start, end = module.span(shown.value)
@@ -282,7 +275,5 @@ def _edits(module: Module, shown: _Shown) -> list[Edit]:
         except SyntaxError:
             continue
         if same:
-            edits.append(
-                Edit(start + match.start(1), start + match.end(1), f"{shown.kind}({match[1].strip()})")
-            )
+            edits.append(Edit(start + match.start(1), start + match.end(1), f"{shown.kind}({match[1].strip()})"))
     return edits

@@ -10,7 +10,10 @@ from swarm.core.findings import Finding
 from swarm.rules.placing import code_mentions, main_app, text_mentions
 from swarm.rules.rule import Example, Rule
 
-_KNOWN = r"slowapi|flask[-_]limiter|fastapi[-_]limiter|rate_?limit|ratelimit|limits\b|throttl|\b429\b|TOO_MANY_REQUESTS|token_?bucket"
+_KNOWN = (
+    r"slowapi|flask[-_]limiter|fastapi[-_]limiter|rate_?limit|ratelimit|limits\b|throttl|\b429\b|TOO_MANY_REQUESTS"
+    r"|token_?bucket"
+)
 
 
 class RefusedRateLimit(Rule):
@@ -66,7 +69,8 @@ class RefusedRateLimit(Rule):
             app.module,
             app.node,
             evidence="signatures are checked, and nothing counts the requests that are refused",
-            recommendation="Answer 429 with Retry-After to a source with many refused requests, here or in the proxy.",
+            recommendation="Answer 429 with Retry-After to a source with many refused requests, "
+            "here or in the proxy.",
             anchor=f"app {app.name}",
             mendable=False,
             confidence="medium",

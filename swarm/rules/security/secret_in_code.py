@@ -17,8 +17,11 @@ from swarm.core.findings import Finding
 from swarm.rules.placing import bound_names
 from swarm.rules.rule import Example, Mend, Rule, edited
 
-_SECRET = re.compile(r"(^|_)(secret|secrets|token|api_?key|apikey|password|passwd|pwd|private_?key|signing_?key|access_?key"
-                     r"|auth_?key|encryption_?key|hmac_?key|webhook_?key|credential)s?($|_)", re.IGNORECASE)  # fmt: skip
+_SECRET = re.compile(
+    r"(^|_)(secret|secrets|token|api_?key|apikey|password|passwd|pwd|private_?key|signing_?key|access_?key"
+    r"|auth_?key|encryption_?key|hmac_?key|webhook_?key|credential)s?($|_)",
+    re.IGNORECASE,
+)
 _ABOUT_ONE = re.compile(
     r"_(url|uri|header|name|path|file|dir|type|kind|prefix|suffix|ttl|expir\w*|length|len|size|field|count|limit|id|env|var"
     r"|algorithm|alg|scheme|format|param|regex|pattern|hash|endpoint|host|lifetime|seconds|minutes|days|version|issuer)s?$",
@@ -61,12 +64,14 @@ class SecretInCode(Rule):
     sources = ("OWASP ASVS 5.0 13.3.1", "bandit B105")
     bad = (
         Example(
-            'import os\n\nWEBHOOK_SECRET = os.getenv("WEBHOOK_SECRET", "shop-webhook-2024")\nPORT = os.getenv("PORT", "80")\n',
+            'import os\n\nWEBHOOK_SECRET = os.getenv("WEBHOOK_SECRET", "shop-webhook-2024")\n'
+            'PORT = os.getenv("PORT", "80")\n',
             'import os\nimport secrets\n\nWEBHOOK_SECRET = os.getenv("WEBHOOK_SECRET") or secrets.token_hex(32)\n'
             'PORT = os.getenv("PORT", "80")\n',
         ),
         Example(
-            'import os\n\n\ndef load():\n    return {\n        "HOOK_SECRET": os.environ.get("HOOK_SECRET", "h-7Hq2vX9s"),\n'
+            "import os\n\n\ndef load():\n    return {\n"
+            '        "HOOK_SECRET": os.environ.get("HOOK_SECRET", "h-7Hq2vX9s"),\n'
             '        "KEY": os.environ.get("SIGNING_KEY", "changeme").encode(),\n    }\n',
             "import os\nimport secrets\n\n\ndef load():\n    return {\n"
             '        "HOOK_SECRET": os.environ.get("HOOK_SECRET") or secrets.token_hex(32),\n'
@@ -74,15 +79,15 @@ class SecretInCode(Rule):
         ),
         Example(
             'API_TOKEN = "9f8b2c7d1e4a6f3b"  # the shop\n',
-            "import os\nimport secrets\n\n"
-            'API_TOKEN = os.getenv("API_TOKEN") or secrets.token_hex(32)  # the shop\n',
+            'import os\nimport secrets\n\nAPI_TOKEN = os.getenv("API_TOKEN") or secrets.token_hex(32)  # the shop\n',
         ),
     )
     good = (
         'import os\n\nSECRET = os.environ["SECRET"]\nTOKEN = os.getenv("TOKEN", "")\n'
         'TOKEN_URL = os.getenv("TOKEN_URL", "https://login.example/token")\n',
         'API_KEY_HEADER = "X-Api-Key-2024"\nTOKEN_TYPE = "bearer"\nPASSWORD_FIELD = "password"\n',
-        'INVALID_TOKEN = "invalid_token"\nSECRET = "<your secret>"\nTOKEN = "token"\nBAD_PASSWORD = "The password is wrong"\n',
+        'INVALID_TOKEN = "invalid_token"\nSECRET = "<your secret>"\nTOKEN = "token"\n'
+        'BAD_PASSWORD = "The password is wrong"\n',
     )
 
     def find(self, index: Index) -> Iterable[Finding]:
@@ -90,15 +95,14 @@ class SecretInCode(Rule):
         for module in index.tree.modules.values():
             for secret in _secrets(module):
                 kind = (
-                    "is what is used where the environment gives none"
-                    if secret.reader
-                    else "is written in the code"
+                    "is what is used where the environment gives none" if secret.reader else "is written in the code"
                 )
                 yield self.finding(
                     module,
                     secret.value,
                     evidence=f"{secret.name}: a literal of {len(str(secret.value.value))} characters {kind}",
-                    recommendation="Take it from the environment alone, refuse to work without it, and change the secret.",
+                    recommendation="Take it from the environment alone, refuse to work without it, and "
+                    "change the secret.",
                     anchor=secret.name,
                     mendable=_replacement(module, secret, "secrets.token_hex(32)") is not None,
                 )
@@ -187,9 +191,7 @@ def _looks_secret(name: str, value: str) -> bool:
     if len(value) < 8 or " " in value or "/" in value[:8] or value.lower().startswith(("x-", "http")):
         return False
     letters = re.sub(r"[^a-z]", "", value.lower())
-    if letters and (
-        letters in re.sub(r"[^a-z]", "", name.lower()) or re.fullmatch(r"[a-z]+([-_.][a-z]+)*", value)
-    ):
+    if letters and (letters in re.sub(r"[^a-z]", "", name.lower()) or re.fullmatch(r"[a-z]+([-_.][a-z]+)*", value)):
         return False
     if any(letter.isdigit() for letter in value):
         return True

@@ -85,9 +85,7 @@ def _quoted(module: Module, text: SqlText, hole: Hole) -> Binding | None:
         return None
     tokens = [token for token in text.tokens if token.body_start <= start < token.body_end
               or token.body_start < end <= token.body_end]  # fmt: skip
-    if len({token.quote for token in tokens}) != 1 or (
-        hole.token is None and any(token.prefix for token in tokens)
-    ):
+    if len({token.quote for token in tokens}) != 1 or (hole.token is None and any(token.prefix for token in tokens)):
         return None
     value = hole.source
     if prefix or suffix:
@@ -98,9 +96,7 @@ def _quoted(module: Module, text: SqlText, hole: Hole) -> Binding | None:
     return Binding(start, end, "", "", value, hole.place)
 
 
-def bind(
-    module: Module, text: SqlText, call: ast.Call, style: Style, holes: tuple[Hole, ...]
-) -> list[Edit] | None:
+def bind(module: Module, text: SqlText, call: ast.Call, style: Style, holes: tuple[Hole, ...]) -> list[Edit] | None:
     """The edits that bind some holes of `text` in `call`; None where that cannot be done safely.
 
     For the named style `call` is the `text(...)`, its parent the `execute`.
@@ -128,9 +124,7 @@ def bind(
     if text.tail is not None:
         edits.append(Edit(*text.tail, ""))
     arguments = (
-        _named(module, call, bindings, names)
-        if style == "named"
-        else _ordered(module, text, call, bindings, style)
+        _named(module, call, bindings, names) if style == "named" else _ordered(module, text, call, bindings, style)
     )
     return None if arguments is None else [*edits, *arguments]
 
@@ -172,9 +166,7 @@ def _ordered(
         end = module.span(call.args[0])[1]
         return [Edit(end, end, f", ({inside})")]
     given = call.args[1]
-    if not isinstance(given, ast.Tuple | ast.List) or any(
-        isinstance(item, ast.Starred) for item in given.elts
-    ):
+    if not isinstance(given, ast.Tuple | ast.List) or any(isinstance(item, ast.Starred) for item in given.elts):
         return None
     mark = "?" if style == "qmark" else "%s"
     merged = [module.segment(item) for item in given.elts]

@@ -49,9 +49,11 @@ class _Query:
 class SqlFromStrings(Rule):
     """A value is written into the text of a query: whoever sends the value writes the query.
 
-    The mend binds the value as a parameter, in the style of the library at hand (sqlite3 and aiosqlite `?`, psycopg and
+    The mend binds the value as a parameter, in the style of the library at hand (sqlite3 and aiosqlite `?`,
+    psycopg and
     MySQL `%s`, SQLAlchemy's `text()` `:name`), `LIKE '%{x}%'` included. Only values are bound; a table, a column or a
-    sort order cannot be, and gets the recommendation to choose it from a fixed list. Left alone: constants, `int(...)`,
+    sort order cannot be, and gets the recommendation to choose it from a fixed list. Left alone: constants,
+    `int(...)`,
     and placeholders that are counted out for `IN (...)`.
     """
 
@@ -70,9 +72,11 @@ class SqlFromStrings(Rule):
         ),
         Example(
             "import sqlite3\n\n\ndef find(conn, email, state):\n    return conn.execute(\n"
-            '        f"SELECT id, email"\n        f" FROM leads WHERE email = \'{email}\' AND state = ?", (state,)\n    )\n',
+            '        f"SELECT id, email"\n'
+            "        f\" FROM leads WHERE email = '{email}' AND state = ?\", (state,)\n    )\n",
             "import sqlite3\n\n\ndef find(conn, email, state):\n    return conn.execute(\n"
-            '        "SELECT id, email"\n        " FROM leads WHERE email = ? AND state = ?", (email, state)\n    )\n',
+            '        "SELECT id, email"\n        " FROM leads WHERE email = ? AND state = ?", (email, state)\n'
+            "    )\n",
         ),
         Example(
             "import psycopg\n\n\ndef drop(cursor, user_id):\n"
@@ -137,7 +141,8 @@ class SqlFromStrings(Rule):
                     module,
                     query.call,
                     evidence=f"{shown} is written into the text of the query",
-                    recommendation="Bind values as parameters; choose tables, columns and sort orders from a fixed list.",
+                    recommendation="Bind values as parameters; choose tables, columns and sort orders "
+                    "from a fixed list.",
                     anchor=f"{where}: {query.text.sql[:80].replace(chr(0), '*')}",
                     mendable=_edits(module, query) is not None,
                     confidence=confidence,

@@ -58,9 +58,11 @@ class UnsafeSignatureCompare(Rule):
             "import hashlib\nfrom hmac import new\n\nfrom flask import abort, request\n\n\ndef check(secret):\n"
             "    digest = new(secret, request.get_data(), hashlib.sha1).hexdigest()\n"
             '    if request.headers.get("X-Sig") != "sha1=" + digest:\n        abort(401)\n',
-            "import hashlib\nimport hmac\nfrom hmac import new\n\nfrom flask import abort, request\n\n\ndef check(secret):\n"
+            "import hashlib\nimport hmac\nfrom hmac import new\n\nfrom flask import abort, request\n\n\n"
+            "def check(secret):\n"
             "    digest = new(secret, request.get_data(), hashlib.sha1).hexdigest()\n"
-            '    if not hmac.compare_digest((request.headers.get("X-Sig") or "").encode(), ("sha1=" + digest).encode()):\n'
+            '    if not hmac.compare_digest((request.headers.get("X-Sig") or "").encode(), '
+            '("sha1=" + digest).encode()):\n'
             "        abort(401)\n",
             "flask",
         ),
@@ -88,7 +90,8 @@ class UnsafeSignatureCompare(Rule):
         "    return hashlib.sha256(data).hexdigest() == checksum\n",
         "import hmac\n\n\ndef good(key: bytes, body: bytes, sent: str) -> bool:\n"
         '    return hmac.compare_digest(sent, hmac.new(key, body, "sha256").hexdigest())\n',
-        'import hmac\n\n\ndef sign(key: bytes, body: bytes) -> str:\n    return hmac.new(key, body, "sha256").hexdigest()\n\n\n'
+        "import hmac\n\n\ndef sign(key: bytes, body: bytes) -> str:\n"
+        '    return hmac.new(key, body, "sha256").hexdigest()\n\n\n'
         'def is_set(key: bytes) -> bool:\n    return sign(key, b"") != ""\n',
         'TOKEN_TYPE = "bearer"\n\n\ndef is_bearer(kind: str) -> bool:\n    return kind == TOKEN_TYPE\n',
     )
@@ -143,11 +146,7 @@ def _comparisons(index: Index, module: Module) -> Iterator[ast.Compare]:
 
 
 def _is_number(side: ast.expr) -> bool:
-    return (
-        isinstance(side, ast.Call)
-        and isinstance(side.func, ast.Name)
-        and side.func.id in ("len", "int", "type")
-    )
+    return isinstance(side, ast.Call) and isinstance(side.func, ast.Name) and side.func.id in ("len", "int", "type")
 
 
 def _is_secret_check(module: Module, sides: list[ast.expr]) -> bool:

@@ -1,0 +1,224 @@
+"""Services that were mended for monitoring, run in process: metrics, health, request ids, logged errors."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+FASTAPI = '''"""Orders."""
+
+import logging
+
+from fastapi import FastAPI, HTTPException
+from fastapi.responses import StreamingResponse
+
+from shop import stock
+
+logging.basicConfig(level=logging.INFO)
+app = FastAPI()
+
+
+@app.post("/orders/{number}")
+async def take(number: int) -> dict[str, int]:
+    print(f"order {number} of {stock.LEFT}")
+    try:
+        stock.reserve(number)
+    except Exception:
+        pass
+    return {"number": number}
+
+
+@app.get("/broken")
+async def broken() -> None:
+    raise RuntimeError("no")
+
+
+@app.get("/stream")
+async def stream() -> StreamingResponse:
+    return StreamingResponse(iter(["a", "b"]))
+
+
+@app.websocket("/live")
+async def live(socket) -> None:
+    await socket.accept()
+    await socket.send_text("hello")
+    await socket.close()
+'''
+FASTAPI = FASTAPI.replace("async def live(socket)", "async def live(socket: WebSocket)").replace(
+    "import FastAPI, HTTPException", "import FastAPI, WebSocket"
+)
+STOCK = 'LEFT = 3\n\n\ndef reserve(number):\n    raise ValueError(f"none left of {number}")\n'
+FLASK = """from flask import Flask
+
+
+def create_app():
+    app = Flask(__name__)
+
+    @app.get("/items/<int:number>")
+    def item(number):
+        return {"number": number}
+
+    @app.get("/broken")
+    def broken():
+        raise RuntimeError("no")
+
+    return app
+"""
+
+
+@pytest.fixture
+def tools() -> ModuleType:
+    return load_tools()
+
+
+def load_tools() -> ModuleType:
+    """tests/rules/mending.py, whatever the import mode."""
+    name = "rules_mending"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("mending.py"))
+        assert spec and spec.loader
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+@pytest.fixture
+def shop(tmp_path: Path, tools: ModuleType) -> Path:
+    tools.write(tmp_path, {"shop/__init__.py": "", "shop/app.py": FASTAPI, "shop/stock.py": STOCK})
+    return tmp_path
+
+
+ALL = ("no-metrics", "no-request-id", "no-health-check", "swallowed-exception", "print-in-request", "body-size-limit")
+
+
+def test_all_mends_compose_in_fastapi(shop: Path, tools: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
+    tools.mend(shop, *ALL)
+    with tools.loaded(shop, "shop.app") as module, caplog.at_level(logging.INFO):
+        client = TestClient(module.app, raise_server_exceptions=False)
+        assert client.get("/health").json() == {"status": "ok"}
+        answer = client.post("/orders/17", headers={"X-Request-ID": "abc-1"})
+        assert answer.json() == {"number": 17}
+        assert answer.headers["x-request-id"] == "abc-1"
+        assert client.get("/broken").status_code == 500
+        assert client.get("/stream").text == "ab"
+        assert client.get("/nowhere/1").status_code == 404
+        with client.websocket_connect("/live") as socket:
+            assert socket.receive_text() == "hello"
+        text = client.get("/metrics").text
+    name = "http_server_request_duration_seconds"
+    assert f'{name}_count{{method="POST",route="/orders/{{number}}",status="200"}} 1' in text
+    assert f'{name}_count{{method="GET",route="/broken",status="500"}} 1' in text
+    assert f'{name}_count{{method="GET",route="unmatched",status="404"}} 1' in text
+    assert 'le="+Inf"' in text and 'le="7.5"' in text and "/orders/17" not in text
+    swallowed = next(record for record in caplog.records if "stock.reserve failed" in record.message)
+    assert swallowed.exc_info and swallowed.request_id == "abc-1"  # type: ignore[attr-defined]
+    assert any(record.message == "order 17 of 3" for record in caplog.records)
+
+
+def test_all_mends_compose_in_a_flask_factory(tmp_path: Path, tools: ModuleType) -> None:
+    tools.write(tmp_path, {"desk.py": FLASK})
+    tools.mend(tmp_path, "no-metrics", "no-request-id", "no-health-check")
+    with tools.loaded(tmp_path, "desk") as module:
+        client = module.create_app().test_client()
+        assert client.get("/health").json == {"status": "ok"}
+        answer = client.get("/items/4", headers={"X-Request-ID": "bad id\t"})
+        assert len(answer.headers["X-Request-ID"]) == 32
+        assert client.get("/broken").status_code == 500
+        text = client.get("/metrics").text
+    assert 'route="/items/<int:number>",status="200"} 1' in text
+    assert 'route="/broken",status="500"} 1' in text
+
+
+@pytest.mark.parametrize("value", ["", "0"])
+def test_metrics_can_be_turned_off(
+    shop: Path, tools: ModuleType, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("METRICS_PATH", value)
+    tools.mend(shop, "no-metrics")
+    with tools.loaded(shop, "shop.app") as module:
+        assert TestClient(module.app).get("/metrics").status_code == 404
+
+
+def test_a_request_id_cannot_carry_lines_into_the_log(shop: Path, tools: ModuleType) -> None:
+    tools.mend(shop, "no-request-id")
+    with tools.loaded(shop, "shop.app") as module:
+        client = TestClient(module.app)
+        for sent in ("a" * 129, "x;y", "é"):
+            answer = client.get("/stream", headers={"X-Request-ID": sent.encode("latin-1")})  # type: ignore[dict-item]
+            assert answer.headers["x-request-id"] != sent
+            assert len(answer.headers["x-request-id"]) == 32
+
+
+async def test_metrics_cost_little(shop: Path, tools: ModuleType) -> None:
+    tools.mend(shop, "no-metrics", "no-request-id")
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send(message: Any) -> None:
+        return
+
+    scope = {"type": "http", "path": "/x", "method": "GET", "headers": []}
+    with tools.loaded(shop, "shop.request_metrics") as metrics, tools.loaded(shop, "shop.request_id") as ids:
+        wrapped = metrics.MetricsMiddleware(ids.RequestIdMiddleware(app))
+        best_s = 1.0
+        for _ in range(5):
+            began_s = time.perf_counter()
+            for _ in range(300):
+                await wrapped(dict(scope), None, send)
+            best_s = min(best_s, (time.perf_counter() - began_s) / 300)
+    assert best_s < 100e-6  # both together; the machine may be busy
+
+
+def test_emulators_and_other_small_apps_are_not_the_main_one(tmp_path: Path, tools: ModuleType) -> None:
+    files = {
+        "svc/__init__.py": "",
+        "svc/a_fake.py": "from fastapi import FastAPI\n\nfake = FastAPI()\n",
+        "svc/main.py": "from fastapi import FastAPI\n\nfrom svc import one, two\n\napp = FastAPI()\n",
+        "svc/one.py": "X = 1\n",
+        "svc/two.py": "Y = 2\n",
+    }
+    tools.write(tmp_path, files)
+    assert [finding.file for finding in tools.find(tmp_path, "no-metrics")] == ["svc/main.py"]
+
+
+@pytest.mark.parametrize(
+    ("imports", "expected"),
+    [
+        ("from svc import one", "from svc.request_metrics import MetricsMiddleware"),
+        ("from . import one", "from .request_metrics import MetricsMiddleware"),
+        ("import one", "from request_metrics import MetricsMiddleware"),
+    ],
+)
+def test_imports_follow_the_style_of_the_module(
+    tmp_path: Path, tools: ModuleType, imports: str, expected: str
+) -> None:
+    text = f"from flask import Flask\n\n{imports}\n\napp = Flask(__name__)\n"
+    tools.write(tmp_path, {"svc/main.py": text, "svc/one.py": "X = 1\n", "svc/request_metrics_other.py": ""})
+    tools.mend(tmp_path, "no-metrics")
+    assert expected in (tmp_path / "svc/main.py").read_text().splitlines()
+
+
+def test_a_taken_file_name_is_left_alone(tmp_path: Path, tools: ModuleType) -> None:
+    tools.write(
+        tmp_path, {"app.py": "from flask import Flask\n\napp = Flask(__name__)\n", "request_metrics.py": "A = 1\n"}
+    )
+    tools.mend(tmp_path, "no-metrics")
+    assert (tmp_path / "request_metrics.py").read_text() == "A = 1\n"
+    assert "from request_metrics_2 import MetricsMiddleware" in (tmp_path / "app.py").read_text()
+
+
+def test_metrics_of_a_manifest_count(tmp_path: Path, tools: ModuleType) -> None:
+    text = "from flask import Flask\n\napp = Flask(__name__)\n"
+    tools.write(tmp_path, {"app.py": text, "requirements.txt": "flask\nprometheus-client\n"})
+    assert tools.find(tmp_path, "no-metrics") == []
