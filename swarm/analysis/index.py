@@ -28,6 +28,9 @@ class Index:
         self._by_dotted: dict[str, Function] = {}
         self._own: dict[ast.AST, tuple[ast.AST, ...]] = {}
         self.notes: dict[str, object] = {}  # what later analyses keep with the index
+        self._mentioned: dict[Function, tuple[Function, ...]] = {}
+        self._named: dict[ast.AST, Function | None] = {}
+        self._resolved: dict[ast.AST, str | None] = {}
         self._callees: dict[Function, frozenset[Function]] = {}
         for module in tree.modules.values():
             self._collect(module)
@@ -101,11 +104,18 @@ class Index:
 
     def resolve(self, module: Module, expression: ast.AST) -> str | None:
         """The dotted name of an expression, re-exports within the tree followed."""
-        dotted = module.resolve(expression)
-        return self.tree.canonical(dotted, module) if dotted else None
+        if expression not in self._resolved:
+            dotted = module.resolve(expression)
+            self._resolved[expression] = self.tree.canonical(dotted, module) if dotted else None
+        return self._resolved[expression]
 
     def named_function(self, module: Module, expression: ast.AST) -> Function | None:
         """The target's function that an expression names, not calls: `save`, `storage.save`, `self.save`."""
+        if expression not in self._named:
+            self._named[expression] = self._find_named(module, expression)
+        return self._named[expression]
+
+    def _find_named(self, module: Module, expression: ast.AST) -> Function | None:
         if isinstance(expression, ast.Name):
             for around in module.ancestors(expression):
                 if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -181,8 +191,13 @@ class Index:
                     todo.append(callee)
         return frozenset(seen)
 
-    def mentions(self, function: Function) -> Iterator[Function]:
+    def mentions(self, function: Function) -> tuple[Function, ...]:
         """Functions that are named, perhaps not called: callbacks, dependencies, tables of handlers."""
+        if function not in self._mentioned:
+            self._mentioned[function] = tuple(dict.fromkeys(self._find_mentions(function)))
+        return self._mentioned[function]
+
+    def _find_mentions(self, function: Function) -> Iterator[Function]:
         module = function.module
         signature = function.node.args
         places: list[ast.AST] = [*self.own_nodes(function)]
@@ -216,8 +231,12 @@ class Index:
                     if named is not None:
                         yield named
 
-    def registered(self) -> Iterator[Function]:
+    @cached_property
+    def registered(self) -> tuple[Function, ...]:
         """Functions that a decorator of the target's own puts into a table of handlers."""
+        return tuple(dict.fromkeys(self._find_registered()))
+
+    def _find_registered(self) -> Iterator[Function]:
         for function in self.functions:
             for decorator in function.node.decorator_list:
                 named = decorator.func if isinstance(decorator, ast.Call) else decorator
@@ -239,7 +258,7 @@ class Index:
         hooks = find_hooks(self)
         todo = [*(route.function for route in self.routes), *hooks]
         if todo:
-            todo += list(self.registered())
+            todo += self.registered
         seen = set(todo)
         while todo:
             for callee in self.mentions(todo.pop()):

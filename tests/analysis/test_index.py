@@ -89,7 +89,10 @@ def routes_of(index: Index) -> set[tuple[str, str, str, str]]:
             {("POST", "/i", "Server.i", "fastapi")},
         ),
         (
-            {"app.py": "class Box:\n    def get(self, x):\n        return lambda f: f\nb = Box()\n@b.get('/no')\ndef n(): ...\n"},
+            {
+                "app.py": "class Box:\n    def get(self, x):\n        return lambda f: f\n"
+                "b = Box()\n@b.get('/no')\ndef n(): ...\n"
+            },
             set(),
         ),
     ],

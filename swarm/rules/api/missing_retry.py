@@ -269,10 +269,13 @@ def _rewrite(index: Index, module: Module, chosen: Sequence[_Place]) -> list[Edi
 
 def _places(index: Index, function: Function) -> Iterator[_Place]:
     module = function.module
-    if _retries_already(module, function) or _adapters_retry(index):
-        return
+    checked = False
     for call in index.calls(function):
         request = http_call(index, module, call)
+        if request is not None and not checked:
+            checked = True
+            if _retries_already(module, function) or _adapters_retry(index):
+                return
         if request is None or request.library == "aiohttp" or _is_send(call) or _is_inside_retry(module, call):
             continue
         has_key = any(isinstance(node, ast.Constant) and isinstance(node.value, str)

@@ -117,17 +117,17 @@ def new_order():
 
     def _all_from(self, index: Index, start: Function) -> list[Function]:
         """All that the handler uses, handlers in tables included."""
-        seen, todo = [start], [start]
+        seen, todo = {start: True}, [start]
         while todo:
             for used in index.mentions(todo.pop()):
                 if used not in seen:
-                    seen.append(used)
+                    seen[used] = True
                     todo.append(used)
             if not todo:  # handlers that a decorator puts into a table in one of these modules
                 modules = {function.module for function in seen}
-                todo = [f for f in index.registered() if f.module in modules and f not in seen]
-                seen += todo
-        return seen
+                todo = [f for f in index.registered if f.module in modules and f not in seen]
+                seen |= dict.fromkeys(todo, True)
+        return list(seen)
 
 
 def _identifiers(function: Function) -> Iterable[str]:

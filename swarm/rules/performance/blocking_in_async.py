@@ -332,8 +332,10 @@ def _is_thread_safe(index: Index, function: Function) -> bool:
 def _is_local_part(function: Function, name: str) -> bool:
     """`conn.row_factory = …` on a local connection is no shared state."""
     root = name.split(".")[0].split("[")[0]
-    return root not in {argument.arg for argument in parameters(function.node)} and "." in name and (
-        root in function.module.local_names(function.node)
+    return (
+        root not in {argument.arg for argument in parameters(function.node)}
+        and "." in name
+        and (root in function.module.local_names(function.node))
     )
 
 

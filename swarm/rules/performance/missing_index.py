@@ -184,7 +184,7 @@ def read(conn: sqlite3.Connection, x):
             return None
         return Mend(
             "Index the columns that queries look up",
-            "Without an index each of these queries reads its whole table. The indexes are created at the next start.",
+            "Without an index each of these queries reads its whole table. The next start creates the indexes.",
             tuple(changes),
         )
 

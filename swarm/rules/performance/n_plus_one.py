@@ -366,7 +366,9 @@ def _keeps_columns(module: Module, function: Function, whole: ast.expr, many: bo
     return _only_read(module, function, parent.targets[0].id, many, parent)
 
 
-def _only_read(module: Module, function: Function, name: str, many: bool, binding: ast.AST) -> bool:
+def _only_read(
+    module: Module, function: Function, name: str, many: bool, binding: ast.AST | None
+) -> bool:
     for node in ast.walk(function.node):
         if not isinstance(node, ast.Name) or node.id != name:
             continue
@@ -382,8 +384,9 @@ def _only_read(module: Module, function: Function, name: str, many: bool, bindin
             continue
         if many and isinstance(parent, ast.Call) and ast.unparse(parent.func) == "len":
             continue
-        if many and isinstance(parent, ast.For | ast.comprehension) and isinstance(parent.target, ast.Name) \
-                and parent.iter is node and _only_read(module, function, parent.target.id, False, parent):  # fmt: skip
+        is_walk = many and isinstance(parent, ast.For | ast.comprehension) and parent.iter is node
+        row = parent.target if is_walk and isinstance(parent, ast.For | ast.comprehension) else None
+        if isinstance(row, ast.Name) and _only_read(module, function, row.id, False, parent):
             continue
         return False
     return True

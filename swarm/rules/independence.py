@@ -1,0 +1,158 @@
+"""Which waiting statements of a function may run at the same time: they only read, and none needs another."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from swarm.analysis.effects import WRITE_WORDS, HttpCall, effects_cache, http_call
+from swarm.analysis.index import Function, Index
+from swarm.analysis.source import parameters
+
+PURE_BUILTINS = frozenset({"str", "int", "float", "bool", "len", "list", "dict", "tuple", "set", "sorted", "repr"})
+REQUEST_LOCALS = ("flask.", "werkzeug.local")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One waiting statement: `reads` is what it is sure to do at most, `hosts` the bases of its requests."""
+
+    statement: ast.stmt
+    target: str | None
+    call: ast.Call
+    is_question: bool
+    hosts: frozenset[str]
+
+
+def independent_runs(index: Index, function: Function) -> Iterator[list[Step]]:
+    """Statements that follow each other, each waiting for others, none using what an earlier one gave."""
+    for node in [function.node, *index.own_nodes(function)]:
+        for body in (getattr(node, field, None) for field in ("body", "orelse", "finalbody")):
+            if not isinstance(body, list):
+                continue
+            run: list[Step] = []
+            for statement in [*body, None]:
+                step = _step(index, function, statement) if statement is not None else None
+                if step is not None and all(_independent(earlier, step) for earlier in run):
+                    run.append(step)
+                    continue
+                if len(run) > 1:
+                    yield run
+                run = [step] if step is not None else []
+
+
+def _step(index: Index, function: Function, statement: ast.stmt) -> Step | None:
+    """The statement as `name = await call(…)` (in sync code `name = call(…)`), if safe to run beside others."""
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Await(value=ast.Call() as call)):
+            target: str | None = name
+        case ast.Expr(value=ast.Await(value=ast.Call() as call)):
+            target = None
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as call) if not function.is_async:
+            target = name
+        case _:
+            return None
+    if not all(_is_plain(node) for node in [*call.args, *(keyword.value for keyword in call.keywords)]):
+        return None
+    request = http_call(index, function.module, call)
+    if request is not None and request.is_async == function.is_async and request.library != "aiohttp":
+        return Step(statement, target, call, not request.reads, _hosts([request])) if request.verb != "?" else None
+    callee = index.resolve_call(function.module, call)
+    if callee is None or callee.is_async != function.is_async:
+        return None
+    return _from_callee(index, callee, statement, target, call)
+
+
+def _from_callee(
+    index: Index, callee: Function, statement: ast.stmt, target: str | None, call: ast.Call
+) -> Step | None:
+    requests: list[HttpCall] = []
+    waits = False
+    for reached, effects in effects_cache(index).reached(callee):
+        if effects.unknown_database or effects.commits or any(sql.writes for sql in effects.sql):
+            return None
+        if effects.writes_memory - {"self._client", "self.client"}:
+            return None
+        if not callee.is_async and (effects.sql or _uses_request_locals(index, reached)):
+            return None
+        requests += effects.http
+        waits = waits or bool(effects.http or effects.sql or effects.blocking)
+        if _unknown_await(index, reached):
+            return None
+    questions = [request for request in requests if not request.reads]
+    if (
+        not waits
+        or (not callee.is_async and not requests)
+        or (questions and set(callee.name.lower().split("_")) & WRITE_WORDS)
+    ):
+        return None
+    if any(request.verb not in ("GET", "HEAD", "OPTIONS", "POST") for request in requests) or len(questions) > 1:
+        return None
+    return Step(statement, target, call, bool(questions), _hosts(requests))
+
+
+def _uses_request_locals(index: Index, function: Function) -> bool:
+    """Whether it uses what belongs to the request's own thread (`flask.request`, `current_app`, `g`)."""
+    names = (node for node in index.own_nodes(function) if isinstance(node, ast.Name))
+    return any((function.module.resolve(name) or "").startswith(REQUEST_LOCALS) for name in names)
+
+
+def _unknown_await(index: Index, function: Function) -> bool:
+    """Whether the function awaits something that is neither the target's own nor a known way to read."""
+    for node in index.own_nodes(function):
+        if isinstance(node, ast.Await) and isinstance(node.value, ast.Call):
+            call = node.value
+            dotted = index.resolve(function.module, call.func) or ""
+            known = http_call(index, function.module, call) or index.resolve_call(function.module, call)
+            kind = ""
+            if isinstance(call.func, ast.Attribute):
+                kind = index.kinds.of(function.module, call.func.value) or ""
+            is_library = dotted.startswith("asyncio.") or kind.startswith(("aiosqlite.", "httpx."))
+            given = isinstance(call.func, ast.Name) and call.func.id in {a.arg for a in parameters(function.node)}
+            if not known and not given and not is_library and kind != "httpx.Response":
+                return True
+    return False
+
+
+def _hosts(requests: Sequence[HttpCall]) -> frozenset[str]:
+    """What the addresses of requests begin with, as text: the first interpolated part, or scheme and host."""
+    found = set()
+    for request in requests:
+        url = request.call.args[0] if request.call.args else None
+        if isinstance(url, ast.JoinedStr) and url.values and isinstance(url.values[0], ast.FormattedValue):
+            found.add(ast.unparse(url.values[0].value))
+            continue
+        text = url.values[0] if isinstance(url, ast.JoinedStr) and url.values else url
+        value = text.value if isinstance(text, ast.Constant) and isinstance(text.value, str) else None
+        if value is not None and "://" in value:
+            found.add("/".join(value.split("/")[:3]))
+        else:
+            found.add(ast.unparse(request.owner) if request.owner is not None else "?")
+    return frozenset(found)
+
+
+def _independent(first: Step, second: Step) -> bool:
+    used = {node.id for node in ast.walk(second.call) if isinstance(node, ast.Name)}
+    if first.target is not None and (first.target in used or first.target == second.target):
+        return False
+    before = {node.id for node in ast.walk(first.call) if isinstance(node, ast.Name)}
+    if second.target is not None and second.target in before:
+        return False
+    if first.is_question and second.is_question:
+        return False
+    asks = first.is_question or second.is_question
+    return not (asks and first.hosts & second.hosts)
+
+
+def _is_plain(node: ast.expr) -> bool:
+    """Whether computing an argument can have no effect of its own."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.Await | ast.NamedExpr | ast.Yield | ast.YieldFrom):
+            return False
+        if isinstance(part, ast.Call) and not (isinstance(part.func, ast.Name) and part.func.id in PURE_BUILTINS):
+            owner = part.func.value if isinstance(part.func, ast.Attribute) else part.func
+            is_headers = isinstance(part.func, ast.Attribute) and "headers" in part.func.attr
+            if not is_headers or not isinstance(owner, ast.Name):
+                return False
+    return True
