@@ -222,3 +222,23 @@ def test_metrics_of_a_manifest_count(tmp_path: Path, tools: ModuleType) -> None:
     text = "from flask import Flask\n\napp = Flask(__name__)\n"
     tools.write(tmp_path, {"app.py": text, "requirements.txt": "flask\nprometheus-client\n"})
     assert tools.find(tmp_path, "no-metrics") == []
+
+
+def test_routes_of_mounted_routers_are_whole_templates(tmp_path: Path, tools: ModuleType) -> None:
+    text = (
+        "from fastapi import APIRouter, FastAPI\n\nrouter = APIRouter(prefix='/v1')\n\n\n@router.get('/things/{n}')\n"
+        "async def thing(n: int) -> int:\n    return n\n\n\n"
+        "app = FastAPI()\napp.include_router(router, prefix='/api')\n"
+        "inner = FastAPI()\n\n\n@inner.get('/s/{k}')\nasync def s(k: str) -> str:\n    return k\n\n\n"
+        "app.mount('/sub', inner)\n"
+        "\n\n@app.get('/files/{name:path}')\nasync def file(name: str) -> str:\n    return name\n"
+    )
+    tools.write(tmp_path, {"routed.py": text})
+    tools.mend(tmp_path, "no-metrics")
+    with tools.loaded(tmp_path, "routed") as module:
+        client = TestClient(module.app)
+        for path in ("/api/v1/things/007", "/sub/s/abc", "/files/a/b/c"):
+            assert client.get(path).status_code == 200
+        text = client.get("/metrics").text
+    for route in ("/api/v1/things/{n}", "/sub/s/{k}", "/files/{name:path}"):
+        assert f'_count{{method="GET",route="{route}",status="200"}} 1' in text

@@ -302,3 +302,13 @@ async def test_streams_pass_the_limit_untouched(tmp_path: Path, tools: ModuleTyp
         async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
             answer = await client.post("/x", content=body(), headers={"content-type": "application/json"})
         assert answer.json() == {"a": 1}
+
+
+def test_two_alike_in_one_function_are_two(tmp_path: Path, tools: ModuleType) -> None:
+    text = (
+        "import sqlite3\n\n\ndef find(conn, a):\n    one = conn.execute(f\"SELECT 1 FROM t WHERE a = '{a}'\")\n"
+        "    two = conn.execute(f\"SELECT 1 FROM t WHERE a = '{a}'\")\n    return one, two\n"
+    )
+    tools.write(tmp_path, {"store.py": text})
+    assert len({finding.id for finding in tools.find(tmp_path, "sql-from-strings")}) == 2
+    tools.mend(tmp_path, "sql-from-strings")

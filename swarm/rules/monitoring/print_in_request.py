@@ -9,6 +9,7 @@ from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
+from swarm.rules.distinct import distinct
 from swarm.rules.logging_calls import is_print
 from swarm.rules.placing import code_mentions, module_logger, spliced
 from swarm.rules.rule import Example, Mend, Rule
@@ -55,6 +56,7 @@ class PrintInRequest(Rule):
         "def report(rows):\n    for row in rows:\n        print(row)\n\n\nreport([1])\n",
     )
 
+    @distinct
     def find(self, index: Index) -> Iterable[Finding]:
         """Every print on a request's path."""
         if not index.routes:

@@ -9,6 +9,7 @@ from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
+from swarm.rules.distinct import distinct
 from swarm.rules.logging_calls import tells_of_it
 from swarm.rules.placing import module_logger, on_own_line, spliced
 from swarm.rules.rule import Example, Mend, Rule
@@ -23,7 +24,8 @@ class SwallowedException(Rule):
 
     The mend logs it with its traceback, at the module's own logger (made where there is none), and goes on exactly as
     before. It never raises, never narrows what is caught. Left alone: narrow exceptions (`except KeyError`), clean-up
-    such as `close()`, optional imports, and places that a comment calls deliberate.
+    such as `close()`, optional imports, attempts (`return one_way()`, then another), and places that a comment
+    calls deliberate.
     """
 
     id = "swallowed-exception"
@@ -66,6 +68,7 @@ class SwallowedException(Rule):
         "        raise\n",
     )
 
+    @distinct
     def find(self, index: Index) -> Iterable[Finding]:
         """Every broad handler that only passes or continues."""
         for module in index.tree.modules.values():
@@ -143,6 +146,8 @@ def _is_excused(module: Module, tried: ast.Try) -> bool:
         return True
     if tells_of_it(module, tried.body[:1]) and len(tried.body) == 1:
         return True  # logging and metrics themselves may fail in silence
+    if len(tried.body) == 1 and isinstance(tried.body[0], ast.Return) and module.enclosing_function(tried):
+        return True  # an attempt, with another way after it
     function = module.enclosing_function(tried)
     if function is not None and function.name in ("__del__", "__exit__", "__aexit__"):
         return True

@@ -9,6 +9,7 @@ from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
+from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
 
 _APPS = ("fastapi.FastAPI", "starlette.applications.Starlette", "fastapi.applications.FastAPI")
@@ -56,6 +57,7 @@ class DebugEnabled(Rule):
         "from fastapi import FastAPI\n\napp = FastAPI(debug=False)\n",
     )
 
+    @distinct
     def find(self, index: Index) -> Iterable[Finding]:
         """Every True that turns debug mode on."""
         for module in index.tree.modules.values():

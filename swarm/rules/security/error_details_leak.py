@@ -12,6 +12,7 @@ from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
+from swarm.rules.distinct import distinct
 from swarm.rules.logging_calls import is_log_call
 from swarm.rules.placing import LoggerChoice, module_logger, on_own_line, spliced
 from swarm.rules.rule import Example, Mend, Rule
@@ -100,6 +101,7 @@ class ErrorDetailsLeak(Rule):
         '        return jsonify(error="internal error"), 500\n',
     )
 
+    @distinct
     def find(self, index: Index) -> Iterable[Finding]:
         """Each error handler that answers an error's text, once."""
         for module in index.tree.modules.values():

@@ -11,6 +11,7 @@ from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
+from swarm.rules.distinct import distinct
 from swarm.rules.placing import bound_names
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.digests import assigned
@@ -90,6 +91,7 @@ class MissingFreshness(Rule):
         '    return {"X-Sig": digest, "X-Timestamp": timestamp}\n',
     )
 
+    @distinct
     def find(self, index: Index) -> Iterable[Finding]:
         """Every signature check over a timestamp that nothing compares with the clock."""
         for module in index.tree.modules.values():

@@ -13,6 +13,7 @@ from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
+from swarm.rules.distinct import distinct
 from swarm.rules.logging_calls import is_log_call, is_print
 from swarm.rules.placing import bound_names, free_file, import_edit, sibling_import
 from swarm.rules.rule import Example, Mend, Rule, edited
@@ -123,6 +124,7 @@ class PersonalDataInLogs(Rule):
         'def store(db, lead):\n    db.execute("INSERT INTO leads VALUES (?)", (lead.email,))\n',
     )
 
+    @distinct
     def find(self, index: Index) -> Iterable[Finding]:
         """Every log line that shows a personal value or a whole payload."""
         for module in index.tree.modules.values():

@@ -14,6 +14,7 @@ from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
+from swarm.rules.distinct import distinct
 from swarm.rules.placing import bound_names
 from swarm.rules.rule import Example, Mend, Rule, edited
 
@@ -86,10 +87,11 @@ class SecretInCode(Rule):
         'import os\n\nSECRET = os.environ["SECRET"]\nTOKEN = os.getenv("TOKEN", "")\n'
         'TOKEN_URL = os.getenv("TOKEN_URL", "https://login.example/token")\n',
         'API_KEY_HEADER = "X-Api-Key-2024"\nTOKEN_TYPE = "bearer"\nPASSWORD_FIELD = "password"\n',
-        'INVALID_TOKEN = "invalid_token"\nSECRET = "<your secret>"\nTOKEN = "token"\n'
+        'ENV_API_KEY = "SHOP_API_KEY_2"\nINVALID_TOKEN = "invalid_token"\nSECRET = "<your secret>"\nTOKEN = "token"\n'
         'BAD_PASSWORD = "The password is wrong"\n',
     )
 
+    @distinct
     def find(self, index: Index) -> Iterable[Finding]:
         """Every literal that is a secret, never shown in the evidence."""
         for module in index.tree.modules.values():
@@ -190,6 +192,8 @@ def _looks_secret(name: str, value: str) -> bool:
     """Whether a constant's value could be one: not a word, a sentence, a header, an address or its own name."""
     if len(value) < 8 or " " in value or "/" in value[:8] or value.lower().startswith(("x-", "http")):
         return False
+    if re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+", value):
+        return False  # the name of a variable
     letters = re.sub(r"[^a-z]", "", value.lower())
     if letters and (letters in re.sub(r"[^a-z]", "", name.lower()) or re.fullmatch(r"[a-z]+([-_.][a-z]+)*", value)):
         return False

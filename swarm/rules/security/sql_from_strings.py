@@ -11,6 +11,7 @@ from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Confidence, Finding
+from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.digests import assigned
 from swarm.rules.security.sql_binding import Style, bind, is_value_position
@@ -127,6 +128,7 @@ class SqlFromStrings(Rule):
         'import logging\n\n\ndef note(runner, name):\n    runner.execute(f"task {name}")\n',
     )
 
+    @distinct
     def find(self, index: Index) -> Iterable[Finding]:
         """Every query whose text holds a value that is not fixed."""
         for module in index.tree.modules.values():

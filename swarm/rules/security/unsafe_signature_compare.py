@@ -9,6 +9,7 @@ from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
+from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.digests import form_of, from_request, is_shared_secret, is_signature, may_be_none
 
@@ -96,6 +97,7 @@ class UnsafeSignatureCompare(Rule):
         'TOKEN_TYPE = "bearer"\n\n\ndef is_bearer(kind: str) -> bool:\n    return kind == TOKEN_TYPE\n',
     )
 
+    @distinct
     def find(self, index: Index) -> Iterable[Finding]:
         """Every comparison of a keyed digest, or of a sent value with a shared secret."""
         for module in index.tree.modules.values():
