@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from swarm.analysis.index import build_index
 from swarm.analysis.source import SourceTree
@@ -94,8 +95,9 @@ def events() -> list[Event]:
     return []
 
 
-@pytest.fixture
-async def lab(tmp_path: Path, events: list[Event]) -> AsyncIterator[Lab]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lab(tmp_path_factory: pytest.TempPathFactory, events: list[Event]) -> AsyncIterator[Lab]:
+    tmp_path = tmp_path_factory.mktemp("proof")
     target = write_service(tmp_path / "service")
     place = resolve_place("orders", target, tmp_path / "service")
     copy = make_copy(place, tmp_path / "copy")
