@@ -47,6 +47,18 @@ class ErrorDetailsLeak(Rule):
     sources = ("OWASP ASVS 5.0 16.5.1", "OWASP API8:2023")
     bad = (
         Example(
+            "import logging\n\nfrom fastapi import FastAPI\n\nlog = logging.getLogger(__name__)\n"
+            "app = FastAPI()\n\n\n"
+            '@app.post("/x")\nasync def x(body: dict) -> dict:\n    try:\n        return {"n": body["n"]}\n'
+            '    except Exception as exc:\n        return {"ok": False, "error": f"failed: {exc!r}"}\n',
+            "import logging\n\nfrom fastapi import FastAPI\n\nlog = logging.getLogger(__name__)\n"
+            "app = FastAPI()\n\n\n"
+            '@app.post("/x")\nasync def x(body: dict) -> dict:\n    try:\n        return {"n": body["n"]}\n'
+            '    except Exception:\n        log.exception("x failed")\n'
+            '        return {"ok": False, "error": "internal server error"}\n',
+            "fastapi",
+        ),
+        Example(
             "import logging\nimport traceback\n\nfrom fastapi import FastAPI, Request\n"
             "from fastapi.responses import JSONResponse\n\nlogger = logging.getLogger(__name__)\n"
             "app = FastAPI()\n\n\n"
@@ -88,6 +100,8 @@ class ErrorDetailsLeak(Rule):
         ),
     )
     good = (
+        "def attempt(job):\n    try:\n        return job()\n    except Exception as exc:\n"
+        '        return {"error": str(exc)}\n',
         'from fastapi import FastAPI, HTTPException\n\napp = FastAPI()\n\n\n@app.get("/age/{text}")\n'
         "def age(text: str) -> int:\n    try:\n        return int(text)\n    except ValueError as exc:\n"
         "        raise HTTPException(status_code=400, detail=str(exc)) from exc\n",
@@ -151,6 +165,7 @@ class ErrorDetailsLeak(Rule):
 
 
 def _leaks(index: Index, module: Module) -> Iterator[_Leak]:
+    handlers_of_routes = {route.function for route in index.routes}
     for handler in module.nodes(ast.ExceptHandler):
         function = index.enclosing(module, handler)
         if function is None or not index.on_request_path(module, handler):
@@ -159,7 +174,7 @@ def _leaks(index: Index, module: Module) -> Iterator[_Leak]:
             value = statement.exc if isinstance(statement, ast.Raise) else None
             if isinstance(statement, ast.Return):
                 value = statement.value
-            if value is None or not _is_answer(statement, value):
+            if value is None or not _is_answer(value, function in handlers_of_routes):
                 continue
             status = _status(statement, value)
             if status < 500 and not _is_broad(handler):
@@ -181,8 +196,10 @@ def _is_broad(handler: ast.ExceptHandler) -> bool:
     return any(kind is None or (isinstance(kind, ast.Name) and kind.id in _BROAD) for kind in kinds)
 
 
-def _is_answer(statement: ast.stmt, value: ast.expr) -> bool:
-    """An HTTP answer: a response, an HTTPException, a tuple with a status, a dictionary that tells of an error."""
+def _is_answer(value: ast.expr, of_route: bool) -> bool:
+    """An HTTP answer: a response, an HTTPException, a tuple with a status; what a route's own function returns."""
+    if isinstance(value, ast.Dict):
+        return of_route
     if isinstance(value, ast.Tuple):
         return len(value.elts) in (2, 3) and isinstance(value.elts[1], ast.Constant | ast.Attribute)
     if isinstance(value, ast.Call):
