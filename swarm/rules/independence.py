@@ -11,6 +11,11 @@ from swarm.analysis.index import Function, Index
 from swarm.analysis.source import parameters
 
 PURE_BUILTINS = frozenset({"str", "int", "float", "bool", "len", "list", "dict", "tuple", "set", "sorted", "repr"})
+# what follows a guard must not begin before it has spoken
+GUARD_WORDS = frozenset({
+    "check", "verify", "validate", "ensure", "require", "authorize", "authenticate", "assert", "guard", "allow",
+    "allowed", "limit", "acquire", "lock", "refresh", "login", "authorise", "permission",
+})  # fmt: skip
 REQUEST_LOCALS = ("flask.", "werkzeug.local")
 
 
@@ -19,7 +24,7 @@ class Step:
     """One waiting statement: `reads` is what it is sure to do at most, `hosts` the bases of its requests."""
 
     statement: ast.stmt
-    target: str | None
+    target: str
     call: ast.Call
     is_question: bool
     hosts: frozenset[str]
@@ -46,9 +51,7 @@ def _step(index: Index, function: Function, statement: ast.stmt) -> Step | None:
     """The statement as `name = await call(…)` (in sync code `name = call(…)`), if safe to run beside others."""
     match statement:
         case ast.Assign(targets=[ast.Name(id=name)], value=ast.Await(value=ast.Call() as call)):
-            target: str | None = name
-        case ast.Expr(value=ast.Await(value=ast.Call() as call)):
-            target = None
+            target = name
         case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as call) if not function.is_async:
             target = name
         case _:
@@ -59,13 +62,15 @@ def _step(index: Index, function: Function, statement: ast.stmt) -> Step | None:
     if request is not None and request.is_async == function.is_async and request.library != "aiohttp":
         return Step(statement, target, call, not request.reads, _hosts([request])) if request.verb != "?" else None
     callee = index.resolve_call(function.module, call)
+    if callee is not None and set(callee.name.lower().split("_")) & GUARD_WORDS:
+        return None
     if callee is None or callee.is_async != function.is_async:
         return None
     return _from_callee(index, callee, statement, target, call)
 
 
 def _from_callee(
-    index: Index, callee: Function, statement: ast.stmt, target: str | None, call: ast.Call
+    index: Index, callee: Function, statement: ast.stmt, target: str, call: ast.Call
 ) -> Step | None:
     requests: list[HttpCall] = []
     waits = False
@@ -134,10 +139,10 @@ def _hosts(requests: Sequence[HttpCall]) -> frozenset[str]:
 
 def _independent(first: Step, second: Step) -> bool:
     used = {node.id for node in ast.walk(second.call) if isinstance(node, ast.Name)}
-    if first.target is not None and (first.target in used or first.target == second.target):
+    if (first.target in used or first.target == second.target):
         return False
     before = {node.id for node in ast.walk(first.call) if isinstance(node, ast.Name)}
-    if second.target is not None and second.target in before:
+    if second.target in before:
         return False
     if first.is_question and second.is_question:
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,11 @@ from swarm.analysis.source import Module
 from swarm.core.findings import Category, Confidence, Finding, Severity
 from swarm.core.patches import FileChange
 
-DELIBERATE = ("noqa", "nosec", "deliberate", "intentional", "on purpose")
+# a `noqa` that names codes counts only where they are of the kinds that these rules speak of
+DELIBERATE = re.compile(
+    r"\b(?:nosec|deliberate(?:ly)?|intentional(?:ly)?|on purpose|noqa(?!\s*:)|noqa:[^#]*\b(?:S|ASYNC|PERF|BLE|T)\d)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +94,10 @@ def is_deliberate(module: Module, node: ast.AST) -> bool:
     first = getattr(node, "lineno", 0)
     last = getattr(node, "end_lineno", None) or first
     for line in (first, last):
-        comment = module.line(line).partition("#")[2].lower()
-        if any(word in comment for word in DELIBERATE):
+        if DELIBERATE.search(module.line(line).partition("#")[2]):
             return True
-    before = module.line(first - 1).strip().lower()
-    return before.startswith("#") and any(word in before for word in DELIBERATE)
+    before = module.line(first - 1).strip()
+    return before.startswith("#") and DELIBERATE.search(before) is not None
 
 
 def edited(module: Module, edits: Iterable[Edit]) -> FileChange:

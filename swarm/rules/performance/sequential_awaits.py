@@ -154,6 +154,18 @@ async def save_order(order):
     return await client.post("https://shop.example/orders", json=order)
 
 
+async def check_owner(order):
+    return await client.get(f"https://people.example/{order}")
+
+
+@app.get("/guarded")
+async def guarded(order: str):
+    owner = await check_owner(order)
+    price = await client.get("https://prices.example")
+    await client.get("https://warm.example")
+    return owner.json() | price.json()
+
+
 @app.post("/hook")
 async def hook(order: dict):
     saved = await save_order(order)
@@ -198,7 +210,7 @@ async def both(session: AsyncSession = Depends()):
             evidence=f"{names} are awaited one after the other in {function.qualname}; none uses another's answer",
             recommendation="Await them together with asyncio.gather",
             anchor=f"{function.qualname}:{names}",
-            mendable=all(is_alone(module, step.statement) for step in run) and _can_bind(module, run),
+            mendable=all(is_alone(module, step.statement) for step in run),
         )  # fmt: skip
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
@@ -219,15 +231,9 @@ async def both(session: AsyncSession = Depends()):
         )
 
 
-def _can_bind(module: Module, run: list[Step]) -> bool:
-    some = any(step.target is None for step in run) and any(step.target is not None for step in run)
-    return not some or ("_" not in module.globals and "_" not in module.imports)
-
-
 def _gather(module: Module, run: list[Step], asyncio_name: str) -> Edit:
     indent = module.indent(run[0].statement)
-    targets = [step.target or "_" for step in run]
-    binding = f"{', '.join(targets)} = " if any(step.target for step in run) else ""
+    binding = f"{', '.join(step.target for step in run)} = "
     start, end = module.span(run[0].statement)[0], module.span(run[-1].statement)[1]
     texts = [module.segment(step.call) for step in run]
     gaps = [module.text[module.span(a.statement)[1] : module.span(b.statement)[0]]
