@@ -152,9 +152,7 @@ def effects_of(index: Index, function: Function) -> Effects:
         dotted = index.resolve(module, call.func) or ""
         uses_loop = uses_loop or dotted.startswith("asyncio.")
         if method in ("execute", "scalar", "scalars", "refresh", "flush", "fetch", "fetchrow", "query"):
-            kind = (
-                index.kinds.of(module, call.func.value) if isinstance(call.func, ast.Attribute) else None
-            )
+            kind = index.kinds.of(module, call.func.value) if isinstance(call.func, ast.Attribute) else None
             unknown_database = unknown_database or (kind or "").split(".")[0] not in ("sqlite3", "aiosqlite")
     return Effects(
         tuple(http), tuple(sql), tuple(commits), tuple(blocking),

@@ -30,9 +30,7 @@ VERBS = frozenset({"get", "post", "put", "patch", "delete", "head", "options", "
 ROUTING = VERBS | {"route", "api_route", "websocket", "websocket_route"}
 ADDERS = {"add_api_route": 1, "add_url_rule": 2, "add_route": 1, "add_websocket_route": 1}
 HANDLER_KEYWORDS = ("endpoint", "view_func", "route")
-ROUTE_CLASSES = frozenset(
-    {"starlette.routing.Route", "fastapi.routing.APIRoute", "starlette.routing.WebSocketRoute"}
-)
+ROUTE_CLASSES = frozenset({"starlette.routing.Route", "fastapi.routing.APIRoute", "starlette.routing.WebSocketRoute"})
 HOOKS = frozenset({
     "after_app_request", "after_request", "app_errorhandler", "before_app_request", "before_request",
     "context_processor", "errorhandler", "exception_handler", "middleware", "teardown_appcontext",
@@ -66,9 +64,7 @@ def _constructed(index: Index, module: Module, call: ast.Call) -> tuple[Framewor
         if dotted in ROUTERS:
             return ROUTERS[dotted], False
         info = index.classes.get(dotted)  # a subclass of the framework's own
-        dotted = (
-            index.resolve(info.module, info.node.bases[0]) if info is not None and info.node.bases else None
-        )
+        dotted = index.resolve(info.module, info.node.bases[0]) if info is not None and info.node.bases else None
     return None, False
 
 
@@ -79,9 +75,7 @@ def _assigned_name(statement: ast.Assign | ast.AnnAssign | ast.Return) -> str:
     return ast.unparse(target)
 
 
-def _framework_of(
-    index: Index, module: Module, owner: ast.expr, known: dict[str, AppObject]
-) -> AppObject | None:
+def _framework_of(index: Index, module: Module, owner: ast.expr, known: dict[str, AppObject]) -> AppObject | None:
     """The application object that an expression stands for: by its kind first, else by its name."""
     dotted = index.resolve(module, owner)
     if dotted is not None and dotted in known:

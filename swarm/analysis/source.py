@@ -440,9 +440,7 @@ def _own_name(texts: dict[str, str], root_name: str) -> str:
     return tops.most_common(1)[0][0]
 
 
-def _parse_into(
-    modules: dict[str, Module], unparsed: dict[str, str], path: str, text: str, own_name: str
-) -> None:
+def _parse_into(modules: dict[str, Module], unparsed: dict[str, str], path: str, text: str, own_name: str) -> None:
     try:
         tree = ast.parse(text, filename=path)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
