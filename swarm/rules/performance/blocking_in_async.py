@@ -8,14 +8,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from swarm.analysis.edits import Edit
-from swarm.analysis.effects import effects_cache, is_blocking
+from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index
 from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.splices import arguments_text, first_line, free_name, import_as
-
-CONNECTIONS = ("sqlite3.Connection", "sqlite3.Cursor")
+from swarm.rules.threads import (
+    CONNECTIONS,
+    gives_connection,
+    in_lambda,
+    is_sqlite,
+    is_thread_safe,
+    uses_connection,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +240,9 @@ def _places(index: Index, function: Function) -> Iterator[_Place]:
     module = function.module
     cache = effects_cache(index)
     own = cache.of(function)
-    direct = [call for call in own.blocking if not _in_lambda(module, call)]
-    sqlite = [call for call in direct if _is_sqlite(index, module, call)]
-    held = sqlite or [call for call in index.calls(function) if _gives_connection(index, module, call)]
+    direct = [call for call in own.blocking if not in_lambda(module, call)]
+    sqlite = [call for call in direct if is_sqlite(index, module, call)]
+    held = sqlite or [call for call in index.calls(function) if gives_connection(index, module, call)]
     if held:
         way: Literal["split"] | None = "split" if _can_split(index, function) else None
         yield _Place(function, held[0], way, "works on SQLite")
@@ -254,26 +260,22 @@ def _places(index: Index, function: Function) -> Iterator[_Place]:
         return
     for call in index.calls(function):
         callee = index.resolve_call(module, call)
-        if callee is None or callee.is_async or call in direct or call in held or _in_lambda(module, call):
+        if callee is None or callee.is_async or call in direct or call in held or in_lambda(module, call):
             continue
         reached = cache.reached(callee)
         if not any(effects.blocking for _, effects in reached):
             continue
-        if held and _uses_connection(index, module, call):
+        if held and uses_connection(index, module, call):
             continue  # part of the work that the first finding names
         safe = (
             not own.writes_memory
             and _can_await(module, call)
-            and not _uses_connection(index, module, call)
+            and not uses_connection(index, module, call)
             and callee.name != "__init__"
             and not _is_generator(index, callee)
-            and all(_is_thread_safe(index, other) for other, _ in reached)
+            and all(is_thread_safe(index, other) for other, _ in reached)
         )
         yield _Place(function, call, "thread" if safe else None, "does blocking work")
-
-
-def _in_lambda(module: Module, node: ast.AST) -> bool:
-    return any(isinstance(around, ast.Lambda) for around in module.ancestors(node))
 
 
 def _is_awaited(module: Module, call: ast.Call) -> bool:
@@ -290,53 +292,8 @@ def _can_await(module: Module, call: ast.Call) -> bool:
     return False
 
 
-def _is_sqlite(index: Index, module: Module, call: ast.Call) -> bool:
-    if index.resolve(module, call.func) == "sqlite3.connect":
-        return True
-    return isinstance(call.func, ast.Attribute) and (index.kinds.of(module, call.func.value) or "") in CONNECTIONS
-
-
-def _gives_connection(index: Index, module: Module, call: ast.Call) -> bool:
-    return not _in_lambda(module, call) and index.kinds.of(module, call) in CONNECTIONS
-
-
-def _uses_connection(index: Index, module: Module, call: ast.Call) -> bool:
-    owner = [call.func.value] if isinstance(call.func, ast.Attribute) else []
-    given = [*call.args, *(keyword.value for keyword in call.keywords), *owner]
-    return any(index.kinds.of(module, value) in CONNECTIONS for value in given)
-
-
 def _is_generator(index: Index, function: Function) -> bool:
     return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in index.own_nodes(function))
-
-
-def _is_thread_safe(index: Index, function: Function) -> bool:
-    """Whether a function may run in another thread: no shared state changed, no shared connection, no loop."""
-    effects = effects_cache(index).of(function)
-    if effects.uses_loop or {name for name in effects.writes_memory if not _is_local_part(function, name)}:
-        return False
-    if any(isinstance(node, ast.Global | ast.Nonlocal) for node in index.own_nodes(function)):
-        return False
-    for call in index.calls(function):
-        if isinstance(call.func, ast.Attribute) and _is_sqlite(index, function.module, call):
-            root: ast.expr = call.func.value
-            while isinstance(root, ast.Attribute | ast.Call):
-                root = root.func if isinstance(root, ast.Call) else root.value
-            local = isinstance(root, ast.Name) and root.id in function.module.local_names(function.node)
-            is_module = isinstance(root, ast.Name) and root.id in function.module.imports
-            if (not local and not is_module) or (isinstance(root, ast.Name) and root.id in ("self", "cls")):
-                return False
-    return True
-
-
-def _is_local_part(function: Function, name: str) -> bool:
-    """`conn.row_factory = …` on a local connection is no shared state."""
-    root = name.split(".")[0].split("[")[0]
-    return (
-        root not in {argument.arg for argument in parameters(function.node)}
-        and "." in name
-        and (root in function.module.local_names(function.node))
-    )
 
 
 def _can_split(index: Index, function: Function) -> bool:
@@ -352,7 +309,7 @@ def _can_split(index: Index, function: Function) -> bool:
     parent = function.module.parent(node)
     in_plain_place = isinstance(parent, ast.Module | ast.ClassDef)
     reached = effects_cache(index).reached(function)
-    return in_plain_place and all(_is_thread_safe(index, other) for other, _ in reached)
+    return in_plain_place and all(is_thread_safe(index, other) for other, _ in reached)
 
 
 def _move(module: Module, place: _Place, asyncio_name: str) -> list[Edit]:
@@ -427,6 +384,3 @@ def _pass_on(node: ast.FunctionDef | ast.AsyncFunctionDef, *, skip_first: bool) 
     given += [f"*{arguments.vararg.arg}"] if arguments.vararg else []
     given += [f"{argument.arg}={argument.arg}" for argument in arguments.kwonlyargs]
     return given + ([f"**{arguments.kwarg.arg}"] if arguments.kwarg else [])
-
-
-__all__ = ["BlockingInAsync", "is_blocking"]

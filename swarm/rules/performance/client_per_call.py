@@ -13,6 +13,7 @@ from swarm.analysis.index import Function, Index
 from swarm.analysis.kinds import HTTP_CLIENTS, HTTP_VERBS
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
+from swarm.rules.clients import hands_out, is_fixed
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.splices import add_keyword, before_definitions, free_name, import_as, import_from
 
@@ -283,7 +284,7 @@ def _built(index: Index, function: Function, call: ast.Call, kind: str) -> _Plac
         targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
         kept = [t for t in targets if not isinstance(t, ast.Name) or t.id not in module.local_names(function.node)]
         names = {target.id for target in targets if isinstance(target, ast.Name)}
-        return None if kept or _hands_out(index, function, names) else other
+        return None if kept or hands_out(index, function, names) else other
     if isinstance(parent, ast.BoolOp | ast.IfExp | ast.arguments):
         return None  # only where the caller gave none
     if not isinstance(parent, ast.withitem):
@@ -301,36 +302,12 @@ def _built(index: Index, function: Function, call: ast.Call, kind: str) -> _Plac
             if verb not in HTTP_VERBS or not isinstance(use, ast.Call):
                 return other
             requests.append(use)
-    moved = tuple(keyword for keyword in call.keywords if not _is_fixed(index, module, keyword.value))
+    moved = tuple(keyword for keyword in call.keywords if not is_fixed(index, module, keyword.value))
     given = {keyword.arg for request in requests for keyword in request.keywords}
     can_move = {"headers", "timeout"} - given
     if call.args or any(keyword.arg not in can_move for keyword in moved) or (moved and kind == "requests.Session"):
         return other
     return _Place(function, call, kind, "with", is_async, moved, tuple(requests))
-
-
-def _hands_out(index: Index, function: Function, names: set[str]) -> bool:
-    """Whether the function is a factory: it returns the client, or keeps it somewhere."""
-    for node in index.own_nodes(function):
-        value = node.value if isinstance(node, ast.Return | ast.Yield | ast.Assign) else None
-        if isinstance(value, ast.Name) and value.id in names:
-            return True
-    return False
-
-
-def _is_fixed(index: Index, module: Module, node: ast.expr) -> bool:
-    """Whether an argument is the same for every call: constants, and names of the module or of what it imports."""
-    for part in ast.walk(node):
-        if isinstance(part, ast.Name) and module.resolve(part) is None:
-            return False
-        if isinstance(part, ast.Await | ast.Yield | ast.NamedExpr):
-            return False
-        if isinstance(part, ast.Call):
-            dotted = index.resolve(module, part.func) or ""
-            known = dotted.split(".")[0] in ("httpx", "aiohttp", "float", "int")
-            if not known or index.tree.split(dotted)[0] is not None:
-                return False
-    return True
 
 
 def _construction(module: Module, place: _Place) -> str:

@@ -12,6 +12,7 @@ from swarm.analysis.effects import SqlCall, effects_cache, sql_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
+from swarm.rules.rows import gives_list, only_read, other_rows, rebinds
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.splices import WIDTH, free_name, import_as
 
@@ -275,7 +276,7 @@ def _describe(index: Index, function: Function, loop: ast.For, sql: SqlCall, tar
     statement = module.statement(sql.call)
     if rows is None or statement not in loop.body or not _is_list(index, function, loop):
         return advice
-    if _rebinds(loop, names) or _writes_table(index, function, loop, sql) or _other_rows(index, function):
+    if rebinds(loop, names) or _writes_table(index, function, loop, sql) or other_rows(index, function):
         return advice
     whole, many = rows
     if not _keeps_columns(module, function, whole, many, sql):
@@ -313,24 +314,7 @@ def _is_list(index: Index, function: Function, loop: ast.For) -> bool:
         if argument.arg == over.id and argument.annotation is not None:
             return ast.unparse(argument.annotation).split("[")[0].rsplit(".", 1)[-1] in LISTS
     values = index.kinds.bindings(function.node).get(over.id, [])
-    return len(values) == 1 and _gives_list(values[0])
-
-
-def _gives_list(value: ast.AST) -> bool:
-    if isinstance(value, ast.Await):
-        value = value.value
-    if isinstance(value, ast.List | ast.ListComp | ast.Tuple):
-        return True
-    if not isinstance(value, ast.Call):
-        return False
-    name = value.func.attr if isinstance(value.func, ast.Attribute) else ast.unparse(value.func)
-    return name in ("fetchall", "sorted", "list", "tuple", "execute_fetchall")
-
-
-def _rebinds(loop: ast.For, names: set[str]) -> bool:
-    stores = {node.id for statement in loop.body for node in ast.walk(statement)
-              if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}  # fmt: skip
-    return bool(stores & names)
+    return len(values) == 1 and gives_list(values[0])
 
 
 def _writes_table(index: Index, function: Function, loop: ast.For, query: SqlCall) -> bool:
@@ -346,50 +330,12 @@ def _writes_table(index: Index, function: Function, loop: ast.For, query: SqlCal
     return False
 
 
-def _other_rows(index: Index, function: Function) -> bool:
-    """Whether connections of this tree give rows of a kind of their own (a dict has no last column)."""
-    for module in index.tree.modules.values():
-        for node in module.nodes(ast.Assign):
-            target = node.targets[0]
-            if isinstance(target, ast.Attribute) and target.attr == "row_factory":
-                value = index.resolve(module, node.value) or ast.unparse(node.value)
-                if value not in ("sqlite3.Row", "aiosqlite.Row", "None"):
-                    return True
-    return False
-
-
 def _keeps_columns(module: Module, function: Function, whole: ast.expr, many: bool, sql: SqlCall) -> bool:
     """Whether nobody minds one column more: rows are only read by subscript, or the column is there already."""
     parent = module.parent(whole)
     if not isinstance(parent, ast.Assign) or not isinstance(parent.targets[0], ast.Name):
         return False
-    return _only_read(module, function, parent.targets[0].id, many, parent)
-
-
-def _only_read(
-    module: Module, function: Function, name: str, many: bool, binding: ast.AST | None
-) -> bool:
-    for node in ast.walk(function.node):
-        if not isinstance(node, ast.Name) or node.id != name:
-            continue
-        parent = module.parent(node)
-        if isinstance(node.ctx, ast.Store):
-            if parent is binding:
-                continue
-            return False
-        if isinstance(parent, ast.Compare | ast.If | ast.IfExp | ast.BoolOp | ast.UnaryOp):
-            continue
-        is_constant = isinstance(parent, ast.Subscript) and isinstance(parent.slice, ast.Constant)
-        if not many and is_constant and parent is not None and getattr(parent, "value", None) is node:
-            continue
-        if many and isinstance(parent, ast.Call) and ast.unparse(parent.func) == "len":
-            continue
-        is_walk = many and isinstance(parent, ast.For | ast.comprehension) and parent.iter is node
-        row = parent.target if is_walk and isinstance(parent, ast.For | ast.comprehension) else None
-        if isinstance(row, ast.Name) and _only_read(module, function, row.id, False, parent):
-            continue
-        return False
-    return True
+    return only_read(module, function, parent.targets[0].id, many, parent)
 
 
 def _rewrite(query: _Query, json_name: str) -> list[Edit]:

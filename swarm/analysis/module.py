@@ -1,0 +1,268 @@
+"""One parsed file of the target: offsets, parents, imports, names."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import sys
+from collections.abc import Iterator
+from typing import TypeVar, cast
+
+from swarm.analysis.edits import Edit
+
+N = TypeVar("N", bound=ast.AST)
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+SHARED_NODES = (ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop)
+BUILTINS = frozenset(dir(builtins))
+
+
+class Module:
+    """One parsed file. Offsets are in characters, lines count from 1, `path` is relative with `/`."""
+
+    def __init__(self, path: str, text: str, tree: ast.Module, dotted: str) -> None:
+        self.path = path
+        self.text = text
+        self.tree = tree
+        self.dotted = dotted
+        self.lines = text.split("\n")
+        self._starts = [0]
+        for line in self.lines:
+            self._starts.append(self._starts[-1] + len(line) + 1)
+        self._parents: dict[ast.AST, ast.AST] = {}
+        self._by_type: dict[type[ast.AST], list[ast.AST]] = {}
+        self._locals: dict[ast.AST, frozenset[str]] = {}
+        self._read_nodes()
+        self.imports = dict(self._read_imports())
+        self.globals = self._read_globals()
+
+    @property
+    def is_package(self) -> bool:
+        """Whether the file is an `__init__.py`."""
+        return self.path.rsplit("/", 1)[-1] == "__init__.py"
+
+    def _read_nodes(self) -> None:
+        todo: list[ast.AST] = [self.tree]
+        parents, by_type = self._parents, self._by_type
+        while todo:
+            node = todo.pop()
+            by_type.setdefault(type(node), []).append(node)
+            children = list(ast.iter_child_nodes(node))
+            for child in children:
+                # contexts and operators are shared singletons: they have no place of their own
+                if not isinstance(child, SHARED_NODES):
+                    parents[child] = node
+            todo.extend(c for c in reversed(children) if c in parents)
+
+    def _read_imports(self) -> Iterator[tuple[str, str]]:
+        top = {id(node) for node in self.tree.body}
+        found: list[tuple[bool, str, str]] = []
+        for plain in self.nodes(ast.Import):
+            for alias in plain.names:
+                local = alias.asname or alias.name.split(".")[0]
+                found.append((id(plain) in top, local, alias.name if alias.asname else local))
+        for node in self.nodes(ast.ImportFrom):
+            origin = self._import_origin(node)
+            named = [alias for alias in node.names if alias.name != "*"]
+            found += [(id(node) in top, a.asname or a.name, f"{origin}.{a.name}".lstrip(".")) for a in named]
+        for _, local, origin in sorted(found, key=lambda item: item[0]):  # a top-level import wins
+            yield local, origin
+
+    def _import_origin(self, node: ast.ImportFrom) -> str:
+        if not node.level:
+            return node.module or ""
+        package = self.dotted.split(".") if self.is_package else self.dotted.split(".")[:-1]
+        kept = package[: len(package) - (node.level - 1)]
+        return ".".join([*kept, *([node.module] if node.module else [])])
+
+    def _read_globals(self) -> dict[str, ast.stmt]:
+        names: dict[str, ast.stmt] = {}
+        for node in _top_statements(self.tree.body):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                names[node.name] = node
+            elif isinstance(node, ast.Assign):
+                for target in node.targets:
+                    names.update({name.id: node for name in ast.walk(target) if isinstance(name, ast.Name)})
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                names[node.target.id] = node
+        return names
+
+    def nodes(self, kind: type[N]) -> list[N]:
+        """Every node of exactly this type, in the order of the source."""
+        return cast("list[N]", self._by_type.get(kind, []))
+
+    def parent(self, node: ast.AST) -> ast.AST | None:
+        """The node around this one; None for the module."""
+        return self._parents.get(node)
+
+    def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
+        """The nodes around this one, innermost first."""
+        current = self._parents.get(node)
+        while current is not None:
+            yield current
+            current = self._parents.get(current)
+
+    def enclosing_function(self, node: ast.AST) -> FunctionNode | None:
+        """The innermost function around the node (not the node itself)."""
+        for around in self.ancestors(node):
+            if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
+                return around
+        return None
+
+    def enclosing_class(self, node: ast.AST) -> ast.ClassDef | None:
+        """The innermost class around the node (not the node itself)."""
+        for around in self.ancestors(node):
+            if isinstance(around, ast.ClassDef):
+                return around
+        return None
+
+    def statement(self, node: ast.AST) -> ast.stmt:
+        """The innermost statement that holds the node, or the node itself."""
+        current: ast.AST | None = node
+        while current is not None and not isinstance(current, ast.stmt):
+            current = self._parents.get(current)
+        if current is None:
+            raise ValueError("the node is in no statement")
+        return current
+
+    def offset(self, lineno: int, byte_column: int) -> int:
+        """The character offset of a place as `ast` counts it (columns in UTF-8 bytes)."""
+        line = self.lines[lineno - 1]
+        column = byte_column if line.isascii() else len(line.encode()[:byte_column].decode())
+        return self._starts[lineno - 1] + column
+
+    def span(self, node: ast.AST) -> tuple[int, int]:
+        """Where the node's text begins and ends; decorators are not part of a function."""
+        place = cast("ast.expr", node)
+        end_line, end_column = place.end_lineno, place.end_col_offset
+        if end_line is None or end_column is None:
+            raise ValueError("the node has no place")
+        return self.offset(place.lineno, place.col_offset), self.offset(end_line, end_column)
+
+    def segment(self, node: ast.AST) -> str:
+        """The node's own text."""
+        start, end = self.span(node)
+        return self.text[start:end]
+
+    def line_start(self, lineno: int) -> int:
+        """The offset at which a line begins; one past the last line gives the end of the text."""
+        return min(self._starts[lineno - 1], len(self.text))
+
+    def line(self, lineno: int) -> str:
+        """The text of one line without its end."""
+        return self.lines[lineno - 1] if 0 < lineno <= len(self.lines) else ""
+
+    def indent(self, node: ast.AST) -> str:
+        """The white space before the statement that holds the node."""
+        line = self.lines[self.statement(node).lineno - 1]
+        return line[: len(line) - len(line.lstrip())]
+
+    def local_names(self, function: FunctionNode) -> frozenset[str]:
+        """Parameters and names bound anywhere in the function, imports left out."""
+        if function not in self._locals:
+            self._locals[function] = frozenset(_bound_names(function))
+        return self._locals[function]
+
+    def resolve(self, expression: ast.AST) -> str | None:
+        """Where a name comes from: "httpx.AsyncClient" for AsyncClient, httpx.AsyncClient or an alias.
+
+        A name defined in this module gives "<dotted>.<name>", a builtin its own name, a local variable None.
+        """
+        if isinstance(expression, ast.Attribute):
+            inner = self.resolve(expression.value)
+            return f"{inner}.{expression.attr}" if inner else None
+        if not isinstance(expression, ast.Name):
+            return None
+        name = expression.id
+        for around in self.ancestors(expression):
+            is_function = isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef)
+            if is_function and name in self.local_names(cast("FunctionNode", around)):
+                return None
+        if name in self.globals:
+            return f"{self.dotted}.{name}" if self.dotted else name
+        return self.imports.get(name) or (name if name in BUILTINS else None)
+
+    def insert_import(self, statement: str) -> Edit:
+        """Add an import line: standard library ones among their like, others last; nothing if there."""
+        wanted = ast.dump(ast.parse(statement).body[0])
+        imports = [n for n in self.tree.body if isinstance(n, ast.Import | ast.ImportFrom)]
+        if any(ast.dump(node) == wanted for node in imports):
+            return Edit(0, 0, "")
+        imports = [n for n in imports if not (isinstance(n, ast.ImportFrom) and n.module == "__future__")]
+        if not imports:
+            return self._insert_first_import(statement)
+        is_plain = statement.startswith("import ")
+        if statement.split()[1].split(".")[0] not in sys.stdlib_module_names:
+            last = imports[-1]
+            return Edit(*(2 * (self.line_start((last.end_lineno or last.lineno) + 1),)), statement + "\n")
+        standard = [n for n in imports if _is_standard(n)]
+        if not standard:
+            first = self.line_start(imports[0].lineno)
+            return Edit(first, first, statement + "\n\n")
+        for node in standard:
+            after_plain = is_plain and isinstance(node, ast.ImportFrom)
+            same_form = is_plain == isinstance(node, ast.Import)
+            if after_plain or (same_form and self.segment(node) > statement):
+                return Edit(*(2 * (self.line_start(node.lineno),)), statement + "\n")
+        end = standard[-1].end_lineno or standard[-1].lineno
+        return Edit(*(2 * (self.line_start(end + 1),)), statement + "\n")
+
+    def _insert_first_import(self, statement: str) -> Edit:
+        line = 0
+        for node in self.tree.body:
+            is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and line == 0
+            if not is_docstring and not isinstance(node, ast.ImportFrom):
+                break
+            line = node.end_lineno or node.lineno
+        while line == 0 and self.lines[0].startswith("#!"):
+            line = 1
+        at = self.line_start(line + 1) if line else 0
+        lead = "\n" if line else ""
+        if line and at and not self.text[:at].endswith("\n"):
+            lead = "\n\n"
+        tail = "" if line and self.text[at : at + 1] in ("\n", "") else "\n"
+        return Edit(at, at, f"{lead}{statement}\n{tail}")
+
+
+def _top_statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements of module level, those inside of `if` and `try` as well."""
+    for node in body:
+        yield node
+        if isinstance(node, ast.If | ast.Try):
+            yield from _top_statements([*node.body, *node.orelse])
+
+
+def _is_standard(node: ast.Import | ast.ImportFrom) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        return not node.level and (node.module or "").split(".")[0] in sys.stdlib_module_names
+    return node.names[0].name.split(".")[0] in sys.stdlib_module_names
+
+
+def own_nodes(function: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a function's body in the order of the source, nested functions and classes left out."""
+    todo: list[ast.AST] = list(reversed(getattr(function, "body", [])))
+    while todo:
+        node = todo.pop()
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            todo.extend(reversed(list(ast.iter_child_nodes(node))))
+
+
+def parameters(function: FunctionNode) -> list[ast.arg]:
+    """All parameters, `*args` and `**kwargs` included."""
+    arguments = function.args
+    several = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    return several + [a for a in (arguments.vararg, arguments.kwarg) if a is not None]
+
+
+def _bound_names(function: FunctionNode) -> Iterator[str]:
+    yield from (argument.arg for argument in parameters(function))
+    outside: set[str] = set()
+    bound: list[str] = []
+    for node in own_nodes(function):
+        if isinstance(node, ast.Global):
+            outside.update(node.names)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
+            bound.append(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.ExceptHandler):
+            bound.append(node.name or "")
+    yield from (name for name in bound if name not in outside)

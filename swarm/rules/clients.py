@@ -1,0 +1,32 @@
+"""How a client is built: by a factory that hands it out, from arguments that never change."""
+
+from __future__ import annotations
+
+import ast
+
+from swarm.analysis.index import Function, Index
+from swarm.analysis.source import Module
+
+
+def hands_out(index: Index, function: Function, names: set[str]) -> bool:
+    """Whether the function is a factory: it returns the client, or keeps it somewhere."""
+    for node in index.own_nodes(function):
+        value = node.value if isinstance(node, ast.Return | ast.Yield | ast.Assign) else None
+        if isinstance(value, ast.Name) and value.id in names:
+            return True
+    return False
+
+
+def is_fixed(index: Index, module: Module, node: ast.expr) -> bool:
+    """Whether an argument is the same for every call: constants, and names of the module or of what it imports."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name) and module.resolve(part) is None:
+            return False
+        if isinstance(part, ast.Await | ast.Yield | ast.NamedExpr):
+            return False
+        if isinstance(part, ast.Call):
+            dotted = index.resolve(module, part.func) or ""
+            known = dotted.split(".")[0] in ("httpx", "aiohttp", "float", "int")
+            if not known or index.tree.split(dotted)[0] is not None:
+                return False
+    return True

@@ -1,0 +1,61 @@
+"""How the rows of a query are handled: gone through twice, read by subscript only, of a kind of their own."""
+
+from __future__ import annotations
+
+import ast
+
+from swarm.analysis.index import Function, Index
+from swarm.analysis.source import Module
+
+
+def gives_list(value: ast.AST) -> bool:
+    if isinstance(value, ast.Await):
+        value = value.value
+    if isinstance(value, ast.List | ast.ListComp | ast.Tuple):
+        return True
+    if not isinstance(value, ast.Call):
+        return False
+    name = value.func.attr if isinstance(value.func, ast.Attribute) else ast.unparse(value.func)
+    return name in ("fetchall", "sorted", "list", "tuple", "execute_fetchall")
+
+
+def rebinds(loop: ast.For, names: set[str]) -> bool:
+    stores = {node.id for statement in loop.body for node in ast.walk(statement)
+              if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}  # fmt: skip
+    return bool(stores & names)
+
+
+def other_rows(index: Index, function: Function) -> bool:
+    """Whether connections of this tree give rows of a kind of their own (a dict has no last column)."""
+    for module in index.tree.modules.values():
+        for node in module.nodes(ast.Assign):
+            target = node.targets[0]
+            if isinstance(target, ast.Attribute) and target.attr == "row_factory":
+                value = index.resolve(module, node.value) or ast.unparse(node.value)
+                if value not in ("sqlite3.Row", "aiosqlite.Row", "None"):
+                    return True
+    return False
+
+
+def only_read(module: Module, function: Function, name: str, many: bool, binding: ast.AST | None) -> bool:
+    for node in ast.walk(function.node):
+        if not isinstance(node, ast.Name) or node.id != name:
+            continue
+        parent = module.parent(node)
+        if isinstance(node.ctx, ast.Store):
+            if parent is binding:
+                continue
+            return False
+        if isinstance(parent, ast.Compare | ast.If | ast.IfExp | ast.BoolOp | ast.UnaryOp):
+            continue
+        is_constant = isinstance(parent, ast.Subscript) and isinstance(parent.slice, ast.Constant)
+        if not many and is_constant and parent is not None and getattr(parent, "value", None) is node:
+            continue
+        if many and isinstance(parent, ast.Call) and ast.unparse(parent.func) == "len":
+            continue
+        is_walk = many and isinstance(parent, ast.For | ast.comprehension) and parent.iter is node
+        row = parent.target if is_walk and isinstance(parent, ast.For | ast.comprehension) else None
+        if isinstance(row, ast.Name) and only_read(module, function, row.id, False, parent):
+            continue
+        return False
+    return True

@@ -1,0 +1,60 @@
+"""What may be moved to another thread: work on SQLite connections of its own, and no shared state."""
+
+from __future__ import annotations
+
+import ast
+
+from swarm.analysis.effects import effects_cache
+from swarm.analysis.index import Function, Index
+from swarm.analysis.source import Module, parameters
+
+CONNECTIONS = ("sqlite3.Connection", "sqlite3.Cursor")
+
+
+def is_thread_safe(index: Index, function: Function) -> bool:
+    """Whether a function may run in another thread: no shared state changed, no shared connection, no loop."""
+    effects = effects_cache(index).of(function)
+    if effects.uses_loop or {name for name in effects.writes_memory if not is_local_part(function, name)}:
+        return False
+    if any(isinstance(node, ast.Global | ast.Nonlocal) for node in index.own_nodes(function)):
+        return False
+    for call in index.calls(function):
+        if isinstance(call.func, ast.Attribute) and is_sqlite(index, function.module, call):
+            root: ast.expr = call.func.value
+            while isinstance(root, ast.Attribute | ast.Call):
+                root = root.func if isinstance(root, ast.Call) else root.value
+            local = isinstance(root, ast.Name) and root.id in function.module.local_names(function.node)
+            is_module = isinstance(root, ast.Name) and root.id in function.module.imports
+            if (not local and not is_module) or (isinstance(root, ast.Name) and root.id in ("self", "cls")):
+                return False
+    return True
+
+
+def is_local_part(function: Function, name: str) -> bool:
+    """`conn.row_factory = …` on a local connection is no shared state."""
+    root = name.split(".")[0].split("[")[0]
+    return (
+        root not in {argument.arg for argument in parameters(function.node)}
+        and "." in name
+        and (root in function.module.local_names(function.node))
+    )
+
+
+def is_sqlite(index: Index, module: Module, call: ast.Call) -> bool:
+    if index.resolve(module, call.func) == "sqlite3.connect":
+        return True
+    return isinstance(call.func, ast.Attribute) and (index.kinds.of(module, call.func.value) or "") in CONNECTIONS
+
+
+def gives_connection(index: Index, module: Module, call: ast.Call) -> bool:
+    return not in_lambda(module, call) and index.kinds.of(module, call) in CONNECTIONS
+
+
+def uses_connection(index: Index, module: Module, call: ast.Call) -> bool:
+    owner = [call.func.value] if isinstance(call.func, ast.Attribute) else []
+    given = [*call.args, *(keyword.value for keyword in call.keywords), *owner]
+    return any(index.kinds.of(module, value) in CONNECTIONS for value in given)
+
+
+def in_lambda(module: Module, node: ast.AST) -> bool:
+    return any(isinstance(around, ast.Lambda) for around in module.ancestors(node))
