@@ -39,12 +39,12 @@ async def measure_bursts(
 ) -> dict[str, tuple[LoadRun, ...]]:
     """Slices of bursts, alternating between the servers (A B B A …); a slice holds at least one burst.
 
-    The first slice of each server warms it up and is left out. Latencies count from the burst's moment.
+    One request warms each server up and is left out. Latencies count from the burst's moment.
     """
     runs: dict[str, list[LoadRun]] = {name: [] for name in servers}
     async with LoadGenerator() as generator:
 
-        async def burst(name: str, number: int) -> LoadRun:
+        async def burst(name: str, number: int, size: int = size) -> LoadRun:
             return await generator.run(
                 servers[name].base_url,
                 target,
@@ -56,7 +56,7 @@ async def measure_bursts(
             )
 
         for name in servers:
-            await burst(name, first_number)
+            await burst(name, first_number, 1)
         for name in slice_order(list(servers), rounds):
             number = first_number + size + len(runs[name]) * size * MAX_BURSTS
             ends_s, bursts = time.monotonic() + slice_s, [await burst(name, number)]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from swarm.bench.load import LoadGenerator, LoadRun
 from swarm.bench.load import error_rate as error_rate  # part of this module's promise
-from swarm.bench.statistics import Statistic, bootstrap_ratio, summarize
+from swarm.bench.statistics import Statistic, paired_ratio, summarize
 from swarm.config.schema import Target
 from swarm.core.metrics import Comparison, Ratio
 from swarm.core.report import ResourceUse
@@ -134,7 +134,10 @@ def resources(runs: Sequence[LoadRun]) -> ResourceUse:
 
 
 def compare(name: str, before: Sequence[LoadRun], after: Sequence[LoadRun], seed: int) -> Comparison:
-    """Latency of good answers, before and after; a ratio is None where it cannot be judged, and `note` says why."""
+    """Latency of good answers, before and after; a ratio is None where it cannot be judged, and `note` says why.
+
+    The nth slices of both sides must have sent the same requests, as `measure_sides` and `measure_bursts` do.
+    """
     slices = [run.latencies_ms for run in before], [run.latencies_ms for run in after]
     pooled = [tuple(value for part in side for value in part) for side in slices]
     notes = _notes(before, after)
@@ -142,7 +145,7 @@ def compare(name: str, before: Sequence[LoadRun], after: Sequence[LoadRun], seed
     def ratio(statistic: Statistic) -> Ratio | None:
         if min(sum(bool(part) for part in side) for side in slices) < MIN_SLICES:
             return None
-        return bootstrap_ratio(slices[0], slices[1], statistic, seed)
+        return paired_ratio(*paired_latencies(before, after), statistic, seed)
 
     ratios = ratio("p50"), ratio("p95")
     if None in ratios:
@@ -151,6 +154,32 @@ def compare(name: str, before: Sequence[LoadRun], after: Sequence[LoadRun], seed
         name, "ms", summarize(pooled[0]) if pooled[0] else None, summarize(pooled[1]) if pooled[1] else None,
         ratios[0], ratios[1], pooled[0], pooled[1], "; ".join(notes),
     )  # fmt: skip
+
+
+Slices = list[list[float]]
+
+
+def paired_latencies(before: Sequence[LoadRun], after: Sequence[LoadRun]) -> tuple[Slices, Slices]:
+    """By slice, the latencies of the requests that both sides answered well, in the same order."""
+    left: Slices = []
+    right: Slices = []
+    for one, other in zip(before, after, strict=False):
+        pairs = [(b, a) for b, a in zip(one.samples, other.samples, strict=False) if b.ok and a.ok]
+        left.append([b.latency_ms for b, _ in pairs])
+        right.append([a.latency_ms for _, a in pairs])
+    return left, right
+
+
+def mean_ratio(before: Sequence[LoadRun], after: Sequence[LoadRun], seed: int) -> tuple[Ratio, float, float] | None:
+    """The ratio of mean latencies over the requests that both sides answered well, with both means in ms.
+
+    The most exact statistic for few samples; None where fewer than two pairs of slices can be compared.
+    """
+    left, right = paired_latencies(before, after)
+    if sum(bool(part) for part in left) < MIN_SLICES:
+        return None
+    means = [sum(map(sum, side)) / sum(map(len, side)) for side in (left, right)]
+    return paired_ratio(left, right, "mean", seed), means[0], means[1]
 
 
 def _notes(before: Sequence[LoadRun], after: Sequence[LoadRun]) -> list[str]:

@@ -16,7 +16,7 @@ from swarm.core.metrics import Ratio, Summary
 Statistic = Literal["p50", "p95", "mean"]
 
 # Two-sided 95 % points of Student's t by degrees of freedom: a handful of slices knows less than it seems.
-_T95 = {2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228,
+_T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228,
         12: 2.179, 14: 2.145, 16: 2.120, 18: 2.101, 20: 2.086, 24: 2.064, 30: 2.042}  # fmt: skip
 
 
@@ -54,13 +54,14 @@ def _statistic(name: Statistic) -> Callable[[list[float]], float]:
             return lambda values: math.fsum(values) / len(values)
 
 
-def _standard_errors(slices: int) -> float:
+def _standard_errors(slices: int, free: int | None = None) -> float:
     """Half an interval in standard errors; the bootstrap underrates the variance of few slices by (n-1)/n.
 
     Degrees of freedom are as many as slices on the smaller side: between "spreads differ" (n-1) and "alike"
     (2n-2); simulated false alarms stay under 5 %.
     """
-    t95 = next(t for df, t in sorted(_T95.items(), reverse=True) if df <= slices)
+    degrees = slices if free is None else free
+    t95 = next(t for df, t in sorted(_T95.items(), reverse=True) if df <= degrees)
     return math.sqrt(slices / (slices - 1)) * t95
 
 
@@ -89,6 +90,34 @@ def bootstrap_ratio(
     value = _log_ratio(measure(_pooled(before)), measure(_pooled(after)))
     logs = [_log_ratio(resampled(before), resampled(after)) for _ in range(rounds)]
     half = statistics.stdev(logs) * _standard_errors(min(len(before), len(after)))
+    return Ratio(math.exp(value), (math.exp(value - half), math.exp(value + half)))
+
+
+def paired_ratio(
+    before_slices: Sequence[Sequence[float]],
+    after_slices: Sequence[Sequence[float]],
+    statistic: Statistic,
+    seed: int,
+    rounds: int = 2000,
+) -> Ratio:
+    """`bootstrap_ratio` for slices in pairs: the nth of each side sent the same requests.
+
+    Pairs are drawn with replacement, so what makes one slice's requests costly is in both sides of each draw
+    and cancels. A pair with an empty side is left out; ValueError where fewer than two pairs are left.
+    """
+    pairs = [(list(b), list(a)) for b, a in zip(before_slices, after_slices, strict=False) if b and a]
+    if len(pairs) < 2:
+        raise ValueError("an interval takes at least two pairs of slices with samples on each side")
+    measure, chance = _statistic(statistic), random.Random(seed)
+
+    def ratio_of(drawn: list[tuple[list[float], list[float]]]) -> float:
+        before = measure([value for part, _ in drawn for value in part])
+        after = measure([value for _, part in drawn for value in part])
+        return _log_ratio(before, after)
+
+    value = ratio_of(pairs)
+    logs = [ratio_of(chance.choices(pairs, k=len(pairs))) for _ in range(rounds)]
+    half = statistics.stdev(logs) * _standard_errors(len(pairs), free=len(pairs) - 1)
     return Ratio(math.exp(value), (math.exp(value - half), math.exp(value + half)))
 
 

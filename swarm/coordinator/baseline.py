@@ -17,8 +17,11 @@ from swarm.core.place import TargetPlace
 from swarm.core.ports import CommandLimits, Sandbox
 from swarm.target.copies import Copy, make_copy
 from swarm.target.environment import child_environment, command_line
+from swarm.target.observation import Observation, Recording
 from swarm.target.place import resolve_place
-from swarm.target.replay import Recording, record_baseline
+from swarm.target.replay import observe, record_first
+from swarm.target.tape import Tape
+from swarm.tools.lease import Lease
 from swarm.verify.testrun import TestRun, run_tests
 
 
@@ -30,8 +33,17 @@ class Baseline:
     copy: Copy
     index: Index
     tests: TestRun | None
-    recording: Recording
+    first_look: Observation
+    tape: Tape
     commit: str | None
+
+    async def recording(self, target: Target, lease: Lease, *, requests: int, seed: int, tmp: Path) -> Recording:
+        """The second look, beside whatever else is at work: what differs from the first is volatile."""
+        async with lease.working():
+            second = await observe(
+                self.place, self.copy, target, requests=requests, seed=seed, tape=self.tape, tmp=tmp
+            )
+        return Recording(self.first_look, second, self.tape)
 
 
 async def take_baseline(
@@ -54,13 +66,14 @@ async def take_baseline(
     async with cancelled_together() as group:
         indexing = group.create_task(asyncio.to_thread(lambda: build_index(SourceTree.load(copy.path))))
         recording = group.create_task(
-            record_baseline(place, copy, target, requests=requests, seed=seed, tmp=scratch / "baseline" / "record")
+            record_first(place, copy, target, requests=requests, seed=seed, tmp=scratch / "baseline" / "record")
         )
         testing = group.create_task(run_tests(place, copy, target, sandbox, scratch / "baseline" / "tests"))
     tests = testing.result()
     if tests is not None and not tests.green:
         raise TargetError(red_tests(name, tests))
-    return Baseline(place, copy, indexing.result(), tests, recording.result(), commit_of(place.path))
+    first_look, tape = recording.result()
+    return Baseline(place, copy, indexing.result(), tests, first_look, tape, commit_of(place.path))
 
 
 @asynccontextmanager

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from statistics import median
 
 from swarm.bench.bursts import burst_size
-from swarm.bench.capacity import find_capacity
 from swarm.bench.load import error_rate
 from swarm.bench.sidebyside import resources
 from swarm.bench.waterfall import measure_waterfall
@@ -14,16 +13,13 @@ from swarm.coordinator.state import Parts, RunRequest, RunState
 from swarm.core.errors import TargetError
 from swarm.core.events import GateFinished, PatchJudged
 from swarm.core.patches import Accepted, Effect, GateResult, JudgedPatch, Rejected
-from swarm.core.report import Capacity, ErrorRates
+from swarm.core.report import ErrorRates
 from swarm.verify.candidate import Stack
 from swarm.verify.lab import Lab
-from swarm.verify.ladder import Judged, before_and_after, climb, rungs
-from swarm.verify.live import running
+from swarm.verify.ladder import Judged, Ladder, rungs, whole_stack
 from swarm.verify.verifier import Proven, prove
 
-TRACED_REQUESTS = 6
-STEP_S = 1.5
-MAX_STEPS = 8
+TRACED_REQUESTS = 4
 
 
 Results = dict[str, tuple[GateResult, Effect | None]]
@@ -41,46 +37,51 @@ async def benchmark_and_settle(
         state.reasons["benchmark"] = "the target names no webhooks to load"
         _accept_all(parts, state, proven, {})
         return
-    settled, results = await _settle(parts, state, lab, proven)
+    async with Ladder(lab, rungs(lab, proven.stack.fixes)) as ladder:
+        results, guilty = await _climb(parts, state, lab, ladder)
+        if not guilty:
+            await _measure_ends(request, state, ladder)
+    settled = proven
+    if guilty:
+        settled = await _without(parts, state, lab, proven, guilty)
     _accept_all(parts, state, settled, results)
     if not settled.stack.fixes:
         state.reasons["benchmark"] = "no patch passed the benchmark"
         return
-    measured = await before_and_after(lab, settled.stack)
-    state.comparison = measured.comparison
-    state.errors = ErrorRates(error_rate(measured.before), error_rate(measured.after))
-    state.resources_before, state.resources_after = resources(measured.before), resources(measured.after)
-    await _look_at_final(request, state, lab, settled.stack)
+    if guilty:
+        async with Ladder(lab, [whole_stack(settled.stack)]) as ladder:
+            await _measure_ends(request, state, ladder)
+    await _trace_final(state, lab, settled.stack)
     latency = state.comparison
-    if latency.before and latency.after:
+    if latency and latency.before and latency.after:
         summary.append(f"p95 {latency.before.p95:.0f} → {latency.after.p95:.0f} ms")
 
 
-async def _settle(parts: Parts, state: RunState, lab: Lab, proven: Proven) -> tuple[Proven, Results]:
-    """Climb the ladder; drop what fails; where something was dropped, prove the rest once more."""
+async def _climb(parts: Parts, state: RunState, lab: Lab, ladder: Ladder) -> tuple[Results, Results]:
+    """Every fix with its result, and those that fail."""
     typical_ms = median(one.duration_ms for one in state.waterfalls_before) if state.waterfalls_before else None
     burst = burst_size(lab.target.load.rate, typical_ms)
-    judged = await climb(lab, rungs(lab, proven.stack.fixes), burst)
+    judged = await ladder.climb(burst)
     for one in judged:
         names = tuple(dict.fromkeys(fix.rule for fix in one.rung.fixes))
         parts.emit(GateFinished("benchmark", names, one.result.passed, one.result.detail, 0.0))
     results: Results = {
         fix.key: (one.result, one.effect if one.rung.gains else None) for one in judged for fix in one.rung.fixes
     }
-    guilty = await _guilty(lab, [one for one in judged if not one.result.passed], burst)
-    if not guilty:
-        return proven, results
+    return results, await _guilty(lab, [one for one in judged if not one.result.passed], burst)
+
+
+async def _without(parts: Parts, state: RunState, lab: Lab, proven: Proven, guilty: Results) -> Proven:
+    """The rest of the stack, proven once more without the patches that failed the benchmark."""
     for fix, patch in zip(proven.stack.fixes, proven.stack.patches, strict=True):
         if fix.key in guilty:
             result, effect = guilty[fix.key]
-            state.patches.append(
-                JudgedPatch(patch, Rejected("benchmark", result.detail, (*gates_of(proven), result), effect))
-            )
+            verdict = Rejected("benchmark", result.detail, (*gates_of(proven), result), effect)
+            state.patches.append(JudgedPatch(patch, verdict))
             parts.emit(PatchJudged(patch.id, patch.title, False, f"benchmark: {result.detail}"))
-    kept = [fix for fix in proven.stack.fixes if fix.key not in guilty]
-    again = await prove(lab, kept)
+    again = await prove(lab, [fix for fix in proven.stack.fixes if fix.key not in guilty])
     state.patches += again.rejected
-    return again, results
+    return again
 
 
 async def _guilty(lab: Lab, failed: Sequence[Judged], burst: int) -> Results:
@@ -90,7 +91,8 @@ async def _guilty(lab: Lab, failed: Sequence[Judged], burst: int) -> Results:
         if len(judged.rung.fixes) == 1 or judged.rung.gains:
             guilty |= {fix.key: (judged.result, judged.effect) for fix in judged.rung.fixes}
             continue
-        apart = await climb(lab, rungs(lab, judged.rung.fixes, one_by_one=True), burst)
+        async with Ladder(lab, rungs(lab, judged.rung.fixes, one_by_one=True)) as ladder:
+            apart = await ladder.climb(burst)
         guilty |= {
             fix.key: (one.result, one.effect) for one in apart if not one.result.passed for fix in one.rung.fixes
         }
@@ -119,42 +121,26 @@ def gates_of(proven: Proven) -> tuple[GateResult, ...]:
     return proven.judgement.gates if proven.judgement else ()
 
 
-async def _look_at_final(request: RunRequest, state: RunState, lab: Lab, stack: Stack) -> None:
-    """Capacity of both trees, and the waterfall of the patched one."""
-    trial = lab.trial(stack, ())
-    original = lab.trial(lab.original, ())
+async def _measure_ends(request: RunRequest, state: RunState, ladder: Ladder) -> None:
+    """Before and after under open-loop load, and the capacity of both."""
+    measured = await ladder.before_and_after()
+    state.comparison = measured.comparison
+    state.errors = ErrorRates(error_rate(measured.before), error_rate(measured.after))
+    state.resources_before, state.resources_after = resources(measured.before), resources(measured.after)
     try:
-        state.waterfalls_after = await measure_waterfall(
-            lab.place,
-            trial.copy,
-            lab.target,
-            requests=TRACED_REQUESTS,
-            seed=lab.seed,
-            tmp=lab.folder("traced"),
-        )
-        lab.say("capacity: raising the rate until it fails")
-        found: list[float | None] = []
-        criterion = ""
-        for copy, start in (
-            (original.copy, request.target.load.rate),
-            (trial.copy, request.target.load.rate),
-        ):
-            async with running(lab, copy, "capacity") as live:
-                capacity = await find_capacity(
-                    live.server,
-                    lab.target,
-                    lab.payload_root,
-                    start_rate=start,
-                    step_s=STEP_S,
-                    max_steps=MAX_STEPS,
-                    seed=lab.seed,
-                )
-            found.append(capacity.rps)
-            criterion = capacity.criterion
-        state.capacity = Capacity(found[0], found[1], criterion)
+        state.capacity = await ladder.capacity()
     except TargetError as error:
         state.reasons["capacity"] = str(error)
-        state.notes.append(f"capacity was not measured: {error}")
+
+
+async def _trace_final(state: RunState, lab: Lab, stack: Stack) -> None:
+    """The waterfall of the patched tree."""
+    trial = lab.trial(stack, ())
+    try:
+        state.waterfalls_after = await measure_waterfall(
+            lab.place, trial.copy, lab.target, requests=TRACED_REQUESTS, seed=lab.seed, tmp=lab.folder("traced")
+        )
+    except TargetError as error:
+        state.notes.append(f"the patched tree was not traced: {error}")
     finally:
         trial.discard()
-        original.discard()

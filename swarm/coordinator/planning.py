@@ -12,7 +12,7 @@ from swarm.coordinator.state import Parts, RunRequest, RunState
 async def make_plan(request: RunRequest, parts: Parts, around: Surroundings, state: RunState, team: Team) -> Plan:
     """Joined findings and the fixes in stacking order; the coordinator may drop or reorder some."""
     findings = join_findings(team.findings)
-    orders = {rule_id: int(getattr(rule, "order", 50)) for rule_id, rule in parts.rules.items()}
+    orders = {rule_id: rule.order for rule_id, rule in parts.rules.items()}
     fixes = plan_fixes(findings, team.wanted, orders)
     default = [finding for fix in fixes for finding in fix.findings]
     decided = await run_coordinator(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 from swarm.coordinator import outcome
 from swarm.coordinator.baseline import Baseline, take_baseline
@@ -17,14 +16,14 @@ from swarm.core.errors import BudgetExceeded, Interrupted, SwarmError
 from swarm.core.events import Note, PhaseFinished, PhaseName, PhaseStarted, RunStarted
 from swarm.core.report import PhaseTime, Report
 from swarm.probes.probe import ProbeResult
+from swarm.target.observation import Recording
 from swarm.tools.lease import Lease
 from swarm.tools.workbench import Workbench
 from swarm.verify.candidate import empty_stack
 from swarm.verify.lab import Lab
-from swarm.verify.live import running
 from swarm.verify.verifier import prove
 
-REPLAYED_REQUESTS = 6
+REPLAYED_REQUESTS = 5
 
 
 class Run:
@@ -93,6 +92,12 @@ class Run:
             self._keep_baseline(baseline, summary)
         workbench = self._workbench(baseline)
         try:
+            second_look = asyncio.ensure_future(
+                baseline.recording(
+                    self.request.target, workbench.lease,
+                    requests=REPLAYED_REQUESTS, seed=self.request.seed, tmp=self.parts.scratch / "second-look",
+                )
+            )  # fmt: skip
             async with self.phase("specialists") as summary:
                 around = surroundings(self.request, self.parts, workbench, self.state)
                 team = await specialists_at_work(self.request, self.parts, around, self.state)
@@ -105,9 +110,11 @@ class Run:
                 self.state.findings = plan.findings
                 summary.append(f"{len(plan.fixes)} fixes in order")
             probes_before = await workbench.probe_results() if plan.fixes else ()
+            lab = self._lab(baseline, await second_look, probes_before)
         finally:
+            second_look.cancel()
+            await asyncio.gather(second_look, return_exceptions=True)
             await workbench.close()
-        lab = await self._lab(baseline, probes_before)
         async with self.phase("verify") as summary:
             proven = await prove(lab, plan.fixes)
             self.state.patches += proven.rejected
@@ -145,8 +152,8 @@ class Run:
             seed=self.request.seed,
         )
 
-    async def _lab(self, baseline: Baseline, probes_before: tuple[ProbeResult, ...]) -> Lab:
-        lab = Lab(
+    def _lab(self, baseline: Baseline, recording: Recording, probes_before: tuple[ProbeResult, ...]) -> Lab:
+        return Lab(
             place=baseline.place,
             target=self.request.target,
             payload_root=baseline.place.path,
@@ -155,13 +162,10 @@ class Run:
             rules=self.parts.rules,
             original=empty_stack(baseline.index),
             tests_before=baseline.tests,
-            recording=baseline.recording,
+            recording=recording,
             probes_before=probes_before,
-            start_log_before="",
+            start_log_before=baseline.first_look.start_log,
             emit=self.parts.emit,
             seed=self.request.seed,
             requests=REPLAYED_REQUESTS,
         )
-        async with running(lab, baseline.copy, "log") as live:
-            log = live.server.log_text()
-        return replace(lab, start_log_before=log)

@@ -69,9 +69,7 @@ def _step(index: Index, function: Function, statement: ast.stmt) -> Step | None:
     return _from_callee(index, callee, statement, target, call)
 
 
-def _from_callee(
-    index: Index, callee: Function, statement: ast.stmt, target: str, call: ast.Call
-) -> Step | None:
+def _from_callee(index: Index, callee: Function, statement: ast.stmt, target: str, call: ast.Call) -> Step | None:
     requests: list[HttpCall] = []
     waits = False
     for reached, effects in effects_cache(index).reached(callee):
@@ -139,7 +137,7 @@ def _hosts(requests: Sequence[HttpCall]) -> frozenset[str]:
 
 def _independent(first: Step, second: Step) -> bool:
     used = {node.id for node in ast.walk(second.call) if isinstance(node, ast.Name)}
-    if (first.target in used or first.target == second.target):
+    if first.target in used or first.target == second.target:
         return False
     before = {node.id for node in ast.walk(first.call) if isinstance(node, ast.Name)}
     if second.target in before:

@@ -54,6 +54,7 @@ class Rule(ABC):
     bad: ClassVar[tuple[Example, ...]]
     good: ClassVar[tuple[str, ...]]
     sources: ClassVar[tuple[str, ...]] = ()
+    order: ClassVar[int] = 50  # its patches' place in the stack among those of its category
 
     @abstractmethod
     def find(self, index: Index) -> Iterable[Finding]:

@@ -43,6 +43,7 @@ class Observation:
     refused: tuple[str, ...]
     tape_misses: int
     duration_s: float
+    start_log: str = ""
 
 
 @dataclass(frozen=True, slots=True)

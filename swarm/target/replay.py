@@ -105,10 +105,29 @@ async def record_baseline(
     payload_root: Path | None = None,
 ) -> Recording:
     """Two looks at the original: the first makes the tape, the second hears it. What differs is volatile."""
-    tape = Tape(payload_root=payload_root)
-    first = await _observe(place, copy, target, requests, seed, tape, tmp / "first", payload_root, recording=True)
-    second = await _observe(place, copy, target, requests, seed, tape, tmp / "second", payload_root, recording=False)
+    first, tape = await record_first(
+        place, copy, target, requests=requests, seed=seed, tmp=tmp / "first", payload_root=payload_root
+    )
+    second = await observe(
+        place, copy, target, requests=requests, seed=seed, tape=tape, tmp=tmp / "second", payload_root=payload_root
+    )
     return Recording(first, second, tape)
+
+
+async def record_first(
+    place: TargetPlace,
+    copy: Copy,
+    target: Target,
+    *,
+    requests: int,
+    seed: int,
+    tmp: Path,
+    payload_root: Path | None = None,
+) -> tuple[Observation, Tape]:
+    """The first look at the original, which makes the tape; `observe` with that tape is the second."""
+    tape = Tape(payload_root=payload_root)
+    first = await _observe(place, copy, target, requests, seed, tape, tmp, payload_root, recording=True)
+    return first, tape
 
 
 async def _observe(
@@ -125,6 +144,7 @@ async def _observe(
             place, copy, target, upstream_env=upstreams.env, inject=upstreams.inject, tmp=tmp / "data"
         )
         try:
+            start_log = server.log_text()
             # a connection of its own for each request: one that the server drops must not fail the next
             connector = aiohttp.TCPConnector(force_close=True)
             timeout = aiohttp.ClientTimeout(total=ANSWER_DEADLINE_S)
@@ -143,7 +163,7 @@ async def _observe(
     misses = sum(call.tape == "missed" for call in upstreams.calls)
     return Observation(
         tuple(session.exchanges), stored, stored_at_end, tuple(upstreams.refused), misses,
-        time.monotonic() - started_s,
+        time.monotonic() - started_s, start_log,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ class DoesNotFit(TargetError):
 
 
 def fits(path: Path, patches: Sequence[Path], *, reverse: bool = False) -> str:
-    """"" where all patches fit in order on the tree at `path`, else git's words on what does not."""
+    """ "" where all patches fit in order on the tree at `path`, else git's words on what does not."""
     done = _git_apply(path, patches, "--check", reverse=reverse)
     return "" if done.returncode == 0 else done.stderr.strip()
 
@@ -100,11 +100,11 @@ def _committer() -> dict[str, str]:
 
 
 def _git(path: Path, *words: str) -> str:
-    done = subprocess.run(
-        ["git", *words], cwd=path, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run(["git", *words], cwd=path, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode != 0:
         if "not a git repository" in done.stderr:
             raise TargetError(f"{path} is in no git work tree; leave out --commit and --branch")
-        raise TargetError(f"git {words[0]}: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'failed'}")
+        raise TargetError(
+            f"git {words[0]}: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'failed'}"
+        )
     return done.stdout

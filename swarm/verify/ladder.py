@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from swarm.bench.bursts import measure_bursts
+from swarm.bench.capacity import find_capacity
 from swarm.bench.load import LoadRun
-from swarm.bench.sidebyside import compare, measure_alternating
+from swarm.bench.sidebyside import compare, mean_ratio, measure_alternating
 from swarm.core.errors import TargetError
 from swarm.core.metrics import Comparison
 from swarm.core.patches import Effect, GateResult
+from swarm.core.report import Capacity
 from swarm.target.copies import Copy
 from swarm.target.server import RunningServer, start_server
 from swarm.target.upstreams import Upstreams
@@ -24,6 +27,8 @@ ORIGINAL = "before"
 ROUNDS = 4
 BURST_SLICE_S = 0.8
 FIRST_BURST = 900_000
+STEP_S = 1.2
+MAX_STEPS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,36 +82,67 @@ def rungs(lab: Lab, fixes: Sequence[Fix], *, one_by_one: bool = False) -> tuple[
     return tuple(made)
 
 
-async def climb(lab: Lab, steps: Sequence[Rung], burst: int) -> tuple[Judged, ...]:
-    """Start every rung's tree, burst at them in alternating slices, judge each against the rung below."""
-    async with AsyncExitStack() as stack:
-        servers = await start_all(lab, steps, stack)
-        lab.say(f"benchmark: {len(servers)} trees side by side, in bursts of {burst}")
+def whole_stack(stack: Stack) -> Rung:
+    """The whole stack as the only rung."""
+    return Rung("after", stack, stack.fixes, True)
+
+
+class Ladder:
+    """The rungs' servers, running; use as `async with Ladder(lab, steps) as ladder`."""
+
+    def __init__(self, lab: Lab, steps: Sequence[Rung]) -> None:
+        self._lab = lab
+        self._steps = tuple(steps)
+        self._stack = AsyncExitStack()
+        self.servers: Mapping[str, RunningServer] = {}
+
+    async def __aenter__(self) -> Ladder:
+        try:
+            self.servers = await start_all(self._lab, self._steps, self._stack)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._stack.aclose()
+
+    async def climb(self, burst: int) -> tuple[Judged, ...]:
+        """Burst at every tree in alternating slices and judge each against the rung below."""
+        lab = self._lab
+        lab.say(f"benchmark: {len(self.servers)} trees side by side, in bursts of {burst}")
         runs = await measure_bursts(
-            servers, lab.target, lab.payload_root,
+            self.servers, lab.target, lab.payload_root,
             size=burst, slice_s=BURST_SLICE_S, rounds=ROUNDS, seed=lab.seed, first_number=FIRST_BURST,
         )  # fmt: skip
-    judged, below = [], ORIGINAL
-    for rung in steps:
-        judged.append(_judge(rung, runs[below], runs[rung.name], lab.seed))
-        below = rung.name
-    return tuple(judged)
+        judged, below = [], ORIGINAL
+        for rung in self._steps:
+            judged.append(_judge(rung, runs[below], runs[rung.name], lab.seed))
+            below = rung.name
+        return tuple(judged)
 
-
-async def before_and_after(lab: Lab, final: Stack) -> BeforeAfter:
-    """The open-loop benchmark at the target's own rate: the original and the whole stack, A B B A."""
-    load = lab.target.load
-    rung = Rung("after", final, final.fixes, True)
-    async with AsyncExitStack() as stack:
-        servers = await start_all(lab, [rung], stack)
+    async def before_and_after(self) -> BeforeAfter:
+        """Open-loop load at the target's own rate on the original and the highest rung, A B B A."""
+        lab, load, top = self._lab, self._lab.target.load, self._steps[-1].name
         lab.say(f"benchmark: before and after side by side at {load.rate:g}/s")
         runs = await measure_alternating(
-            servers, lab.target, lab.payload_root,
-            rate=load.rate, slice_s=load.seconds / ROUNDS, rounds=ROUNDS, seed=lab.seed,
-            warmup=max(2, round(load.rate)),
+            {ORIGINAL: self.servers[ORIGINAL], top: self.servers[top]}, lab.target, lab.payload_root,
+            rate=load.rate, slice_s=load.seconds / ROUNDS, rounds=ROUNDS, seed=lab.seed, warmup=2,
         )  # fmt: skip
-    whole = compare("webhook latency", runs[ORIGINAL], runs["after"], lab.seed)
-    return BeforeAfter(runs[ORIGINAL], runs["after"], whole)
+        whole = compare("webhook latency", runs[ORIGINAL], runs[top], lab.seed)
+        return BeforeAfter(runs[ORIGINAL], runs[top], whole)
+
+    async def capacity(self) -> Capacity:
+        """How many requests per second each of the two ends takes."""
+        lab, found = self._lab, []
+        lab.say("capacity: raising the rate until it fails")
+        for name in (ORIGINAL, self._steps[-1].name):
+            result = await find_capacity(
+                self.servers[name], lab.target, lab.payload_root,
+                start_rate=lab.target.load.rate, step_s=STEP_S, max_steps=MAX_STEPS, seed=lab.seed,
+            )  # fmt: skip
+            found.append(result)
+        return Capacity(found[0].rps, found[1].rps, found[1].criterion)
 
 
 async def start_all(lab: Lab, steps: Sequence[Rung], stack: AsyncExitStack) -> Mapping[str, RunningServer]:
@@ -116,41 +152,40 @@ async def start_all(lab: Lab, steps: Sequence[Rung], stack: AsyncExitStack) -> M
     folder = lab.folder("ladder")
     upstreams = await Upstreams.start(lab.place, base.copy, lab.target, tmp=folder / "upstreams", seed=lab.seed)
     stack.push_async_callback(upstreams.stop)
-    servers: dict[str, RunningServer] = {}
     copies: dict[str, Copy] = {ORIGINAL: base.copy}
     for rung in steps:
         trial = lab.trial(rung.stack, ())
         stack.callback(trial.discard)
         copies[rung.name] = trial.copy
-    for name, copy in copies.items():
-        try:
+    two_at_once = asyncio.Semaphore(2)
+
+    async def start(name: str, copy: Copy) -> RunningServer:
+        async with two_at_once:
             server = await start_server(
                 lab.place, copy, lab.target, upstream_env=upstreams.env, inject=upstreams.inject,
                 tmp=folder / name.replace(" ", "-"),
             )  # fmt: skip
-        except TargetError as error:
-            raise TargetError(f"{name} did not start for the benchmark: {error}") from None
         stack.push_async_callback(server.stop)
-        servers[name] = server
-    return servers
+        return server
+
+    started = await asyncio.gather(*(start(*item) for item in copies.items()), return_exceptions=True)
+    for name, outcome in zip(copies, started, strict=True):
+        if isinstance(outcome, BaseException):
+            raise TargetError(f"{name} did not start for the benchmark: {outcome}") from outcome
+    return {name: server for name, server in zip(copies, started, strict=True) if isinstance(server, RunningServer)}
 
 
 def _judge(rung: Rung, below: Sequence[LoadRun], here: Sequence[LoadRun], seed: int) -> Judged:
-    """A performance rung must gain at p50 or p95; any other must not lose."""
-    measured = compare("webhook latency", below, here, seed)
-    if measured.ratio_p50 is None or measured.ratio_p95 is None or not measured.before or not measured.after:
-        detail = measured.note or "too few good answers to compare"
-        return Judged(rung, GateResult("benchmark", False, detail), None)
-    p50, p95 = measured.ratio_p50, measured.ratio_p95
-    by_p95 = p95.change == "better" and p50.change != "better"
-    metric, ratio = ("webhook_latency_p95", p95) if by_p95 else ("webhook_latency_p50", p50)
-    before = measured.before.p95 if by_p95 else measured.before.p50
-    after = measured.after.p95 if by_p95 else measured.after.p50
-    effect = Effect(metric, before, after, ratio.value, ratio.ci95)
+    """A performance rung must gain, the interval clear of 1; any other must not lose."""
+    measured = mean_ratio(below, here, seed)
+    if measured is None:
+        return Judged(rung, GateResult("benchmark", False, "too few good answers to compare"), None)
+    ratio, before, after = measured
+    effect = Effect("webhook_latency_mean", before, after, ratio.value, ratio.ci95)
     low, high = ratio.ci95
-    words = f"{metric} {before:.0f} → {after:.0f} ms, ratio {ratio.value:.2f} [{low:.2f}, {high:.2f}]"
+    words = f"mean {before:.0f} → {after:.0f} ms, ratio {ratio.value:.2f} [{low:.2f}, {high:.2f}]"
     if rung.gains:
-        passed = ratio.change == "better" and p50.change != "worse"
+        passed = ratio.change == "better"
         return Judged(rung, GateResult("benchmark", passed, words if passed else f"gains nothing: {words}"), effect)
-    passed = p50.change != "worse"
+    passed = ratio.change != "worse"
     return Judged(rung, GateResult("benchmark", passed, words if passed else f"slower: {words}"), effect)

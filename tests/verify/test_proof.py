@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -22,7 +21,7 @@ from swarm.target.sandbox import choose_sandbox
 from swarm.verify.candidate import empty_stack
 from swarm.verify.fixes import Fix
 from swarm.verify.lab import Lab
-from swarm.verify.ladder import before_and_after, climb, rungs
+from swarm.verify.ladder import Ladder, rungs
 from swarm.verify.live import probe_live, running
 from swarm.verify.testrun import run_tests
 from swarm.verify.verifier import prove
@@ -158,12 +157,14 @@ async def test_a_gain_is_accepted_and_a_loss_is_not(lab: Lab) -> None:
     )
     proven = await prove(lab, [GOOD])
     assert [fix.key for fix in proven.stack.fixes] == [GOOD.key], proven.rejected
-    [gain] = await climb(lab, rungs(lab, [GOOD]), burst=2)
+    async with Ladder(lab, rungs(lab, [GOOD])) as ladder:
+        [gain] = await ladder.climb(burst=2)
+        both = await ladder.before_and_after()
     assert gain.result.passed, gain.result.detail
     assert gain.effect is not None
     assert gain.effect.ratio < 0.9
-    [loss] = await climb(lab, rungs(lab, [slow]), burst=2)
-    assert loss.result.passed is False
-    both = await before_and_after(lab, proven.stack)
     assert both.comparison.ratio_p50 is not None
     assert both.comparison.ratio_p50.change == "better"
+    async with Ladder(lab, rungs(lab, [slow])) as ladder:
+        [loss] = await ladder.climb(burst=2)
+    assert loss.result.passed is False

@@ -51,6 +51,7 @@ class BlockingInAsync(Rule):
     id = "blocking-in-async"
     category = "performance"
     severity = "high"
+    order = 10
     title = "Blocking work on the event loop"
     sources = ("https://docs.python.org/3/library/asyncio-dev.html#running-blocking-code",)
     bad = (

@@ -31,6 +31,7 @@ class SequentialAwaits(Rule):
     id = "sequential-awaits"
     category = "performance"
     severity = "high"
+    order = 20
     title = "Independent awaits run one after the other"
     sources = ("https://docs.python.org/3/library/asyncio-task.html#asyncio.gather",)
     bad = (

@@ -29,6 +29,7 @@ class SequentialRequests(Rule):
     id = "sequential-requests"
     category = "performance"
     severity = "high"
+    order = 20
     title = "Independent blocking calls run one after the other"
     sources = ("https://docs.python.org/3/library/concurrent.futures.html#threadpoolexecutor",)
     bad = (
