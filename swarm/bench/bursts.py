@@ -58,11 +58,12 @@ async def measure_bursts(
         for name in servers:
             await burst(name, first_number, 1)
         for name in slice_order(list(servers), rounds):
-            number = first_number + size + len(runs[name]) * size * MAX_BURSTS
-            ends_s, bursts = time.monotonic() + slice_s, [await burst(name, number)]
+            number = first_number + 1 + len(runs[name]) * size * MAX_BURSTS
+            cpu_s, ends_s = servers[name].cpu_s(), time.monotonic() + slice_s
+            bursts = [await burst(name, number)]
             while time.monotonic() < ends_s and len(bursts) < MAX_BURSTS:
                 bursts.append(await burst(name, number + len(bursts) * size))
-            runs[name].append(joined(bursts))
+            runs[name].append(replace(joined(bursts), cpu_s=servers[name].cpu_s() - cpu_s))
     return {name: tuple(slices) for name, slices in runs.items()}
 
 

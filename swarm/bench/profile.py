@@ -18,7 +18,7 @@ from swarm.target.traffic import Traffic
 
 PROFILER_FILE = Path(__file__).parent / "inject" / "profiler.py"
 MAX_LINES = 40
-WARM_UP = 2
+WARM_UP = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,6 +182,20 @@ def mean_ratio(before: Sequence[LoadRun], after: Sequence[LoadRun], seed: int) -
     return paired_ratio(left, right, "mean", seed), means[0], means[1]
 
 
+def cpu_ratio(before: Sequence[LoadRun], after: Sequence[LoadRun], seed: int) -> tuple[Ratio, float, float] | None:
+    """The ratio of the server's CPU time per request, with both in ms; None where it was not sampled."""
+    left: Slices = []
+    right: Slices = []
+    for one, other in zip(before, after, strict=False):
+        if one.cpu_s and other.cpu_s and one.samples and other.samples:
+            left.append([1000.0 * one.cpu_s / len(one.samples)])
+            right.append([1000.0 * other.cpu_s / len(other.samples)])
+    if len(left) < MIN_SLICES:
+        return None
+    means = [sum(map(sum, side)) / len(side) for side in (left, right)]
+    return paired_ratio(left, right, "mean", seed), means[0], means[1]
+
+
 def _notes(before: Sequence[LoadRun], after: Sequence[LoadRun]) -> list[str]:
     runs = [*before, *after]
     notes = []

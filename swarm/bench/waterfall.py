@@ -24,7 +24,7 @@ _INJECT = Path(__file__).parent / "inject"
 TRACER_FILES: tuple[Path, ...] = tuple(
     _INJECT / name for name in ("tracer.py", "trace_requests.py", "trace_calls.py", "trace_sql.py")
 )
-WARM_UP = 2
+WARM_UP = 1
 FOLD_FROM = 3  # this many spans alike become one with a count
 _KINDS = frozenset(get_args(SpanKind))
 

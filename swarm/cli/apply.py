@@ -9,6 +9,7 @@ import typer
 from swarm.cli.options import DEFAULT_OUT, ConfigFile, Out, RunWord
 
 NAME = "apply"
+SHORT = "Put a run's accepted patches into your tree"
 
 
 def command(
@@ -30,18 +31,25 @@ def command(
     Example: swarm apply latest --branch swarm-patches
     """
     from swarm.cli.applying import apply_run
-    from swarm.cli.run_folders import find_run
+    from swarm.cli.run_folders import config_words, find_run, word_for
     from swarm.cli.say import next_command, say
     from swarm.config.choice import choose
+    from swarm.console.wording import counted
     from swarm.reporting.folder import load_report
 
     folder = find_run(run, out)
     report = load_report(folder)
     choice = choose(report.run.target, config)
-    names = apply_run(folder, choice, only=only or (), branch=branch, commit=commit, check=check)
-    for name in names:
-        say(f"{'fits' if check else 'applied'}  {name}")
-    where = f"on branch {branch}" if branch else f"in {choice.target.path}"
-    say(f"{len(names)} patches {'would fit' if check else 'applied'} {where}")
-    next_command(f"swarm apply {folder.name}" if check else f"swarm rollback {folder.name}")
+    patches = apply_run(folder, report, choice, only=only or (), branch=branch, commit=commit, check=check)
+    for patch in patches:
+        say(f"{'fits' if check else 'applied'}  {patch.id}: {patch.title}")
+    where = f"as commits on branch {branch}" if branch else "as commits" if commit else f"in {choice.target.path}"
+    many = counted(len(patches), "patch", "patches")
+    word = word_for(folder, out)
+    if check:
+        say(f"{many} would fit; nothing was changed")
+        next_command(" ".join(["swarm apply", word, *(f"--only {one}" for one in only or ()), *config_words(config)]))
+    else:
+        say(f"{many} applied {where}; run your tests now")
+        next_command(f"swarm rollback {word}")
     return 0

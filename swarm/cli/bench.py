@@ -10,6 +10,7 @@ import typer
 from swarm.cli.options import ConfigFile, TargetWord
 
 NAME = "bench"
+SHORT = "Load the target and tell its latency"
 
 
 def command(

@@ -10,6 +10,7 @@ from pathlib import Path
 from swarm.bench.load import LoadRun, error_rate
 from swarm.bench.sidebyside import compare, measure_alternating, resources
 from swarm.bench.statistics import summarize
+from swarm.cli.run_folders import config_of, config_words
 from swarm.cli.say import next_command, say
 from swarm.config.choice import Choice, choose
 from swarm.core.errors import UsageError
@@ -54,7 +55,7 @@ def run_bench(
             if ratio:
                 low, high = ratio.ci95
                 say(f"{label}: the other / this = {ratio.value:.2f} [{low:.2f}, {high:.2f}]: {ratio.change}")
-    next_command(f"swarm run {choice.target_name}")
+    next_command(" ".join(["swarm run", choice.target_name, *config_words(config_of(choice))]))
     return 0
 
 

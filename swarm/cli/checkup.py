@@ -15,6 +15,7 @@ from typing import Literal
 from swarm.cli.running import check_writable
 from swarm.config.choice import CONFIG_NAME
 from swarm.config.load import load_agents
+from swarm.console.wording import counted
 from swarm.core.errors import SwarmError, UsageError
 from swarm.models.choose import choose_provider
 from swarm.target.place import resolve_place
@@ -37,11 +38,16 @@ def check_machine(out: Path) -> Iterator[Check]:
     yield Check("python", "ok", f"{version} ({os.cpu_count()} cores)")
     provider, reason = choose_provider("auto", os.environ)
     if provider == "offline":
-        yield Check("model", "optional", f"offline playbook: {reason}", "set ANTHROPIC_API_KEY to send Claude")
+        yield Check(
+            "model",
+            "optional",
+            f"offline playbook: {reason}",
+            "needs nothing; set ANTHROPIC_API_KEY to send Claude instead",
+        )
     else:
         yield Check("model", "ok", f"{provider}: {reason}")
     yield _loopback()
-    yield _program("git", "needed by `swarm apply`", "install git", needed=True)
+    yield _program("git", "`swarm apply` works with it", "install git", needed=True)
     sandbox = choose_sandbox()
     if sandbox.name == "bubblewrap":
         yield Check("sandbox", "ok", sandbox.name)
@@ -58,11 +64,18 @@ def check_machine(out: Path) -> Iterator[Check]:
         "install Prometheus (apt-get install prometheus)",
         needed=False,
     )
+    yield _reports(out)
+
+
+def _reports(out: Path) -> Check:
+    there = out.exists()
     try:
         check_writable(out)
-        yield Check("reports", "ok", f"{out} is writable")
     except UsageError as error:
-        yield Check("reports", "missing", str(error), "name another folder with --out")
+        return Check("reports", "missing", str(error).partition(";")[0], "name another folder with --out")
+    if not there:
+        out.rmdir()
+    return Check("reports", "ok", f"{out} is writable")
 
 
 def _loopback() -> Check:
@@ -92,7 +105,9 @@ def check_targets(config: Path | None) -> Iterator[Check]:
     except SwarmError as error:
         yield Check("config", "missing", str(error).splitlines()[0], "swarm validate shows every mistake")
         return
-    yield Check("config", "ok", f"{source}: {len(agents.swarms)} swarms, {len(agents.targets)} targets")
+    yield Check(
+        "config", "ok", f"{source}: {counted(len(agents.swarms), 'swarm')}, {counted(len(agents.targets), 'target')}"
+    )
     for name, target in agents.targets.items():
         try:
             place = resolve_place(name, target, agents.folder())

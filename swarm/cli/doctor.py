@@ -5,6 +5,7 @@ from __future__ import annotations
 from swarm.cli.options import DEFAULT_OUT, ConfigFile, Out
 
 NAME = "doctor"
+SHORT = "Tell what this machine lacks, with remedies"
 
 
 def command(config: ConfigFile = None, out: Out = DEFAULT_OUT) -> int:
@@ -21,7 +22,14 @@ def command(config: ConfigFile = None, out: Out = DEFAULT_OUT) -> int:
         say(f"{marks[check.state]} {check.name}: {check.detail}")
         if check.remedy:
             say(f"           → {check.remedy}")
+    target = next((check for check in checks if check.name.startswith("target ") and check.state == "ok"), None)
     missing = [check for check in checks if check.state == "missing"]
-    say(f"{len(checks) - len(missing)} of {len(checks)} checks are well" if missing else "all is well")
-    next_command("swarm doctor" if missing else "swarm run")
+    optional = sum(check.state == "optional" for check in checks)
+    if missing:
+        say(f"{len(missing)} of {len(checks)} checks need a mend before a run")
+    else:
+        say("all is well" + (f"; {optional} optional, a run goes without" if optional else ""))
+    next_command(
+        "swarm doctor" if missing else f"swarm run {target.name.removeprefix('target ')}" if target else "swarm run"
+    )
     return 3 if missing else 0

@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 NAME = "explain"
+SHORT = "Tell a rule's why, examples and mend"
 
 
 def command(
     rule: Annotated[
-        str | None, typer.Argument(metavar="[RULE]", help="A rule's id; the whole list where none is named.")
+        str | None, typer.Argument(metavar="RULE", help="A rule's id; the whole list where none is named.")
     ] = None,
 ) -> int:
     """Tell a rule's why, a bad and a good example, its fix, its sources; without RULE the whole list.
@@ -30,7 +31,8 @@ def command(
         for known in sorted(rules.values(), key=lambda r: (r.category, r.id)):
             mends = "mends" if any(example.after for example in known.bad) else "advises"
             say(f"{known.category:12} {known.id:28} {known.severity:9} {mends:8} {known.title}")
-        next_command("swarm explain RULE")
+        say(f"{len(rules)} rules; `mends` patches the code, `advises` tells what to do")
+        next_command(f"swarm explain {next(iter(rules))}")
         return 0
     if rule not in rules:
         raise UsageError(f"no rule {rule!r}{did_you_mean(rule, rules)}; `swarm explain` lists them")
@@ -52,4 +54,4 @@ def command(
 
 
 def _indented(text: str) -> str:
-    return "".join(f"    {line}\n" for line in text.strip("\n").splitlines())
+    return "".join(f"    {line}".rstrip() + "\n" for line in text.strip("\n").splitlines())

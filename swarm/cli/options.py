@@ -9,11 +9,9 @@ import typer
 
 TargetWord = Annotated[
     str | None,
-    typer.Argument(
-        metavar="[TARGET]", help="A target's name or folder; the first of agents.yaml where none is named."
-    ),
+    typer.Argument(metavar="TARGET", help="A target's name or folder; the first of agents.yaml where none is named."),
 ]
 ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="agents.yaml to use.", metavar="FILE")]
 Out = Annotated[Path, typer.Option("--out", help="Folder of the reports.", metavar="DIR")]
-RunWord = Annotated[str, typer.Argument(metavar="[RUN]", help="A run's id, its folder, or `latest`.")]
+RunWord = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its folder, or `latest`.")]
 DEFAULT_OUT = Path("reports")

@@ -9,6 +9,7 @@ import typer
 from swarm.cli.options import DEFAULT_OUT, Out, RunWord
 
 NAME = "report"
+SHORT = "Render a run's report again"
 
 
 def command(
@@ -26,13 +27,14 @@ def command(
     import sys
     from pathlib import Path
 
-    from swarm.cli.run_folders import find_run
+    from swarm.cli.run_folders import find_run, word_for
     from swarm.cli.say import next_command, say
     from swarm.core.errors import UsageError
     from swarm.reporting.catalogue import format_named
     from swarm.reporting.folder import load_report
 
-    text = format_named(format).render(load_report(find_run(run, out)))
+    folder = find_run(run, out)
+    text = format_named(format).render(load_report(folder))
     if output is None:
         sys.stdout.write(text)
         return 0
@@ -41,5 +43,5 @@ def command(
     except OSError as error:
         raise UsageError(f"cannot write {output}: {error.strerror}") from None
     say(f"wrote {output}")
-    next_command(f"swarm apply {run}")
+    next_command(f"swarm apply {word_for(folder, out)} --check")
     return 0

@@ -9,6 +9,7 @@ import typer
 from swarm.cli.options import DEFAULT_OUT, ConfigFile, Out, TargetWord
 
 NAME = "run"
+SHORT = "Find, mend, prove, benchmark, report: the main job"
 
 
 def command(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from pathlib import Path
 
+from swarm.cli.options import DEFAULT_OUT
+from swarm.config.choice import CONFIG_NAME, Choice
 from swarm.core.errors import UsageError
 from swarm.core.metrics import did_you_mean
 
@@ -32,3 +36,28 @@ def find_run(word: str, out: Path) -> Path:
             return folder.resolve()
     known = [folder.name for folder in folders]
     raise UsageError(f"no run {word!r} in {out}; `swarm runs` lists them{did_you_mean(word, known)}")
+
+
+def word_for(folder: Path, out: Path) -> str:
+    """The shortest word that names a run's folder on the command line, from the current folder."""
+    if out == DEFAULT_OUT and folder.parent.resolve() == out.resolve():
+        return folder.name
+    return shlex.quote(_shown(folder))
+
+
+def config_words(config: Path | None) -> list[str]:
+    """`-c FILE` as it must be typed again, or nothing."""
+    return [] if config is None else ["-c", shlex.quote(str(config))]
+
+
+def config_of(choice: Choice) -> Path | None:
+    """The file that a later command must name with -c to mean the same target; None where it finds it by itself."""
+    if not choice.agents.targets or choice.agents.source == Path(CONFIG_NAME).resolve():
+        return None
+    return Path(_shown(choice.agents.source))
+
+
+def _shown(path: Path) -> str:
+    """Relative to the current folder where it lies below it."""
+    relative = os.path.relpath(path)
+    return relative if not relative.startswith("..") else str(path.resolve())

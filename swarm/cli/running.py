@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import shutil
 import signal
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swarm.cli.applying import apply_run
+from swarm.cli.run_folders import config_of, config_words, word_for
 from swarm.cli.say import say
-from swarm.config.choice import choose
+from swarm.config.choice import Choice, choose
 from swarm.console.choose import choose_console
 from swarm.console.summary import print_summary, summary_lines
-from swarm.core.errors import SwarmError, UsageError
+from swarm.core.errors import BUG_EXIT_CODE, SwarmError, UsageError
 from swarm.core.events import PhaseFinished, PhaseStarted, RunFinished
 from swarm.core.fail_on import check_fail_on, reasons_to_fail
+from swarm.core.metrics import did_you_mean
 from swarm.core.report import PhaseTime, Report
 from swarm.models.choose import choose_provider
 from swarm.reporting.folder import write_run
@@ -32,6 +36,8 @@ from swarm.target.scratch import remove_folder
 
 if TYPE_CHECKING:
     from swarm.coordinator.state import Parts, RunRequest
+
+PATTERNS = ("parallel", "sequential", "single")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +57,7 @@ class Words:
 
 def run_swarm(words: Words) -> int:
     """Run, write the folder, tell the result; gives the exit code."""
-    check_fail_on(words.fail_on)
-    if words.run.pattern not in (None, "parallel", "sequential", "single"):
-        raise UsageError(f"--pattern {words.run.pattern!r} is unknown; use parallel, sequential or single")
+    _check(words)
     choice = choose(words.target, words.config, words.swarm)
     provider, reason = choose_provider(words.run.provider, os.environ)
     check_writable(words.out)
@@ -67,25 +71,71 @@ def run_swarm(words: Words) -> int:
         parts = make_parts(choice, provider, run_id, console, folder)
         try:
             report, early = asyncio.run(_execute(request, parts))
-        except BaseException:
+        except SwarmError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         finally:
             remove_folder(parts.scratch)
-        report = write_folder(report, folder, parts)
+        with _undisturbed():
+            report = write_folder(report, folder, parts)
         reasons = reasons_to_fail(words.fail_on, report)
-        code = early.exit_code if early else 1 if reasons else 0
+        code = _exit_code(early, reasons)
         kept = len(accepted(report))
         parts.emit(
             RunFinished(
                 run_id, report.run.status, str(folder), kept, len(report.patches) - kept, report.run.duration_s, code
             )
         )
-    if words.apply and kept and not early:
-        apply_run(folder, choice, only=(), branch=None, commit=False, check=False)
     if not words.json:
-        _summary(report, folder, reasons, applied=words.apply and bool(kept) and not early)
+        _summary(report, folder, reasons, choice, words.out)
+    if early is not None:
+        _tell_early(early, words)
+    elif words.apply and kept:
+        apply_run(folder, report, choice, only=(), branch=None, commit=False, check=False)
+        if not words.json:
+            say(f"applied; take back with: swarm rollback {word_for(folder, words.out)}")
     return code
+
+
+def _check(words: Words) -> None:
+    """Raise UsageError for options that cannot be."""
+    check_fail_on(words.fail_on)
+    pattern = words.run.pattern
+    if pattern not in (None, *PATTERNS):
+        raise UsageError(
+            f"--pattern {pattern!r} is unknown{did_you_mean(pattern, PATTERNS)}; use one of {', '.join(PATTERNS)}"
+        )
+    limits = {
+        "--deadline": words.run.deadline_s, "--budget-usd": words.run.budget_usd,
+        "--budget-tokens": words.run.budget_tokens,
+    }  # fmt: skip
+    for name, value in limits.items():
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise UsageError(f"{name} {value:g} must be more than 0; leave it out for no limit")
+
+
+def _exit_code(early: Exception | None, reasons: tuple[str, ...]) -> int:
+    if isinstance(early, SwarmError):
+        return early.exit_code
+    return BUG_EXIT_CODE if early else 1 if reasons else 0
+
+
+def _tell_early(early: Exception, words: Words) -> None:
+    """What ended the run is an error for stderr; a bug is raised again, now that its report is written."""
+    if not isinstance(early, SwarmError):
+        raise early
+    sys.stderr.write(f"swarm: {str(early).splitlines()[0]}\n")
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let no Ctrl-C end the half second in which the reports are written: what was done would be lost."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def write_folder(report: Report, folder: Path, parts: Parts) -> Report:
@@ -105,18 +155,17 @@ def write_folder(report: Report, folder: Path, parts: Parts) -> Report:
     return report
 
 
-def _summary(report: Report, folder: Path, reasons: tuple[str, ...], *, applied: bool) -> None:
+def _summary(report: Report, folder: Path, reasons: tuple[str, ...], choice: Choice, out: Path) -> None:
     verdict = verdict_of(report)
     rows = [(row.label, row.before, row.after, row.change) for row in before_after_rows(report)]
-    lines = summary_lines(report, (verdict.headline, verdict.detail), rows, str(folder))
-    print_summary(lines, sys.stdout)
-    for reason in reasons:
-        say(f"fails: {reason}")
-    if applied:
-        say(f"applied; take back with: swarm rollback {report.run.id}")
+    again = " ".join([word_for(folder, out), *config_words(config_of(choice))])
+    lines = summary_lines(report, (verdict.headline, verdict.detail), rows, str(folder), run=again)
+    print_summary([*lines, *(f"fails: {reason}" for reason in reasons)], sys.stdout)
 
 
-async def _execute(request: RunRequest, parts: Parts) -> tuple[Report, SwarmError | None]:
+async def _execute(request: RunRequest, parts: Parts) -> tuple[Report, Exception | None]:
+    """The report, and what ended the run early. Raises what ended it before anything was done."""
+    from swarm.coordinator.outcome import build_report
     from swarm.coordinator.run import Run
 
     run = Run(request, parts)
@@ -124,8 +173,14 @@ async def _execute(request: RunRequest, parts: Parts) -> tuple[Report, SwarmErro
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
-    report = await task
-    return report, run.state.early
+    try:
+        return await task, run.state.early
+    except Exception as error:
+        if not run.state.agents:
+            raise
+        run.state.degraded = True
+        run.state.notes.append(f"ended early: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+        return build_report(request, parts, run.state), error
 
 
 def check_writable(out: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from swarm.cli.options import DEFAULT_OUT, Out
 
 NAME = "runs"
+SHORT = "List the runs, newest first"
 
 
 def command(out: Out = DEFAULT_OUT) -> int:
@@ -12,8 +13,9 @@ def command(out: Out = DEFAULT_OUT) -> int:
 
     Example: swarm runs
     """
-    from swarm.cli.run_folders import run_folders
+    from swarm.cli.run_folders import run_folders, word_for
     from swarm.cli.say import next_command, say
+    from swarm.core.errors import SwarmError
     from swarm.core.patches import Accepted
     from swarm.reporting.folder import load_report
 
@@ -25,7 +27,7 @@ def command(out: Out = DEFAULT_OUT) -> int:
     for folder in folders:
         try:
             report = load_report(folder)
-        except (ValueError, KeyError, TypeError):
+        except (SwarmError, ValueError, KeyError, TypeError):
             say(f"{folder.name:44} report.json cannot be read")
             continue
         accepted = sum(isinstance(judged.verdict, Accepted) for judged in report.patches)
@@ -37,5 +39,5 @@ def command(out: Out = DEFAULT_OUT) -> int:
             else "not benchmarked"
         )
         say(f"{folder.name:44} {report.run.status:9} {accepted:3} accepted {rejected:3} rejected  {p95}")
-    next_command(f"swarm report {folders[0].name}")
+    next_command(f"swarm report {word_for(folders[0], out)}")
     return 0

@@ -9,6 +9,7 @@ import typer
 from swarm.cli.options import ConfigFile, TargetWord
 
 NAME = "scan"
+SHORT = "Find problems in the code; starts nothing"
 
 
 def command(
@@ -29,8 +30,11 @@ def command(
     from swarm.analysis.bandit_scan import bandit_findings, join
     from swarm.analysis.index import build_index
     from swarm.analysis.source import SourceTree
+    from swarm.cli.run_folders import config_of, config_words
     from swarm.cli.say import next_command, say
     from swarm.config.choice import choose
+    from swarm.console.wording import counted
+    from swarm.core.errors import UsageError
     from swarm.core.fail_on import check_fail_on, reasons_to_fail
     from swarm.core.findings import severity_rank
     from swarm.core.report import Report, RunInfo
@@ -38,6 +42,9 @@ def command(
     from swarm.target.place import resolve_place
 
     check_fail_on(fail_on or ())
+    for rule in fail_on or ():
+        if not rule.startswith("severity:"):
+            raise UsageError(f"--fail-on {rule} needs measurements, and scan makes none; use it with: swarm run")
     choice = choose(target, config)
     place = resolve_place(choice.target_name, choice.target, choice.folder)
     tree = SourceTree.load(place.path)
@@ -55,8 +62,13 @@ def command(
     for path, reason in tree.unparsed:
         say(f"not analysed: {path}: {reason}")
     mendable = sum(finding.mendable for finding in findings)
-    say(f"{len(findings)} findings in {len(tree.modules)} files, {mendable} that swarm can mend")
+    say(
+        f"{counted(len(findings), 'finding')} in {counted(len(tree.modules), 'file')}; swarm run mends {mendable}, "
+        f"the others are advice (swarm explain {findings[0].rule if findings else 'RULE'} tells why and how)"
+        if findings
+        else f"no findings in {counted(len(tree.modules), 'file')}"
+    )
     for reason in reasons:
         say(f"fails: {reason}")
-    next_command(f"swarm run {choice.target_name}")
+    next_command(" ".join(["swarm run", choice.target_name, *config_words(config_of(choice))]))
     return 1 if reasons else 0

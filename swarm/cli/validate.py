@@ -5,6 +5,7 @@ from __future__ import annotations
 from swarm.cli.options import ConfigFile
 
 NAME = "validate"
+SHORT = "Check agents.yaml, every mistake with its line"
 
 
 def command(config: ConfigFile = None) -> int:
@@ -17,6 +18,7 @@ def command(config: ConfigFile = None) -> int:
     from swarm.cli.say import next_command, say
     from swarm.config.choice import CONFIG_NAME
     from swarm.config.load import load_agents
+    from swarm.console.wording import counted
     from swarm.core.errors import TargetError
     from swarm.target.place import resolve_place
 
@@ -28,7 +30,7 @@ def command(config: ConfigFile = None) -> int:
             raise TargetError(f"{agents.source.name}: {error}") from None
         say(f"target {name}: {place.path}")
     for name, swarm in agents.swarms.items():
-        say(f"swarm {name}: {len(swarm.specialists)} specialists, {swarm.pattern}, model {swarm.model}")
+        say(f"swarm {name}: {counted(len(swarm.specialists), 'specialist')}, {swarm.pattern}, model {swarm.model}")
     say(f"{agents.source.name} is valid")
     next_command("swarm doctor")
     return 0

@@ -13,8 +13,13 @@ Row = tuple[str, str, str, str]  # label, before, after, change
 _DIFFERENCES_SHOWN = 3
 
 
-def summary_lines(report: Report, verdict: Sequence[str], rows: Sequence[Row], folder: str) -> list[str]:
-    """Plain lines. `verdict` and `rows` come from reporting, so that the terminal says what the report says."""
+def summary_lines(
+    report: Report, verdict: Sequence[str], rows: Sequence[Row], folder: str, *, run: str | None = None
+) -> list[str]:
+    """Plain lines. `verdict` and `rows` come from reporting, so that the terminal says what the report says.
+
+    `run` are the words that name the run to a later command; its id where none are given.
+    """
     lines = ["", *(clean(line) for line in verdict if line), ""]
     lines += _table(rows)
     rejected = [p for p in report.patches if isinstance(p.verdict, Rejected)]
@@ -23,7 +28,7 @@ def summary_lines(report: Report, verdict: Sequence[str], rows: Sequence[Row], f
     lines.append(f"{counted(accepted, 'patch', 'patches')} accepted, {len(rejected)} rejected, "
                  f"{counted(left, 'finding')} left open, {seconds(report.run.duration_s)} in all")  # fmt: skip
     lines += _failures(report)
-    lines += ["", "Next:", *_next(report, accepted, folder)]
+    lines += ["", "Next:", *_next(report, accepted, folder, run or clean(report.run.id))]
     return lines
 
 
@@ -73,11 +78,10 @@ def _failures(report: Report) -> list[str]:
     return ["", "To look at:", *lines] if lines else []
 
 
-def _next(report: Report, accepted: int, folder: str) -> list[str]:
-    run = clean(report.run.id)
+def _next(report: Report, accepted: int, folder: str, run: str) -> list[str]:
     commands = [(f"open {clean(folder)}/report.html", "the whole report")]
     if accepted:
-        commands.insert(0, (f"swarm apply {run} --check", "whether the patches fit your tree; changes nothing"))
+        commands.insert(0, (f"swarm apply {run} --check", "tells whether the patches fit your tree; changes nothing"))
         commands.insert(1, (f"swarm apply {run}", f"puts {counted(accepted, 'patch', 'patches')} into it"))
     open_rules = list(dict.fromkeys(f.rule for f in report.findings if f.status != "patched"))
     if open_rules:

@@ -19,7 +19,7 @@ from swarm.verify.lab import Lab
 from swarm.verify.ladder import Judged, Ladder, rungs, whole_stack
 from swarm.verify.verifier import Proven, prove
 
-TRACED_REQUESTS = 4
+TRACED_REQUESTS = 3
 
 
 Results = dict[str, tuple[GateResult, Effect | None]]
@@ -40,7 +40,7 @@ async def benchmark_and_settle(
     async with Ladder(lab, rungs(lab, proven.stack.fixes)) as ladder:
         results, guilty = await _climb(parts, state, lab, ladder)
         if not guilty:
-            await _measure_ends(request, state, ladder)
+            await _measure_ends(state, ladder)
     settled = proven
     if guilty:
         settled = await _without(parts, state, lab, proven, guilty)
@@ -50,7 +50,7 @@ async def benchmark_and_settle(
         return
     if guilty:
         async with Ladder(lab, [whole_stack(settled.stack)]) as ladder:
-            await _measure_ends(request, state, ladder)
+            await _measure_ends(state, ladder)
     await _trace_final(state, lab, settled.stack)
     latency = state.comparison
     if latency and latency.before and latency.after:
@@ -121,14 +121,15 @@ def gates_of(proven: Proven) -> tuple[GateResult, ...]:
     return proven.judgement.gates if proven.judgement else ()
 
 
-async def _measure_ends(request: RunRequest, state: RunState, ladder: Ladder) -> None:
+async def _measure_ends(state: RunState, ladder: Ladder) -> None:
     """Before and after under open-loop load, and the capacity of both."""
     measured = await ladder.before_and_after()
     state.comparison = measured.comparison
     state.errors = ErrorRates(error_rate(measured.before), error_rate(measured.after))
     state.resources_before, state.resources_after = resources(measured.before), resources(measured.after)
     try:
-        state.capacity = await ladder.capacity()
+        before = measured.comparison.before
+        state.capacity = await ladder.capacity(before.p50 if before else 0.0)
     except TargetError as error:
         state.reasons["capacity"] = str(error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -24,6 +25,7 @@ from swarm.verify.lab import Lab
 from swarm.verify.verifier import prove
 
 REPLAYED_REQUESTS = 5
+TRACE_WITHIN_S = 8.0
 
 
 class Run:
@@ -92,12 +94,7 @@ class Run:
             self._keep_baseline(baseline, summary)
         workbench = self._workbench(baseline)
         try:
-            second_look = asyncio.ensure_future(
-                baseline.recording(
-                    self.request.target, workbench.lease,
-                    requests=REPLAYED_REQUESTS, seed=self.request.seed, tmp=self.parts.scratch / "second-look",
-                )
-            )  # fmt: skip
+            second_look = asyncio.ensure_future(self._second_look(baseline, workbench))
             async with self.phase("specialists") as summary:
                 around = surroundings(self.request, self.parts, workbench, self.state)
                 team = await specialists_at_work(self.request, self.parts, around, self.state)
@@ -123,6 +120,15 @@ class Run:
             summary.append(f"{len(proven.stack.patches)} proven, {len(proven.rejected)} rejected")
         async with self.phase("benchmark") as summary:
             await benchmark_and_settle(self.request, self.parts, self.state, lab, proven, summary)
+
+    async def _second_look(self, baseline: Baseline, workbench: Workbench) -> Recording:
+        """Beside the specialists, once the first of them has traced what it wants to: measuring goes first."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(workbench.traced.wait(), TRACE_WITHIN_S)
+        return await baseline.recording(
+            self.request.target, workbench.lease,
+            requests=REPLAYED_REQUESTS, seed=self.request.seed, tmp=self.parts.scratch / "second-look",
+        )  # fmt: skip
 
     def _keep_baseline(self, baseline: Baseline, summary: list[str]) -> None:
         state = self.state

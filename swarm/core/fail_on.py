@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 
 from swarm.core.errors import UsageError
-from swarm.core.findings import SEVERITIES, severity_rank
+from swarm.core.findings import SEVERITIES, Finding, severity_rank
 from swarm.core.metrics import did_you_mean
+from swarm.core.patches import Accepted
 from swarm.core.report import Report
 
 _SCORE = re.compile(r"^score:(security|compliance)<(\d+(?:\.\d+)?)$")
@@ -38,6 +39,8 @@ def reasons_to_fail(rules: Sequence[str], report: Report) -> tuple[str, ...]:
                 if not t.met
             ]
         elif rule == "regression":
+            if any(isinstance(p.verdict, Accepted) for p in report.patches) and not report.benchmarks:
+                reasons.append("regression not measured: there was no load benchmark")
             reasons += [
                 f"slower than before: {b.name}"
                 for b in report.benchmarks
@@ -48,7 +51,10 @@ def reasons_to_fail(rules: Sequence[str], report: Report) -> tuple[str, ...]:
             bound = severity_rank(rule.partition(":")[2])  # type: ignore[arg-type]
             still = [f for f in report.findings if f.status != "patched" and severity_rank(f.severity) <= bound]
             if still:
-                reasons.append(f"{len(still)} open findings of {rule.partition(':')[2]} or above")
+                findings = "1 open finding" if len(still) == 1 else f"{len(still)} open findings"
+                reasons.append(
+                    f"{findings} of {rule.partition(':')[2]} or above, e.g. {still[0].rule} at {_place(still[0])}"
+                )
         elif match := _SCORE.match(rule):
             score = report.security_score if match[1] == "security" else report.compliance_score
             if score.after is None or score.after < float(match[2]):
@@ -56,3 +62,7 @@ def reasons_to_fail(rules: Sequence[str], report: Report) -> tuple[str, ...]:
                     f"{match[1]} score {score.after if score.after is not None else 'not measured'} < {match[2]}"
                 )
     return tuple(dict.fromkeys(reasons))
+
+
+def _place(finding: Finding) -> str:
+    return f"{finding.file}:{finding.line}" if finding.line else finding.file or "the running service"

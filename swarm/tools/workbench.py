@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # Numbers of requests, kept apart so that no two senders repeat each other's ids.
 _SAMPLE_FROM, _SENT_FROM, _PROBE_FROM, _LOAD_FROM = 500_000, 600_000, 700_000, 800_000
-_SAMPLES, _TRACED, _PROFILED = 3, 5, 3
+_SAMPLES, _TRACED, _PROFILED = 3, 4, 3
 MAX_STARTS = 3
 
 
@@ -61,6 +61,7 @@ class Workbench:
         self.findings = FindingStore()
         self.alerts: list[AlertDraft] = []
         self.sent_numbers = itertools.count(_SENT_FROM)
+        self.traced = asyncio.Event()  # set when the waterfall was measured, or could not be
         self._baseline: Once[Baseline] = Once()
         self._starts = 0
         self._start_failure: ToolFailed | None = None
@@ -98,7 +99,10 @@ class Workbench:
 
     async def waterfall(self) -> tuple[Waterfall, ...]:
         """Some traced requests; their costs are laid on the findings of performance."""
-        waterfalls = await self._waterfall.get(self._measure_waterfall)
+        try:
+            waterfalls = await self._waterfall.get(self._measure_waterfall)
+        finally:
+            self.traced.set()
         self.findings.measured(waterfalls)
         return waterfalls
 

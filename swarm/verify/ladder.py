@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from swarm.bench.bursts import measure_bursts
 from swarm.bench.capacity import find_capacity
 from swarm.bench.load import LoadRun
-from swarm.bench.sidebyside import compare, mean_ratio, measure_alternating
+from swarm.bench.sidebyside import compare, cpu_ratio, mean_ratio, measure_alternating
 from swarm.core.errors import TargetError
-from swarm.core.metrics import Comparison
+from swarm.core.metrics import Comparison, Ratio
 from swarm.core.patches import Effect, GateResult
 from swarm.core.report import Capacity
 from swarm.target.copies import Copy
@@ -25,9 +25,10 @@ from swarm.verify.lab import Lab
 
 ORIGINAL = "before"
 ROUNDS = 4
-BURST_SLICE_S = 0.8
+BURST_SLICE_S = 0.4
 FIRST_BURST = 900_000
-STEP_S = 1.2
+STEP_S = 1.0
+SLOWER_AT_MOST = 2.0  # times the original's median, where capacity ends
 MAX_STEPS = 9
 
 
@@ -94,6 +95,7 @@ class Ladder:
         self._lab = lab
         self._steps = tuple(steps)
         self._stack = AsyncExitStack()
+        self._warm = False
         self.servers: Mapping[str, RunningServer] = {}
 
     async def __aenter__(self) -> Ladder:
@@ -115,6 +117,7 @@ class Ladder:
             self.servers, lab.target, lab.payload_root,
             size=burst, slice_s=BURST_SLICE_S, rounds=ROUNDS, seed=lab.seed, first_number=FIRST_BURST,
         )  # fmt: skip
+        self._warm = True
         judged, below = [], ORIGINAL
         for rung in self._steps:
             judged.append(_judge(rung, runs[below], runs[rung.name], lab.seed))
@@ -127,19 +130,21 @@ class Ladder:
         lab.say(f"benchmark: before and after side by side at {load.rate:g}/s")
         runs = await measure_alternating(
             {ORIGINAL: self.servers[ORIGINAL], top: self.servers[top]}, lab.target, lab.payload_root,
-            rate=load.rate, slice_s=load.seconds / ROUNDS, rounds=ROUNDS, seed=lab.seed, warmup=2,
+            rate=load.rate, slice_s=load.seconds / ROUNDS, rounds=ROUNDS, seed=lab.seed, warmup=0 if self._warm else 2,
         )  # fmt: skip
         whole = compare("webhook latency", runs[ORIGINAL], runs[top], lab.seed)
         return BeforeAfter(runs[ORIGINAL], runs[top], whole)
 
-    async def capacity(self) -> Capacity:
-        """How many requests per second each of the two ends takes."""
+    async def capacity(self, usual_p50_ms: float) -> Capacity:
+        """How many requests per second each of the two ends takes; both are held to the same bound."""
         lab, found = self._lab, []
         lab.say("capacity: raising the rate until it fails")
+        bound_ms = max(1000.0, 100.0 * round(usual_p50_ms * SLOWER_AT_MOST / 100.0))
         for name in (ORIGINAL, self._steps[-1].name):
             result = await find_capacity(
                 self.servers[name], lab.target, lab.payload_root,
                 start_rate=lab.target.load.rate, step_s=STEP_S, max_steps=MAX_STEPS, seed=lab.seed,
+                p95_bound_ms=bound_ms,
             )  # fmt: skip
             found.append(result)
         return Capacity(found[0].rps, found[1].rps, found[1].criterion)
@@ -172,20 +177,38 @@ async def start_all(lab: Lab, steps: Sequence[Rung], stack: AsyncExitStack) -> M
     for name, outcome in zip(copies, started, strict=True):
         if isinstance(outcome, BaseException):
             raise TargetError(f"{name} did not start for the benchmark: {outcome}") from outcome
-    return {name: server for name, server in zip(copies, started, strict=True) if isinstance(server, RunningServer)}
+    servers = zip(copies, started, strict=True)
+    return {name: server for name, server in servers if isinstance(server, RunningServer)}
 
 
 def _judge(rung: Rung, below: Sequence[LoadRun], here: Sequence[LoadRun], seed: int) -> Judged:
-    """A performance rung must gain, the interval clear of 1; any other must not lose."""
-    measured = mean_ratio(below, here, seed)
-    if measured is None:
+    """A performance rung must gain in latency, or in CPU time with no loss of latency; any other must not lose.
+
+    To gain or to lose takes an interval clear of 1.
+    """
+    latency = mean_ratio(below, here, seed)
+    if latency is None:
         return Judged(rung, GateResult("benchmark", False, "too few good answers to compare"), None)
+    words, effect = _told("webhook_latency_mean", latency)
+    change = latency[0].change
+    if not rung.gains:
+        passed = change != "worse"
+        return Judged(rung, GateResult("benchmark", passed, words if passed else f"slower: {words}"), effect)
+    if change == "better":
+        return Judged(rung, GateResult("benchmark", True, words), effect)
+    cpu = cpu_ratio(below, here, seed)
+    if cpu is None or change == "worse":
+        return Judged(rung, GateResult("benchmark", False, f"gains nothing: {words}"), effect)
+    cpu_words, cpu_effect = _told("cpu_time_per_request", cpu)
+    both = f"{cpu_words}; {words}"
+    if cpu[0].change == "better":
+        return Judged(rung, GateResult("benchmark", True, both), cpu_effect)
+    return Judged(rung, GateResult("benchmark", False, f"gains nothing: {both}"), effect)
+
+
+def _told(metric: str, measured: tuple[Ratio, float, float]) -> tuple[str, Effect]:
+    """A measured ratio in words and as an effect."""
     ratio, before, after = measured
-    effect = Effect("webhook_latency_mean", before, after, ratio.value, ratio.ci95)
     low, high = ratio.ci95
-    words = f"mean {before:.0f} → {after:.0f} ms, ratio {ratio.value:.2f} [{low:.2f}, {high:.2f}]"
-    if rung.gains:
-        passed = ratio.change == "better"
-        return Judged(rung, GateResult("benchmark", passed, words if passed else f"gains nothing: {words}"), effect)
-    passed = ratio.change != "worse"
-    return Judged(rung, GateResult("benchmark", passed, words if passed else f"slower: {words}"), effect)
+    words = f"{metric} {before:.0f} → {after:.0f} ms, ratio {ratio.value:.2f} [{low:.2f}, {high:.2f}]"
+    return words, Effect(metric, before, after, ratio.value, ratio.ci95)

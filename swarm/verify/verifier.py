@@ -147,7 +147,8 @@ async def _tests_beside_live(
 
 
 async def _starts_replays_probes(lab: Lab, trial: Trial) -> tuple[list[GateResult], ReplayOutcome | None]:
-    """The gates that need the service to run."""
+    """The gates that need the service to run; the replay goes on beside the probes, on a server of its own."""
+    replaying = asyncio.ensure_future(replay.check(lab, trial))
     started = time.monotonic()
     try:
         async with running(lab, trial.copy, "starts") as live:
@@ -158,10 +159,13 @@ async def _starts_replays_probes(lab: Lab, trial: Trial) -> tuple[list[GateResul
             if start.passed is False:
                 return [start], None
             probed = await _probe(lab, trial, live)
+        replayed, outcome = await replaying
+        return [start, replayed, probed], outcome
     except TargetError as error:
         return [GateResult("starts", False, str(error), time.monotonic() - started)], None
-    replayed, outcome = await replay.check(lab, trial)
-    return [start, replayed, probed], outcome
+    finally:
+        replaying.cancel()
+        await asyncio.gather(replaying, return_exceptions=True)
 
 
 async def _probe(lab: Lab, trial: Trial, live: Live) -> GateResult:
