@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from swarm.cli.options import DEFAULT_OUT, ConfigFile, Out, RunWord
+
+if TYPE_CHECKING:
+    from swarm.config.choice import Choice
 
 NAME = "apply"
 SHORT = "Put a run's accepted patches into your tree"
@@ -43,7 +46,7 @@ def command(
     patches = apply_run(folder, report, choice, only=only or (), branch=branch, commit=commit, check=check)
     for patch in patches:
         say(f"{'fits' if check else 'applied'}  {patch.id}: {patch.title}")
-    where = f"as commits on branch {branch}" if branch else "as commits" if commit else f"in {choice.target.path}"
+    where = f"as commits on branch {branch}" if branch else "as commits" if commit else f"in {_shown(choice)}"
     many = counted(len(patches), "patch", "patches")
     word = word_for(folder, out)
     if check:
@@ -53,3 +56,11 @@ def command(
         say(f"{many} applied {where}; run your tests now")
         next_command(f"swarm rollback {word}")
     return 0
+
+
+def _shown(choice: Choice) -> str:
+    """The target's folder as a person would name it."""
+    import os
+
+    path = os.path.relpath((choice.folder / choice.target.path).resolve())
+    return "this folder" if path == "." else path

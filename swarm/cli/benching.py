@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import shutil
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -32,6 +33,9 @@ def run_bench(
     word: str | None, config: Path | None, against: Path | None, rate: float | None, seconds: float | None
 ) -> int:
     """Measure one tree, or two side by side, and print the figures."""
+    for name, value in (("--rate", rate), ("--seconds", seconds)):
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise UsageError(f"{name} {value:g} must be more than 0")
     choice = choose(word, config)
     if not choice.target.webhooks:
         raise UsageError(f"target {choice.target_name!r} names no webhooks; add `webhooks:` to load them")

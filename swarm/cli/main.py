@@ -63,7 +63,7 @@ def guarded(argv: list[str] | None = None) -> int:
         return _expected(error)
     except (typer.Abort, KeyboardInterrupt):
         return _say(["interrupted"], Interrupted.exit_code)
-    except BrokenPipeError:  # the reader had enough, as `swarm explain | head` has
+    except (BrokenPipeError, SystemExit):  # typer makes an exit of a reader that left while help was shown
         return 0
     except Exception as error:  # noqa: BLE001 - told as a bug of ours
         if isinstance(error, _WRONG_WORDS):

@@ -60,11 +60,11 @@ def run_swarm(words: Words) -> int:
     _check(words)
     choice = choose(words.target, words.config, words.swarm)
     provider, reason = choose_provider(words.run.provider, os.environ)
-    check_writable(words.out)
     run_id = new_run_id(choice.target_name)
     folder = words.out / run_id
     clock = SystemClock()
     request = make_request(choice, words.run, run_id, provider, reason)
+    check_writable(words.out)
     with contextlib.closing(
         choose_console(sys.stdout, clock, os.environ, json_lines=words.json, quiet=words.quiet)
     ) as console:

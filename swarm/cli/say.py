@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def say(line: str = "") -> None:
     """One line."""
-    sys.stdout.write(line + "\n")
+    try:
+        sys.stdout.write(line + "\n")
+    except BrokenPipeError:  # the reader had enough, as `head` has; the command and its exit code go on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def next_command(words: str) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from swarm.core.errors import TargetError
@@ -27,11 +26,8 @@ def backwards(changes: Sequence[FileChange]) -> list[FileChange]:
 
 def misfit(path: Path, changes: Sequence[FileChange]) -> str:
     """ "" where all changes fit in order on the tree at `path`, else git's words on the first that does not."""
-    done = _git_apply(path, changes, "--check")
-    if done.returncode == 0:
-        return ""
-    lines = [line.removeprefix("error: ") for line in done.stderr.splitlines() if line.startswith("error:")]
-    return lines[0] if lines else (done.stderr.strip().splitlines() or ["git apply failed"])[-1]
+    result = _staged(path, changes)
+    return result if isinstance(result, str) else ""
 
 
 def apply_changes(path: Path, changes: Sequence[FileChange], mend: str) -> None:
@@ -40,56 +36,70 @@ def apply_changes(path: Path, changes: Sequence[FileChange], mend: str) -> None:
     Lines elsewhere in the files may have been edited since. Raises DoesNotFit or TargetError with the tree left
     as it was.
     """
-    wrong = misfit(path, changes)
-    if wrong:
-        raise DoesNotFit(f"{wrong}; nothing was changed.\n{mend}")
-    with _as_it_was(path, [change.path for change in changes]):
-        done = _git_apply(path, changes)
-        if done.returncode != 0:
-            raise TargetError(f"git apply failed, nothing was changed: {done.stderr.strip().splitlines()[-1]}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    content: bytes | None
-    mode: int
-
-
-@contextmanager
-def _as_it_was(path: Path, names: Sequence[str]) -> Iterator[None]:
-    """Put the files back where the body raises; git gives a rewritten file a mode of its own, so keep the old one."""
-    before: dict[Path, _Kept] = {}
-    for name in dict.fromkeys(names):
-        file = path / name
-        before[file] = _Kept(file.read_bytes(), file.stat().st_mode) if file.is_file() else _Kept(None, 0)
+    result = _staged(path, changes)
+    if isinstance(result, str):
+        raise DoesNotFit(f"{result}; nothing was changed.\n{mend}")
+    before = {name: _content(path / name) for name in result}
     try:
-        yield
-    except BaseException:
-        for file, kept in before.items():
-            if kept.content is None:
-                file.unlink(missing_ok=True)
-            elif not file.is_file() or file.read_bytes() != kept.content:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(kept.content)
-        raise
-    finally:
-        for file, kept in before.items():
-            if kept.content is not None and file.is_file():
-                file.chmod(kept.mode & 0o7777)
+        for name, content in result.items():
+            _put(path, name, content)
+    except OSError as error:
+        for name, content in before.items():
+            with contextlib.suppress(OSError):
+                _put(path, name, content)
+        raise TargetError(f"{error.filename} cannot be written ({error.strerror}); nothing was changed") from None
 
 
-def _git_apply(path: Path, changes: Sequence[FileChange], *options: str) -> subprocess.CompletedProcess[str]:
-    """`git apply` below `path` as if it were no repository, so paths count from `path` itself.
-
-    All changes go in as one diff: git then checks each on what the ones before it leave, and writes all or none.
-    """
-    env = {**os.environ, "GIT_CEILING_DIRECTORIES": str(path.parent), "GIT_DIR": str(path / ".no-repository")}
-    argv = ["git", "-c", "core.autocrlf=false", "-c", "core.safecrlf=false", "apply"]
-    argv += ["--whitespace=nowarn", "--no-ignore-whitespace", *options, "-p1"]
+def _staged(path: Path, changes: Sequence[FileChange]) -> dict[str, bytes | None] | str:
+    """Every touched file as the changes leave it, worked out on copies of those files, or why they don't fit."""
+    names = list(dict.fromkeys(change.path for change in changes))
+    for name in names:
+        if not (path / name).resolve().is_relative_to(path.resolve()):
+            return f"{name} lies outside of {path}"
     with tempfile.TemporaryDirectory(prefix="swarm-apply-") as folder:
-        diff = Path(folder) / "changes.diff"
-        diff.write_bytes("".join(change.diff() for change in changes).encode())
-        return _run([*argv, str(diff)], path, env)
+        stage, diff = Path(folder) / "tree", Path(folder) / "change.diff"
+        stage.mkdir()
+        for name in names:
+            content = _content(path / name)
+            if content is not None:
+                (stage / name).parent.mkdir(parents=True, exist_ok=True)
+                (stage / name).write_bytes(content)
+        for change in changes:
+            diff.write_bytes(change.diff().encode())
+            wrong = _git_apply(stage, diff) if diff.stat().st_size else ""
+            if wrong:
+                return wrong
+        return {name: _content(stage / name) for name in names}
+
+
+def _content(file: Path) -> bytes | None:
+    return file.read_bytes() if file.is_file() else None
+
+
+def _put(path: Path, name: str, content: bytes | None) -> None:
+    """Give a file its content (its mode stays), or take it and the folders that it leaves empty away."""
+    file = path / name
+    if content is not None:
+        if _content(file) != content:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        return
+    file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        for folder in list(file.relative_to(path).parents)[:-1]:
+            (path / folder).rmdir()
+
+
+def _git_apply(stage: Path, diff: Path) -> str:
+    """Apply a diff below `stage` as if that were no repository; "" or git's words on why it does not fit."""
+    env = {**os.environ, "GIT_CEILING_DIRECTORIES": str(stage.parent), "GIT_DIR": str(stage / ".no-repository")}
+    argv = ["git", "-c", "core.autocrlf=false", "-c", "core.safecrlf=false", "apply"]
+    argv += ["--whitespace=nowarn", "--no-ignore-whitespace", "-p1", str(diff)]
+    done = _run(argv, stage, env)
+    if done.returncode == 0:
+        return ""
+    lines = [line.removeprefix("error: ") for line in done.stderr.splitlines() if line.startswith("error:")]
+    return lines[0] if lines else (done.stderr.strip().splitlines() or ["git apply failed"])[-1]
 
 
 def commit_patches(path: Path, patches: Sequence[Path], *, branch: str | None) -> tuple[str, ...]:
