@@ -8,22 +8,40 @@ requests come together, work that holds up the event loop shows as well.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
-from swarm.bench.load import LoadGenerator, LoadRun, Sample
+from swarm.bench.load import LoadGenerator, LoadRun
+from swarm.bench.mix import Mix
 from swarm.bench.sidebyside import slice_order
+from swarm.bench.statistics import paired_ratio
 from swarm.config.schema import Target
+from swarm.core.metrics import Ratio
 from swarm.target.server import RunningServer
+from swarm.target.traffic import Traffic
 
 AT_ONCE_PER_S = 2000.0  # the rate at which a burst's requests leave: half a millisecond apart
 MAX_BURSTS = 40
+LARGEST = 4
+MIN_ROUNDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One server's bursts of one round. `latencies_ms` has the median for each place in the burst.
+
+    None where no request of that place was answered well. `cpu_ms` is the server's CPU time per request.
+    """
+
+    latencies_ms: tuple[float | None, ...]
+    cpu_ms: float
 
 
 def burst_size(rate: float, typical_ms: float | None) -> int:
-    """How many requests are in the service at once at this rate (Little's law), from 2 to 4."""
-    return min(4, max(2, round(rate * (typical_ms or 0.0) / 1000.0)))
+    """Requests at once: as many as are in the service at this rate (Little's law), from 2 to 4."""
+    return min(LARGEST, max(2, round(rate * (typical_ms or 0.0) / 1000.0)))
 
 
 async def measure_bursts(
@@ -31,49 +49,95 @@ async def measure_bursts(
     target: Target,
     payload_root: Path,
     *,
-    size: int,
+    typical_ms: float | None,
+    rate: float,
     slice_s: float,
     rounds: int,
     seed: int,
     first_number: int,
-) -> dict[str, tuple[LoadRun, ...]]:
+) -> dict[str, tuple[Slice, ...]]:
     """Slices of bursts, alternating between the servers (A B B A …); a slice holds at least one burst.
 
+    Every burst has the same kinds of request with fresh ids; the nth slice of every server sends the same ones.
     One request warms each server up and is left out. Latencies count from the burst's moment.
     """
-    runs: dict[str, list[LoadRun]] = {name: [] for name in servers}
+    mix = Mix(Traffic(target, payload_root, seed), first_number)
+    size = burst_size(rate, typical_ms)
+    warm_up = mix.next_numbers(1)
+    plan = [[mix.next_numbers(size) for _ in range(MAX_BURSTS)] for _ in range(rounds)]
+    slices: dict[str, list[Slice]] = {name: [] for name in servers}
     async with LoadGenerator() as generator:
 
-        async def burst(name: str, number: int, size: int = size) -> LoadRun:
+        async def burst(name: str, numbers: Sequence[int]) -> LoadRun:
             return await generator.run(
                 servers[name].base_url,
                 target,
                 payload_root,
                 rate=AT_ONCE_PER_S,
-                seconds=size / AT_ONCE_PER_S,
+                seconds=len(numbers) / AT_ONCE_PER_S,
                 seed=seed,
-                first_number=number,
+                numbers=numbers,
             )
 
         for name in servers:
-            await burst(name, first_number, 1)
+            await burst(name, warm_up)
         for name in slice_order(list(servers), rounds):
-            number = first_number + 1 + len(runs[name]) * size * MAX_BURSTS
-            cpu_s, ends_s = servers[name].cpu_s(), time.monotonic() + slice_s
-            bursts = [await burst(name, number)]
-            while time.monotonic() < ends_s and len(bursts) < MAX_BURSTS:
-                bursts.append(await burst(name, number + len(bursts) * size))
-            runs[name].append(replace(joined(bursts), cpu_s=servers[name].cpu_s() - cpu_s))
-    return {name: tuple(slices) for name, slices in runs.items()}
+            cpu_s, ends_s, done = servers[name].cpu_s(), time.monotonic() + slice_s, []
+            for numbers in plan[len(slices[name])]:
+                done.append(await burst(name, numbers))
+                if time.monotonic() >= ends_s:
+                    break
+            used_s = servers[name].cpu_s() - cpu_s
+            slices[name].append(Slice(_by_place(done, size), 1000.0 * used_s / (size * len(done))))
+    return {name: tuple(measured) for name, measured in slices.items()}
 
 
-def joined(bursts: list[LoadRun]) -> LoadRun:
-    """The bursts of one slice as one run."""
-    samples: list[Sample] = [sample for one in bursts for sample in one.samples]
-    return replace(
-        bursts[0],
-        samples=tuple(samples),
-        behind_ms=max(one.behind_ms for one in bursts),
-        valid=all(one.valid for one in bursts),
-        seconds=sum(one.seconds for one in bursts),
-    )
+def _by_place(bursts: Sequence[LoadRun], size: int) -> tuple[float | None, ...]:
+    """The median latency of the good answers for each place in the burst."""
+    places = []
+    for place in range(size):
+        good = [b.samples[place].latency_ms for b in bursts if len(b.samples) > place and b.samples[place].ok]
+        places.append(median(good) if good else None)
+    return tuple(places)
+
+
+Measured = tuple[Ratio, float, float]
+
+
+def latency_ratio(before: Sequence[Slice], after: Sequence[Slice], seed: int) -> Measured | None:
+    """The ratio of latencies and both in ms: the mean over a burst's places of each place's median over rounds.
+
+    A round counts for a place where both sides were answered well there. None with too few rounds.
+    """
+    rounds = [
+        [None if None in pair else pair for pair in zip(one.latencies_ms, two.latencies_ms, strict=True)]
+        for one, two in zip(before, after, strict=False)
+    ]
+    if sum(any(pair is not None for pair in places) for places in rounds) < MIN_ROUNDS:
+        return None
+
+    def typical(drawn: Sequence[int], side: int) -> float:
+        medians = []
+        for place in range(len(rounds[0])):
+            values = [pair[side] or 0.0 for number in drawn if (pair := rounds[number][place]) is not None]
+            if values:
+                medians.append(median(values))
+        return sum(medians) / len(medians) if medians else 0.0
+
+    everything = range(len(rounds))
+    ratio = paired_ratio(len(rounds), lambda drawn: (typical(drawn, 0), typical(drawn, 1)), seed)
+    return ratio, typical(everything, 0), typical(everything, 1)
+
+
+def cpu_ratio(before: Sequence[Slice], after: Sequence[Slice], seed: int) -> Measured | None:
+    """The ratio of CPU time per request, and both in ms; None with too few rounds."""
+    pairs = list(zip((one.cpu_ms for one in before), (two.cpu_ms for two in after), strict=False))
+    if len(pairs) < MIN_ROUNDS or not all(b > 0 and a > 0 for b, a in pairs):
+        return None
+
+    def mean(drawn: Sequence[int], side: int) -> float:
+        return sum(pairs[number][side] for number in drawn) / len(drawn)
+
+    everything = range(len(pairs))
+    ratio = paired_ratio(len(pairs), lambda drawn: (mean(drawn, 0), mean(drawn, 1)), seed)
+    return ratio, mean(everything, 0), mean(everything, 1)

@@ -2,7 +2,7 @@
 
 `python -m swarm.bench.generator` reads commands as JSON lines on stdin and answers each with one JSON line:
 
-    {"base_url", "target": {…}, "payload_root", "rate", "seconds", "seed", "first_number", "timeout_s"}
+    {"base_url", "target": {…}, "payload_root", "rate", "seconds", "seed", "first_number", "timeout_s", "numbers"}
     → {"samples": [[due_s, latency_ms, status, error], …], "behind_ms", "worst_behind_ms", "on_schedule"}
 
 It lives through many runs, so that slices don't pay for its start, and ends with its stdin: it cannot outlive
@@ -44,6 +44,7 @@ class Order:
     seed: int
     first_number: int = 0
     timeout_s: float = 10.0
+    numbers: tuple[int, ...] | None = None  # which requests to send, in place of a run of numbers
 
 
 @dataclass(slots=True)
@@ -59,6 +60,7 @@ async def offer(order: Order) -> dict[str, Any]:
     traffic = Traffic(Target.model_validate(order.target), Path(order.payload_root), order.seed)
     client, loop, tally = Client(order.base_url), asyncio.get_running_loop(), _Tally()
     total = max(1, round(order.rate * order.seconds))
+    numbers = order.numbers or range(order.first_number, order.first_number + total)
     tasks: set[asyncio.Task[None]] = set()
     begin_s = loop.time() + 0.05
     wall_s = time.time() + 0.05
@@ -73,10 +75,10 @@ async def offer(order: Order) -> dict[str, Any]:
         latency_ms = (loop.time() - begin_s - due_s) * 1000.0
         tally.samples.append((round(due_s, 6), round(latency_ms, 3), status, error))
 
-    for number in range(total):
-        due_s = number / order.rate
+    for place, number in enumerate(numbers):
+        due_s = place / order.rate
         # built ahead of its due time: signing must not make the send late
-        request = traffic.request(order.first_number + number, wall_s + due_s)
+        request = traffic.request(number, wall_s + due_s)
         message = client.encode(request.method, request.path, request.headers, request.body)
         wait_s = begin_s + due_s - loop.time()
         await asyncio.sleep(max(0.0, wait_s))

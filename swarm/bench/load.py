@@ -94,13 +94,17 @@ class LoadGenerator:
 
     async def run(
         self, base_url: str, target: Target, payload_root: Path, *, rate: float, seconds: float, seed: int,
-        first_number: int = 0, timeout_s: float = TIMEOUT_S,
+        first_number: int = 0, timeout_s: float = TIMEOUT_S, numbers: Sequence[int] | None = None,
     ) -> LoadRun:  # fmt: skip
-        """One run; ends when the last answer came or timed out. Raises TargetError where no load can be made."""
+        """One run of the requests from `first_number` on, or of `numbers`.
+
+        It ends when the last answer came or timed out. Raises TargetError where no load can be made.
+        """
         order = {
             "base_url": base_url, "target": target.model_dump(mode="json", by_alias=True),
             "payload_root": str(payload_root), "rate": rate, "seconds": seconds, "seed": seed,
             "first_number": first_number, "timeout_s": timeout_s,
+            "numbers": None if numbers is None else list(numbers),
         }  # fmt: skip
         async with self._turn:
             process = self._process

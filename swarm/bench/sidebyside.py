@@ -10,7 +10,7 @@ from pathlib import Path
 
 from swarm.bench.load import LoadGenerator, LoadRun
 from swarm.bench.load import error_rate as error_rate  # part of this module's promise
-from swarm.bench.statistics import Statistic, paired_ratio, summarize
+from swarm.bench.statistics import Statistic, paired_slices_ratio, summarize
 from swarm.config.schema import Target
 from swarm.core.metrics import Comparison, Ratio
 from swarm.core.report import ResourceUse
@@ -122,6 +122,17 @@ def _cpu(server: RunningServer) -> float | None:
         return None
 
 
+def pooled(runs: Sequence[LoadRun]) -> LoadRun:
+    """The slices of one server as one run."""
+    return replace(
+        runs[0],
+        samples=tuple(sample for run in runs for sample in run.samples),
+        behind_ms=max(run.behind_ms for run in runs),
+        valid=all(run.valid for run in runs),
+        seconds=sum(run.seconds for run in runs),
+    )
+
+
 def resources(runs: Sequence[LoadRun]) -> ResourceUse:
     """Peak resident memory in MB (10^6) and mean CPU in percent of one core over the runs."""
     rss = [run.rss_bytes for run in runs if run.rss_bytes]
@@ -145,7 +156,7 @@ def compare(name: str, before: Sequence[LoadRun], after: Sequence[LoadRun], seed
     def ratio(statistic: Statistic) -> Ratio | None:
         if min(sum(bool(part) for part in side) for side in slices) < MIN_SLICES:
             return None
-        return paired_ratio(*paired_latencies(before, after), statistic, seed)
+        return paired_slices_ratio(*paired_latencies(before, after), statistic, seed)
 
     ratios = ratio("p50"), ratio("p95")
     if None in ratios:
@@ -168,32 +179,6 @@ def paired_latencies(before: Sequence[LoadRun], after: Sequence[LoadRun]) -> tup
         left.append([b.latency_ms for b, _ in pairs])
         right.append([a.latency_ms for _, a in pairs])
     return left, right
-
-
-def mean_ratio(before: Sequence[LoadRun], after: Sequence[LoadRun], seed: int) -> tuple[Ratio, float, float] | None:
-    """The ratio of mean latencies over the requests that both sides answered well, with both means in ms.
-
-    The most exact statistic for few samples; None where fewer than two pairs of slices can be compared.
-    """
-    left, right = paired_latencies(before, after)
-    if sum(bool(part) for part in left) < MIN_SLICES:
-        return None
-    means = [sum(map(sum, side)) / sum(map(len, side)) for side in (left, right)]
-    return paired_ratio(left, right, "mean", seed), means[0], means[1]
-
-
-def cpu_ratio(before: Sequence[LoadRun], after: Sequence[LoadRun], seed: int) -> tuple[Ratio, float, float] | None:
-    """The ratio of the server's CPU time per request, with both in ms; None where it was not sampled."""
-    left: Slices = []
-    right: Slices = []
-    for one, other in zip(before, after, strict=False):
-        if one.cpu_s and other.cpu_s and one.samples and other.samples:
-            left.append([1000.0 * one.cpu_s / len(one.samples)])
-            right.append([1000.0 * other.cpu_s / len(other.samples)])
-    if len(left) < MIN_SLICES:
-        return None
-    means = [sum(map(sum, side)) / len(side) for side in (left, right)]
-    return paired_ratio(left, right, "mean", seed), means[0], means[1]
 
 
 def _notes(before: Sequence[LoadRun], after: Sequence[LoadRun]) -> list[str]:

@@ -94,31 +94,35 @@ def bootstrap_ratio(
 
 
 def paired_ratio(
-    before_slices: Sequence[Sequence[float]],
-    after_slices: Sequence[Sequence[float]],
-    statistic: Statistic,
-    seed: int,
-    rounds: int = 2000,
+    pairs: int, measure: Callable[[Sequence[int]], tuple[float, float]], seed: int, rounds: int = 2000
 ) -> Ratio:
-    """`bootstrap_ratio` for slices in pairs: the nth of each side sent the same requests.
+    """`bootstrap_ratio` for measurements in pairs, the nth of each side made under the same conditions.
 
-    Pairs are drawn with replacement, so what makes one slice's requests costly is in both sides of each draw
-    and cancels. A pair with an empty side is left out; ValueError where fewer than two pairs are left.
+    `measure` gives (before, after) from the pairs of some numbers, in which one may stand several times. Pairs
+    are drawn with replacement, so what made one pair slow is in both sides of each draw and cancels.
+    ValueError with fewer than two pairs.
     """
-    pairs = [(list(b), list(a)) for b, a in zip(before_slices, after_slices, strict=False) if b and a]
-    if len(pairs) < 2:
+    if pairs < 2:
         raise ValueError("an interval takes at least two pairs of slices with samples on each side")
-    measure, chance = _statistic(statistic), random.Random(seed)
-
-    def ratio_of(drawn: list[tuple[list[float], list[float]]]) -> float:
-        before = measure([value for part, _ in drawn for value in part])
-        after = measure([value for _, part in drawn for value in part])
-        return _log_ratio(before, after)
-
-    value = ratio_of(pairs)
-    logs = [ratio_of(chance.choices(pairs, k=len(pairs))) for _ in range(rounds)]
-    half = statistics.stdev(logs) * _standard_errors(len(pairs), free=len(pairs) - 1)
+    chance = random.Random(seed)
+    value = _log_ratio(*measure(range(pairs)))
+    logs = [_log_ratio(*measure(chance.choices(range(pairs), k=pairs))) for _ in range(rounds)]
+    half = statistics.stdev(logs) * _standard_errors(pairs, free=pairs - 1)
     return Ratio(math.exp(value), (math.exp(value - half), math.exp(value + half)))
+
+
+def paired_slices_ratio(
+    before_slices: Sequence[Sequence[float]], after_slices: Sequence[Sequence[float]], statistic: Statistic, seed: int
+) -> Ratio:
+    """`paired_ratio` of a statistic over pooled samples; a pair with an empty side is left out."""
+    pairs = [(list(b), list(a)) for b, a in zip(before_slices, after_slices, strict=False) if b and a]
+    of = _statistic(statistic)
+
+    def measure(drawn: Sequence[int]) -> tuple[float, float]:
+        sides = [[value for number in drawn for value in pairs[number][side]] for side in (0, 1)]
+        return of(sides[0]), of(sides[1])
+
+    return paired_ratio(len(pairs), measure, seed)
 
 
 def _pooled(slices: list[list[float]]) -> list[float]:

@@ -14,9 +14,8 @@ from swarm.analysis.source import SourceTree
 from swarm.config.schema import Target
 from swarm.core.errors import TargetError
 from swarm.core.place import TargetPlace
-from swarm.core.ports import CommandLimits, Sandbox
+from swarm.core.ports import Sandbox
 from swarm.target.copies import Copy, make_copy
-from swarm.target.environment import child_environment, command_line
 from swarm.target.observation import Observation, Recording
 from swarm.target.place import resolve_place
 from swarm.target.replay import observe, record_first
@@ -26,54 +25,69 @@ from swarm.verify.testrun import TestRun, run_tests
 
 
 @dataclass(frozen=True, slots=True)
-class Baseline:
-    """The original: where it lies, its index, its tests' outcome, its recorded behaviour."""
+class Original:
+    """The original: where it lies, a copy of it, its index, its commit."""
 
     place: TargetPlace
     copy: Copy
     index: Index
+    commit: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What the original does: its own tests' outcome, and its recorded behaviour.
+
+    `recording` is a second look that is still being taken: await it where it is needed, cancel it where not.
+    """
+
     tests: TestRun | None
     first_look: Observation
     tape: Tape
-    commit: str | None
+    recording: asyncio.Task[Recording]
 
-    async def recording(self, target: Target, lease: Lease, *, requests: int, seed: int, tmp: Path) -> Recording:
-        """The second look, beside whatever else is at work: what differs from the first is volatile."""
-        async with lease.working():
-            second = await observe(
-                self.place, self.copy, target, requests=requests, seed=seed, tape=self.tape, tmp=tmp
-            )
-        return Recording(self.first_look, second, self.tape)
+
+async def look_at(name: str, target: Target, folder: Path, scratch: Path) -> Original:
+    """Copy and index the target. Raises TargetError where it cannot be found or copied."""
+    place = resolve_place(name, target, folder)
+    copy = await asyncio.to_thread(make_copy, place, scratch / "baseline" / "tree")
+    index = await asyncio.to_thread(lambda: build_index(SourceTree.load(copy.path)))
+    return Original(place, copy, index, commit_of(place.path))
 
 
 async def take_baseline(
-    name: str,
-    target: Target,
-    folder: Path,
-    sandbox: Sandbox,
-    scratch: Path,
-    *,
-    requests: int,
-    seed: int,
+    original: Original, target: Target, sandbox: Sandbox, scratch: Path, lease: Lease, *, requests: int, seed: int
 ) -> Baseline:
-    """Copy, index, test, start and record the target.
+    """Run the target's own tests and record its behaviour, beside other work but never beside a measurement.
 
     Raises TargetError where it does not start or its own tests are red.
     """
-    place = resolve_place(name, target, folder)
-    copy = await asyncio.to_thread(make_copy, place, scratch / "baseline" / "tree")
-    await run_setup(place, copy, target, sandbox, scratch / "baseline" / "setup")
+    place, copy = original.place, original.copy
+
+    async def tested() -> TestRun | None:
+        async with lease.working():
+            tests = await run_tests(place, copy, target, sandbox, scratch / "baseline" / "tests")
+        if tests is not None and not tests.green:
+            raise TargetError(red_tests(place.name, tests))
+        return tests
+
+    async def looked_at() -> tuple[Observation, Tape]:
+        async with lease.working():
+            return await record_first(
+                place, copy, target, requests=requests, seed=seed, tmp=scratch / "baseline" / "first"
+            )
+
     async with cancelled_together() as group:
-        indexing = group.create_task(asyncio.to_thread(lambda: build_index(SourceTree.load(copy.path))))
-        recording = group.create_task(
-            record_first(place, copy, target, requests=requests, seed=seed, tmp=scratch / "baseline" / "record")
+        testing, looking = group.create_task(tested()), group.create_task(looked_at())
+    first, tape = looking.result()
+
+    async def recorded() -> Recording:
+        second = await observe(
+            place, copy, target, requests=requests, seed=seed, tape=tape, tmp=scratch / "baseline" / "second"
         )
-        testing = group.create_task(run_tests(place, copy, target, sandbox, scratch / "baseline" / "tests"))
-    tests = testing.result()
-    if tests is not None and not tests.green:
-        raise TargetError(red_tests(name, tests))
-    first_look, tape = recording.result()
-    return Baseline(place, copy, indexing.result(), tests, first_look, tape, commit_of(place.path))
+        return Recording(first, second, tape)
+
+    return Baseline(testing.result(), first, tape, asyncio.create_task(recorded()))
 
 
 @asynccontextmanager
@@ -84,19 +98,6 @@ async def cancelled_together() -> AsyncIterator[asyncio.TaskGroup]:
             yield group
     except* Exception as errors:  # noqa: BLE001 - raised again
         raise errors.exceptions[0] from None
-
-
-async def run_setup(place: TargetPlace, copy: Copy, target: Target, sandbox: Sandbox, tmp: Path) -> None:
-    """Run the target's `setup` in a copy. Raises TargetError where it fails."""
-    if not target.setup:
-        return
-    tmp.mkdir(parents=True, exist_ok=True)
-    argv = command_line(target.setup, place, tmp=tmp, port=None)
-    env = child_environment(place, copy, target, tmp, None, {})
-    result = await sandbox.run(argv, copy.cwd, env, CommandLimits(timeout_s=120.0))
-    if result.exit_code != 0:
-        tail = " | ".join(result.output.strip().splitlines()[-2:])
-        raise TargetError(f"target {place.name!r}: setup failed ({target.setup}): {tail}")
 
 
 def red_tests(name: str, tests: TestRun) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from swarm.bench.bursts import burst_size
 from swarm.bench.load import error_rate
 from swarm.bench.sidebyside import resources
 from swarm.bench.waterfall import measure_waterfall
@@ -60,15 +59,14 @@ async def benchmark_and_settle(
 async def _climb(parts: Parts, state: RunState, lab: Lab, ladder: Ladder) -> tuple[Results, Results]:
     """Every fix with its result, and those that fail."""
     typical_ms = median(one.duration_ms for one in state.waterfalls_before) if state.waterfalls_before else None
-    burst = burst_size(lab.target.load.rate, typical_ms)
-    judged = await ladder.climb(burst)
+    judged = await ladder.climb(typical_ms)
     for one in judged:
         names = tuple(dict.fromkeys(fix.rule for fix in one.rung.fixes))
         parts.emit(GateFinished("benchmark", names, one.result.passed, one.result.detail, 0.0))
     results: Results = {
         fix.key: (one.result, one.effect if one.rung.gains else None) for one in judged for fix in one.rung.fixes
     }
-    return results, await _guilty(lab, [one for one in judged if not one.result.passed], burst)
+    return results, await _guilty(lab, [one for one in judged if not one.result.passed], typical_ms)
 
 
 async def _without(parts: Parts, state: RunState, lab: Lab, proven: Proven, guilty: Results) -> Proven:
@@ -84,7 +82,7 @@ async def _without(parts: Parts, state: RunState, lab: Lab, proven: Proven, guil
     return again
 
 
-async def _guilty(lab: Lab, failed: Sequence[Judged], burst: int) -> Results:
+async def _guilty(lab: Lab, failed: Sequence[Judged], typical_ms: float | None) -> Results:
     """The fixes that fail: those that need not gain are measured again one by one where they lost together."""
     guilty: Results = {}
     for judged in failed:
@@ -92,7 +90,7 @@ async def _guilty(lab: Lab, failed: Sequence[Judged], burst: int) -> Results:
             guilty |= {fix.key: (judged.result, judged.effect) for fix in judged.rung.fixes}
             continue
         async with Ladder(lab, rungs(lab, judged.rung.fixes, one_by_one=True)) as ladder:
-            apart = await ladder.climb(burst)
+            apart = await ladder.climb(typical_ms)
         guilty |= {
             fix.key: (one.result, one.effect) for one in apart if not one.result.passed for fix in one.rung.fixes
         }
@@ -128,8 +126,7 @@ async def _measure_ends(state: RunState, ladder: Ladder) -> None:
     state.errors = ErrorRates(error_rate(measured.before), error_rate(measured.after))
     state.resources_before, state.resources_after = resources(measured.before), resources(measured.after)
     try:
-        before = measured.comparison.before
-        state.capacity = await ladder.capacity(before.p50 if before else 0.0)
+        state.capacity = await ladder.capacity(measured)
     except TargetError as error:
         state.reasons["capacity"] = str(error)
 

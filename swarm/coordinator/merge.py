@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from swarm.core.findings import Category, Finding, confidence_rank, severity_rank
 from swarm.verify.fixes import Fix
 
-# Performance comes last: each of its patches is measured on top of all the others.
-_CATEGORY_ORDER: tuple[Category, ...] = ("security", "compliance", "api", "monitoring", "performance")
+# Performance comes first: the faster the tree, the clearer what a later patch costs.
+_CATEGORY_ORDER: tuple[Category, ...] = ("performance", "security", "compliance", "api", "monitoring")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +103,11 @@ def plan_fixes(findings: Sequence[Finding], wanted: Collection[str], orders: Map
 
 
 def reorder(fixes: Sequence[Fix], finding_order: Sequence[str], dropped: Collection[str]) -> tuple[Fix, ...]:
-    """The plan in the coordinator's order; performance stays last, and what it did not name keeps its place."""
+    """The plan in the coordinator's order; performance stays first, and what it did not name comes last."""
     place = {finding: number for number, finding in enumerate(finding_order)}
     kept = [fix for fix in fixes if not set(fix.findings) <= set(dropped)]
 
     def rank(fix: Fix) -> tuple[bool, int]:
-        return fix.category == "performance", min((place.get(f, len(place)) for f in fix.findings), default=0)
+        return fix.category != "performance", min((place.get(f, len(place)) for f in fix.findings), default=0)
 
     return tuple(sorted(kept, key=rank))

@@ -42,15 +42,19 @@ def surroundings(request: RunRequest, parts: Parts, workbench: Workbench, state:
     )
 
 
-async def specialists_at_work(request: RunRequest, parts: Parts, around: Surroundings, state: RunState) -> Team:
-    """Send the specialists by the run's pattern, and gather what they bring."""
+def chosen_specialists(request: RunRequest) -> dict[str, Specialist]:
+    """Those that the run sends: all, those of `--only`, or the one generalist of the pattern `single`."""
     chosen = {
         name: specialist
         for name, specialist in request.swarm.specialists.items()
         if not request.only or name in request.only
     }
-    if request.pattern == "single":
-        chosen = {GENERALIST: generalist(chosen)}
+    return {GENERALIST: generalist(chosen)} if request.pattern == "single" else chosen
+
+
+async def specialists_at_work(request: RunRequest, parts: Parts, around: Surroundings, state: RunState) -> Team:
+    """Send the specialists by the run's pattern, and gather what they bring."""
+    chosen = chosen_specialists(request)
     at_once = asyncio.Semaphore(1 if request.pattern == "sequential" else MAX_AT_ONCE)
 
     async def work(name: str, specialist: Specialist) -> SpecialistResult:

@@ -7,17 +7,17 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from swarm.agents.surroundings import Surroundings
 from swarm.coordinator import outcome
-from swarm.coordinator.baseline import Baseline, take_baseline
+from swarm.coordinator.baseline import Baseline, Original, cancelled_together, look_at, take_baseline
 from swarm.coordinator.benchmark import benchmark_and_settle
-from swarm.coordinator.patterns import specialists_at_work, surroundings
+from swarm.coordinator.patterns import Team, chosen_specialists, specialists_at_work, surroundings
 from swarm.coordinator.planning import make_plan
 from swarm.coordinator.state import Parts, RunRequest, RunState
 from swarm.core.errors import BudgetExceeded, Interrupted, SwarmError
 from swarm.core.events import Note, PhaseFinished, PhaseName, PhaseStarted, RunStarted
 from swarm.core.report import PhaseTime, Report
 from swarm.probes.probe import ProbeResult
-from swarm.target.observation import Recording
 from swarm.tools.lease import Lease
 from swarm.tools.workbench import Workbench
 from swarm.verify.candidate import empty_stack
@@ -86,19 +86,19 @@ class Run:
 
     async def _phases(self) -> None:
         async with self.phase("baseline") as summary:
-            baseline = await take_baseline(
-                self.request.target_name, self.request.target, self.request.folder,
-                self.parts.sandbox, self.parts.scratch,
-                requests=REPLAYED_REQUESTS, seed=self.request.seed,
-            )  # fmt: skip
-            self._keep_baseline(baseline, summary)
-        workbench = self._workbench(baseline)
+            original = await look_at(
+                self.request.target_name, self.request.target, self.request.folder, self.parts.scratch
+            )
+            self._keep_original(original)
+            summary.append(f"{len(original.index.tree.modules)} files, {len(original.index.routes)} routes")
+        workbench = self._workbench(original)
         try:
-            second_look = asyncio.ensure_future(self._second_look(baseline, workbench))
+            around = surroundings(self.request, self.parts, workbench, self.state)
             async with self.phase("specialists") as summary:
-                around = surroundings(self.request, self.parts, workbench, self.state)
-                team = await specialists_at_work(self.request, self.parts, around, self.state)
+                baseline, team = await self._baseline_beside_specialists(original, workbench, around)
                 summary.append(f"{len(team.findings)} findings, {len(team.wanted)} to be mended")
+                if baseline.tests is not None:
+                    summary.append(f"{baseline.tests.counts.passed} tests of the target pass")
             self.state.waterfalls_before = workbench.waterfalls
             self.state.profile = workbench.profile_lines
             self.state.alerts = tuple(workbench.alerts)
@@ -107,49 +107,64 @@ class Run:
                 self.state.findings = plan.findings
                 summary.append(f"{len(plan.fixes)} fixes in order")
             probes_before = await workbench.probe_results() if plan.fixes else ()
-            lab = self._lab(baseline, await second_look, probes_before)
         finally:
-            second_look.cancel()
-            await asyncio.gather(second_look, return_exceptions=True)
             await workbench.close()
-        async with self.phase("verify") as summary:
-            proven = await prove(lab, plan.fixes)
-            self.state.patches += proven.rejected
-            for unbuilt in proven.unbuilt:
-                self.note(f"{unbuilt.fix.rule} in {unbuilt.fix.file}: {unbuilt.reason}")
-            summary.append(f"{len(proven.stack.patches)} proven, {len(proven.rejected)} rejected")
+        lab = self._lab(original, baseline, probes_before)
+        try:
+            async with self.phase("verify") as summary:
+                proven = await prove(lab, plan.fixes)
+                self.state.patches += proven.rejected
+                for unbuilt in proven.unbuilt:
+                    self.note(f"{unbuilt.fix.rule} in {unbuilt.fix.file}: {unbuilt.reason}")
+                summary.append(f"{len(proven.stack.patches)} proven, {len(proven.rejected)} rejected")
+        finally:
+            baseline.recording.cancel()
+            await asyncio.gather(baseline.recording, return_exceptions=True)
         async with self.phase("benchmark") as summary:
             await benchmark_and_settle(self.request, self.parts, self.state, lab, proven, summary)
+        spent = around.budget.exceeded()
+        if spent:
+            raise BudgetExceeded(f"{spent}; what the agents had found by then was worked on to the end")
 
-    async def _second_look(self, baseline: Baseline, workbench: Workbench) -> Recording:
-        """Beside the specialists, once the first of them has traced what it wants to: measuring goes first."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(workbench.traced.wait(), TRACE_WITHIN_S)
-        return await baseline.recording(
-            self.request.target, workbench.lease,
-            requests=REPLAYED_REQUESTS, seed=self.request.seed, tmp=self.parts.scratch / "second-look",
-        )  # fmt: skip
+    async def _baseline_beside_specialists(
+        self, original: Original, workbench: Workbench, around: Surroundings
+    ) -> tuple[Baseline, Team]:
+        """The target's tests and recording go on beside the specialists, once the first has traced undisturbed."""
+        request = self.request
+        if not any("Performance-Analysis" in one.tools for one in chosen_specialists(request).values()):
+            workbench.traced.set()
 
-    def _keep_baseline(self, baseline: Baseline, summary: list[str]) -> None:
-        state = self.state
-        state.target_commit = baseline.commit
-        state.unparsed = tuple(f"{path}: {reason}" for path, reason in baseline.index.tree.unparsed)
-        if baseline.tests is None:
-            self.note("the target has no tests: replay and probes carry the weight of the proof")
-        else:
-            state.tests_before = baseline.tests.counts
-            summary.append(f"{baseline.tests.counts.passed} tests pass")
-        for name in state.unparsed:
+        async def baseline() -> Baseline:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(workbench.traced.wait(), TRACE_WITHIN_S)
+            taken = await take_baseline(
+                original, request.target, self.parts.sandbox, self.parts.scratch, workbench.lease,
+                requests=REPLAYED_REQUESTS, seed=request.seed,
+            )  # fmt: skip
+            if taken.tests is None:
+                self.note("the target has no tests: replay and probes carry the weight of the proof")
+            else:
+                self.state.tests_before = taken.tests.counts
+            return taken
+
+        async with cancelled_together() as group:
+            taking = group.create_task(baseline())
+            working = group.create_task(specialists_at_work(request, self.parts, around, self.state))
+        return taking.result(), working.result()
+
+    def _keep_original(self, original: Original) -> None:
+        self.state.target_commit = original.commit
+        self.state.unparsed = tuple(f"{path}: {reason}" for path, reason in original.index.tree.unparsed)
+        for name in self.state.unparsed:
             self.note(f"not analysed: {name}")
-        summary.append(f"{len(baseline.index.routes)} routes")
 
-    def _workbench(self, baseline: Baseline) -> Workbench:
+    def _workbench(self, original: Original) -> Workbench:
         return Workbench(
-            place=baseline.place,
+            place=original.place,
             target=self.request.target,
-            payload_root=baseline.place.path,
-            copy=baseline.copy,
-            index=baseline.index,
+            payload_root=original.place.path,
+            copy=original.copy,
+            index=original.index,
             sandbox=self.parts.sandbox,
             scratch=self.parts.scratch / "workbench",
             emit=self.parts.emit,
@@ -158,17 +173,18 @@ class Run:
             seed=self.request.seed,
         )
 
-    def _lab(self, baseline: Baseline, recording: Recording, probes_before: tuple[ProbeResult, ...]) -> Lab:
+    def _lab(self, original: Original, baseline: Baseline, probes_before: tuple[ProbeResult, ...]) -> Lab:
         return Lab(
-            place=baseline.place,
+            place=original.place,
             target=self.request.target,
-            payload_root=baseline.place.path,
+            payload_root=original.place.path,
             sandbox=self.parts.sandbox,
             scratch=self.parts.scratch / "lab",
             rules=self.parts.rules,
-            original=empty_stack(baseline.index),
+            original=empty_stack(original.index),
             tests_before=baseline.tests,
-            recording=recording,
+            tape=baseline.tape,
+            recording=baseline.recording,
             probes_before=probes_before,
             start_log_before=baseline.first_look.start_log,
             emit=self.parts.emit,

@@ -55,6 +55,12 @@ class Traffic:
         place = chance.choices(range(len(self._webhooks)), self._shares)[0]
         return self._build(place, chance, number, now_s)
 
+    def kind(self, number: int) -> tuple[int, int]:
+        """Which webhook and which of its payloads the `number`-th request is, as places in their lists."""
+        chance = Random(f"{self._seed}:{number}")
+        place = chance.choices(range(len(self._webhooks)), self._shares)[0]
+        return place, chance.choice(range(len(self._payloads[place])))
+
     def request_for(self, webhook: Webhook, number: int, now_s: float) -> WebhookRequest:
         """The `number`-th request of one given webhook."""
         chance = Random(f"{self._seed}:{number}:{webhook.path}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import shutil
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from swarm.probes.probe import ProbeResult
 from swarm.rules.rule import Rule
 from swarm.target.copies import Copy, apply_changes, make_copy
 from swarm.target.replay import Recording
+from swarm.target.tape import Tape
 from swarm.verify.candidate import Stack
 from swarm.verify.testrun import TestRun
 
@@ -33,7 +35,8 @@ class Lab:
     rules: Mapping[str, Rule]
     original: Stack
     tests_before: TestRun | None
-    recording: Recording
+    tape: Tape
+    recording: asyncio.Future[Recording]
     probes_before: tuple[ProbeResult, ...]
     start_log_before: str
     emit: EventSink

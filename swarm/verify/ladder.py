@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from swarm.bench.bursts import measure_bursts
+from swarm.bench.bursts import Slice, cpu_ratio, latency_ratio, measure_bursts
 from swarm.bench.capacity import find_capacity
 from swarm.bench.load import LoadRun
-from swarm.bench.sidebyside import compare, cpu_ratio, mean_ratio, measure_alternating
+from swarm.bench.sidebyside import compare, measure_alternating, pooled
 from swarm.core.errors import TargetError
 from swarm.core.metrics import Comparison, Ratio
 from swarm.core.patches import Effect, GateResult
@@ -61,7 +61,7 @@ class BeforeAfter:
 
 
 def rungs(lab: Lab, fixes: Sequence[Fix], *, one_by_one: bool = False) -> tuple[Rung, ...]:
-    """The trees to measure: all that need not gain together, then one more performance rule each.
+    """The trees to measure: one more performance rule each, then all that need not gain together.
 
     `one_by_one` gives every fix a rung of its own.
     """
@@ -71,9 +71,9 @@ def rungs(lab: Lab, fixes: Sequence[Fix], *, one_by_one: bool = False) -> tuple[
     if one_by_one:
         steps = [((fix,), fix.category == "performance") for fix in fixes]
     else:
+        steps = [(tuple(group), True) for _, group in itertools.groupby(gaining, key=lambda fix: fix.rule)]
         if others:
             steps.append((tuple(others), False))
-        steps += [(tuple(group), True) for _, group in itertools.groupby(gaining, key=lambda fix: fix.rule)]
     made: list[Rung] = []
     stack = lab.original
     for step, gains in steps:
@@ -109,13 +109,14 @@ class Ladder:
     async def __aexit__(self, *error: object) -> None:
         await self._stack.aclose()
 
-    async def climb(self, burst: int) -> tuple[Judged, ...]:
+    async def climb(self, typical_ms: float | None) -> tuple[Judged, ...]:
         """Burst at every tree in alternating slices and judge each against the rung below."""
         lab = self._lab
-        lab.say(f"benchmark: {len(self.servers)} trees side by side, in bursts of {burst}")
+        lab.say(f"benchmark: {len(self.servers)} trees side by side, in bursts")
         runs = await measure_bursts(
             self.servers, lab.target, lab.payload_root,
-            size=burst, slice_s=BURST_SLICE_S, rounds=ROUNDS, seed=lab.seed, first_number=FIRST_BURST,
+            typical_ms=typical_ms, rate=lab.target.load.rate, slice_s=BURST_SLICE_S, rounds=ROUNDS,
+            seed=lab.seed, first_number=FIRST_BURST,
         )  # fmt: skip
         self._warm = True
         judged, below = [], ORIGINAL
@@ -130,21 +131,26 @@ class Ladder:
         lab.say(f"benchmark: before and after side by side at {load.rate:g}/s")
         runs = await measure_alternating(
             {ORIGINAL: self.servers[ORIGINAL], top: self.servers[top]}, lab.target, lab.payload_root,
-            rate=load.rate, slice_s=load.seconds / ROUNDS, rounds=ROUNDS, seed=lab.seed, warmup=0 if self._warm else 2,
+            rate=load.rate, slice_s=load.seconds / ROUNDS, rounds=ROUNDS, seed=lab.seed,
+            warmup=0 if self._warm else 2,
         )  # fmt: skip
         whole = compare("webhook latency", runs[ORIGINAL], runs[top], lab.seed)
         return BeforeAfter(runs[ORIGINAL], runs[top], whole)
 
-    async def capacity(self, usual_p50_ms: float) -> Capacity:
-        """How many requests per second each of the two ends takes; both are held to the same bound."""
+    async def capacity(self, ends: BeforeAfter) -> Capacity:
+        """How many requests per second each of the two ends takes; both are held to the same bound.
+
+        The runs of `ends`, at the target's own rate, are the first step of both.
+        """
         lab, found = self._lab, []
         lab.say("capacity: raising the rate until it fails")
-        bound_ms = max(1000.0, 100.0 * round(usual_p50_ms * SLOWER_AT_MOST / 100.0))
-        for name in (ORIGINAL, self._steps[-1].name):
+        usual_ms = ends.comparison.before.p50 if ends.comparison.before else 0.0
+        bound_ms = max(1000.0, 100.0 * round(usual_ms * SLOWER_AT_MOST / 100.0))
+        for name, runs in ((ORIGINAL, ends.before), (self._steps[-1].name, ends.after)):
             result = await find_capacity(
                 self.servers[name], lab.target, lab.payload_root,
                 start_rate=lab.target.load.rate, step_s=STEP_S, max_steps=MAX_STEPS, seed=lab.seed,
-                p95_bound_ms=bound_ms,
+                p95_bound_ms=bound_ms, known=pooled(runs),
             )  # fmt: skip
             found.append(result)
         return Capacity(found[0].rps, found[1].rps, found[1].criterion)
@@ -181,15 +187,15 @@ async def start_all(lab: Lab, steps: Sequence[Rung], stack: AsyncExitStack) -> M
     return {name: server for name, server in servers if isinstance(server, RunningServer)}
 
 
-def _judge(rung: Rung, below: Sequence[LoadRun], here: Sequence[LoadRun], seed: int) -> Judged:
+def _judge(rung: Rung, below: Sequence[Slice], here: Sequence[Slice], seed: int) -> Judged:
     """A performance rung must gain in latency, or in CPU time with no loss of latency; any other must not lose.
 
     To gain or to lose takes an interval clear of 1.
     """
-    latency = mean_ratio(below, here, seed)
+    latency = latency_ratio(below, here, seed)
     if latency is None:
         return Judged(rung, GateResult("benchmark", False, "too few good answers to compare"), None)
-    words, effect = _told("webhook_latency_mean", latency)
+    words, effect = _told("webhook_latency_p50", latency)
     change = latency[0].change
     if not rung.gains:
         passed = change != "worse"

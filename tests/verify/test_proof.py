@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from swarm.core.patches import FileChange, Rejected
 from swarm.rules.registry import all_rules
 from swarm.target.copies import make_copy
 from swarm.target.place import resolve_place
-from swarm.target.replay import record_baseline
+from swarm.target.replay import Recording, record_baseline
 from swarm.target.sandbox import choose_sandbox
 from swarm.verify.candidate import empty_stack
 from swarm.verify.fixes import Fix
@@ -104,7 +105,8 @@ async def lab(tmp_path_factory: pytest.TempPathFactory, events: list[Event]) -> 
     tests = await run_tests(place, copy, target, sandbox, tmp_path / "tests")
     assert tests is not None
     assert tests.green, tests.tail
-    recording = await record_baseline(place, copy, target, requests=3, seed=7, tmp=tmp_path / "record")
+    recording: asyncio.Future[Recording] = asyncio.get_running_loop().create_future()
+    recording.set_result(await record_baseline(place, copy, target, requests=3, seed=7, tmp=tmp_path / "record"))
     lab = Lab(
         place=place,
         target=target,
@@ -114,6 +116,7 @@ async def lab(tmp_path_factory: pytest.TempPathFactory, events: list[Event]) -> 
         rules={rule.id: rule for rule in all_rules()},
         original=empty_stack(build_index(SourceTree.load(copy.path))),
         tests_before=tests,
+        tape=recording.result().tape,
         recording=recording,
         probes_before=(),
         start_log_before="",
@@ -158,7 +161,7 @@ async def test_a_gain_is_accepted_and_a_loss_is_not(lab: Lab) -> None:
     proven = await prove(lab, [GOOD])
     assert [fix.key for fix in proven.stack.fixes] == [GOOD.key], proven.rejected
     async with Ladder(lab, rungs(lab, [GOOD])) as ladder:
-        [gain] = await ladder.climb(burst=2)
+        [gain] = await ladder.climb(150.0)
         both = await ladder.before_and_after()
     assert gain.result.passed, gain.result.detail
     assert gain.effect is not None
@@ -166,5 +169,5 @@ async def test_a_gain_is_accepted_and_a_loss_is_not(lab: Lab) -> None:
     assert both.comparison.ratio_p50 is not None
     assert both.comparison.ratio_p50.change == "better"
     async with Ladder(lab, rungs(lab, [slow])) as ladder:
-        [loss] = await ladder.climb(burst=2)
+        [loss] = await ladder.climb(150.0)
     assert loss.result.passed is False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from swarm.core.errors import TargetError
@@ -22,12 +23,12 @@ async def check(lab: Lab, trial: Trial) -> tuple[GateResult, ReplayOutcome | Non
             lab.target,
             requests=lab.requests,
             seed=lab.seed,
-            tape=lab.recording.tape,
+            tape=lab.tape,
             tmp=lab.folder("replay"),
         )
     except TargetError as error:
         return GateResult("replay", False, f"the service could not be replayed: {error}"), None
-    outcome = compare(lab.recording, observation)
+    outcome = compare(await asyncio.shield(lab.recording), observation)
     seconds = time.monotonic() - started
     if outcome.differences:
         return GateResult("replay", False, "; ".join(outcome.differences[:3]), seconds), outcome
