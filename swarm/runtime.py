@@ -16,7 +16,7 @@ from swarm.config.choice import Choice
 from swarm.core.errors import UsageError
 from swarm.core.events import Event
 from swarm.core.metrics import did_you_mean
-from swarm.core.ports import EventSink
+from swarm.core.ports import EventSink, Model
 
 if TYPE_CHECKING:
     from swarm.agents.surroundings import Candidate
@@ -114,27 +114,17 @@ def make_request(choice: Choice, words: RunWords, run_id: str, provider: str, re
 
 def make_candidates(choice: Choice, provider: str, prices: Prices) -> Callable[[str], tuple[Candidate, ...]]:
     """For a model's name in agents.yaml, the models to try in order; the playbook is the last of every chain."""
+    from swarm.agents.casting import cast
     from swarm.agents.charters import full_charter
-    from swarm.agents.surroundings import Candidate
-    from swarm.config.schema import ModelAlias
     from swarm.models.playbook import PlaybookModel
 
-    playbook = Candidate(PlaybookModel(full_charter()), "playbook")
-    if provider == "offline":
-        return lambda name: (playbook,)
-    from swarm.models.anthropic import AnthropicModel
+    claude: Model | None = None
+    if provider == "anthropic":
+        from swarm.models.anthropic import AnthropicModel
 
-    claude = AnthropicModel(os.environ)
-
-    def candidates(name: str) -> tuple[Candidate, ...]:
-        alias = choice.agents.models.get(name)
-        if isinstance(alias, ModelAlias):
-            names = [alias.id, *alias.fallbacks]
-        else:
-            names = [alias or name]
-        return (*(Candidate(claude, prices.model_id(one)) for one in names), playbook)
-
-    return candidates
+        claude = AnthropicModel(os.environ)
+    playbook = PlaybookModel(full_charter())
+    return lambda name: cast(name, choice.agents.models, prices, provider=claude, playbook=playbook)
 
 
 def make_parts(choice: Choice, provider: str, run_id: str, emit: EventSink, folder: Path) -> Parts:

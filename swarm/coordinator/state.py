@@ -47,7 +47,6 @@ class RunRequest:
     budget_usd: float | None = None
     budget_tokens: int | None = None
     seed: int = 7
-    measure: bool = True
 
 
 @dataclass(frozen=True, slots=True)
