@@ -1,0 +1,43 @@
+"""What the report derives from agents and verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from swarm.coordinator.outcome import time_efficiency, with_verdicts
+from swarm.core.findings import Finding
+from swarm.core.patches import Accepted, JudgedPatch, Patch, Rejected
+from swarm.core.report import AgentInfo
+
+AGENT = AgentInfo(
+    "one", "specialist", "m", "offline", "done", 0.0, 4.0, 1, 1, 1, 1, 0, 0, 1, "estimated", 0.0, 1
+)  # fmt: skip
+
+
+def test_parallel_agents_save_time_and_sequential_ones_none() -> None:
+    parallel = time_efficiency([AGENT, replace(AGENT, name="two", started_s=1.0, finished_s=5.0)])
+    assert (parallel.wall_s, parallel.sum_of_agents_s, parallel.critical_path_s) == (5.0, 8.0, 4.0)
+    assert parallel.saving == 1 - 5 / 8
+    one_by_one = time_efficiency([AGENT, replace(AGENT, name="two", started_s=4.0, finished_s=8.0)])
+    assert one_by_one.saving == 0.0
+
+
+def test_no_agent_no_figure() -> None:
+    assert time_efficiency([replace(AGENT, role="coordinator")]).saving is None
+
+
+def test_findings_carry_the_verdict_of_their_patch() -> None:
+    def finding(anchor: str) -> Finding:
+        return Finding("r", "api", "high", "high", "t", "a.py", 1, 1, "", "", anchor=anchor)
+
+    good, bad, open_one = finding("good"), finding("bad"), finding("open")
+
+    def patch(number: str, mended: Finding) -> Patch:
+        return Patch(f"{number}-r-a", "t", "r", "api", (mended.id,), "a", "", ())
+
+    judged = [
+        JudgedPatch(patch("001", good), Accepted(())),
+        JudgedPatch(patch("002", bad), Rejected("tests", "red", ())),
+    ]
+    marked = {f.anchor: (f.status, f.patch) for f in with_verdicts([good, bad, open_one], judged)}
+    assert marked == {"good": ("patched", "001-r-a"), "bad": ("rejected", "002-r-a"), "open": ("open", None)}
