@@ -18,9 +18,10 @@ from swarm.cli.applying import apply_run
 from swarm.cli.run_folders import config_of, config_words, word_for
 from swarm.cli.say import say
 from swarm.config.choice import Choice, choose
+from swarm.config.schema import Target
 from swarm.console.choose import choose_console
 from swarm.console.summary import print_summary, summary_lines
-from swarm.core.errors import BUG_EXIT_CODE, SwarmError, UsageError
+from swarm.core.errors import BUG_EXIT_CODE, SwarmError, TargetError, UsageError
 from swarm.core.events import PhaseFinished, PhaseStarted, RunFinished
 from swarm.core.fail_on import check_fail_on, reasons_to_fail
 from swarm.core.metrics import did_you_mean
@@ -32,7 +33,9 @@ from swarm.reporting.monitoring.files import write_monitoring
 from swarm.reporting.monitoring.thresholds import thresholds_of
 from swarm.reporting.verdict import accepted, before_after_rows, verdict_of
 from swarm.runtime import RunWords, SystemClock, make_parts, make_request, new_run_id
+from swarm.target.place import resolve_place
 from swarm.target.scratch import remove_folder
+from swarm.target.traffic import Traffic
 
 if TYPE_CHECKING:
     from swarm.coordinator.state import Parts, RunRequest
@@ -64,6 +67,7 @@ def run_swarm(words: Words) -> int:
     folder = words.out / run_id
     clock = SystemClock()
     request = make_request(choice, words.run, run_id, provider, reason)
+    check_workable(choice.target_name, choice.target, choice.folder)
     check_writable(words.out)
     with contextlib.closing(
         choose_console(sys.stdout, clock, os.environ, json_lines=words.json, quiet=words.quiet)
@@ -176,11 +180,20 @@ async def _execute(request: RunRequest, parts: Parts) -> tuple[Report, Exception
     try:
         return await task, run.state.early
     except Exception as error:
-        if not run.state.agents:
+        if not run.state.findings and not run.state.patches:
             raise
         run.state.degraded = True
         run.state.notes.append(f"ended early: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
         return build_report(request, parts, run.state), error
+
+
+def check_workable(name: str, target: Target, folder: Path) -> None:
+    """Raise TargetError for a path, interpreter or payload that is not there, before anything is started."""
+    try:
+        Traffic(target, resolve_place(name, target, folder).path, seed=0)
+    except TargetError as error:
+        text = str(error)
+        raise TargetError(text if name in text else f"target {name}: {text}") from None
 
 
 def check_writable(out: Path) -> None:

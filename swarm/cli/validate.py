@@ -21,11 +21,14 @@ def command(config: ConfigFile = None) -> int:
     from swarm.console.wording import counted
     from swarm.core.errors import TargetError
     from swarm.target.place import resolve_place
+    from swarm.target.traffic import Traffic
 
     agents = load_agents(config or Path(CONFIG_NAME))
     for name, target in agents.targets.items():
         try:
             place = resolve_place(name, target, agents.folder())
+            if target.webhooks:
+                Traffic(target, place.path, seed=0)
         except TargetError as error:
             raise TargetError(f"{agents.source.name}: {error}") from None
         say(f"target {name}: {place.path}")

@@ -44,9 +44,10 @@ class FileJournal:
             transcript.flush()
 
     def event(self, event: Event) -> None:
-        """Keep an event; these tell what happened and need no sync of their own."""
+        """Keep an event: out of this process at once, so a killed run has it, but with no sync of its own."""
         record = {"kind": "event", "event": type(event).__name__, **asdict(event)}
         self._journal.write(self._mask(json.dumps(record, ensure_ascii=False)) + "\n")
+        self._journal.flush()
 
     def close(self) -> None:
         """Close every file."""

@@ -33,7 +33,7 @@ def hook():
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int)
-    app.run(host="127.0.0.1", port=parser.parse_args().port, threaded=True)
+    app.run(host="127.0.0.1", port=parser.parse_args().port, threaded=False)
 """
 
 AGENTS = """

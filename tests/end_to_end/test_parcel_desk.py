@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,12 +45,6 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
-def listening() -> set[str]:
-    """The listening TCP ports of this machine by their inode's line."""
-    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    return {line.split()[1] for line in lines if line.split()[3] == "0A"}
-
-
 @dataclass(frozen=True)
 class Done:
     """One run and what it left."""
@@ -64,7 +59,6 @@ class Done:
     after: dict[str, tuple[str, int, int]]
     env: dict[str, str]
     left: tuple[list[str], list[str]]
-    ports: set[str]
 
     @property
     def accepted(self) -> list[dict[str, Any]]:
@@ -81,14 +75,13 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
     agents.write_text(agents.read_text().replace("load: {rate: 10, seconds: 6}", "load: {rate: 10, seconds: 1}"))
     assert "seconds: 1}" in agents.read_text()
     env = swarm_environment(root / "tmp")
-    before, ports_before = fingerprint(desk), listening()
+    before = fingerprint(desk)
     run = run_program("run", "--out", str(root / "out"), cwd=desk, env=env, timeout_s=240)
     after = fingerprint(desk)
     folder = (root / "out" / "latest").resolve()
     report = json.loads((folder / "report.json").read_text())
     left = (left_running(root / "tmp"), scratch_left(root / "tmp"))
-    ports = listening() - ports_before
-    yield Done(desk, folder, report, run.returncode, run.stdout, run.stderr, before, after, env, left, ports)
+    yield Done(desk, folder, report, run.returncode, run.stdout, run.stderr, before, after, env, left)
 
 
 def test_run_is_done_and_whole(done: Done) -> None:
@@ -206,7 +199,16 @@ def test_user_tree_was_not_written_to(done: Done) -> None:
 
 
 def test_nothing_is_left(done: Done) -> None:
+    """No process, so no port either, and no scratch folder."""
     assert done.left == ([], [])
+
+
+def tests_in(folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """The service's own tests on a tree of it."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests"],
+        cwd=folder, env=env, capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
 
 
 def test_patches_go_in_one_by_one_and_the_tests_pass_after_each(done: Done, tmp_path: Path) -> None:
@@ -215,16 +217,16 @@ def test_patches_go_in_one_by_one_and_the_tests_pass_after_each(done: Done, tmp_
     git = ["git", "-c", "user.name=A", "-c", "user.email=a@b.example", "-c", "commit.gpgsign=false"]
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "as it was"]):
         subprocess.run([*git, *words], cwd=clone, check=True, capture_output=True)
-    env = {**done.env, "PYTHONDONTWRITEBYTECODE": "1"}
     for patch in done.accepted:
         file = done.folder / patch["file"]
         am = subprocess.run([*git, "am", "-q", str(file)], cwd=clone, capture_output=True, text=True, check=False)
         assert am.returncode == 0, f"{patch['id']}: {am.stderr}"
-        tests = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests"],
-            cwd=clone, env=env, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        assert tests.returncode == 0, f"{patch['id']}:\n{tests.stdout[-2000:]}"
+        shutil.copytree(clone, tmp_path / patch["id"], ignore=shutil.ignore_patterns(".git"))
+    with ThreadPoolExecutor(3) as pool:
+        for patch, tests in zip(
+            done.accepted, pool.map(lambda one: tests_in(tmp_path / one["id"], done.env), done.accepted), strict=True
+        ):
+            assert tests.returncode == 0, f"{patch['id']}:\n{tests.stdout[-2000:]}"
     log = subprocess.run([*git, "log", "--format=%s"], cwd=clone, capture_output=True, text=True, check=True)
     assert len(log.stdout.splitlines()) == len(done.accepted) + 1
     status = subprocess.run([*git, "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True)
