@@ -64,7 +64,7 @@ async def find_capacity(
             return steps[-1].passed is True
         run = await generator.run(
             server.base_url, target, payload_root, rate=rate, seconds=max(step_s, MIN_REQUESTS / rate), seed=seed,
-            first_number=FIRST_NUMBER * (len(steps) + 1), timeout_s=1.2 * p95_bound_ms / 1000,
+            first_number=FIRST_NUMBER * (len(steps) + 1), timeout_s=p95_bound_ms / 1000,
         )  # fmt: skip
         steps.append(judge(run, p95_bound_ms))
         return steps[-1].passed is True

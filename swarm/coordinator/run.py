@@ -24,7 +24,7 @@ from swarm.verify.candidate import empty_stack
 from swarm.verify.lab import Lab
 from swarm.verify.verifier import prove
 
-REPLAYED_REQUESTS = 5
+REPLAYED_REQUESTS = 4
 TRACE_WITHIN_S = 8.0
 
 
