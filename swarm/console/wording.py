@@ -76,7 +76,8 @@ def _proof_line(event: e.Event) -> str:
         case e.GateFinished():
             word = "–" if event.passed is None else "passed" if event.passed else "FAILED"
             many = event.patches[0] if len(event.patches) == 1 else counted(len(event.patches), "patch", "patches")
-            return clean(f"gate {event.gate} {word}: {many}{_after(event.detail)} ({seconds(event.duration_s)})", 200)
+            took = f" ({seconds(event.duration_s)})" if event.duration_s >= 0.001 else ""
+            return clean(f"gate {event.gate} {word}: {many}{_after(event.detail)}{took}", 200)
         case e.PatchJudged():
             word = "accepted" if event.accepted else "rejected"
             return clean(f"{word} {event.patch}: {event.title}{'' if event.accepted else _after(event.reason)}", 240)

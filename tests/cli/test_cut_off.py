@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.conftest import Cli
 from tests.cli.tiny import (
     AGENTS,
     APP,
@@ -150,7 +151,8 @@ def test_kill_leaves_nothing_past_the_next_start(tmp_path: Path) -> None:
     assert scratch_left(tmp) != []
     assert left_running(tmp) != []  # the service's own daemon, which no signal of the kernel's reaches
     (folder,) = [path for path in (service / "reports").iterdir() if path.name != "latest"]
-    kinds = {json.loads(line).get("event") for line in (folder / "journal.jsonl").read_text().splitlines()[:-1]}
+    whole = (folder / "journal.jsonl").read_text().rpartition("\n")[0]
+    kinds = {json.loads(line).get("event") for line in whole.splitlines()}
     assert "AgentFinished" in kinds  # what was done is in the journal
     again = run_program("run", "-c", "agents.yaml", "--deadline", "0.01", cwd=service, env=swarm_environment(tmp))
     assert again.returncode == 5
@@ -202,18 +204,19 @@ def test_broken_provider_falls_back_and_says_so(tmp_path: Path) -> None:
     assert not any("not-a-key-at-all" in path.read_text() for path in (service / "reports").rglob("*.json*"))
 
 
-def test_json_is_json_lines_alone_and_apply_applies(tmp_path: Path) -> None:
-    service, tmp = write_service(tmp_path / "service"), tmp_path / "tmp"
-    env = swarm_environment(tmp)
-    words = ["--json", "--apply", "--only", "api", "--fail-on", "severity:low"]
-    done = run_program("run", *words, cwd=service, env=env)
-    assert (done.returncode, done.stderr) == (0, "")
-    events = [json.loads(line) for line in done.stdout.splitlines()]
+def test_json_is_json_lines_alone_and_apply_applies(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("swarm.verify.ladder.MAX_STEPS", 1)  # capacity is not what this is about
+    write_service(tmp_path)
+    done = cli("run", "--json", "--apply", "--only", "api", "--fail-on", "severity:low")
+    assert (done.code, done.err) == (0, "")
+    events = [json.loads(line) for line in done.out.splitlines()]
     assert events[0]["event"] == "run_started" and events[-1]["event"] == "run_finished"
     assert events[-1]["exit_code"] == 0 and events[-1]["accepted"] > 0
-    assert "timeout=" in (service / "app.py").read_text()
-    assert run_program("rollback", cwd=service, env=env).returncode == 0
-    assert (service / "app.py").read_text() == APP.lstrip("\n")
+    assert "timeout=" in (tmp_path / "app.py").read_text()
+    assert cli("rollback").code == 0
+    assert (tmp_path / "app.py").read_text() == APP.lstrip("\n")
 
 
 def test_quiet_prints_the_result_alone(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ targets:
   tiny:
     path: .
     start: "python app.py --port {port}"
-    load: {rate: 10, seconds: 1}
+    load: {rate: 20, seconds: 1}
     webhooks:
       - {path: /hook, method: POST, payloads: [{sku: "{{int:1:50}}"}]}
     upstreams:

@@ -8,6 +8,7 @@ from swarm.core.errors import UsageError
 from swarm.core.fail_on import check_fail_on, reasons_to_fail
 from swarm.core.findings import Finding
 from swarm.core.metrics import Comparison, Ratio
+from swarm.core.patches import Accepted, JudgedPatch, Patch
 from swarm.core.report import Report, RunInfo, Score, TargetOutcome
 
 INFO = RunInfo("r", "", "", 0.0, "", "", "", "", "complete")
@@ -34,6 +35,12 @@ def test_regression_needs_a_clear_ratio() -> None:
     noisy = Comparison("webhook latency", "ms", None, None, Ratio(1.2, (0.9, 1.5)), None)
     assert reasons_to_fail(["regression"], Report(INFO, benchmarks=(slow,)))
     assert not reasons_to_fail(["regression"], Report(INFO, benchmarks=(noisy,)))
+
+
+def test_regression_that_was_not_measured_fails_where_something_was_changed() -> None:
+    changed = JudgedPatch(Patch("001-a", "t", "a", "api", (), "api", "", ()), Accepted(()))
+    assert reasons_to_fail(["regression"], Report(INFO, patches=(changed,)))
+    assert not reasons_to_fail(["regression"], Report(INFO))
 
 
 def test_a_score_that_was_not_measured_fails() -> None:

@@ -78,6 +78,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
     before = fingerprint(desk)
     run = run_program("run", "--out", str(root / "out"), cwd=desk, env=env, timeout_s=240)
     after = fingerprint(desk)
+    assert (root / "out" / "latest").exists(), f"exit {run.returncode}: {run.stderr}\n{run.stdout[-3000:]}"
     folder = (root / "out" / "latest").resolve()
     report = json.loads((folder / "report.json").read_text())
     left = (left_running(root / "tmp"), scratch_left(root / "tmp"))
@@ -203,11 +204,12 @@ def test_nothing_is_left(done: Done) -> None:
     assert done.left == ([], [])
 
 
-def tests_in(folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def run_own_tests(folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """The service's own tests on a tree of it."""
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests"],
-        cwd=folder, env=env, capture_output=True, text=True, timeout=90, check=False,
+        cwd=folder, env={**env, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True, text=True, timeout=90, check=False,
     )  # fmt: skip
 
 
@@ -224,7 +226,9 @@ def test_patches_go_in_one_by_one_and_the_tests_pass_after_each(done: Done, tmp_
         shutil.copytree(clone, tmp_path / patch["id"], ignore=shutil.ignore_patterns(".git"))
     with ThreadPoolExecutor(3) as pool:
         for patch, tests in zip(
-            done.accepted, pool.map(lambda one: tests_in(tmp_path / one["id"], done.env), done.accepted), strict=True
+            done.accepted,
+            pool.map(lambda one: run_own_tests(tmp_path / one["id"], done.env), done.accepted),
+            strict=True,
         ):
             assert tests.returncode == 0, f"{patch['id']}:\n{tests.stdout[-2000:]}"
     log = subprocess.run([*git, "log", "--format=%s"], cwd=clone, capture_output=True, text=True, check=True)
