@@ -70,6 +70,7 @@ def build_report(request: RunRequest, parts: Parts, state: RunState) -> Report:
         profile_before=state.profile,
         phases=tuple(state.phases),
         unparsed_files=state.unparsed,
+        alerts=state.alerts,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from swarm.agents.surroundings import Candidate
 from swarm.config.schema import Swarm, Target
+from swarm.core.alerts import AlertDraft
 from swarm.core.errors import SwarmError
 from swarm.core.findings import Finding
 from swarm.core.metrics import Comparison
@@ -26,7 +27,6 @@ from swarm.core.report import (
 )
 from swarm.models.prices import Prices
 from swarm.rules.rule import Rule
-from swarm.tools.alert_drafts import AlertDraft
 
 
 @dataclass(frozen=True, slots=True)

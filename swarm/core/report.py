@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from swarm.core.alerts import AlertDraft
 from swarm.core.findings import Finding
 from swarm.core.metrics import Comparison
 from swarm.core.patches import JudgedPatch
@@ -257,3 +258,4 @@ class Report:
     phases: tuple[PhaseTime, ...] = ()
     unparsed_files: tuple[str, ...] = ()
     load_note: str = ""
+    alerts: tuple[AlertDraft, ...] = ()

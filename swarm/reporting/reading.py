@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+from swarm.core.alerts import AlertDraft
 from swarm.core.errors import UsageError
 from swarm.core.findings import Finding
 from swarm.core.metrics import Comparison, Ratio, Summary
@@ -74,6 +75,7 @@ def _report(data: dict[str, Any]) -> Report:
         phases=tuple(decode(PhaseTime, item) for item in data.get("phases", [])),
         unparsed_files=tuple(data.get("unparsed_files", [])),
         load_note=data.get("load_note", ""),
+        alerts=tuple(decode(AlertDraft, item) for item in data.get("alerts", [])),
     )
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from swarm.core.alerts import AlertDraft
 from swarm.core.errors import TargetError, ToolFailed
 from swarm.core.metrics import METRIC_UNITS, did_you_mean
-from swarm.tools.alert_drafts import AlertDraft
 from swarm.tools.tool import Answer, Arguments, Tool, as_json
 
 if TYPE_CHECKING:

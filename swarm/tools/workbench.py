@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swarm.config.schema import Target
+from swarm.core.alerts import AlertDraft
 from swarm.core.errors import ToolFailed
 from swarm.core.events import Progress
 from swarm.core.findings import Category, Finding
 from swarm.core.place import TargetPlace
 from swarm.core.ports import Clock, EventSink, Sandbox
 from swarm.core.report import ProfileLine, Waterfall
-from swarm.tools.alert_drafts import AlertDraft
 from swarm.tools.baseline import ANSWER_S, Baseline, Exchange, exchange, start_baseline
 from swarm.tools.finding_store import FindingStore
 from swarm.tools.lease import Lease
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # Numbers of requests, kept apart so that no two senders repeat each other's ids.
 _SAMPLE_FROM, _SENT_FROM, _PROBE_FROM, _LOAD_FROM = 500_000, 600_000, 700_000, 800_000
-_SAMPLES, _TRACED, _PROFILED = 3, 4, 3
+_SAMPLES, _TRACED, _PROFILED = 3, 3, 3
 MAX_STARTS = 3
 
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
-from swarm.coordinator.outcome import time_efficiency, with_verdicts
+from swarm.config.schema import Swarm, Target
+from swarm.coordinator.outcome import build_report, time_efficiency, with_verdicts
+from swarm.coordinator.state import RunRequest, RunState
+from swarm.core.alerts import AlertDraft
 from swarm.core.findings import Finding
 from swarm.core.patches import Accepted, JudgedPatch, Patch, Rejected
 from swarm.core.report import AgentInfo
+from tests.fakes import FakeClock
 
 AGENT = AgentInfo(
     "one", "specialist", "m", "offline", "done", 0.0, 4.0, 1, 1, 1, 1, 0, 0, 1, "estimated", 0.0, 1
@@ -41,3 +48,12 @@ def test_findings_carry_the_verdict_of_their_patch() -> None:
     ]
     marked = {f.anchor: (f.status, f.patch) for f in with_verdicts([good, bad, open_one], judged)}
     assert marked == {"good": ("patched", "001-r-a"), "bad": ("rejected", "002-r-a"), "open": ("open", None)}
+
+
+def test_the_agents_alert_drafts_stand_in_the_report() -> None:
+    draft = AlertDraft("TooSlow", "webhook_latency", "p95", ">", 450.0, "ms", 300, "warning", "why")
+    swarm = Swarm(coordinator="c", specialists={"one": {"focus": "f"}})  # type: ignore[dict-item]
+    target = Target(path=".", start="true")
+    request = RunRequest("r", "s", swarm, "t", target, Path(), "parallel", "offline", "no key")
+    parts: Any = SimpleNamespace(clock=FakeClock(), sandbox=SimpleNamespace(name="fake"), version="1")
+    assert build_report(request, parts, RunState(alerts=(draft,))).alerts == (draft,)

@@ -6,6 +6,7 @@ import math
 import random
 from dataclasses import replace
 
+from swarm.core.alerts import AlertDraft
 from swarm.core.findings import Finding
 from swarm.core.metrics import Comparison, Ratio, Summary
 from swarm.core.patches import Accepted, Effect, FileChange, GateResult, JudgedPatch, Patch, Rejected
@@ -331,6 +332,13 @@ AFTER = Waterfall(
     ),
 )
 
+ALERTS = (
+    AlertDraft("WebhookLatencyHigh", "webhook_processing_time", "p95", ">", 450.0, "ms", 300, "warning",
+               "half above the slowest of 4 requests"),
+    AlertDraft("WebhookErrorRateHigh", "error_rate", "mean", ">", 5.0, "%", 300, "critical", "one in twenty fails"),
+    AlertDraft("CacheMissesMany", "cache_hit_rate", "mean", "<", 80.0, "%", 600, "info", "the cache is cold"),
+)  # fmt: skip
+
 
 def sample_report() -> Report:
     """Everything filled in, on a made-up target."""
@@ -421,6 +429,7 @@ def sample_report() -> Report:
             PhaseTime("monitoring", 1.2),
             PhaseTime("report", 0.4),
         ),
+        alerts=ALERTS,
         load_note="Open loop at 20 requests a second, before and after in alternating slices of 2 s.",
     )
 
@@ -472,5 +481,13 @@ def hostile_report() -> Report:
         waterfall_before=Waterfall(NASTY, 200, 10.0, spans),
         unparsed_files=(NASTY,),
         load_note=NASTY,
+        alerts=tuple(
+            replace(a, name=n, metric=m, reason=NASTY, unit=NASTY)
+            for a, n, m in (
+                (ALERTS[0], NASTY, "error_rate"),
+                (ALERTS[1], "Fine", "error_rate"),
+                (ALERTS[2], "Fine", NASTY),
+            )
+        ),
         profile_before=(ProfileLine(NASTY, 1, NASTY, 0.5),),
     )

@@ -7,11 +7,16 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from swarm.core.alerts import AlertDraft
+from swarm.core.metrics import METRIC_UNITS
 from swarm.core.report import Report, TargetOutcome
+from swarm.reporting.folder import write_file
+from swarm.reporting.monitoring.drafts import TAKEN, expressed, rule_of
 from swarm.reporting.monitoring.files import monitoring_files, validate_monitoring, write_monitoring
 from swarm.reporting.monitoring.thresholds import AlertThresholds, thresholds_of
 
@@ -94,3 +99,89 @@ def test_no_tool_validates_nothing(report: Report, tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("SWARM_PROMTOOL", raising=False)
     assert write_monitoring(report, tmp_path, AlertThresholds()).validated_by == ()
+
+
+def draft(metric: str, operator: str, threshold: float, statistic: str = "p95", **more: Any) -> AlertDraft:
+    values = {"name": "Drafted", "unit": METRIC_UNITS[metric], "for_s": 300, "severity": "warning", "reason": "why"}
+    return AlertDraft(
+        metric=metric, operator=operator, threshold=threshold, statistic=statistic, **{**values, **more}
+    )  # type: ignore[arg-type]
+
+
+def test_drafts_become_rules_beside_the_base(report: Report) -> None:
+    text = monitoring_files(report, AlertThresholds())[RULES]
+    groups = {group["name"]: group["rules"] for group in yaml.safe_load(text)["groups"]}
+    assert {rule["alert"] for rule in groups["webhook-slo"]} == set(TAKEN)
+    latency, errors = groups["webhook-drafts"]
+    assert (latency["alert"], latency["labels"]["severity"]) == ("WebhookLatencyHighDrafted", "ticket")
+    assert latency["expr"].startswith("histogram_quantile(0.95, ") and latency["expr"].endswith(" > 0.45")
+    assert (errors["alert"], errors["for"], errors["labels"]["severity"]) == ("WebhookErrorRateHigh", "300s", "page")
+    assert errors["expr"].endswith(" > 0.05")
+    assert "# Not written: CacheMissesMany (cache_hit_rate < 80 %): the no-metrics patch exports" in text
+    assert "webhook-drafts" not in monitoring_files(replace(report, alerts=()), AlertThresholds())[RULES]
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (draft("webhook_latency", ">", 12_000), "between 5 and 10000 ms"),
+        (draft("webhook_latency", ">", 10_000), "between 5 and 10000 ms"),
+        (draft("webhook_latency", "<", 2), "between 5 and 10000 ms"),
+        (draft("webhook_latency", ">", 0, "mean"), "always or never"),
+        (draft("error_rate", ">", 100), "always or never"),
+        (draft("error_rate", "<", 0), "always or never"),
+        (draft("throughput", "<", 0), "never fire"),
+        (draft("memory_usage", ">", 512), "process_resident_memory_bytes"),
+        (draft("api_error_rate", ">", 5), "the service's own requests alone"),
+        (draft("error_rate", ">", float("nan")), "no number"),
+        (draft("error_rate", ">", 5, name="no name"), "no alert's name"),
+    ],
+)
+def test_what_cannot_be_a_rule_is_told(made: AlertDraft, why: str, report: Report) -> None:
+    rules, left = expressed(replace(report, alerts=(made,)), AlertThresholds())
+    assert rules == () and why in left[0].reason
+
+
+def test_a_models_words_are_no_template(report: Report) -> None:
+    made = draft("error_rate", ">", 5, reason='{{ query "up" }}\nand {{{ more')
+    rules, _ = expressed(replace(report, alerts=(made,)), AlertThresholds())
+    assert "{{" not in rule_of(rules[0])["annotations"]["description"]
+
+
+EVERY_KIND = (
+    *(
+        draft(metric, operator, threshold, statistic)
+        for metric, statistic in (
+            ("webhook_latency", "p50"),
+            ("webhook_ack_time", "p99"),
+            ("webhook_latency", "mean"),
+        )
+        for operator, threshold in ((">", 450), ("<", 450), (">", 5), (">", 9_000), ("<", 10_000), (">", 500))
+    ),
+    *(draft("error_rate", o, t) for o, t in ((">", 0), (">", 5), (">", 99.5), ("<", 100), ("<", 0.1))),
+    *(draft("throughput", o, t) for o, t in ((">", 0), (">", 200), ("<", 0.05), ("<", 1e6))),
+    draft("error_rate", ">", 5, for_s=0, severity="critical"),
+    draft("error_rate", ">", 5, for_s=5_000, severity="info", reason="{{ .Broken"),
+)
+
+
+@needs_promtool
+def test_promtool_sees_every_draft_fire_and_keep_quiet(report: Report, tmp_path: Path) -> None:
+    drafts = tuple(replace(made, name=f"Drafted{n}") for n, made in enumerate(EVERY_KIND))
+    report = replace(report, alerts=drafts)
+    alerts = AlertThresholds()
+    rules, left = expressed(report, alerts)
+    assert len(rules) == len(drafts) and left == ()
+    assert write_monitoring(report, tmp_path, alerts).validated_by[:2] == (
+        "promtool check rules",
+        "promtool test rules",
+    )
+
+
+@needs_promtool
+@pytest.mark.parametrize("wrong", [("> 0.45", "> 45"), ("> 0.45", "> 0.001"), ("> 0.05", "< 0.05"), ("300s", "900s")])
+def test_the_test_finds_a_drafts_wrong_rule(wrong: tuple[str, str], report: Report, tmp_path: Path) -> None:
+    for name, text in monitoring_files(report, AlertThresholds()).items():
+        write_file(tmp_path, name, text.replace(*wrong) if name == RULES else text)
+        assert name != RULES or wrong[0] in text
+    assert "promtool test rules" not in validate_monitoring(tmp_path)

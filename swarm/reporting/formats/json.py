@@ -44,6 +44,7 @@ def to_document(report: Report) -> dict[str, Any]:
         "efficiency": {"context": encode(report.context), "time": encode(report.time)},
         "verification": encode(report.verification),
         "monitoring": encode(report.monitoring),
+        "alerts": encode(report.alerts),
         "waterfall": {"before": encode(report.waterfall_before), "after": encode(report.waterfall_after)},
         "profile": encode(report.profile_before),
         "phases": encode(report.phases),

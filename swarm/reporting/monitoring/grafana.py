@@ -8,7 +8,7 @@ from typing import Any
 
 from swarm.core.report import Report
 from swarm.reporting.escape import one_line
-from swarm.reporting.monitoring.prometheus import error_ratio, slow_ratio
+from swarm.reporting.monitoring.sli import error_ratio, slow_ratio
 from swarm.reporting.monitoring.thresholds import METRIC, AlertThresholds
 
 FILENAME = "monitoring/grafana-dashboard.json"

@@ -1,4 +1,4 @@
-"""Prometheus rules: burn-rate alerts over several windows, a latency alert, refused senders, lost metrics.
+"""Prometheus rules: burn rates over several windows, latency, refused senders, lost metrics, the agents' drafts.
 
 The windows and factors are the SRE Workbook's (chapter 5, "Alerting on SLOs").
 """
@@ -10,6 +10,8 @@ from typing import Any
 
 from swarm.core.report import Report
 from swarm.reporting.escape import one_line
+from swarm.reporting.monitoring import drafts
+from swarm.reporting.monitoring.sli import error_ratio, slow_ratio
 from swarm.reporting.monitoring.thresholds import METRIC, AlertThresholds
 
 FILENAME = "monitoring/prometheus-rules.yml"
@@ -37,34 +39,18 @@ def prometheus_rules(report: Report, alerts: AlertThresholds) -> str:
         {"name": "webhook-sli", "interval": "30s", "rules": _recordings(alerts)},
         {"name": "webhook-slo", "rules": [*_burn_alerts(alerts), *_plain_alerts(alerts)]},
     ]
+    drafted, left = drafts.expressed(report, alerts)
+    if drafted:
+        groups.append({"name": "webhook-drafts", "rules": [drafts.rule_of(rule) for rule in drafted]})
     head = [
         f"# Alerts for {one_line(report.run.target)}, written by swarm in run {one_line(report.run.id)}.",
         f"# They read {METRIC}, which the no-metrics patch exports.",
         *(f"# {one_line(reason)}" for reason in alerts.reasons),
         f"# Slow means above {alerts.bucket_s:g} s, the histogram bound that holds {alerts.latency_ms:g} ms.",
+        *drafts.comments(left),
     ]
     body = yaml.safe_dump({"groups": groups}, sort_keys=False, allow_unicode=True, width=1000)
     return "\n".join(head) + "\n" + body
-
-
-def slow_matcher(alerts: AlertThresholds) -> str:
-    """A matcher of the bucket's `le`, which some clients write as 1 and others as 1.0."""
-    bound = f"{alerts.bucket_s:g}"
-    return f'le="{bound}"' if "." in bound else f'le=~"{bound}([.]0)?"'
-
-
-def error_ratio(window: str, alerts: AlertThresholds) -> str:
-    """Share of requests answered with 5xx."""
-    failed = f'sum by (job) (rate({METRIC}_count{{{alerts.status_label}=~"5.."}}[{window}]))'
-    every = f"sum by (job) (rate({METRIC}_count[{window}]))"
-    # `or 0 * …`: no failed request at all has no series, and means 0, not nothing.
-    return f"({failed} or 0 * {every}) / {every}"
-
-
-def slow_ratio(window: str, alerts: AlertThresholds) -> str:
-    """Share of requests slower than the threshold."""
-    quick = f"sum by (job) (rate({METRIC}_bucket{{{slow_matcher(alerts)}}}[{window}]))"
-    return f"1 - {quick} / sum by (job) (rate({METRIC}_count[{window}]))"
 
 
 def _recordings(alerts: AlertThresholds) -> list[dict[str, Any]]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from swarm.core.report import Report
 from swarm.reporting.escape import one_line
+from swarm.reporting.monitoring.drafts import DraftRule, expressed
 from swarm.reporting.monitoring.prometheus import BURNS
-from swarm.reporting.monitoring.thresholds import METRIC, AlertThresholds
+from swarm.reporting.monitoring.thresholds import BUCKETS_S, METRIC, AlertThresholds
 
 FILENAME = "monitoring/prometheus-rules.test.yml"
 _JOB = 'job="webhooks"'
+_SETTLED_MIN = 10  # beyond an alert's own time: its window of five minutes, and as much again
 ALERTS = (
     *(f"{name},{burn.long}" for name in ("WebhookErrorBudgetBurn", "WebhookLatencyBudgetBurn") for burn in BURNS),
     "WebhookLatencyHigh", "WebhookMetricsLost", "WebhookSendersRefused",
@@ -34,6 +37,8 @@ def promtool_test(report: Report, alerts: AlertThresholds) -> str:
     if alerts.refused_per_s is not None:
         refused = alerts.refused_per_s * 60 * 5
         tests.append(_test("refused senders are noticed", _series(alerts, 0, 0, refused), ["WebhookSendersRefused"]))
+    drafted, _ = expressed(report, alerts)
+    tests += [_draft_test(rule, alerts) for rule in drafted]
     document = {"rule_files": ["prometheus-rules.yml"], "evaluation_interval": "1m", "tests": tests}
     head = f"# promtool test rules prometheus-rules.test.yml   (run {one_line(report.run.id)})\n"
     return head + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
@@ -76,3 +81,43 @@ def _selector(alert: str) -> str:
     """`Name,window` as a selector of that alert firing, over that window where one is named."""
     name, _, window = alert.partition(",")
     return f'alertname="{name}",alertstate="firing"' + (f',window="{window}"' if window else "")
+
+
+def _draft_test(rule: DraftRule, alerts: AlertThresholds) -> dict[str, Any]:
+    """Two jobs: one past the rule's bound, where it must fire, and one not, where it must keep quiet."""
+    minutes = math.ceil(rule.draft.for_s / 60) + _SETTLED_MIN
+    above = rule.draft.operator == ">"
+    series = [
+        {"series": f'{METRIC}{name}{{job="{job}",{labels}}}', "values": f"0+{step:.12g}x{minutes}"}
+        for job, is_above in (("past", above), ("kept", not above))
+        for name, labels, step in _growth(rule, alerts, above=is_above)
+    ]
+    check = {
+        "expr": f"count by (job) (ALERTS{{{_selector(rule.name)}}})",
+        "eval_time": f"{minutes}m",
+        "exp_samples": [{"labels": '{job="past"}', "value": 1}],
+    }
+    name = f"{rule.name} fires past its threshold, and not before it"
+    return {"name": name, "interval": "1m", "input_series": series, "promql_expr_test": [check]}
+
+
+def _growth(rule: DraftRule, alerts: AlertThresholds, *, above: bool) -> list[tuple[str, str, float]]:
+    """Counters by name and labels, with their growth a minute, that lie above the rule's bound or do not."""
+    good, failed = (f'{alerts.status_label}="{status}"' for status in (200, 500))
+    match rule.slo:
+        case "errors":
+            share = (rule.bound + 1) / 2 if above else rule.bound / 2
+            return [("_count", good, 60 * (1 - share)), ("_count", failed, 60 * share)]
+        case "traffic":
+            per_s = (rule.bound * 2 or 1.0) if above else rule.bound / 2
+            return [("_count", good, 60 * per_s)]
+        case _ if rule.draft.statistic == "mean":
+            return [("_count", good, 60), ("_sum", good, 60 * rule.bound * (2 if above else 0.5))]
+    # A quantile is a guess inside of its bucket: all requests lie in one that the bound does not cut.
+    if above:
+        empty = len([upper for upper in BUCKETS_S if upper < rule.bound]) + 1
+    else:
+        empty = len([upper for upper in BUCKETS_S if upper <= rule.bound]) - 1
+    counts = [0.0] * empty + [60.0] * (len(BUCKETS_S) - empty)
+    buckets = [("_bucket", f'{good},le="{upper:g}"', count) for upper, count in zip(BUCKETS_S, counts, strict=True)]
+    return [*buckets, ("_bucket", f'{good},le="+Inf"', 60.0), ("_count", good, 60.0)]

@@ -1,4 +1,4 @@
-"""Drafts of alerts that an agent proposes: thresholds on metrics, for reporting to render."""
+"""Drafts of alerts that agents propose: thresholds on metrics, kept in the report and rendered as rules."""
 
 from __future__ import annotations
 
