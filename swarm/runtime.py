@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from swarm.config.choice import Choice
 from swarm.core.errors import UsageError
 from swarm.core.events import Event
+from swarm.core.masking import masked
 from swarm.core.metrics import did_you_mean
 from swarm.core.ports import EventSink, Model
 
@@ -128,7 +129,10 @@ def make_candidates(choice: Choice, provider: str, prices: Prices) -> Callable[[
 
 
 def make_parts(choice: Choice, provider: str, run_id: str, emit: EventSink, folder: Path) -> Parts:
-    """Adapters, rules, journal and scratch of one run; the journal lies in the run's folder."""
+    """Adapters, rules, journal and scratch of one run; the journal lies in the run's folder.
+
+    Parts' `emit` masks an event's strings, then hands it to the journal and to `emit`.
+    """
     from swarm.console.journal import FileJournal
     from swarm.coordinator.state import Parts
     from swarm.models.prices import load_prices
@@ -143,8 +147,9 @@ def make_parts(choice: Choice, provider: str, run_id: str, emit: EventSink, fold
     prices = load_prices()
 
     def emit_and_journal(event: Event) -> None:
-        journal.event(event)
-        emit(event)
+        shown = masked(event, mask)  # once, before anybody sees it: console, --json and journal alike
+        journal.event(shown)
+        emit(shown)
 
     return Parts(
         candidates=make_candidates(choice, provider, prices),

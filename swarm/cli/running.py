@@ -24,6 +24,7 @@ from swarm.console.summary import print_summary, summary_lines
 from swarm.core.errors import BUG_EXIT_CODE, SwarmError, TargetError, UsageError
 from swarm.core.events import PhaseFinished, PhaseStarted, RunFinished
 from swarm.core.fail_on import check_fail_on, reasons_to_fail
+from swarm.core.masking import masked as mask_strings
 from swarm.core.metrics import did_you_mean
 from swarm.core.report import PhaseTime, Report
 from swarm.models.choose import choose_provider
@@ -75,8 +76,9 @@ def run_swarm(words: Words) -> int:
         parts = make_parts(choice, provider, run_id, console, folder)
         try:
             report, early = asyncio.run(_execute(request, parts))
-        except SwarmError:
+        except SwarmError as error:
             shutil.rmtree(folder, ignore_errors=True)
+            error.args = mask_strings(error.args, parts.mask)
             raise
         finally:
             remove_folder(parts.scratch)
@@ -93,6 +95,7 @@ def run_swarm(words: Words) -> int:
     if not words.json:
         _summary(report, folder, reasons, choice, words.out)
     if early is not None:
+        early.args = mask_strings(early.args, parts.mask)
         _tell_early(early, words)
     elif words.apply and kept:
         apply_run(folder, report, choice, only=(), branch=None, commit=False, check=False)
