@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 
 import pytest
 
-from swarm.bench.statistics import bootstrap_ratio, percentile, summarize
+from swarm.bench.statistics import bootstrap_ratio, paired_ratio, paired_slices_ratio, percentile, summarize
 
 
 def simulated_slices(chance: random.Random, slices: int, samples: int, median_ms: float) -> list[list[float]]:
@@ -63,3 +64,58 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     before, after = simulated_slices(chance, 4, 20, 90.0), simulated_slices(chance, 4, 20, 70.0)
     assert bootstrap_ratio(before, after, "p95", 5) == bootstrap_ratio(before, after, "p95", 5)
     assert bootstrap_ratio(before, after, "mean", 5) != bootstrap_ratio(before, after, "mean", 6)
+
+
+def in_pairs(chance: random.Random, pairs: int, change: float) -> tuple[list[list[float]], list[list[float]]]:
+    """Slices in pairs: the load of the machine makes both of a pair slow, and differs much from pair to pair."""
+    before, after = [], []
+    for _ in range(pairs):
+        shared = math.exp(chance.gauss(0.0, 0.4))
+        before.append([100 * shared * chance.gauss(1.0, 0.02) for _ in range(10)])
+        after.append([100 * change * shared * chance.gauss(1.0, 0.02) for _ in range(10)])
+    return before, after
+
+
+def test_what_both_sides_of_a_pair_share_cancels() -> None:
+    before, after = in_pairs(random.Random(11), 6, 0.9)
+    paired = paired_slices_ratio(before, after, "mean", seed=1)
+    assert paired.value == pytest.approx(0.9, abs=0.01)
+    assert paired.change == "better" and paired.ci95[0] <= 0.9 <= paired.ci95[1]
+    # pairing is what finds it: with the same slices drawn apart, the machine's moods hide a tenth
+    apart = bootstrap_ratio(before, after, "mean", seed=1)
+    assert apart.value == pytest.approx(paired.value) and apart.change == "no change"
+
+
+def test_pairs_of_the_same_are_no_change() -> None:
+    chance = random.Random(12)
+    alarms = sum(
+        paired_slices_ratio(*in_pairs(chance, 5, 1.0), "p50", seed).change != "no change" for seed in range(20)
+    )
+    assert alarms <= 1
+
+
+def test_a_pair_with_an_empty_side_is_left_out() -> None:
+    before, after = [[10.0], [1.0], [10.0], []], [[20.0], [], [20.0], [7.0]]
+    ratio = paired_slices_ratio(before, after, "mean", seed=1)
+    assert ratio.value == pytest.approx(2.0) and ratio.ci95 == pytest.approx((2.0, 2.0))
+    with pytest.raises(ValueError, match="at least two pairs"):
+        paired_slices_ratio(before[:2], after[:2], "mean", seed=1)
+    # a side that is longer has no pair for its last slices
+    assert paired_slices_ratio(before, [*after, [99.0]], "mean", seed=1) == ratio
+
+
+def test_paired_ratio_hands_out_numbers_of_pairs_and_takes_both_sides() -> None:
+    drawn: list[tuple[int, ...]] = []
+
+    def measure(numbers: Sequence[int]) -> tuple[float, float]:
+        drawn.append(tuple(numbers))
+        return 4.0, 3.0
+
+    ratio = paired_ratio(3, measure, seed=5, rounds=50)
+    assert ratio.value == pytest.approx(0.75) and ratio.ci95 == pytest.approx((0.75, 0.75))
+    assert drawn[0] == (0, 1, 2) and len(drawn) == 51
+    assert all(len(numbers) == 3 and set(numbers) <= {0, 1, 2} for numbers in drawn)
+    assert any(len(set(numbers)) < 3 for numbers in drawn), "pairs are drawn with replacement"
+    for pairs in (0, 1):
+        with pytest.raises(ValueError):
+            paired_ratio(pairs, measure, seed=5)

@@ -1,0 +1,72 @@
+"""The mix: the same kinds in every slice, by their shares, and no request twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from swarm.bench.mix import Mix
+from swarm.config.schema import Target
+from swarm.target.traffic import Traffic
+
+FIRST = 5_000
+
+
+def traffic(seed: int = 7, shares: tuple[float, ...] = (0.6, 0.3, 0.1)) -> Traffic:
+    """Webhooks by share; the first of several has two payloads, so it is two kinds."""
+    webhooks = [
+        {
+            "path": f"/hook/{place}",
+            "share": share,
+            "sign": {"scheme": "none"},
+            "payloads": [{"id": "{{uuid}}"}, {"other": "{{uuid}}"}][: 2 if place == 0 and len(shares) > 1 else 1],
+        }
+        for place, share in enumerate(shares)
+    ]
+    target = Target.model_validate({"path": ".", "start": "true", "webhooks": webhooks})
+    return Traffic(target, Path(), seed)
+
+
+def kinds(of: Traffic, numbers: tuple[int, ...]) -> Counter[tuple[int, int]]:
+    return Counter(of.kind(number) for number in numbers)
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, 40])
+@pytest.mark.parametrize("seed", [1, 7])
+def test_the_kinds_are_the_same_at_every_call(count: int, seed: int) -> None:
+    of = traffic(seed)
+    mix = Mix(of, FIRST)
+    calls = [mix.next_numbers(count) for _ in range(6)]
+    in_order = [[of.kind(number) for number in numbers] for numbers in calls]
+    assert all(order == in_order[0] for order in in_order)
+    assert all(len(numbers) == count for numbers in calls)
+
+
+def test_no_number_is_given_twice_nor_one_of_another_stretch() -> None:
+    mix = Mix(traffic(), FIRST)
+    given = [number for count in (1, 5, 2, 30, 5) for number in mix.next_numbers(count)]
+    assert len(set(given)) == len(given) == 43
+    assert min(given) >= FIRST
+
+
+def test_kinds_come_by_their_shares_and_spread_evenly() -> None:
+    of = traffic()
+    mix = Mix(of, FIRST)
+    seen = kinds(of, mix.next_numbers(200))
+    by_webhook = [sum(n for (place, _), n in seen.items() if place == wanted) for wanted in range(3)]
+    assert by_webhook == pytest.approx([120, 60, 20], abs=14)
+    assert len(seen) == 4 and min(seen.values()) > 0
+    order = [of.kind(number)[0] for number in mix.next_numbers(20)]
+    assert 2 <= sum(place == 1 for place in order[:10]) <= 4, "no kind is kept for the end"
+
+
+def test_two_mixes_of_one_seed_give_the_same_numbers() -> None:
+    assert Mix(traffic(), FIRST).next_numbers(12) == Mix(traffic(), FIRST).next_numbers(12)
+    assert not set(Mix(traffic(), FIRST).next_numbers(12)) & set(Mix(traffic(), 2 * FIRST).next_numbers(12))
+
+
+def test_one_kind_alone_is_a_plain_count() -> None:
+    mix = Mix(traffic(shares=(1.0,)), FIRST)
+    assert mix.next_numbers(3) + mix.next_numbers(2) == tuple(range(FIRST, FIRST + 5))
