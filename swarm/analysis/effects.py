@@ -7,11 +7,12 @@ import re
 from dataclasses import dataclass
 
 from swarm.analysis.index import Function, Index
-from swarm.analysis.kinds import HTTP_CLIENTS, HTTP_VERBS
+from swarm.analysis.kinds import HTTP_CLIENTS, HTTP_VERBS, ORM_SESSIONS
 from swarm.analysis.source import Module, parameters
 
 READ_VERBS = frozenset({"GET", "HEAD", "OPTIONS"})
 SQL_METHODS = frozenset({"execute", "executemany", "executescript", "execute_fetchall", "execute_insert"})
+ORM_METHODS = frozenset({"execute", "exec", "scalar", "scalars", "get", "query", "commit", "flush", "refresh"})
 BLOCKING_CALLS = frozenset({
     "time.sleep", "os.system", "subprocess.run", "subprocess.call", "subprocess.check_call",
     "subprocess.check_output", "urllib.request.urlopen", "socket.create_connection", "sqlite3.connect",
@@ -161,15 +162,17 @@ def effects_of(index: Index, function: Function) -> Effects:
 
 
 def is_blocking(index: Index, module: Module, call: ast.Call) -> bool:
-    """Whether the call keeps its thread waiting: a sleep, a child process, a sync request, SQLite work."""
+    """Whether the call keeps its thread waiting: a sleep, a child process, a sync request, work on a database."""
     dotted = index.resolve(module, call.func)
     if dotted in BLOCKING_CALLS:
         return True
     request = http_call(index, module, call)
     if request is not None:
         return not request.is_async
-    if isinstance(call.func, ast.Attribute) and call.func.attr in (*SQL_METHODS, "commit", "fetchall"):
-        return (index.kinds.of(module, call.func.value) or "").startswith("sqlite3.")
+    if isinstance(call.func, ast.Attribute) and call.func.attr in (*SQL_METHODS, *ORM_METHODS, "fetchall"):
+        kind = index.kinds.of(module, call.func.value) or ""
+        by_driver = kind.startswith("sqlite3.") and call.func.attr in (*SQL_METHODS, "commit", "fetchall")
+        return by_driver or (kind in ORM_SESSIONS and call.func.attr in ORM_METHODS)
     return False
 
 
@@ -190,7 +193,8 @@ def memory_writes(index: Index, function: Function) -> frozenset[str]:
             targets = part.targets
         elif isinstance(part, ast.AugAssign | ast.AnnAssign):
             targets = [part.target]
-        elif isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in MUTATORS:
+        elif isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in MUTATORS \
+                and index.kinds.of(module, part.func.value) not in ORM_SESSIONS:  # fmt: skip
             targets = [ast.Subscript(value=part.func.value, slice=ast.Constant(0))]
         for target in targets:
             root = target

@@ -18,6 +18,10 @@ MAKERS = {
     "requests.session": "requests.Session",
     "requests.sessions.Session": "requests.Session",
     "aiohttp.client.ClientSession": "aiohttp.ClientSession",
+    "sqlmodel.orm.session.Session": "sqlmodel.Session",
+    "sqlalchemy.orm.session.Session": "sqlalchemy.orm.Session",
+    "sqlalchemy.orm.session.sessionmaker": "sqlalchemy.orm.sessionmaker",
+    "sqlalchemy.orm.sessionmaker": "sqlalchemy.orm.sessionmaker",
     "redis.from_url": "redis.Redis",
     "redis.asyncio.from_url": "redis.asyncio.Redis",
 }
@@ -32,6 +36,7 @@ METHOD_RESULTS = {
 }
 HTTP_VERBS = frozenset({"get", "post", "put", "patch", "delete", "head", "options", "request", "send"})
 HTTP_CLIENTS = frozenset({"httpx.AsyncClient", "httpx.Client", "requests.Session", "aiohttp.ClientSession"})
+ORM_SESSIONS = frozenset({"sqlalchemy.orm.Session", "sqlmodel.Session"})  # the sync ones
 WRAPPERS = ("Optional", "Annotated", "Awaitable", "AsyncIterator", "Iterator", "AsyncGenerator", "Generator")
 MAX_DEPTH = 8
 
@@ -87,6 +92,8 @@ class Kinds:
             if home is None:
                 last = dotted.rsplit(".", 1)[-1]
                 return dotted if last[:1].isupper() and not last.isupper() else None
+        if dotted is not None and self.of(module, call.func, depth + 1) == "sqlalchemy.orm.sessionmaker":
+            return "sqlalchemy.orm.Session"
         if isinstance(call.func, ast.Attribute):
             owner = self.of(module, call.func.value, depth + 1)
             if (owner or "", call.func.attr) in METHOD_RESULTS:
@@ -240,12 +247,22 @@ class Kinds:
             if found is not None:
                 return found
         owner = self.of(module, attribute.value, depth + 1)
-        info = self._index.classes.get(owner) if owner else None
-        if info is None:
+        return self._of_member(owner, attribute.attr, depth) if owner else None
+
+    def _of_member(self, owner: str, name: str, depth: int) -> str | None:
+        """What an attribute of a class of the target is, where the class or one of its bases assigns it."""
+        info = self._index.classes.get(owner)
+        if info is None or depth > MAX_DEPTH:
             return None
-        if attribute.attr in info.annotations:
-            kind = self.annotated(info.module, info.annotations[attribute.attr])
+        if name in info.annotations:
+            kind = self.annotated(info.module, info.annotations[name])
             if kind is not None:
                 return kind
-        value = info.attributes.get(attribute.attr)
-        return self.of(info.module, value, depth + 1) if value is not None else None
+        if name in info.attributes:
+            return self.of(info.module, info.attributes[name], depth + 1)
+        for base in info.node.bases:
+            dotted = self._index.resolve(info.module, base)
+            kind = self._of_member(dotted, name, depth + 1) if dotted else None
+            if kind is not None:
+                return kind
+        return None

@@ -1,4 +1,4 @@
-"""What may be moved to another thread: work on SQLite connections of its own, and no shared state."""
+"""What may be moved to another thread: work on database connections of its own, and no shared state."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import ast
 
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index
+from swarm.analysis.kinds import ORM_SESSIONS
 from swarm.analysis.source import Module, parameters
 
-CONNECTIONS = ("sqlite3.Connection", "sqlite3.Cursor")
+CONNECTIONS = ("sqlite3.Connection", "sqlite3.Cursor", *sorted(ORM_SESSIONS))
 
 
 def is_thread_safe(index: Index, function: Function) -> bool:
@@ -19,7 +20,7 @@ def is_thread_safe(index: Index, function: Function) -> bool:
     if any(isinstance(node, ast.Global | ast.Nonlocal) for node in index.own_nodes(function)):
         return False
     for call in index.calls(function):
-        if isinstance(call.func, ast.Attribute) and is_sqlite(index, function.module, call):
+        if isinstance(call.func, ast.Attribute) and is_database(index, function.module, call):
             root: ast.expr = call.func.value
             while isinstance(root, ast.Attribute | ast.Call):
                 root = root.func if isinstance(root, ast.Call) else root.value
@@ -40,7 +41,7 @@ def is_local_part(function: Function, name: str) -> bool:
     )
 
 
-def is_sqlite(index: Index, module: Module, call: ast.Call) -> bool:
+def is_database(index: Index, module: Module, call: ast.Call) -> bool:
     if index.resolve(module, call.func) == "sqlite3.connect":
         return True
     return isinstance(call.func, ast.Attribute) and (index.kinds.of(module, call.func.value) or "") in CONNECTIONS

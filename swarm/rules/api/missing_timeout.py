@@ -87,6 +87,38 @@ def hook():
             "flask",
         ),
         Example(
+            """import requests
+
+
+class Connection:
+    def __init__(self):
+        self.session = requests.Session()
+
+
+class Orders(Connection):
+    def newest(self):
+        return self.session.get("https://a.example/newest").json()
+""",
+            """import os
+
+import requests
+
+# for one outgoing call, in seconds; 0: no limit
+HTTP_TIMEOUT_S = float(os.getenv("HTTP_TIMEOUT_S", "10")) or None
+
+
+class Connection:
+    def __init__(self):
+        self.session = requests.Session()
+
+
+class Orders(Connection):
+    def newest(self):
+        return self.session.get("https://a.example/newest", timeout=HTTP_TIMEOUT_S).json()
+""",
+            "none",
+        ),
+        Example(
             """import os
 
 import aiohttp

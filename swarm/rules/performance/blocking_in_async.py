@@ -7,18 +7,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from swarm.analysis.edits import Edit
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index
 from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
+from swarm.rules.off_the_loop import awaited_sleep, moved_call, split_function
 from swarm.rules.rule import Example, Mend, Rule, edited
-from swarm.rules.splices import arguments_text, first_line, free_name, import_as
+from swarm.rules.splices import import_as
 from swarm.rules.threads import (
     CONNECTIONS,
     gives_connection,
     in_lambda,
-    is_sqlite,
+    is_database,
     is_thread_safe,
     uses_connection,
 )
@@ -35,15 +35,15 @@ class _Place:
 
 
 class BlockingInAsync(Rule):
-    """An async function sleeps, queries SQLite, runs a process or calls `requests` right on the event loop.
+    """An async function sleeps, queries a database, runs a process or calls `requests` right on the event loop.
 
     Why: the loop serves one thing at a time; while it is blocked no other request moves, health checks included.
     Example: `time.sleep(1)` or a sync database helper called in an `async def` handler.
 
     The mend: `time.sleep` becomes `await asyncio.sleep`; one blocking call, or a call of a sync function of the
     service that blocks, becomes `await asyncio.to_thread(f, …)`; an async function that never awaits and does
-    SQLite work on a connection of its own becomes a sync one, run in a thread by an async one of the old name.
-    All are awaited where they stood, so the order of writes stays. Never where a SQLite connection is handed
+    database work on a connection or session of its own becomes a sync one, run in a thread by an async one of the
+    old name. All are awaited where they stood, so the order of writes stays. Never where a connection is handed
     over or shared (it belongs to its thread), or where globals, attributes or arguments are changed (other
     requests could see it half done).
     """
@@ -147,6 +147,80 @@ async def count(table: str = "orders"):
             "fastapi",
         ),
         Example(
+            """from fastapi import APIRouter
+from sqlmodel import Session, create_engine, select
+
+from models import Order
+
+router = APIRouter()
+engine = create_engine("sqlite:///shop.db")
+
+
+def keep(session: Session, order: Order) -> int:
+    session.add(order)
+    session.commit()
+    return order.id
+
+
+@router.post("/orders")
+async def take(order: Order):
+    with Session(engine) as session:
+        known = session.scalar(select(Order.id).where(Order.number == order.number))
+        return known or keep(session, order)
+""",
+            """import asyncio
+
+from fastapi import APIRouter
+from sqlmodel import Session, create_engine, select
+
+from models import Order
+
+router = APIRouter()
+engine = create_engine("sqlite:///shop.db")
+
+
+def keep(session: Session, order: Order) -> int:
+    session.add(order)
+    session.commit()
+    return order.id
+
+
+def _take_blocking(order: Order):
+    with Session(engine) as session:
+        known = session.scalar(select(Order.id).where(Order.number == order.number))
+        return known or keep(session, order)
+
+
+@router.post("/orders")
+async def take(order: Order):
+    return await asyncio.to_thread(_take_blocking, order)
+""",
+            "fastapi",
+        ),
+        Example(
+            """from fastapi import Depends, FastAPI
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from models import Order
+
+app = FastAPI()
+SessionLocal = sessionmaker(bind=create_engine("sqlite:///shop.db"))
+
+
+def get_db():
+    with SessionLocal() as db:
+        yield db
+
+
+@app.get("/orders")
+async def orders(db: Session = Depends(get_db)):
+    return db.scalars(select(Order)).all()
+""",
+            None,
+            "fastapi",
+        ),
+        Example(
             """import sqlite3
 
 from fastapi import FastAPI
@@ -225,9 +299,12 @@ async def async_handler():
             chosen = [place for place in _places(index, function)
                       if self._finding(place, seen).id in wanted and place.way]  # fmt: skip
             if any(place.way == "split" for place in chosen):
-                edits += _split(module, function, name)
+                edits += split_function(module, function, name)
             else:
-                edits += [edit for place in chosen for edit in _move(module, place, name)]
+                edits += [edit for place in chosen for edit in (
+                    awaited_sleep(module, place.call, name) if place.way == "sleep"
+                    else moved_call(module, place.call, name)
+                )]  # fmt: skip
         return Mend(
             "Move blocking work off the event loop",
             "The work runs in a thread (a sleep: on the loop's own timer) and is awaited where it stood: its order "
@@ -242,14 +319,14 @@ def _places(index: Index, function: Function) -> Iterator[_Place]:
     cache = effects_cache(index)
     own = cache.of(function)
     direct = [call for call in own.blocking if not in_lambda(module, call)]
-    sqlite = [call for call in direct if is_sqlite(index, module, call)]
-    held = sqlite or [call for call in index.calls(function) if gives_connection(index, module, call)]
+    database = [call for call in direct if is_database(index, module, call)]
+    held = database or [call for call in index.calls(function) if gives_connection(index, module, call)]
     if held:
         way: Literal["split"] | None = "split" if _can_split(index, function) else None
-        yield _Place(function, held[0], way, "works on SQLite")
+        yield _Place(function, held[0], way, "works on a database")
     split = bool(held) and _can_split(index, function)
     for call in direct:
-        if call in sqlite or split:
+        if call in database or split:
             continue
         name = index.resolve(module, call.func) or ""
         if name == "time.sleep":
@@ -311,77 +388,3 @@ def _can_split(index: Index, function: Function) -> bool:
     in_plain_place = isinstance(parent, ast.Module | ast.ClassDef)
     reached = effects_cache(index).reached(function)
     return in_plain_place and all(is_thread_safe(index, other) for other, _ in reached)
-
-
-def _move(module: Module, place: _Place, asyncio_name: str) -> list[Edit]:
-    call = place.call
-    start, func_end = module.span(call.func)
-    _, end = module.span(call)
-    if place.way == "sleep":
-        return [Edit(start, func_end, f"await {asyncio_name}.sleep")]
-    opening = module.text.index("(", func_end)
-    given = arguments_text(module, call)
-    function_text = module.segment(call.func)
-    spread = given.startswith("\n")
-    if spread:
-        indent = given[1 : len(given) - len(given.lstrip())].rsplit("\n", 1)[-1]
-        separator = f"\n{indent}{function_text},"
-    else:
-        separator = function_text + (", " if given.strip() else "")
-    parent = module.parent(call)
-    needs_parentheses = isinstance(parent, ast.Attribute | ast.Subscript | ast.Call) and not (
-        isinstance(parent, ast.Call) and parent.func is not call
-    )
-    before, after = ("(", ")") if needs_parentheses else ("", "")
-    edits = [Edit(start, opening + 1, f"{before}await {asyncio_name}.to_thread({separator}")]
-    return [*edits, Edit(end, end, after)] if after else edits
-
-
-def _split(module: Module, function: Function, asyncio_name: str) -> list[Edit]:
-    """The function's body becomes a sync one; an async one of its name, decorators and signature runs it."""
-    node = function.node
-    wanted = f"_{node.name.lstrip('_')}_blocking"
-    inner = free_name(module, wanted)
-    start = module.span(node)[0]
-    head_line = module.line_start(first_line(node))
-    indent = module.text[module.line_start(node.lineno) : start]
-    decorators = module.text[head_line : module.line_start(node.lineno)]
-    is_static = any(ast.unparse(d) in ("staticmethod", "classmethod") for d in node.decorator_list)
-    body = list(node.body)
-    first = body[0]
-    docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and len(body) > 1
-    body_line = module.line_start(first.lineno)
-    header = module.text[start:body_line]
-    opening = header.index("def ")
-    signature = header[opening + 4 + len(node.name) :]
-    edits = [Edit(head_line, start, indent)] if decorators else []
-    edits.append(Edit(start, start + opening + 4 + len(node.name), f"def {inner}"))
-    documentation = ""
-    if docstring:
-        end_line = module.line_start((first.end_lineno or first.lineno) + 1)
-        documentation = module.text[body_line:end_line]
-        next_line = module.line_start(body[1].lineno)
-        blank = not module.text[end_line:next_line].strip()
-        edits.append(Edit(body_line, next_line if blank else end_line, ""))
-    in_class = function.class_name is not None and not is_static
-    owner = f"{parameters(node)[0].arg}." if in_class and parameters(node) else ""
-    given = _pass_on(node, skip_first=bool(owner))
-    body_indent = indent + "    "
-    wrapper = (
-        f"{decorators}{indent}async def {node.name}{signature}{documentation}"
-        f"{body_indent}return await {asyncio_name}.to_thread({', '.join([owner + inner, *given])})\n"
-    )
-    end = module.line_start((node.end_lineno or node.lineno) + 1)
-    gap = "\n" if indent else "\n\n"
-    lead = "" if module.text[:end].endswith("\n") else "\n"
-    edits.append(Edit(end, end, lead + gap + wrapper))
-    return edits
-
-
-def _pass_on(node: ast.FunctionDef | ast.AsyncFunctionDef, *, skip_first: bool) -> list[str]:
-    arguments = node.args
-    positional = [argument.arg for argument in [*arguments.posonlyargs, *arguments.args]]
-    given = positional[1:] if skip_first else positional
-    given += [f"*{arguments.vararg.arg}"] if arguments.vararg else []
-    given += [f"{argument.arg}={argument.arg}" for argument in arguments.kwonlyargs]
-    return given + ([f"**{arguments.kwarg.arg}"] if arguments.kwarg else [])
