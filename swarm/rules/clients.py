@@ -7,6 +7,13 @@ import ast
 from swarm.analysis.index import Function, Index
 from swarm.analysis.source import Module
 
+IN_PROCESS = ("ASGITransport", "WSGITransport", "MockTransport")
+
+
+def is_in_process(index: Index, module: Module, value: ast.expr) -> bool:
+    """Whether an argument is a transport that opens no connection at all."""
+    return isinstance(value, ast.Call) and (index.kinds.of(module, value) or "").rsplit(".", 1)[-1] in IN_PROCESS
+
 
 def hands_out(index: Index, function: Function, names: set[str]) -> bool:
     """Whether the function is a factory: it returns the client, or keeps it somewhere."""

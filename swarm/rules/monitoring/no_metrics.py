@@ -11,7 +11,7 @@ from swarm.rules.placing import install, main_app, middleware_text, text_mention
 from swarm.rules.rule import Example, Mend, Rule
 
 _KNOWN = (
-    r"prometheus|opentelemetry|statsd|datadog|ddtrace|newrelic|elastic-?apm|aioprometheus|influxdb|micrometer"
+    r"prometheus[-_]\w|\w[-_]prometheus|prometheus\.Counter|aioprometheus|opentelemetry|statsd|datadog|ddtrace|newrelic|elastic-?apm|influxdb|micrometer"
     r"|http_server_request_duration|appoptics|sentry_sdk\.metrics|pyroscope|instana|scout_apm|cloudwatch"
 )
 
@@ -44,6 +44,13 @@ class NoMetrics(Rule):
             "fastapi",
         ),
         Example(
+            'from fastapi import FastAPI\n\napp = FastAPI(title="Forwards alerts of Prometheus\' Alertmanager")\n',
+            "from fastapi import FastAPI\n\nfrom request_metrics import MetricsMiddleware\n\n"
+            'app = FastAPI(title="Forwards alerts of Prometheus\' Alertmanager")\n'
+            "app.add_middleware(MetricsMiddleware)\n",
+            "fastapi",
+        ),
+        Example(
             "from flask import Flask\n\n\ndef create_app():\n    app = Flask(__name__)\n\n"
             '    @app.post("/orders")\n    def take():\n        return {"ok": True}\n\n    return app\n',
             "from flask import Flask\n\nfrom request_metrics import MetricsMiddleware\n\n\ndef create_app():\n"
@@ -55,13 +62,16 @@ class NoMetrics(Rule):
     good = (
         "from fastapi import FastAPI\nfrom prometheus_fastapi_instrumentator import Instrumentator\n\n"
         "app = FastAPI()\nInstrumentator().instrument(app).expose(app)\n",
+        'from fastapi import APIRouter, FastAPI\n\nrouter = APIRouter(prefix="/v1")\n\n\n@router.get("/metrics")\n'
+        'def metrics() -> str:\n    return "hooks_total 1"\n\n\napp = FastAPI()\napp.include_router(router)\n',
         'def add(a: int, b: int) -> int:\n    """No service at all."""\n    return a + b\n',
     )
 
     def find(self, index: Index) -> Iterable[Finding]:
         """One finding, at the application."""
         app = main_app(index)
-        if app is None or text_mentions(index, _KNOWN) or any(route.path == "/metrics" for route in index.routes):
+        served = any(route.path.endswith("/metrics") for route in index.routes)
+        if app is None or served or text_mentions(index, _KNOWN):
             return
         yield self.finding(
             app.module,

@@ -13,7 +13,7 @@ from swarm.analysis.index import Function, Index
 from swarm.analysis.kinds import HTTP_CLIENTS, HTTP_VERBS
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
-from swarm.rules.clients import hands_out, is_fixed
+from swarm.rules.clients import hands_out, is_fixed, is_in_process
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.splices import add_keyword, before_definitions, free_name, import_as, import_from
 
@@ -206,6 +206,16 @@ async def hook():
 def main():
     requests.get("https://a.example/warm-up")
 """,
+        """from fastapi import FastAPI, Request
+from httpx import ASGITransport, AsyncClient
+
+app = FastAPI()
+
+@app.post("/simulate")
+async def simulate(request: Request):
+    async with AsyncClient(transport=ASGITransport(app=request.app), base_url="http://internal") as client:
+        return (await client.post("/hook", json={})).json()
+""",
     )
 
     def find(self, index: Index) -> Iterable[Finding]:
@@ -279,6 +289,8 @@ def _bare(function: Function, call: ast.Call, library: str) -> _Place:
 def _built(index: Index, function: Function, call: ast.Call, kind: str) -> _Place | None:
     module = function.module
     is_async = kind in ("httpx.AsyncClient", "aiohttp.ClientSession")
+    if any(keyword.arg == "app" or is_in_process(index, module, keyword.value) for keyword in call.keywords):
+        return None
     other = _Place(function, call, kind, "other", is_async)
     parent = module.parent(call)
     if isinstance(parent, ast.Assign | ast.AnnAssign):
