@@ -54,8 +54,8 @@ def http_call(index: Index, module: Module, call: ast.Call) -> HttpCall | None:
     dotted = index.resolve(module, call.func)
     if dotted in {f"{library}.{name}" for library in ("httpx", "requests")}:
         return HttpCall(call, dotted.split(".")[0], _verb(call, name), None, False)
-    kind = index.kinds.of(module, call.func.value)
-    if kind not in HTTP_CLIENTS:
+    kind = index.kinds.client(module, call.func.value)
+    if kind is None:
         return None
     is_async = kind in ("httpx.AsyncClient", "aiohttp.ClientSession")
     return HttpCall(call, kind.split(".")[0], _verb(call, name), call.func.value, is_async)

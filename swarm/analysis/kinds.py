@@ -101,6 +101,20 @@ class Kinds:
         function = self._index.named_function(module, call.func)
         return self.result(function, depth + 1) if function is not None else None
 
+    def client(self, module: Module, expression: ast.AST) -> str | None:
+        """The HTTP client that a value is, one that the target derives from a library's included.
+
+        Not one whose own `get` or `request` looks at timeouts or statuses: it has rules of its own.
+        """
+        kind = self.of(module, expression)
+        for _ in range(MAX_DEPTH):
+            info = self._index.classes.get(kind or "")
+            if info is None or any(_has_rules(info.methods[verb].node) for verb in HTTP_VERBS & info.methods.keys()):
+                break
+            kind = self._index.resolve(info.module, info.node.bases[0]) if info.node.bases else None
+            kind = MAKERS.get(kind or "", kind)
+        return kind if kind in HTTP_CLIENTS else None
+
     def _of_dependency(self, module: Module, provider: ast.expr, depth: int) -> str | None:
         dotted = self._index.resolve(module, provider)
         if dotted in self._index.classes:
@@ -266,3 +280,7 @@ class Kinds:
             if kind is not None:
                 return kind
         return None
+
+
+def _has_rules(method: FunctionNode) -> bool:
+    return any(word in ast.unparse(method) for word in ("timeout", "status"))

@@ -28,6 +28,7 @@ class _Place:
     given: ast.keyword | None
     is_aiohttp: bool
     owner: str
+    by_hand: bool = False  # in a program that a person runs: no request waits for it
 
 
 class MissingTimeout(Rule):
@@ -40,6 +41,7 @@ class MissingTimeout(Rule):
     The mend: `timeout=HTTP_TIMEOUT_S`, read from the environment, 10 seconds by default, 0 for none as before.
     What fails after it raises the library's own timeout error, as any connection error. Calls that have a timeout
     are left alone (`httpx` has 5 seconds by itself), and so are those whose arguments come in a `**mapping`.
+    In a program that a person starts, which no request reaches, it is advice: a long upload may be meant to wait.
     """
 
     id = "missing-timeout"
@@ -116,7 +118,55 @@ class Orders(Connection):
     def newest(self):
         return self.session.get("https://a.example/newest", timeout=HTTP_TIMEOUT_S).json()
 """,
-            "none",
+        ),
+        Example(
+            """import requests
+
+
+class Shop(requests.Session):
+    def request(self, method, url, **kwargs):
+        return super().request(method, "https://a.example" + url, **kwargs)
+
+
+def stock(item):
+    return Shop().get(f"/stock/{item}").json()
+""",
+            """import os
+
+import requests
+
+# for one outgoing call, in seconds; 0: no limit
+HTTP_TIMEOUT_S = float(os.getenv("HTTP_TIMEOUT_S", "10")) or None
+
+
+class Shop(requests.Session):
+    def request(self, method, url, **kwargs):
+        return super().request(method, "https://a.example" + url, **kwargs)
+
+
+def stock(item):
+    return Shop().get(f"/stock/{item}", timeout=HTTP_TIMEOUT_S).json()
+""",
+        ),
+        Example(
+            """import argparse
+
+import requests
+from flask import Flask
+
+app = Flask(__name__)
+
+
+@app.post("/hook")
+def hook():
+    return {}
+
+
+def main():
+    requests.post(argparse.ArgumentParser().parse_args().url, json=[])
+""",
+            None,
+            "flask",
         ),
         Example(
             """import os
@@ -207,8 +257,8 @@ def read(url):
             evidence=f"{ast.unparse(place.call.func)}(…) in {place.owner} waits without an end",
             recommendation="Give every outgoing call a timeout",
             anchor=key + (f"#{seen[key]}" if seen[key] > 1 else ""),
-            mendable=True,
-            severity="medium" if place.is_aiohttp else None,
+            mendable=not place.by_hand,
+            severity="low" if place.by_hand else "medium" if place.is_aiohttp else None,
         )  # fmt: skip
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
@@ -245,6 +295,7 @@ def _places(index: Index, module: Module) -> Iterator[_Place]:
     for call in module.nodes(ast.Call):
         function = index.enclosing(module, call)
         owner = function.qualname if function is not None else "the module"
+        by_hand = function is not None and _is_program(module) and not index.on_request_path(module, call)
         given = next((keyword for keyword in call.keywords if keyword.arg == "timeout"), None)
         is_none = given is not None and isinstance(given.value, ast.Constant) and given.value.value is None
         if any(keyword.arg is None for keyword in call.keywords) or (given is not None and not is_none):
@@ -253,10 +304,10 @@ def _places(index: Index, module: Module) -> Iterator[_Place]:
         kind = index.kinds.of(module, call) if dotted is not None else None
         if kind in HTTPX_CLIENTS and dotted == kind:
             if is_none:
-                yield _Place(call, given, False, owner)
+                yield _Place(call, given, False, owner, by_hand)
             continue
         if dotted in ("aiohttp.ClientSession", "aiohttp.client.ClientSession"):
-            yield _Place(call, given, True, owner)
+            yield _Place(call, given, True, owner, by_hand)
             continue
         request = http_call(index, module, call)
         if request is None:
@@ -265,7 +316,16 @@ def _places(index: Index, module: Module) -> Iterator[_Place]:
         if is_none or limited:
             if request.library == "aiohttp":
                 continue
-            yield _Place(call, given, False, owner)
+            yield _Place(call, given, False, owner, by_hand)
+
+
+def _is_program(module: Module) -> bool:
+    """Whether the module is started by itself: it reads a command line, or runs only where it is the main one."""
+    imported = {name.split(".")[0] for name in module.imports.values()}
+    if imported & {"argparse", "click", "typer", "fire", "docopt"}:
+        return True
+    return any(isinstance(node, ast.If) and '__name__ == "__main__"' in ast.unparse(node.test).replace("'", '"')
+               for node in module.tree.body)  # fmt: skip
 
 
 def _is_send(call: ast.Call) -> bool:

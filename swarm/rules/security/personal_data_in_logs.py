@@ -27,6 +27,10 @@ _PERSONAL = re.compile(
     r"|^(customer|contact|lead|patient|guest|buyer)_?name$",
     re.IGNORECASE,
 )
+# a full name of these is no person's
+_THINGS = re.compile(
+    r"(^|[^a-z])(repo|repository|project|pull|pr|prid|issue|branch|package|module)([^a-z]|$)", re.IGNORECASE
+)
 _PAYLOAD_CALLS = re.compile(
     r"(\.get_json|\brequest\.json|\.get_data|\.body|\brequest\.form|\.model_dump|\bjson\.loads|\borjson\.loads)\("
 )
@@ -121,6 +125,8 @@ class PersonalDataInLogs(Rule):
         "import json\nimport logging\n\nlog = logging.getLogger(__name__)\n\n\ndef note(text):\n"
         "    event = json.loads(text)\n"
         '    log.info("event %s of kind %s", event["id"], event.get("type"))\n',
+        "import logging\n\nlog = logging.getLogger(__name__)\n\n\ndef note(event, repo):\n"
+        "    log.info(f\"push to {event['repository']['full_name']}, {repo.full_name}\")\n",
         'def store(db, lead):\n    db.execute("INSERT INTO leads VALUES (?)", (lead.email,))\n',
     )
 
@@ -223,7 +229,7 @@ def _kind(index: Index, module: Module, value: ast.expr) -> Literal["masked", "o
     ):
         key = value.args[0]
         name = key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else ""
-    if name and _PERSONAL.match(name):
+    if name and _PERSONAL.match(name) and not _is_of_a_thing(value, name):
         return "masked"
     if isinstance(value, ast.Name | ast.Attribute | ast.Call):
         function = module.enclosing_function(value)
@@ -251,6 +257,14 @@ def _kind(index: Index, module: Module, value: ast.expr) -> Literal["masked", "o
             ):
                 return "outline"
     return None
+
+
+def _is_of_a_thing(value: ast.expr, name: str) -> bool:
+    """`repository.full_name`, `event["repository"]["full_name"]`."""
+    owner = value.func if isinstance(value, ast.Call) else value
+    if not isinstance(owner, ast.Attribute | ast.Subscript):
+        return False
+    return name.lower().replace("_", "") == "fullname" and _THINGS.search(ast.unparse(owner.value)) is not None
 
 
 def _editable(module: Module, shown: _Shown) -> bool:
