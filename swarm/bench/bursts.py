@@ -7,6 +7,7 @@ requests come together, work that holds up the event loop shows as well.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from statistics import median
 
 from swarm.bench.load import LoadGenerator, LoadRun
 from swarm.bench.mix import Mix
+from swarm.bench.serial import send_in_turn
 from swarm.bench.sidebyside import slice_order
 from swarm.bench.statistics import paired_ratio
 from swarm.config.schema import Target
@@ -24,7 +26,7 @@ from swarm.target.traffic import Traffic
 
 AT_ONCE_PER_S = 2000.0  # the rate at which a burst's requests leave: half a millisecond apart
 MAX_BURSTS = 40
-LARGEST = 4
+SIZE = 4  # requests at once: with fewer, chance decides which of them waits for the other
 MIN_ROUNDS = 2
 
 
@@ -39,18 +41,11 @@ class Slice:
     cpu_ms: float
 
 
-def burst_size(rate: float, typical_ms: float | None) -> int:
-    """Requests at once: as many as are in the service at this rate (Little's law), from 2 to 4."""
-    return min(LARGEST, max(2, round(rate * (typical_ms or 0.0) / 1000.0)))
-
-
 async def measure_bursts(
     servers: Mapping[str, RunningServer],
     target: Target,
     payload_root: Path,
     *,
-    typical_ms: float | None,
-    rate: float,
     slice_s: float,
     rounds: int,
     seed: int,
@@ -61,10 +56,11 @@ async def measure_bursts(
     Every burst has the same kinds of request with fresh ids; the nth slice of every server sends the same ones.
     One request warms each server up and is left out. Latencies count from the burst's moment.
     """
-    mix = Mix(Traffic(target, payload_root, seed), first_number)
-    size = burst_size(rate, typical_ms)
+    traffic = Traffic(target, payload_root, seed)
+    mix = Mix(traffic, first_number)
     warm_up = mix.next_numbers(1)
-    plan = [[mix.next_numbers(size) for _ in range(MAX_BURSTS)] for _ in range(rounds)]
+    await asyncio.gather(*(send_in_turn(server.base_url, traffic, warm_up) for server in servers.values()))
+    plan = [[mix.next_numbers(SIZE) for _ in range(MAX_BURSTS)] for _ in range(rounds)]
     slices: dict[str, list[Slice]] = {name: [] for name in servers}
     async with LoadGenerator() as generator:
 
@@ -79,8 +75,6 @@ async def measure_bursts(
                 numbers=numbers,
             )
 
-        for name in servers:
-            await burst(name, warm_up)
         for name in slice_order(list(servers), rounds):
             cpu_s, ends_s, done = servers[name].cpu_s(), time.monotonic() + slice_s, []
             for numbers in plan[len(slices[name])]:
@@ -88,14 +82,14 @@ async def measure_bursts(
                 if time.monotonic() >= ends_s:
                     break
             used_s = servers[name].cpu_s() - cpu_s
-            slices[name].append(Slice(_by_place(done, size), 1000.0 * used_s / (size * len(done))))
+            slices[name].append(Slice(_by_place(done), 1000.0 * used_s / (SIZE * len(done))))
     return {name: tuple(measured) for name, measured in slices.items()}
 
 
-def _by_place(bursts: Sequence[LoadRun], size: int) -> tuple[float | None, ...]:
+def _by_place(bursts: Sequence[LoadRun]) -> tuple[float | None, ...]:
     """The median latency of the good answers for each place in the burst."""
     places = []
-    for place in range(size):
+    for place in range(SIZE):
         good = [b.samples[place].latency_ms for b in bursts if len(b.samples) > place and b.samples[place].ok]
         places.append(median(good) if good else None)
     return tuple(places)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
 
 from swarm.bench.load import error_rate
 from swarm.bench.sidebyside import resources
@@ -18,7 +17,7 @@ from swarm.verify.lab import Lab
 from swarm.verify.ladder import Judged, Ladder, rungs, whole_stack
 from swarm.verify.verifier import Proven, prove
 
-TRACED_REQUESTS = 3
+TRACED_REQUESTS = 2
 
 
 Results = dict[str, tuple[GateResult, Effect | None]]
@@ -37,7 +36,7 @@ async def benchmark_and_settle(
         _accept_all(parts, state, proven, {})
         return
     async with Ladder(lab, rungs(lab, proven.stack.fixes)) as ladder:
-        results, guilty = await _climb(parts, state, lab, ladder)
+        results, guilty = await _climb(parts, lab, ladder)
         if not guilty:
             await _measure_ends(state, ladder)
     settled = proven
@@ -56,17 +55,16 @@ async def benchmark_and_settle(
         summary.append(f"p95 {latency.before.p95:.0f} → {latency.after.p95:.0f} ms")
 
 
-async def _climb(parts: Parts, state: RunState, lab: Lab, ladder: Ladder) -> tuple[Results, Results]:
+async def _climb(parts: Parts, lab: Lab, ladder: Ladder) -> tuple[Results, Results]:
     """Every fix with its result, and those that fail."""
-    typical_ms = median(one.duration_ms for one in state.waterfalls_before) if state.waterfalls_before else None
-    judged = await ladder.climb(typical_ms)
+    judged = await ladder.climb()
     for one in judged:
         names = tuple(dict.fromkeys(fix.rule for fix in one.rung.fixes))
         parts.emit(GateFinished("benchmark", names, one.result.passed, one.result.detail, 0.0))
     results: Results = {
         fix.key: (one.result, one.effect if one.rung.gains else None) for one in judged for fix in one.rung.fixes
     }
-    return results, await _guilty(lab, [one for one in judged if not one.result.passed], typical_ms)
+    return results, await _guilty(lab, [one for one in judged if not one.result.passed])
 
 
 async def _without(parts: Parts, state: RunState, lab: Lab, proven: Proven, guilty: Results) -> Proven:
@@ -82,7 +80,7 @@ async def _without(parts: Parts, state: RunState, lab: Lab, proven: Proven, guil
     return again
 
 
-async def _guilty(lab: Lab, failed: Sequence[Judged], typical_ms: float | None) -> Results:
+async def _guilty(lab: Lab, failed: Sequence[Judged]) -> Results:
     """The fixes that fail: those that need not gain are measured again one by one where they lost together."""
     guilty: Results = {}
     for judged in failed:
@@ -90,7 +88,7 @@ async def _guilty(lab: Lab, failed: Sequence[Judged], typical_ms: float | None) 
             guilty |= {fix.key: (judged.result, judged.effect) for fix in judged.rung.fixes}
             continue
         async with Ladder(lab, rungs(lab, judged.rung.fixes, one_by_one=True)) as ladder:
-            apart = await ladder.climb(typical_ms)
+            apart = await ladder.climb()
         guilty |= {
             fix.key: (one.result, one.effect) for one in apart if not one.result.passed for fix in one.rung.fixes
         }

@@ -17,6 +17,7 @@ GUARD_WORDS = frozenset({
     "allowed", "limit", "acquire", "lock", "refresh", "login", "authorise", "permission",
 })  # fmt: skip
 REQUEST_LOCALS = ("flask.", "werkzeug.local")
+CACHING = ("cache", "memo")  # in a decorator's name: an answer that is kept is not worth a thread, or asked for twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def _from_callee(index: Index, callee: Function, statement: ast.stmt, target: st
             return None
         requests += effects.http
         waits = waits or bool(effects.http or effects.sql or effects.blocking)
-        if _unknown_await(index, reached):
+        if _unknown_await(index, reached) or _is_cached(reached):
             return None
     questions = [request for request in requests if not request.reads]
     if (
@@ -93,6 +94,11 @@ def _from_callee(index: Index, callee: Function, statement: ast.stmt, target: st
     if any(request.verb not in ("GET", "HEAD", "OPTIONS", "POST") for request in requests) or len(questions) > 1:
         return None
     return Step(statement, target, call, bool(questions), _hosts(requests))
+
+
+def _is_cached(function: Function) -> bool:
+    decorators = [ast.unparse(decorator).split("(")[0].lower() for decorator in function.node.decorator_list]
+    return any(word in name for name in decorators for word in CACHING)
 
 
 def _uses_request_locals(index: Index, function: Function) -> bool:

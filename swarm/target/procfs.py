@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -16,6 +17,7 @@ from pathlib import Path
 
 PROC = Path("/proc")
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_SCHEDULED = 2  # with the pid: the kernel's number of a process's CPU clock (clock_getcpuclockid)
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -46,10 +48,21 @@ def read_stat(pid: int) -> ProcessStat | None:
         parent=int(fields[1]),
         group=int(fields[2]),
         session=int(fields[3]),
-        cpu_s=sum(int(field) for field in fields[11:15]) / _TICKS_PER_S,
+        cpu_s=_own_cpu_s(pid, fields) + sum(int(field) for field in fields[13:15]) / _TICKS_PER_S,
         started_ticks=int(fields[19]),
         rss_bytes=int(fields[21]) * _PAGE_BYTES,
     )
+
+
+def _own_cpu_s(pid: int, fields: list[str]) -> float:
+    """CPU time of all threads, ended ones too: by the process's own clock, in nanoseconds, where it can be read.
+
+    /proc counts in ticks of 10 ms, which is too coarse for a few requests.
+    """
+    try:
+        return time.clock_gettime((~pid << 3) | _SCHEDULED)
+    except OSError:
+        return sum(int(field) for field in fields[11:13]) / _TICKS_PER_S
 
 
 def all_stats() -> Iterator[ProcessStat]:

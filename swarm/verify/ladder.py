@@ -27,7 +27,7 @@ ORIGINAL = "before"
 ROUNDS = 4
 BURST_SLICE_S = 0.4
 FIRST_BURST = 900_000
-STEP_S = 1.0
+STEP_S = 0.8
 SLOWER_AT_MOST = 2.0  # times the original's median, where capacity ends
 MAX_STEPS = 9
 
@@ -109,14 +109,13 @@ class Ladder:
     async def __aexit__(self, *error: object) -> None:
         await self._stack.aclose()
 
-    async def climb(self, typical_ms: float | None) -> tuple[Judged, ...]:
+    async def climb(self) -> tuple[Judged, ...]:
         """Burst at every tree in alternating slices and judge each against the rung below."""
         lab = self._lab
         lab.say(f"benchmark: {len(self.servers)} trees side by side, in bursts")
         runs = await measure_bursts(
             self.servers, lab.target, lab.payload_root,
-            typical_ms=typical_ms, rate=lab.target.load.rate, slice_s=BURST_SLICE_S, rounds=ROUNDS,
-            seed=lab.seed, first_number=FIRST_BURST,
+            slice_s=BURST_SLICE_S, rounds=ROUNDS, seed=lab.seed, first_number=FIRST_BURST,
         )  # fmt: skip
         self._warm = True
         judged, below = [], ORIGINAL

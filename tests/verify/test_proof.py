@@ -161,7 +161,7 @@ async def test_a_gain_is_accepted_and_a_loss_is_not(lab: Lab) -> None:
     proven = await prove(lab, [GOOD])
     assert [fix.key for fix in proven.stack.fixes] == [GOOD.key], proven.rejected
     async with Ladder(lab, rungs(lab, [GOOD])) as ladder:
-        [gain] = await ladder.climb(150.0)
+        [gain] = await ladder.climb()
         both = await ladder.before_and_after()
     assert gain.result.passed, gain.result.detail
     assert gain.effect is not None
@@ -169,5 +169,5 @@ async def test_a_gain_is_accepted_and_a_loss_is_not(lab: Lab) -> None:
     assert both.comparison.ratio_p50 is not None
     assert both.comparison.ratio_p50.change == "better"
     async with Ladder(lab, rungs(lab, [slow])) as ladder:
-        [loss] = await ladder.climb(150.0)
+        [loss] = await ladder.climb()
     assert loss.result.passed is False

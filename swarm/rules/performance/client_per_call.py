@@ -67,7 +67,7 @@ class ClientPerCall(Rule):
     id = "client-per-call"
     category = "performance"
     severity = "high"
-    order = 30
+    order = 40
     title = "An HTTP client is built for every call"
     sources = ("https://www.python-httpx.org/advanced/clients/",)
     bad = (

@@ -30,7 +30,7 @@ class CommitPerRow(Rule):
     id = "commit-per-row"
     category = "performance"
     severity = "medium"
-    order = 40
+    order = 50
     title = "A commit for every row"
     sources = ("https://www.sqlite.org/faq.html#q19",)
     bad = (

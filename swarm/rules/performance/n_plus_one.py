@@ -55,7 +55,7 @@ class NPlusOne(Rule):
     id = "n-plus-one"
     category = "performance"
     severity = "high"
-    order = 60
+    order = 30
     title = "One query for each row of a loop"
     sources = ("https://www.sqlite.org/json1.html#jeach",)
     bad = (

@@ -111,6 +111,33 @@ def hook():
     again = wishes(2)
     return {"where": where, "wanted": wanted, "sent": sent.ok, "again": again}
 """,
+        """from functools import lru_cache
+
+import requests
+from flask import Flask
+
+app = Flask(__name__)
+
+
+@lru_cache
+def people():
+    return requests.get("https://people.example", timeout=2).json()
+
+
+def is_member(name):
+    return name in people()
+
+
+def is_bot(name):
+    return people().get(name) == "bot"
+
+
+@app.post("/hook/<name>")
+def hook(name):
+    member = is_member(name)
+    bot = is_bot(name)
+    return {"member": member, "bot": bot}
+""",
     )
 
     def find(self, index: Index) -> Iterable[Finding]:
