@@ -53,6 +53,9 @@ class PrintInRequest(Rule):
     good = (
         "from flask import Flask\n\napp = Flask(__name__)\n\n\n@app.post('/orders')\ndef take():\n    return {}\n\n\n"
         "def main():\n    print('serving')\n    app.run()\n",
+        "from flask import Flask, request\n\napp = Flask(__name__)\n\n\ndef print_long(text):\n"
+        "    print(text[:4000])\n\n\n@app.post('/orders')\ndef take():\n    if app.debug:\n"
+        "        print_long(request.get_data(as_text=True))\n    return {}\n",
         "def report(rows):\n    for row in rows:\n        print(row)\n\n\nreport([1])\n",
     )
 
@@ -67,6 +70,8 @@ class PrintInRequest(Rule):
                 function = index.enclosing(module, call)
                 if function is None or not index.on_request_path(module, call):
                     continue
+                if "print" in function.name.lower():
+                    continue  # to print is what it is there for
                 yield self.finding(
                     module,
                     call,

@@ -76,6 +76,19 @@ class ErrorDetailsLeak(Rule):
             "fastapi",
         ),
         Example(
+            "import logging\nimport traceback\n\nfrom flask import Flask, jsonify\n\napp = Flask(__name__)\n\n\n"
+            '@app.post("/hook")\ndef hook():\n    try:\n        return jsonify(ok=True)\n'
+            "    except Exception as exc:\n"
+            '        logging.error(f"failed: {traceback.format_exc()}")\n'
+            "        return jsonify(error=str(exc)), 500\n",
+            "import logging\nimport traceback\n\nfrom flask import Flask, jsonify\n\napp = Flask(__name__)\n\n\n"
+            '@app.post("/hook")\ndef hook():\n    try:\n        return jsonify(ok=True)\n'
+            "    except Exception:\n"
+            '        logging.error(f"failed: {traceback.format_exc()}")\n'
+            '        return jsonify(error="internal server error"), 500\n',
+            "flask",
+        ),
+        Example(
             'from flask import Flask, jsonify\n\napp = Flask(__name__)\n\n\n@app.get("/rows")\ndef rows():\n'
             "    try:\n"
             "        return jsonify(rows=[1])\n    except Exception as exc:\n"
@@ -329,6 +342,8 @@ def _with_traceback(module: Module, call: ast.AST) -> list[Edit]:
         return []
     if any(keyword.arg == "exc_info" for keyword in call.keywords) or not call.args:
         return []
+    if "format_exc" in ast.unparse(call):
+        return []  # it writes the traceback already
     last = max([*call.args, *[keyword.value for keyword in call.keywords]], key=lambda node: module.span(node)[1])
     end = module.span(last)[1]
     return [Edit(end, end, ", exc_info=True")]
