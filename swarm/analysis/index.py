@@ -134,9 +134,8 @@ class Index:
         if kind is not None:
             return self.method(kind, expression.attr)
         several = self._methods_by_name.get(expression.attr, [])
-        if len(several) == 1 and expression.attr not in COMMON_METHODS and module.resolve(expression) is None:
-            return several[0]
-        return None
+        unknown = module.resolve(expression) is None or _is_late(module, expression.value)
+        return several[0] if len(several) == 1 and expression.attr not in COMMON_METHODS and unknown else None
 
     def method(self, class_dotted: str, name: str, depth: int = 0) -> Function | None:
         """A method of a class of the target, its bases searched as well."""
@@ -314,6 +313,12 @@ def _qualname(module: Module, node: ast.AST) -> str:
     definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     names += [around.name for around in module.ancestors(node) if isinstance(around, definitions)]
     return ".".join(reversed(names))
+
+
+def _is_late(module: Module, expression: ast.expr) -> bool:
+    """Whether it is a global that begins as None: what it will be is known when the program runs."""
+    value = getattr(module.globals.get(expression.id), "value", None) if isinstance(expression, ast.Name) else None
+    return isinstance(value, ast.expr) and _is_none(value)
 
 
 def _is_none(node: ast.expr) -> bool:

@@ -250,8 +250,22 @@ class Kinds:
                 return kind
         if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
             if isinstance(statement.value, ast.Constant) and statement.value.value is None:
-                return None
+                return self._of_late(home, name, depth)
             return self.of(home, statement.value, depth + 1)
+        return None
+
+    def _of_late(self, module: Module, name: str, depth: int) -> str | None:
+        """What a function puts into a global that begins as None: `global client; client = Client()`."""
+        for statement in module.nodes(ast.Global):
+            function = module.enclosing_function(statement)
+            if name not in statement.names or function is None:
+                continue
+            for node in own_nodes(function):
+                targets = node.targets if isinstance(node, ast.Assign) else []
+                if isinstance(node, ast.Assign) and name in {t.id for t in targets if isinstance(t, ast.Name)}:
+                    kind = self.of(module, node.value, depth + 1)
+                    if kind is not None:
+                        return kind
         return None
 
     def _of_attribute(self, module: Module, attribute: ast.Attribute, depth: int) -> str | None:

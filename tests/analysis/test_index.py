@@ -271,3 +271,51 @@ def test_a_dict_is_no_http_client(tmp_path: Path) -> None:
     index = index_of(tmp_path, {"a.py": "def f(d: dict):\n    return d.get('x'), {}.get('y')\n"})
     module = index.tree.modules["a.py"]
     assert [http_call(index, module, call) for call in module.nodes(ast.Call)] == [None, None]
+
+
+def test_what_a_base_in_another_module_assigns_is_known(tmp_path: Path) -> None:
+    index = index_of(
+        tmp_path,
+        {
+            "connection.py": "import requests\nclass Connection:\n    def __init__(self):\n"
+            "        self.session = requests.Session()\n",
+            "orders.py": "from connection import Connection\nclass Orders(Connection):\n    def newest(self):\n"
+            "        return self.session.get('https://a.example').json()\n",
+        },
+    )
+    (newest,) = (function for function in index.functions if function.name == "newest")
+    assert [call.verb for call in effects_cache(index).of(newest).http] == ["GET"]
+
+
+def test_a_global_that_begins_as_none_is_followed(tmp_path: Path) -> None:
+    index = index_of(
+        tmp_path,
+        {
+            "desk.py": "class Desk:\n    def told(self, order): ...\n    def heard(self, order): ...\n",
+            "server.py": "from flask import Flask\nfrom desk import Desk\napp = Flask(__name__)\n"
+            "first = None\nsecond = None\n\ndef run(given):\n    global first, second\n    first = Desk()\n"
+            "    second = given\n    app.run()\n\n@app.post('/hook')\ndef hook():\n"
+            "    first.told(1)\n    second.heard(1)\n    return {}\n",
+        },
+    )
+    assert {function.qualname for function in index.reachable()} >= {"hook", "Desk.told", "Desk.heard"}
+
+
+@pytest.mark.parametrize(
+    ("body", "known"),
+    [
+        ("return super().request(method, 'https://a.example' + url, **options)", True),
+        ("return super().request(method, url, timeout=9, **options)", False),
+    ],
+)
+def test_a_derived_client_is_one_unless_it_has_rules_of_its_own(tmp_path: Path, body: str, known: bool) -> None:
+    index = index_of(
+        tmp_path,
+        {
+            "app.py": "import requests\nclass Shop(requests.Session):\n"
+            f"    def request(self, method, url, **options):\n        {body}\n\n"
+            "def stock():\n    return Shop().get('/stock')\n"
+        },
+    )
+    (stock,) = (function for function in index.functions if function.name == "stock")
+    assert bool(effects_cache(index).of(stock).http) is known
