@@ -12,9 +12,10 @@ from swarm.core.findings import Confidence, Finding, Severity
 _SEVERITIES: dict[str, Severity] = {"HIGH": "high", "MEDIUM": "medium", "LOW": "low"}
 _CONFIDENCES: dict[str, Confidence] = {"HIGH": "high", "MEDIUM": "medium", "LOW": "low"}
 
-# assert in code (B101), strings whose name sounds like a password's (B105 to B107: "Bearer", "token"; secret-in-code
-# looks closer), random for other things than keys (B311), and imports whose mere presence is reported (B4xx).
-_LEFT_OUT = {"B101", "B105", "B106", "B107", "B311"}
+# assert in code (B101), all interfaces (B104: a container's server needs them), strings whose name sounds like a
+# password's (B105 to B107: "Bearer", "token"; secret-in-code looks closer), random for other things than keys (B311),
+# and imports whose mere presence is reported (B4xx).
+_LEFT_OUT = {"B101", "B104", "B105", "B106", "B107", "B311"}
 _LEFT_OUT_PREFIX = "B4"
 
 # Our rule that speaks of the same thing, where the CWE alone does not say so.

@@ -25,6 +25,10 @@ def load(data, name):
 
 def find(conn, name):
     return conn.execute(f"SELECT * FROM people WHERE name = '{name}'")
+
+
+def main(app):
+    app.run(host="0.0.0.0")
 """
 
 
@@ -51,7 +55,7 @@ def test_holes_come_through_with_place_and_cwe(found: tuple[Finding, ...]) -> No
 
 def test_noise_is_left_out(found: tuple[Finding, ...]) -> None:
     rules = {finding.rule for finding in found}
-    assert "bandit-B101" not in rules
+    assert not rules & {"bandit-B101", "bandit-B104"}
     assert not any(rule.startswith("bandit-B4") for rule in rules)
 
 
