@@ -1,4 +1,4 @@
-"""Finds how many requests per second a server takes: rising steps, then one finer step."""
+"""Finds how many requests per second a server takes: rising steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from swarm.bench.statistics import percentile
 from swarm.config.schema import Target
 from swarm.target.server import RunningServer
 
-RISE = 3.0
+RISE = 2.0
 ERROR_LIMIT = 0.01
 MIN_REQUESTS = 4
 SETTLE_S = 0.7  # what the failed step left waiting in the server
@@ -41,7 +41,7 @@ class CapacityResult:
 def criterion_text(p95_bound_ms: float, step_s: float) -> str:
     """What a rate had to meet."""
     return (
-        f"highest offered rate (steps of ×{RISE:g}, then one between) held for {step_s:g} s with under "
+        f"highest offered rate (steps of ×{RISE:g}) held for {step_s:g} s with under "
         f"{ERROR_LIMIT:.0%} errors (one forgiven in a step of under 100 requests) and p95 under {p95_bound_ms:g} ms"
     )
 
@@ -51,7 +51,7 @@ async def find_capacity(
     step_s: float = 2.0, max_steps: int = 7, p95_bound_ms: float = 1000.0, max_total_s: float = 30.0,
     known: LoadRun | None = None,
 ) -> CapacityResult:  # fmt: skip
-    """Raise the rate until a step fails, then try once between; bounded by `max_steps` and `max_total_s`.
+    """Raise the rate until a step fails, or lower it until one passes; bounded by `max_steps` and `max_total_s`.
 
     `known` is a run at `start_rate` that was made already and stands for the first step.
     """
@@ -84,10 +84,6 @@ async def find_capacity(
             await asyncio.sleep(SETTLE_S)
             rate /= 2
             best = rate if await passes(generator, rate) else None
-        if rate > start_rate and best is not None and failed and may_go_on():
-            await asyncio.sleep(SETTLE_S)
-            between = (best + rate) / 2
-            best = between if await passes(generator, between) else best
     return CapacityResult(best, criterion_text(p95_bound_ms, step_s) + _ended_by(steps, failed), tuple(steps))
 
 

@@ -183,7 +183,7 @@ async def _execute(request: RunRequest, parts: Parts) -> tuple[Report, Exception
     try:
         return await task, run.state.early
     except Exception as error:
-        if not run.state.findings and not run.state.patches:
+        if not run.state.workable:
             raise
         run.state.degraded = True
         run.state.notes.append(f"ended early: {str(error).splitlines()[0] if str(error) else type(error).__name__}")

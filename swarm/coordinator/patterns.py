@@ -10,6 +10,7 @@ from swarm.agents.budget import RunBudget
 from swarm.agents.specialist import SpecialistResult, run_specialist
 from swarm.agents.surroundings import Surroundings
 from swarm.config.schema import Specialist
+from swarm.coordinator.merge import join_findings
 from swarm.coordinator.state import Parts, RunRequest, RunState
 from swarm.core.findings import Finding
 from swarm.tools.workbench import Workbench
@@ -62,6 +63,7 @@ async def specialists_at_work(request: RunRequest, parts: Parts, around: Surroun
             model = specialist.model or request.swarm.model
             result = await run_specialist(name, specialist, parts.candidates(model), around)
             state.agents.append(result.info)
+            state.findings = join_findings([*state.findings, *result.findings])  # kept should the run be cut off
             if result.notes and result.info.status != "done":
                 state.degraded = True
                 state.notes.append(f"{name}: {result.notes}")

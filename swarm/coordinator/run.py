@@ -14,7 +14,7 @@ from swarm.coordinator.benchmark import benchmark_and_settle
 from swarm.coordinator.patterns import Team, chosen_specialists, specialists_at_work, surroundings
 from swarm.coordinator.planning import make_plan
 from swarm.coordinator.state import Parts, RunRequest, RunState
-from swarm.core.errors import BudgetExceeded, Interrupted, SwarmError
+from swarm.core.errors import BudgetExceeded, Interrupted, SwarmError, TargetError, ToolFailed
 from swarm.core.events import Note, PhaseFinished, PhaseName, PhaseStarted, RunStarted
 from swarm.core.report import PhaseTime, Report
 from swarm.probes.probe import ProbeResult
@@ -90,7 +90,8 @@ class Run:
                 self.request.target_name, self.request.target, self.request.folder, self.parts.scratch
             )
             self._keep_original(original)
-            summary.append(f"{len(original.index.tree.modules)} files, {len(original.index.routes)} routes")
+            files, routes = len(original.index.tree.modules), len(original.index.routes)
+            summary.append(f"{files} file{'s' * (files != 1)}, {routes} route{'s' * (routes != 1)}")
         workbench = self._workbench(original)
         try:
             around = surroundings(self.request, self.parts, workbench, self.state)
@@ -135,6 +136,10 @@ class Run:
             workbench.traced.set()
 
         async def baseline() -> Baseline:
+            try:
+                await workbench.baseline()
+            except ToolFailed as error:
+                raise TargetError(str(error)) from error
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(workbench.traced.wait(), TRACE_WITHIN_S)
             taken = await take_baseline(
@@ -145,6 +150,7 @@ class Run:
                 self.note("the target has no tests: replay and probes carry the weight of the proof")
             else:
                 self.state.tests_before = taken.tests.counts
+            self.state.workable = True
             return taken
 
         async with cancelled_together() as group:

@@ -93,3 +93,4 @@ class RunState:
     reasons: dict[str, str] = field(default_factory=dict)
     early: SwarmError | None = None
     degraded: bool = False
+    workable: bool = False  # the target starts and its own tests pass: from here on a report is worth writing
