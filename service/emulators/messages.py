@@ -139,7 +139,7 @@ def create_app(conditions: Conditions, api_key: str = "") -> FastAPI:
 
 
 def main() -> None:
-    options_parser = parser("Messages API emulator", latency_ms=350, jitter_ms=40)
+    options_parser = parser("Messages API emulator", latency_ms=335, jitter_ms=40)
     options_parser.add_argument("--api-key", default="", help="accept this key only")
     options = options_parser.parse_args()
     app = create_app(from_options(options, "messages"), options.api_key)

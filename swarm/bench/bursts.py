@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from swarm.bench.load import LoadGenerator, LoadRun
+from swarm.bench.load import LoadGenerator, LoadRun, at_hand
 from swarm.bench.mix import Mix
 from swarm.bench.serial import send_in_turn
 from swarm.bench.sidebyside import slice_order
@@ -50,6 +50,7 @@ async def measure_bursts(
     rounds: int,
     seed: int,
     first_number: int,
+    lent: LoadGenerator | None = None,
 ) -> dict[str, tuple[Slice, ...]]:
     """Slices of bursts, alternating between the servers (A B B A …); a slice holds at least one burst.
 
@@ -62,7 +63,7 @@ async def measure_bursts(
     await asyncio.gather(*(send_in_turn(server.base_url, traffic, warm_up) for server in servers.values()))
     plan = [[mix.next_numbers(SIZE) for _ in range(MAX_BURSTS)] for _ in range(rounds)]
     slices: dict[str, list[Slice]] = {name: [] for name in servers}
-    async with LoadGenerator() as generator:
+    async with at_hand(lent) as generator:
 
         async def burst(name: str, numbers: Sequence[int]) -> LoadRun:
             return await generator.run(

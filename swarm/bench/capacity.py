@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from swarm.bench.load import LoadGenerator, LoadRun, error_rate
+from swarm.bench.load import LoadGenerator, LoadRun, at_hand, error_rate
 from swarm.bench.statistics import percentile
 from swarm.config.schema import Target
 from swarm.target.server import RunningServer
@@ -49,7 +49,7 @@ def criterion_text(p95_bound_ms: float, step_s: float) -> str:
 async def find_capacity(
     server: RunningServer, target: Target, payload_root: Path, *, start_rate: float, seed: int,
     step_s: float = 2.0, max_steps: int = 7, p95_bound_ms: float = 1000.0, max_total_s: float = 30.0,
-    known: LoadRun | None = None,
+    known: LoadRun | None = None, lent: LoadGenerator | None = None,
 ) -> CapacityResult:  # fmt: skip
     """Raise the rate until a step fails, or lower it until one passes; bounded by `max_steps` and `max_total_s`.
 
@@ -73,7 +73,7 @@ async def find_capacity(
         return len(steps) < max_steps and time.monotonic() + step_s < ends_s
 
     best, failed = None, False
-    async with LoadGenerator() as generator:
+    async with at_hand(lent) as generator:
         rate = start_rate
         while not failed and may_go_on():
             if await passes(generator, rate):

@@ -6,7 +6,8 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -129,6 +130,16 @@ class LoadGenerator:
         if "failed" in answer:
             raise TargetError(f"no load could be made: {answer['failed']}; check webhooks and payloads of the target")
         return answer
+
+
+@asynccontextmanager
+async def at_hand(generator: LoadGenerator | None) -> AsyncIterator[LoadGenerator]:
+    """The generator that is lent, still running afterwards, or one of its own."""
+    if generator is not None:
+        yield generator
+        return
+    async with LoadGenerator() as own:
+        yield own
 
 
 async def run_load(

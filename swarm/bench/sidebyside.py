@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from swarm.bench.load import LoadGenerator, LoadRun
+from swarm.bench.load import LoadGenerator, LoadRun, at_hand
 from swarm.bench.load import error_rate as error_rate  # part of this module's promise
 from swarm.bench.statistics import Statistic, paired_slices_ratio, summarize
 from swarm.config.schema import Target
@@ -43,6 +43,7 @@ async def measure_sides(
     servers: Mapping[str, RunningServer], target: Target, payload_root: Path, *, rate: float,
     slice_s: float | Mapping[str, float], rounds: int,
     seed: int, warmup: int = WARM_UP_REQUESTS, progress: Callable[[str], None] | None = None,
+    lent: LoadGenerator | None = None,
 ) -> dict[str, Side]:  # fmt: skip
     """Load all servers in alternating slices, each of which ends before the next begins.
 
@@ -54,7 +55,7 @@ async def measure_sides(
     runs: dict[str, list[LoadRun]] = {name: [] for name in servers}
     lengths = dict(slice_s) if isinstance(slice_s, Mapping) else dict.fromkeys(servers, slice_s)
     per_slice = max(1, *(round(rate * length) for length in lengths.values()))
-    async with LoadGenerator() as generator:
+    async with at_hand(lent) as generator:
         load = _Loader(generator, target, payload_root, rate, seed)
         if warmup > 0:
             for name, server in servers.items():
@@ -73,11 +74,12 @@ async def measure_alternating(
     servers: Mapping[str, RunningServer], target: Target, payload_root: Path, *, rate: float,
     slice_s: float | Mapping[str, float], rounds: int,
     seed: int, warmup: int = WARM_UP_REQUESTS, progress: Callable[[str], None] | None = None,
+    lent: LoadGenerator | None = None,
 ) -> dict[str, tuple[LoadRun, ...]]:  # fmt: skip
     """The slices of `measure_sides` without the cold start."""
     sides = await measure_sides(
         servers, target, payload_root, rate=rate, slice_s=slice_s, rounds=rounds, seed=seed, warmup=warmup,
-        progress=progress,
+        progress=progress, lent=lent,
     )  # fmt: skip
     return {name: side.runs for name, side in sides.items()}
 

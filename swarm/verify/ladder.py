@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from swarm.bench.bursts import Slice, cpu_ratio, latency_ratio, measure_bursts
 from swarm.bench.capacity import find_capacity
-from swarm.bench.load import LoadRun
+from swarm.bench.load import LoadGenerator, LoadRun
 from swarm.bench.sidebyside import compare, measure_alternating, pooled
 from swarm.core.errors import TargetError
 from swarm.core.metrics import Comparison, Ratio
@@ -96,10 +96,12 @@ class Ladder:
         self._steps = tuple(steps)
         self._stack = AsyncExitStack()
         self._warm = False
+        self._generator = LoadGenerator()
         self.servers: Mapping[str, RunningServer] = {}
 
     async def __aenter__(self) -> Ladder:
         try:
+            await self._stack.enter_async_context(self._generator)
             self.servers = await start_all(self._lab, self._steps, self._stack)
         except BaseException:
             await self._stack.aclose()
@@ -116,6 +118,7 @@ class Ladder:
         runs = await measure_bursts(
             self.servers, lab.target, lab.payload_root,
             slice_s=BURST_SLICE_S, rounds=ROUNDS, seed=lab.seed, first_number=FIRST_BURST,
+            lent=self._generator,
         )  # fmt: skip
         self._warm = True
         judged, below = [], ORIGINAL
@@ -131,7 +134,7 @@ class Ladder:
         runs = await measure_alternating(
             {ORIGINAL: self.servers[ORIGINAL], top: self.servers[top]}, lab.target, lab.payload_root,
             rate=load.rate, slice_s=load.seconds / ROUNDS, rounds=ROUNDS, seed=lab.seed,
-            warmup=0 if self._warm else 2,
+            warmup=0 if self._warm else 2, lent=self._generator,
         )  # fmt: skip
         whole = compare("webhook latency", runs[ORIGINAL], runs[top], lab.seed)
         return BeforeAfter(runs[ORIGINAL], runs[top], whole)
@@ -149,7 +152,7 @@ class Ladder:
             result = await find_capacity(
                 self.servers[name], lab.target, lab.payload_root,
                 start_rate=lab.target.load.rate, step_s=STEP_S, max_steps=MAX_STEPS, seed=lab.seed,
-                p95_bound_ms=bound_ms, known=pooled(runs),
+                p95_bound_ms=bound_ms, known=pooled(runs), lent=self._generator,
             )  # fmt: skip
             found.append(result)
         return Capacity(found[0].rps, found[1].rps, found[1].criterion)

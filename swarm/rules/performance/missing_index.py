@@ -40,7 +40,7 @@ class MissingIndex(Rule):
     id = "missing-index"
     category = "performance"
     severity = "medium"
-    order = 35
+    order = 25
     title = "A query's column has no index"
     sources = ("https://www.sqlite.org/queryplanner.html",)
     bad = (
