@@ -110,6 +110,19 @@ def red_tests(name: str, tests: TestRun) -> str:
     )
 
 
+def bad_answers(look: Observation) -> tuple[str, ...]:
+    """A line where declared requests get no good answer: nothing that they should show can then be proven."""
+    good = [exchange for exchange in look.exchanges if exchange.kind == "normal"]
+    bad = [exchange for exchange in good if not 200 <= exchange.status < 400]
+    if not bad:
+        return ()
+    answers = ", ".join(sorted({str(exchange.status or exchange.error) for exchange in bad}))
+    return (
+        f"{len(bad)} of {len(good)} requests, correct as agents.yaml declares them, get no good answer "
+        f"({answers}; first: {bad[0].label}): look at payloads, sign, env and what upstreams answer",
+    )
+
+
 def commit_of(path: Path) -> str | None:
     """The commit that the user's tree stands at, or None outside git."""
     try:

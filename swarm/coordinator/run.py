@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from swarm.agents.surroundings import Surroundings
 from swarm.coordinator import outcome
-from swarm.coordinator.baseline import Baseline, Original, cancelled_together, look_at, take_baseline
+from swarm.coordinator.baseline import Baseline, Original, bad_answers, cancelled_together, look_at, take_baseline
 from swarm.coordinator.benchmark import benchmark_and_settle
 from swarm.coordinator.patterns import Team, chosen_specialists, specialists_at_work, surroundings
 from swarm.coordinator.planning import make_plan
@@ -150,6 +150,8 @@ class Run:
                 self.note("the target has no tests: replay and probes carry the weight of the proof")
             else:
                 self.state.tests_before = taken.tests.counts
+            for line in bad_answers(taken.first_look):
+                self.note(line)
             self.state.workable = True
             return taken
 

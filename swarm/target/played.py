@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import re
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from urllib.parse import unquote
 
 from swarm.config.schema import UpstreamRoute
 from swarm.target.calls import Effect, effect_of
+from swarm.target.payloads import Template, template
 
 Latency = Literal["live", "fixed"]
 FIXED_LATENCY_S = 0.015
@@ -57,6 +59,7 @@ class _Compiled:
     route: UpstreamRoute
     pattern: re.Pattern[str]
     parameters: int
+    text: Template  # what it answers, cut at {{uuid}}, {{int:1:500}} and their like
 
     @property
     def key(self) -> str:
@@ -91,14 +94,15 @@ class PlayedRoutes:
         effect = effect_of(question.method, route.effect)
         number = self._arrivals[compiled.key]
         self._arrivals[compiled.key] += 1
+        chance = random.Random(f"{self._seed}:{self._name}:{compiled.key}:{number}")
+        written = compiled.text.fill(random.Random(f"{self._seed}:{compiled.key}:{number}:text"), time.time())
         if self._latency == "fixed":
             await asyncio.sleep(FIXED_LATENCY_S)
-            return _answer(route, parameters, effect)
-        chance = random.Random(f"{self._seed}:{self._name}:{compiled.key}:{number}")
+            return _answer(route, written, parameters, effect)
         jitter_ms = chance.uniform(-route.jitter_ms, route.jitter_ms)
         fails = chance.random() < route.error_rate
         await asyncio.sleep(max(0.0, route.latency_ms + jitter_ms) / 1000)
-        return failure(500, effect) if fails else _answer(route, parameters, effect)
+        return failure(500, effect) if fails else _answer(route, written, parameters, effect)
 
     def effect(self, question: Question) -> Effect:
         """What a call would do here, without answering it."""
@@ -134,16 +138,20 @@ def _compile(route: UpstreamRoute) -> _Compiled:
         pieces += [re.escape(route.path[end : match.start()]), f"(?P<{match.group(1)}>[^/]+)"]
         end = match.end()
     pieces.append(re.escape(route.path[end:]))
-    return _Compiled(route, re.compile("".join(pieces)), len(parameters))
+    if route.text is not None:
+        text = template(route.text)
+    else:
+        text = template(json.dumps(route.json_body), is_json=True)
+    return _Compiled(route, re.compile("".join(pieces)), len(parameters), text)
 
 
-def _answer(route: UpstreamRoute, parameters: Mapping[str, str], effect: Effect) -> Reply:
+def _answer(route: UpstreamRoute, written: str, parameters: Mapping[str, str], effect: Effect) -> Reply:
     headers = dict(route.headers)
     named = {name.lower() for name in headers}
     if route.text is not None:
-        body, content_type = route.text.encode(), "text/plain; charset=utf-8"
+        body, content_type = written.encode(), "text/plain; charset=utf-8"
     elif route.json_body is not None:
-        body, content_type = json.dumps(_echoed(route.json_body, parameters)).encode(), "application/json"
+        body, content_type = json.dumps(_echoed(json.loads(written), parameters)).encode(), "application/json"
     else:
         return Reply(route.status, b"", headers, effect)
     if "content-type" not in named:

@@ -28,6 +28,18 @@ async def test_a_template_matches_one_segment_and_is_echoed_decoded() -> None:
     assert (await played.reply(ask("GET", "/c/a/b/notes/7"))).refused
 
 
+async def test_an_answer_has_values_of_its_own_and_the_seed_decides_them() -> None:
+    async def told(seed: int) -> list[dict[str, object]]:
+        fields = {"method": "POST", "path": "/c/{of}", "json": {"id": "{{int:1:900000000}}", "key": "{of}-{{uuid}}"}}
+        played = PlayedRoutes("crm", routes(fields), seed, "fixed")
+        return [json.loads((await played.reply(ask("POST", "/c/a"))).body) for _ in range(3)]
+
+    first = await told(1)
+    assert len({answer["id"] for answer in first}) == 3
+    assert all(isinstance(answer["id"], int) and str(answer["key"]).startswith("a-") for answer in first)
+    assert first == await told(1) != await told(2)
+
+
 async def test_a_literal_path_goes_before_a_template_and_head_to_get() -> None:
     played = PlayedRoutes("crm", routes(
         {"path": "/c/{id}", "text": "one"}, {"path": "/c/all", "text": "all", "headers": {"X-Total": "9"}},
