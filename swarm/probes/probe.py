@@ -33,6 +33,7 @@ class ProbeResult:
     evidence: str
     title: str
     route: str = ""
+    severity: Severity | None = None  # where what was seen is less than the probe's worst
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +192,9 @@ class Probe(ABC):
         """The service does what it should."""
         return ProbeResult(self.id, "passed", evidence, self.title, route)
 
-    def failed(self, evidence: str, route: str = "") -> ProbeResult:
-        """The service was seen doing what it should not."""
-        return ProbeResult(self.id, "failed", evidence, self.title, route)
+    def failed(self, evidence: str, route: str = "", severity: Severity | None = None) -> ProbeResult:
+        """The service was seen doing what it should not; `severity` where it is less than the probe's."""
+        return ProbeResult(self.id, "failed", evidence, self.title, route, severity)
 
     def skipped(self, reason: str, route: str = "") -> ProbeResult:
         """Nothing can be said; `reason` is why."""

@@ -74,7 +74,7 @@ def findings_from(results: tuple[ProbeResult, ...]) -> tuple[Finding, ...]:
             Finding(
                 rule=probe.proves[0] if probe.proves else f"probe-{probe.id}",
                 category=probe.category,
-                severity=probe.severity,
+                severity=result.severity or probe.severity,
                 confidence="proven",
                 title=f"{probe.title}: {result.route}" if result.route else probe.title,
                 file="",

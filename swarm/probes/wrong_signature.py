@@ -35,12 +35,17 @@ class WrongSignature(Probe):
             before = writes_seen(context)
             variants = self._variants(context, webhook)
             answers = await asyncio.gather(*(context.send(request) for request in variants.values()))
-            for name, answer in zip(variants, answers, strict=True):
-                if answer.ok or answer.broken:
+            named = list(zip(variants, answers, strict=True))
+            for name, answer in named:
+                if answer.ok:
                     return self.failed(f"answered {answer.status or answer.text} to {name}", route_of(webhook))
-                refused += 1
             if writes_seen(context) > before:
                 return self.failed("refused, but upstream writes followed", route_of(webhook))
+            for name, answer in named:
+                if answer.broken:
+                    seen = f"answered {answer.status or answer.text} to {name}"
+                    return self.failed(seen, route_of(webhook), severity="medium")
+            refused += len(named)
         return self.passed(f"{refused} wrongly signed requests refused")
 
     def _variants(self, context: ProbeContext, webhook: Webhook) -> dict[str, WebhookRequest]:
