@@ -34,6 +34,7 @@ class ProbeResult:
     title: str
     route: str = ""
     severity: Severity | None = None  # where what was seen is less than the probe's worst
+    rule: str = ""  # where another rule mends it than the probe's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +193,9 @@ class Probe(ABC):
         """The service does what it should."""
         return ProbeResult(self.id, "passed", evidence, self.title, route)
 
-    def failed(self, evidence: str, route: str = "", severity: Severity | None = None) -> ProbeResult:
-        """The service was seen doing what it should not; `severity` where it is less than the probe's."""
-        return ProbeResult(self.id, "failed", evidence, self.title, route, severity)
+    def failed(self, evidence: str, route: str = "", severity: Severity | None = None, rule: str = "") -> ProbeResult:
+        """The service was seen doing what it should not; `severity` and `rule` where they are not the probe's."""
+        return ProbeResult(self.id, "failed", evidence, self.title, route, severity, rule)
 
     def skipped(self, reason: str, route: str = "") -> ProbeResult:
         """Nothing can be said; `reason` is why."""

@@ -72,7 +72,7 @@ def findings_from(results: tuple[ProbeResult, ...]) -> tuple[Finding, ...]:
             continue
         findings.append(
             Finding(
-                rule=probe.proves[0] if probe.proves else f"probe-{probe.id}",
+                rule=result.rule or (probe.proves[0] if probe.proves else f"probe-{probe.id}"),
                 category=probe.category,
                 severity=result.severity or probe.severity,
                 confidence="proven",

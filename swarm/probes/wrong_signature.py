@@ -44,7 +44,8 @@ class WrongSignature(Probe):
             for name, answer in named:
                 if answer.broken:
                     seen = f"answered {answer.status or answer.text} to {name}"
-                    return self.failed(seen, route_of(webhook), severity="medium")
+                    rule = "text-signature-compare" if "ASCII" in name else ""
+                    return self.failed(seen, route_of(webhook), severity="medium", rule=rule)
             refused += len(named)
         return self.passed(f"{refused} wrongly signed requests refused")
 

@@ -206,6 +206,19 @@ async def test_careful_service_passes_every_probe(serve: Any, tmp_path: Path) ->
     assert findings_from(tuple(results.values())) == ()
 
 
+async def test_a_signature_that_breaks_the_service_is_less_than_one_that_is_taken(serve: Any, tmp_path: Path) -> None:
+    async def hook(request: Request) -> JSONResponse:
+        made = expected(request.headers.get("x-time", ""), await request.body())
+        good = hmac.compare_digest(made, request.headers.get("x-sig", ""))
+        return JSONResponse({}, status_code=200 if good else 401)
+
+    shared = Shared(tmp_path)
+    results = await probe(serve(Starlette(routes=[Route("/hook", hook, methods=["POST"])])), shared)
+    (finding,) = findings_from((results["W02"],))
+    assert "not ASCII" in finding.evidence
+    assert (finding.rule, finding.severity) == ("text-signature-compare", "medium")
+
+
 async def test_nothing_is_said_of_a_service_that_refuses_everything(serve: Any, tmp_path: Path) -> None:
     async def refuse(request: Request) -> JSONResponse:
         return JSONResponse({}, status_code=401)
