@@ -106,7 +106,7 @@ def write_service(folder: Path) -> Target:
             "health": "/health",
             "tests": "python -m pytest -q tests",
             "env": {"HOOK_SECRET": "hook-secret-for-tests", "DATABASE": "{tmp}/orders.db"},
-            "load": {"rate": 12, "seconds": 5},
+            "load": {"rate": 12, "seconds": 3},
             "webhooks": [
                 {
                     "path": "/orders",
