@@ -25,7 +25,7 @@ from swarm.verify.lab import Lab
 
 ORIGINAL = "before"
 ROUNDS = 4
-BURST_SLICE_S = 0.5
+BURST_SLICE_S = 0.4
 FIRST_BURST = 900_000
 STEP_S = 0.8
 SLOWER_AT_MOST = 2.0  # times the original's median, where capacity ends
