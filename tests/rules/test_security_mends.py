@@ -12,8 +12,10 @@ import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from io import BytesIO
 from pathlib import Path
 from types import ModuleType
+from wsgiref.util import is_hop_by_hop, setup_testing_defaults
 
 import httpx
 import pytest
@@ -302,6 +304,21 @@ async def test_streams_pass_the_limit_untouched(tmp_path: Path, tools: ModuleTyp
         async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
             answer = await client.post("/x", content=body(), headers={"content-type": "application/json"})
         assert answer.json() == {"a": 1}
+
+
+def test_a_strict_wsgi_server_takes_the_refusal(tmp_path: Path, tools: ModuleType) -> None:
+    """Servers such as waitress refuse an application's hop-by-hop headers (PEP 3333) and answer 500."""
+    text = "from flask import Flask\n\napp = Flask(__name__)\n\n\n@app.post('/x')\ndef x():\n    return {}\n"
+    tools.write(tmp_path, {"svc.py": text})
+    tools.mend(tmp_path, "body-size-limit")
+    seen: list[tuple[str, list[tuple[str, str]]]] = []
+    environ: dict[str, object] = {"CONTENT_LENGTH": str(10**8), "wsgi.input": BytesIO()}
+    setup_testing_defaults(environ)
+    with tools.loaded(tmp_path, "svc") as module:
+        list(module.app.wsgi_app(environ, lambda status, headers: seen.append((status, headers))))
+    ((status, headers),) = seen
+    assert status.startswith("413")
+    assert not any(is_hop_by_hop(name) for name, _ in headers)
 
 
 def test_two_alike_in_one_function_are_two(tmp_path: Path, tools: ModuleType) -> None:
