@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from swarm.core.findings import SEVERITIES, Finding, confidence_rank, severity_rank
 from swarm.core.metrics import Comparison, Ratio
 from swarm.core.patches import Accepted, JudgedPatch, Rejected
-from swarm.core.report import Report, TestCounts
+from swarm.core.report import Capacity, Report, TestCounts
 from swarm.reporting.numbers import change, count, interval, is_number, plain, quantity, share
 
+RAMP_STEP = 2.0  # the rates of the capacity's ramp rise by this factor
 MORE_ERRORS = 0.01  # a rise of failed requests that is no noise of a short load
 Tone = Literal["good", "neutral", "bad"]
 
@@ -147,7 +148,7 @@ def before_after_rows(report: Report) -> tuple[Row, ...]:
     for item in report.benchmarks:
         rows += _latency_rows(item)
     if report.capacity is not None:
-        rows += _figures("capacity", report.capacity.before_rps, report.capacity.after_rps, "/s")
+        rows += _capacity_rows(report.capacity)
     if is_number(report.errors.before) or is_number(report.errors.after):
         rows.append(Row("failed requests under load", share(report.errors.before), share(report.errors.after), ""))
     one, two = report.resources_before, report.resources_after
@@ -161,6 +162,16 @@ def before_after_rows(report: Report) -> tuple[Row, ...]:
         words = f"{broken} newly failing" if broken else "none newly failing"
         rows.append(Row("the target's tests", _tests(tests[0]), _tests(tests[1]), words, "bad" if broken else "good"))
     return tuple(rows)
+
+
+def _capacity_rows(capacity: Capacity) -> list[Row]:
+    """The ramp doubles its rate: figures that lie one step apart or less may be the same."""
+    before, after = capacity.before_rps, capacity.after_rps
+    rows = _figures("capacity", before, after, "/s")
+    if rows and before and after and 1 / RAMP_STEP <= after / before <= RAMP_STEP:
+        words = "no change" if before == after else "one step of the ramp, may be noise"
+        return [replace(row, change=words) for row in rows]
+    return rows
 
 
 def _latency_rows(item: Comparison) -> list[Row]:

@@ -18,10 +18,10 @@ import yaml
 from swarm.config.load import load_agents
 from swarm.core.errors import UsageError
 from swarm.core.metrics import Ratio, Summary
-from swarm.core.report import ErrorRates, ReplayOutcome, Report
+from swarm.core.report import Capacity, ErrorRates, ReplayOutcome, Report
 from swarm.reporting.catalogue import all_formats, format_named
 from swarm.reporting.formats import html, patterns, reusable
-from swarm.reporting.verdict import verdict_of
+from swarm.reporting.verdict import before_after_rows, verdict_of
 
 NAMES = ("benchmarks", "gitlab", "html", "json", "junit", "md", "patterns", "reusable", "sarif")
 
@@ -258,3 +258,11 @@ def _words(page: str) -> list[str]:
 
     Reader().feed(page)
     return lines
+
+
+@pytest.mark.parametrize(
+    ("after", "words"), [(20.0, "no change"), (40.0, "one step of the ramp, may be noise"), (80.0, "")]
+)
+def test_a_capacity_one_step_away_is_no_news(report: Report, after: float, words: str) -> None:
+    rows = before_after_rows(replace(report, capacity=Capacity(20.0, after, "steps of ×2")))
+    assert [row.change for row in rows if row.label == "capacity"] == [words]
