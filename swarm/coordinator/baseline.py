@@ -16,7 +16,7 @@ from swarm.core.errors import TargetError
 from swarm.core.place import TargetPlace
 from swarm.core.ports import Sandbox
 from swarm.target.copies import Copy, make_copy
-from swarm.target.observation import Observation, Recording
+from swarm.target.observation import Exchange, Observation, Recording
 from swarm.target.place import resolve_place
 from swarm.target.replay import observe, record_first
 from swarm.target.tape import Tape
@@ -111,15 +111,30 @@ def red_tests(name: str, tests: TestRun) -> str:
 
 
 def bad_answers(look: Observation) -> tuple[str, ...]:
-    """A line where declared requests get no good answer: nothing that they should show can then be proven."""
+    """A line where some declared requests get no good answer: what they should show cannot be proven.
+
+    Raises TargetError where none does: then nothing can.
+    """
     good = [exchange for exchange in look.exchanges if exchange.kind == "normal"]
     bad = [exchange for exchange in good if not 200 <= exchange.status < 400]
     if not bad:
         return ()
+    if len(bad) == len(good):
+        raise TargetError(nothing_good(bad[0]))
     answers = ", ".join(sorted({str(exchange.status or exchange.error) for exchange in bad}))
     return (
         f"{len(bad)} of {len(good)} requests, correct as agents.yaml declares them, get no good answer "
         f"({answers}; first: {bad[0].label}): look at payloads, sign, env and what upstreams answer",
+    )
+
+
+def nothing_good(exchange: Exchange) -> str:
+    """One or two lines on a target that refuses whatever agents.yaml declares as correct."""
+    words = exchange.error or exchange.body.decode("utf-8", "replace")[:120].replace("\n", " ")
+    return (
+        f"no request that agents.yaml declares gets a good answer (first: {exchange.label}: "
+        f"{exchange.status or 'no answer'} {words})\n"
+        "Mend its webhooks' payloads or sign, env, or what its upstreams answer: nothing can be proven without one."
     )
 
 

@@ -12,6 +12,7 @@ from swarm.core.events import GateFinished, PatchJudged
 from swarm.core.patches import GATES, GateResult, JudgedPatch, Patch, Rejected
 from swarm.core.report import ReplayOutcome, TestCounts
 from swarm.probes.probe import ProbeResult
+from swarm.probes.run import all_probes
 from swarm.verify.candidate import Stack, Unbuilt, extend
 from swarm.verify.fixes import Fix
 from swarm.verify.gates import gone, parses, probes, protects, replay, starts, tests
@@ -173,4 +174,15 @@ async def _probe(lab: Lab, trial: Trial, live: Live) -> GateResult:
     after: tuple[ProbeResult, ...] = ()
     if lab.probes_before:
         after = await probe_live(lab, live, trial.stack.index)
-    return replace(probes.check(lab.probes_before, after), duration_s=time.monotonic() - started)
+    result = probes.check(lab.probes_before, after, _closed(lab, trial))
+    return replace(result, duration_s=time.monotonic() - started)
+
+
+def _closed(lab: Lab, trial: Trial) -> frozenset[str]:
+    """The probes of rules that a judged patch mends and that find nothing more in the candidate's code."""
+    mended = {patch.rule for patch in trial.judged}
+    left = {
+        rule for rule in mended
+        if rule not in lab.rules or any(True for _ in lab.rules[rule].find(trial.stack.index))
+    }  # fmt: skip
+    return frozenset(probe.id for probe in all_probes() if set(probe.proves) & (mended - left))

@@ -56,6 +56,14 @@ def test_probes_that_passed_must_pass_again() -> None:
     assert probes.check((), ()).passed is None
 
 
+def test_a_patch_must_close_the_hole_that_it_mends() -> None:
+    before = (result("W01", "passed"), result("W09", "failed"))
+    still_open = (result("W01", "passed"), result("W09", "failed"))
+    assert probes.check(before, still_open, {"W09"}).passed is False
+    assert probes.check(before, still_open, {"W12"}).passed is True
+    assert probes.check(before, (result("W01", "passed"), result("W09", "passed")), {"W09"}).passed is True
+
+
 def run(passed: int, failed: int = 0, outcomes: dict[str, str] | None = None, **changes: object) -> TestRun:
     fields = {"exit_code": 1 if failed else 0, "ended_by": "", "tail": "", "duration_s": 1.0, **changes}
     return TestRun(TestCounts(passed, failed, 0), outcomes or {}, **fields)  # type: ignore[arg-type]

@@ -32,6 +32,8 @@ _KNOWN_FORMS = re.compile(
     r"^(AKIA[0-9A-Z]{16}|sk-[A-Za-z0-9_-]{20,}|sk_live_\w{16,}|rk_live_\w{16,}|gh[pousr]_\w{30,}|xox[abprs]-[\w-]{20,}"
     r"|whsec_\w{20,}|AIza[\w-]{30,}|glpat-[\w-]{18,}|-----BEGIN [A-Z ]*PRIVATE KEY-----)"
 )
+# What one worker signs or encrypts another must read: a random value for each process would break that.
+_SHARED_BY_WORKERS = re.compile(r"^(app_|flask_)?secret_?key$|session|cookie|jwt|csrf|encrypt|fernet", re.IGNORECASE)
 _READERS = ("os.getenv", "os.environ.get", "environ.get", "getenv")
 _PLACEHOLDER = re.compile(
     r"^(<.*>|\.\.\.|\*+|x+|your[-_ ].*|none|null|todo|tbd|unset|not[-_ ]set|n/?a|\$\{.*\}|\{.*\})$",
@@ -54,7 +56,8 @@ class SecretInCode(Rule):
 
     The mend takes the literal away: the environment gives the secret, and where it gives none a random one is made at
     start, which nobody knows, so every signature is refused and every login fails until it is set. A service whose
-    environment sets it sees no difference. Left alone: names, headers, URLs and placeholders.
+    environment sets it sees no difference. Keys of sessions, cookies and tokens, which the workers of a service share,
+    get advice only. Left alone: names, headers, URLs and placeholders.
     """
 
     id = "secret-in-code"
@@ -106,7 +109,8 @@ class SecretInCode(Rule):
                     recommendation="Take it from the environment alone, refuse to work without it, and "
                     "change the secret.",
                     anchor=secret.name,
-                    mendable=_replacement(module, secret, "secrets.token_hex(32)") is not None,
+                    mendable=_replacement(module, secret, "secrets.token_hex(32)") is not None
+                    and not _SHARED_BY_WORKERS.search(secret.name),
                 )
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:

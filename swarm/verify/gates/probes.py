@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from swarm.core.patches import GateResult
 from swarm.probes.probe import ProbeResult
 
 
-def check(before: Sequence[ProbeResult], after: Sequence[ProbeResult]) -> GateResult:
-    """Hold the candidate's probe results against the original's, by probe and route."""
+def check(before: Sequence[ProbeResult], after: Sequence[ProbeResult], closed: Collection[str] = ()) -> GateResult:
+    """Hold the candidate's probe results against the original's, by probe and route.
+
+    `closed` are the probes whose holes the judged patches close as far as the code shows: those must pass now.
+    """
     passed = {(result.probe, result.route) for result in before if result.outcome == "passed"}
     worse = [r for r in after if (r.probe, r.route) in passed and r.outcome == "failed"]
     lost = passed - {(result.probe, result.route) for result in after if result.outcome != "skipped"}
@@ -18,6 +21,12 @@ def check(before: Sequence[ProbeResult], after: Sequence[ProbeResult]) -> GateRe
         return GateResult("probes", False, f"{worse[0].title} fails now: {worse[0].evidence}")
     if lost:
         return GateResult("probes", False, f"{sorted(lost)[0][0]} passed before and could not be run now")
+    failed_before = {(result.probe, result.route) for result in before if result.outcome == "failed"}
+    open_still = [
+        r for r in after if r.probe in closed and r.outcome == "failed" and (r.probe, r.route) in failed_before
+    ]  # fmt: skip
+    if open_still:
+        return GateResult("probes", False, f"does not close what it mends: {open_still[0].title}")
     if not before:
         return GateResult("probes", None, "no probe applies to this target")
     return GateResult("probes", True, f"{len(passed)} still pass, {better} pass that did not")
