@@ -56,8 +56,8 @@ class SecretInCode(Rule):
 
     The mend takes the literal away: the environment gives the secret, and where it gives none a random one is made at
     start, which nobody knows, so every signature is refused and every login fails until it is set. A service whose
-    environment sets it sees no difference. Keys of sessions, cookies and tokens, which the workers of a service share,
-    get advice only. Left alone: names, headers, URLs and placeholders.
+    environment sets it sees no difference. Keys of sessions, cookies and tokens, which the workers of a service
+    share, get advice only. Left alone: names, headers, URLs and placeholders.
     """
 
     id = "secret-in-code"
