@@ -7,7 +7,6 @@ requests come together, work that holds up the event loop shows as well.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from statistics import median
 
 from swarm.bench.load import LoadGenerator, LoadRun, at_hand
 from swarm.bench.mix import Mix
-from swarm.bench.serial import send_in_turn
 from swarm.bench.sidebyside import slice_order
 from swarm.bench.statistics import paired_ratio
 from swarm.config.schema import Target
@@ -55,12 +53,10 @@ async def measure_bursts(
     """Slices of bursts, alternating between the servers (A B B A …); a slice holds at least one burst.
 
     Every burst has the same kinds of request with fresh ids; the nth slice of every server sends the same ones.
-    One request warms each server up and is left out. Latencies count from the burst's moment.
+    The servers should be warm. Latencies count from the burst's moment.
     """
     traffic = Traffic(target, payload_root, seed)
     mix = Mix(traffic, first_number)
-    warm_up = mix.next_numbers(1)
-    await asyncio.gather(*(send_in_turn(server.base_url, traffic, warm_up) for server in servers.values()))
     plan = [[mix.next_numbers(SIZE) for _ in range(MAX_BURSTS)] for _ in range(rounds)]
     slices: dict[str, list[Slice]] = {name: [] for name in servers}
     async with at_hand(lent) as generator:

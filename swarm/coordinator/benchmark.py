@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from swarm.bench.load import error_rate
 from swarm.bench.sidebyside import resources
 from swarm.bench.waterfall import measure_waterfall
-from swarm.coordinator.state import Parts, RunRequest, RunState
+from swarm.coordinator.state import Parts, RunState
 from swarm.core.errors import TargetError
 from swarm.core.events import GateFinished, PatchJudged
 from swarm.core.patches import Accepted, Effect, GateResult, JudgedPatch, Rejected
 from swarm.core.report import ErrorRates
-from swarm.verify.candidate import Stack
+from swarm.verify.candidate import Stack, extend
+from swarm.verify.fixes import Fix
 from swarm.verify.lab import Lab
 from swarm.verify.ladder import Judged, Ladder, rungs, whole_stack
 from swarm.verify.verifier import Proven, prove
@@ -23,32 +26,63 @@ TRACED_REQUESTS = 2
 Results = dict[str, tuple[GateResult, Effect | None]]
 
 
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What the ladder said before the proof: every fix's result, the fixes to prove, and whether it was climbed."""
+
+    results: Results
+    kept: tuple[Fix, ...]
+    climbed: bool
+
+
+async def weigh(parts: Parts, state: RunState, lab: Lab, fixes: Sequence[Fix]) -> Weighed:
+    """Drop the performance fixes that gain nothing before anything is proven, so that the rest is proven once.
+
+    A stack that does not start, or a target without webhooks, is not weighed here.
+    """
+    stack, _ = extend(lab.original, fixes, lab.rules)
+    if not lab.target.webhooks or not stack.fixes:
+        return Weighed({}, tuple(fixes), climbed=False)
+    try:
+        async with Ladder(lab, rungs(lab, stack.fixes)) as ladder:
+            await asyncio.shield(lab.recording)  # nothing else may be at work beside a measurement
+            results, guilty = await _climb(parts, lab, ladder)
+    except TargetError as error:
+        state.notes.append(
+            f"the patches together could not be weighed before the proof: {str(error).splitlines()[0]}"
+        )
+        return Weighed({}, tuple(fixes), climbed=False)
+    gates = (GateResult("applies", True, "fits on the patches before it"),)
+    _reject(parts, state, stack, guilty, gates)
+    return Weighed(results, tuple(fix for fix in fixes if fix.key not in guilty), climbed=True)
+
+
 async def benchmark_and_settle(
-    request: RunRequest, parts: Parts, state: RunState, lab: Lab, proven: Proven, summary: list[str]
+    parts: Parts, state: RunState, lab: Lab, proven: Proven, weighed: Weighed, summary: list[str]
 ) -> None:
-    """Judge what was proven by its effect; what remains is accepted and measured against the original."""
+    """Accept what was proven and gains; measure it against the original."""
     if not proven.stack.fixes:
         state.reasons["benchmark"] = "no patch was proven, so there is no after"
         summary.append("nothing to compare")
         return
-    if not request.target.webhooks:
+    if not lab.target.webhooks:
         state.reasons["benchmark"] = "the target names no webhooks to load"
         _accept_all(parts, state, proven, {})
         return
-    async with Ladder(lab, rungs(lab, proven.stack.fixes)) as ladder:
-        results, guilty = await _climb(parts, lab, ladder)
-        if not guilty:
-            await _measure_ends(state, ladder)
-    settled = proven
-    if guilty:
-        settled = await _without(parts, state, lab, proven, guilty)
+    settled, results = proven, weighed.results
+    if not weighed.climbed:
+        async with Ladder(lab, rungs(lab, proven.stack.fixes)) as ladder:
+            results, guilty = await _climb(parts, lab, ladder)
+        if guilty:
+            _reject(parts, state, proven.stack, guilty, gates_of(proven))
+            settled = await prove(lab, [fix for fix in proven.stack.fixes if fix.key not in guilty])
+            state.patches += settled.rejected
     _accept_all(parts, state, settled, results)
     if not settled.stack.fixes:
         state.reasons["benchmark"] = "no patch passed the benchmark"
         return
-    if guilty:
-        async with Ladder(lab, [whole_stack(settled.stack)]) as ladder:
-            await _measure_ends(state, ladder)
+    async with Ladder(lab, [whole_stack(settled.stack)]) as ladder:
+        await _measure_ends(state, ladder)
     await _trace_final(state, lab, settled.stack)
     latency = state.comparison
     if latency and latency.before and latency.after:
@@ -67,17 +101,13 @@ async def _climb(parts: Parts, lab: Lab, ladder: Ladder) -> tuple[Results, Resul
     return results, await _guilty(lab, [one for one in judged if not one.result.passed])
 
 
-async def _without(parts: Parts, state: RunState, lab: Lab, proven: Proven, guilty: Results) -> Proven:
-    """The rest of the stack, proven once more without the patches that failed the benchmark."""
-    for fix, patch in zip(proven.stack.fixes, proven.stack.patches, strict=True):
+def _reject(parts: Parts, state: RunState, stack: Stack, guilty: Results, gates: tuple[GateResult, ...]) -> None:
+    """The verdict on the patches of the stack that failed the benchmark."""
+    for fix, patch in zip(stack.fixes, stack.patches, strict=True):
         if fix.key in guilty:
             result, effect = guilty[fix.key]
-            verdict = Rejected("benchmark", result.detail, (*gates_of(proven), result), effect)
-            state.patches.append(JudgedPatch(patch, verdict))
+            state.patches.append(JudgedPatch(patch, Rejected("benchmark", result.detail, (*gates, result), effect)))
             parts.emit(PatchJudged(patch.id, patch.title, False, f"benchmark: {result.detail}"))
-    again = await prove(lab, [fix for fix in proven.stack.fixes if fix.key not in guilty])
-    state.patches += again.rejected
-    return again
 
 
 async def _guilty(lab: Lab, failed: Sequence[Judged]) -> Results:

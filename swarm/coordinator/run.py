@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from swarm.agents.surroundings import Surroundings
 from swarm.coordinator import outcome
 from swarm.coordinator.baseline import Baseline, Original, bad_answers, cancelled_together, look_at, take_baseline
-from swarm.coordinator.benchmark import benchmark_and_settle
+from swarm.coordinator.benchmark import benchmark_and_settle, weigh
 from swarm.coordinator.patterns import Team, chosen_specialists, specialists_at_work, surroundings
 from swarm.coordinator.planning import make_plan
 from swarm.coordinator.state import Parts, RunRequest, RunState
@@ -112,8 +112,11 @@ class Run:
             await workbench.close()
         lab = self._lab(original, baseline, probes_before)
         try:
+            async with self.phase("weigh") as summary:
+                weighed = await weigh(self.parts, self.state, lab, plan.fixes)
+                summary.append(f"{len(weighed.kept)} of {len(plan.fixes)} fixes are worth a proof")
             async with self.phase("verify") as summary:
-                proven = await prove(lab, plan.fixes)
+                proven = await prove(lab, weighed.kept)
                 self.state.patches += proven.rejected
                 for unbuilt in proven.unbuilt:
                     self.note(f"{unbuilt.fix.rule} in {unbuilt.fix.file}: {unbuilt.reason}")
@@ -122,7 +125,7 @@ class Run:
             baseline.recording.cancel()
             await asyncio.gather(baseline.recording, return_exceptions=True)
         async with self.phase("benchmark") as summary:
-            await benchmark_and_settle(self.request, self.parts, self.state, lab, proven, summary)
+            await benchmark_and_settle(self.parts, self.state, lab, proven, weighed, summary)
         spent = around.budget.exceeded()
         if spent:
             raise BudgetExceeded(f"{spent}; what the agents had found by then was worked on to the end")

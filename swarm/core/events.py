@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-PhaseName = Literal["baseline", "specialists", "plan", "verify", "benchmark", "monitoring", "report"]
+PhaseName = Literal["baseline", "specialists", "plan", "weigh", "verify", "benchmark", "monitoring", "report"]
 PHASES: tuple[PhaseName, ...] = (
-    "baseline", "specialists", "plan", "verify", "benchmark", "monitoring", "report",
+    "baseline", "specialists", "plan", "weigh", "verify", "benchmark", "monitoring", "report",
 )  # fmt: skip
 
 

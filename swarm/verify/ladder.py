@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from swarm.bench.bursts import Slice, cpu_ratio, latency_ratio, measure_bursts
 from swarm.bench.capacity import find_capacity
 from swarm.bench.load import LoadGenerator, LoadRun
+from swarm.bench.serial import send_in_turn
 from swarm.bench.sidebyside import compare, measure_alternating, pooled
 from swarm.core.errors import TargetError
 from swarm.core.metrics import Comparison, Ratio
@@ -18,6 +19,7 @@ from swarm.core.patches import Effect, GateResult
 from swarm.core.report import Capacity
 from swarm.target.copies import Copy
 from swarm.target.server import RunningServer, start_server
+from swarm.target.traffic import Traffic
 from swarm.target.upstreams import Upstreams
 from swarm.verify.candidate import Stack, extend
 from swarm.verify.fixes import Fix
@@ -27,6 +29,8 @@ ORIGINAL = "before"
 ROUNDS = 4
 BURST_SLICE_S = 0.4
 FIRST_BURST = 900_000
+FIRST_WARM_UP = 890_000
+WARM_UPS = 1
 STEP_S = 0.8
 SLOWER_AT_MOST = 2.0  # times the original's median, where capacity ends
 MAX_STEPS = 9
@@ -114,27 +118,36 @@ class Ladder:
     async def climb(self) -> tuple[Judged, ...]:
         """Burst at every tree in alternating slices and judge each against the rung below."""
         lab = self._lab
+        await self._warm_up()
         lab.say(f"benchmark: {len(self.servers)} trees side by side, in bursts")
         runs = await measure_bursts(
             self.servers, lab.target, lab.payload_root,
             slice_s=BURST_SLICE_S, rounds=ROUNDS, seed=lab.seed, first_number=FIRST_BURST,
             lent=self._generator,
         )  # fmt: skip
-        self._warm = True
         judged, below = [], ORIGINAL
         for rung in self._steps:
             judged.append(_judge(rung, runs[below], runs[rung.name], lab.seed))
             below = rung.name
         return tuple(judged)
 
+    async def _warm_up(self) -> None:
+        """The first requests of every server, all at the same time: they pay for imports and connections."""
+        if not self._warm:
+            traffic = Traffic(self._lab.target, self._lab.payload_root, self._lab.seed)
+            numbers = range(FIRST_WARM_UP, FIRST_WARM_UP + WARM_UPS)
+            await asyncio.gather(*(send_in_turn(s.base_url, traffic, numbers) for s in self.servers.values()))
+        self._warm = True
+
     async def before_and_after(self) -> BeforeAfter:
         """Open-loop load at the target's own rate on the original and the highest rung, A B B A."""
         lab, load, top = self._lab, self._lab.target.load, self._steps[-1].name
+        await self._warm_up()
         lab.say(f"benchmark: before and after side by side at {load.rate:g}/s")
         runs = await measure_alternating(
             {ORIGINAL: self.servers[ORIGINAL], top: self.servers[top]}, lab.target, lab.payload_root,
             rate=load.rate, slice_s=load.seconds / ROUNDS, rounds=ROUNDS, seed=lab.seed,
-            warmup=0 if self._warm else 2, lent=self._generator,
+            warmup=0, lent=self._generator,
         )  # fmt: skip
         whole = compare("webhook latency", runs[ORIGINAL], runs[top], lab.seed)
         return BeforeAfter(runs[ORIGINAL], runs[top], whole)
@@ -142,19 +155,23 @@ class Ladder:
     async def capacity(self, ends: BeforeAfter) -> Capacity:
         """How many requests per second each of the two ends takes; both are held to the same bound.
 
-        The runs of `ends`, at the target's own rate, are the first step of both.
+        The runs of `ends`, at the target's own rate, are the first step.
         """
         lab, found = self._lab, []
         lab.say("capacity: raising the rate until it fails")
         usual_ms = ends.comparison.before.p50 if ends.comparison.before else 0.0
         bound_ms = max(1000.0, 100.0 * round(usual_ms * SLOWER_AT_MOST / 100.0))
-        for name, runs in ((ORIGINAL, ends.before), (self._steps[-1].name, ends.after)):
+        rate = lab.target.load.rate
+        known: LoadRun | None = pooled(ends.before)
+        for name in (ORIGINAL, self._steps[-1].name):
             result = await find_capacity(
                 self.servers[name], lab.target, lab.payload_root,
-                start_rate=lab.target.load.rate, step_s=STEP_S, max_steps=MAX_STEPS, seed=lab.seed,
-                p95_bound_ms=bound_ms, known=pooled(runs), lent=self._generator,
+                start_rate=rate, step_s=STEP_S, max_steps=MAX_STEPS, seed=lab.seed,
+                p95_bound_ms=bound_ms, known=known, lent=self._generator,
             )  # fmt: skip
             found.append(result)
+            # the patched tree begins above what the original took; where it fails there, it goes down from it
+            rate, known = (2 * result.rps, None) if result.rps else (rate, pooled(ends.after))
         return Capacity(found[0].rps, found[1].rps, found[1].criterion)
 
 
@@ -171,6 +188,12 @@ async def start_all(lab: Lab, steps: Sequence[Rung], stack: AsyncExitStack) -> M
         stack.callback(trial.discard)
         copies[rung.name] = trial.copy
     two_at_once = asyncio.Semaphore(2)
+    running: list[RunningServer] = []
+
+    async def stop_all() -> None:
+        await asyncio.gather(*(server.stop() for server in running))
+
+    stack.push_async_callback(stop_all)
 
     async def start(name: str, copy: Copy) -> RunningServer:
         async with two_at_once:
@@ -178,7 +201,7 @@ async def start_all(lab: Lab, steps: Sequence[Rung], stack: AsyncExitStack) -> M
                 lab.place, copy, lab.target, upstream_env=upstreams.env, inject=upstreams.inject,
                 tmp=folder / name.replace(" ", "-"),
             )  # fmt: skip
-        stack.push_async_callback(server.stop)
+        running.append(server)
         return server
 
     started = await asyncio.gather(*(start(*item) for item in copies.items()), return_exceptions=True)
