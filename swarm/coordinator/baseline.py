@@ -38,12 +38,14 @@ class Original:
 class Baseline:
     """What the original does: its own tests' outcome, and its recorded behaviour.
 
-    `recording` is a second look that is still being taken: await it where it is needed, cancel it where not.
+    `recording` waits for a second look, which is taken once `look_again` is set: await it where it is needed,
+    cancel it where not.
     """
 
     tests: TestRun | None
     first_look: Observation
     tape: Tape
+    look_again: asyncio.Event
     recording: asyncio.Task[Recording]
 
 
@@ -81,13 +83,16 @@ async def take_baseline(
         testing, looking = group.create_task(tested()), group.create_task(looked_at())
     first, tape = looking.result()
 
+    look_again = asyncio.Event()
+
     async def recorded() -> Recording:
+        await look_again.wait()
         second = await observe(
             place, copy, target, requests=requests, seed=seed, tape=tape, tmp=scratch / "baseline" / "second"
         )
         return Recording(first, second, tape)
 
-    return Baseline(testing.result(), first, tape, asyncio.create_task(recorded()))
+    return Baseline(testing.result(), first, tape, look_again, asyncio.create_task(recorded()))
 
 
 @asynccontextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,7 +44,6 @@ async def weigh(parts: Parts, state: RunState, lab: Lab, fixes: Sequence[Fix]) -
         return Weighed({}, tuple(fixes), climbed=False)
     try:
         async with Ladder(lab, rungs(lab, stack.fixes)) as ladder:
-            await asyncio.shield(lab.recording)  # nothing else may be at work beside a measurement
             results, guilty = await _climb(parts, lab, ladder)
     except TargetError as error:
         state.notes.append(

@@ -115,6 +115,7 @@ class Run:
             async with self.phase("weigh") as summary:
                 weighed = await weigh(self.parts, self.state, lab, plan.fixes)
                 summary.append(f"{len(weighed.kept)} of {len(plan.fixes)} fixes are worth a proof")
+            baseline.look_again.set()  # not before: nothing else is at work while patches are weighed
             async with self.phase("verify") as summary:
                 proven = await prove(lab, weighed.kept)
                 self.state.patches += proven.rejected

@@ -73,7 +73,7 @@ def _patches(report: Report) -> str:
         return "## Accepted patches\n\nNone."
     rows = [[f"[{markdown(p.patch.id)}]({patch_path(p)})", markdown(p.patch.title, 120), markdown(p.patch.author),
              _gates(p.verdict.gates), _effect(p)] for p in patches]  # fmt: skip
-    return "## Accepted patches\n\n" + _table(("patch", "what", "by", "gates", "effect alone"), rows)
+    return "## Accepted patches\n\n" + _table(("patch", "what", "by", "gates", "effect of its rule"), rows)
 
 
 def _gates(gates: Sequence[GateResult]) -> str:

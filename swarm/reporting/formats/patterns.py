@@ -24,7 +24,7 @@ def _head(report: Report) -> str:
     run = report.run
     return (f"# Patterns of run {code(run.id)}\n\nSwarm {code(run.swarm)} on {code(run.target)}, pattern "
             f"**{markdown(run.pattern)}**, model provider {markdown(run.provider)}. One run is one sample: compare "
-            "several with `swarm compare` before taking a lesson as general.")  # fmt: skip
+            "several runs before taking a lesson as general.")  # fmt: skip
 
 
 def _specialists(report: Report) -> list[AgentInfo]:
