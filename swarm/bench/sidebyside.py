@@ -41,20 +41,18 @@ def slice_order(names: Sequence[str], rounds: int) -> list[str]:
 
 async def measure_sides(
     servers: Mapping[str, RunningServer], target: Target, payload_root: Path, *, rate: float,
-    slice_s: float | Mapping[str, float], rounds: int,
+    slice_s: float, rounds: int,
     seed: int, warmup: int = WARM_UP_REQUESTS, progress: Callable[[str], None] | None = None,
     lent: LoadGenerator | None = None,
 ) -> dict[str, Side]:  # fmt: skip
     """Load all servers in alternating slices, each of which ends before the next begins.
 
-    The nth slices of all sides begin with the same request. `rounds` is the number of slices of each;
-    `slice_s` may give each server a length of its own.
+    The nth slices of all sides begin with the same request. `rounds` is the number of slices of each.
     """
     tell = progress or (lambda message: None)
     cold: dict[str, LoadRun] = {}
     runs: dict[str, list[LoadRun]] = {name: [] for name in servers}
-    lengths = dict(slice_s) if isinstance(slice_s, Mapping) else dict.fromkeys(servers, slice_s)
-    per_slice = max(1, *(round(rate * length) for length in lengths.values()))
+    per_slice = max(1, round(rate * slice_s))
     async with at_hand(lent) as generator:
         load = _Loader(generator, target, payload_root, rate, seed)
         if warmup > 0:
@@ -64,15 +62,15 @@ async def measure_sides(
         order = slice_order(list(servers), rounds)
         for at, name in enumerate(order, 1):
             number = len(runs[name])
-            tell(f"slice {at} of {len(order)}: {name}, {rate:g} requests/s for {lengths[name]:g} s")
+            tell(f"slice {at} of {len(order)}: {name}, {rate:g} requests/s for {slice_s:g} s")
             first = warmup + number * per_slice
-            runs[name].append(await load.slice(servers[name], lengths[name], first))
+            runs[name].append(await load.slice(servers[name], slice_s, first))
     return {name: Side(cold.get(name), tuple(runs[name])) for name in servers}
 
 
 async def measure_alternating(
     servers: Mapping[str, RunningServer], target: Target, payload_root: Path, *, rate: float,
-    slice_s: float | Mapping[str, float], rounds: int,
+    slice_s: float, rounds: int,
     seed: int, warmup: int = WARM_UP_REQUESTS, progress: Callable[[str], None] | None = None,
     lent: LoadGenerator | None = None,
 ) -> dict[str, tuple[LoadRun, ...]]:  # fmt: skip
