@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from swarm.bench.statistics import percentile
-from swarm.bench.wire import Client, WireError
 from swarm.config.schema import Target
 from swarm.target.traffic import Traffic
+from swarm.target.wire import Client, WireError
 
 LATE_MS = 5.0  # a send is late when it is this much behind its due time
 HOPELESS_MS = 50.0  # one send that is this late makes the run invalid

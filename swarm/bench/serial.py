@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterable
 
 from swarm.bench.load import Sample
-from swarm.bench.wire import Client, WireError
 from swarm.target.traffic import Traffic
+from swarm.target.wire import Client, WireError
 
 
 async def send_in_turn(

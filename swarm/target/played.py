@@ -24,7 +24,7 @@ _PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One request to an upstream, as it came."""
+    """One request to an upstream, as it came. `connection` is the one that it came on, for identity alone."""
 
     method: str
     path: str
@@ -32,11 +32,12 @@ class Question:
     body: bytes
     headers: Mapping[str, str]
     mark: str = ""
+    connection: object = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What goes back. `refused` where nobody plays the route."""
+    """What goes back. `refused` where nobody plays the route; `closes` where the connection ends with it."""
 
     status: int
     body: bytes
@@ -44,6 +45,7 @@ class Reply:
     effect: Effect
     refused: bool = False
     tape: Literal["", "played", "missed"] = ""
+    closes: bool = False
 
 
 class Player(Protocol):
@@ -51,6 +53,10 @@ class Player(Protocol):
 
     async def reply(self, question: Question) -> Reply:
         """The answer, after its latency."""
+        ...
+
+    def hung_up(self, connection: object) -> None:
+        """The target closed a connection."""
         ...
 
 
@@ -103,6 +109,9 @@ class PlayedRoutes:
         fails = chance.random() < route.error_rate
         await asyncio.sleep(max(0.0, route.latency_ms + jitter_ms) / 1000)
         return failure(500, effect) if fails else _answer(route, written, parameters, effect)
+
+    def hung_up(self, connection: object) -> None:
+        """Nothing is kept for a connection."""
 
     def effect(self, question: Question) -> Effect:
         """What a call would do here, without answering it."""

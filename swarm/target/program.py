@@ -8,13 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import aiohttp
-from yarl import URL
-
 from swarm.config.schema import Target, Upstream
 from swarm.core.errors import TargetError
 from swarm.core.place import TargetPlace
-from swarm.target.calls import effect_of
+from swarm.target.calls import READING_METHODS, effect_of
 from swarm.target.copies import Copy
 from swarm.target.environment import child_environment, command_line
 from swarm.target.played import FIXED_LATENCY_S, Question, Reply
@@ -22,8 +19,10 @@ from swarm.target.processes import Child, spawn
 from swarm.target.server import free_port
 from swarm.target.start_failure import describe_start_failure
 from swarm.target.tape import Playback, Tape
+from swarm.target.wire import Line, WireError
 
 START_DEADLINE_S = 20.0
+ANSWER_S = 120.0
 GOOD_RUN_ATTEMPTS = 5
 _HOP_BY_HOP = frozenset({
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
@@ -94,6 +93,9 @@ class Program:
 class ProgramPlayer:
     """Passes calls on to a program that speaks http.
 
+    Each connection of the target has one of its own to the program, kept as long: what opening one costs there
+    is paid as often as without us.
+
     With `playback` the tape answers, after a fixed latency, and the program starts only where it holds
     nothing; with `recording` what the program says is kept. In both, a call that the program fails is made
     again: a replay must not depend on an emulator's chance.
@@ -103,7 +105,7 @@ class ProgramPlayer:
         self.program = program
         self._recording = recording
         self._playback = playback
-        self._session: aiohttp.ClientSession | None = None
+        self._lines: dict[object, Line] = {}
 
     async def reply(self, question: Question) -> Reply:
         """The answer of the tape or of the program."""
@@ -121,42 +123,40 @@ class ProgramPlayer:
             self._recording.record(self.program.name, question, reply)
         return replace(reply, tape="missed") if self._playback is not None else reply
 
+    def hung_up(self, connection: object) -> None:
+        """Close the program's side of a connection too."""
+        line = self._lines.pop(connection, None)
+        if line is not None:
+            line.give_up()
+
     async def close(self) -> None:
         """Free the connections and end the program."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for connection in list(self._lines):
+            self.hung_up(connection)
         await self.program.stop()
 
     async def _pass_on(self, question: Question) -> Reply:
         effect = effect_of(question.method)
         try:
             await self.program.ensure()
-            if self._session is None:
-                connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
-                self._session = aiohttp.ClientSession(
-                    connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(),
-                    timeout=aiohttp.ClientTimeout(total=120),
-                )  # fmt: skip
-            address = question.path + (f"?{question.query}" if question.query else "")
-            async with self._session.request(
-                question.method,
-                _url(self.program.port, address),
-                data=question.body or None,
-                headers=_passed_on(question.headers),
-                skip_auto_headers=("User-Agent", "Content-Type", "Accept", "Accept-Encoding"),
-                allow_redirects=False,
-            ) as answer:
-                body = await answer.read()
-                return Reply(answer.status, body, _passed_on(answer.headers), effect)
-        except (aiohttp.ClientError, TimeoutError, TargetError) as error:
+            line = self._lines.get(question.connection)
+            if line is None:
+                line = self._lines[question.connection] = Line("127.0.0.1", self.program.port)
+            answer = await line.ask(question.method, _message(question), ANSWER_S)
+            return Reply(answer.status, answer.body, _passed_on(dict(answer.headers)), effect, closes=answer.closes)
+        except (WireError, TargetError) as error:
             body = f"swarm: upstream {self.program.name!r} gives no answer: {error}".encode()
             return Reply(502, body, {"Content-Type": "text/plain"}, effect)
 
 
-def _url(port: int, address: str) -> URL:
-    # encoded=True: the target's own encoding of the path must arrive untouched
-    return URL(f"http://127.0.0.1:{port}{address}", encoded=True)
+def _message(question: Question) -> bytes:
+    """The request as it came, its path untouched, its body by length."""
+    address = question.path + (f"?{question.query}" if question.query else "")
+    lines = [f"{question.method} {address} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in _passed_on(question.headers).items()]
+    if question.body or question.method not in READING_METHODS:
+        lines.append(f"Content-Length: {len(question.body)}")
+    return "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n" + question.body
 
 
 def _passed_on(headers: Mapping[str, str]) -> dict[str, str]:

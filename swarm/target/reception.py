@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from aiohttp import web
 
@@ -44,7 +45,11 @@ class Reception:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             return await self._handle(name_of(request), request)
 
-        return web.Server(handle, access_log=None)
+        return _Server(handle, self._hung_up)
+
+    def _hung_up(self, connection: object) -> None:
+        for player in self._players.values():
+            player.hung_up(connection)
 
     async def _handle(self, name: str, request: web.BaseRequest) -> web.Response:
         with self.log.flight():
@@ -52,7 +57,7 @@ class Reception:
             body = await request.content.read()
             started_s = time.monotonic()
             path, _, query = _address(request).partition("?")
-            question = Question(request.method, path, query, body, _joined(request.headers), mark)
+            question = Question(request.method, path, query, body, _joined(request.headers), mark, request.protocol)
             player = self._players.get(name)
             who = name or host_of(request)
             if player is None:
@@ -69,7 +74,10 @@ class Reception:
                 who, question.method, path, query, body, reply.status, started_s, time.monotonic(),
                 reply.effect, question.headers, mark, reply.tape,
             ))  # fmt: skip
-        return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
+        response = web.Response(status=reply.status, body=reply.body, headers=reply.headers)
+        if reply.closes:
+            response.force_close()
+        return response
 
     async def _fail(self, status: int, player: Player, question: Question) -> Reply:
         await asyncio.sleep(FIXED_LATENCY_S)
@@ -78,6 +86,18 @@ class Reception:
 
     def _label(self, name: str) -> str:
         return next((host for host, owner in self._hosts.items() if owner == name), name)
+
+
+class _Server(web.Server):
+    """aiohttp's server, which tells when a connection ends."""
+
+    def __init__(self, handle: Callable[..., Any], hung_up: Callable[[object], None]) -> None:
+        super().__init__(handle, access_log=None)
+        self._told = hung_up
+
+    def connection_lost(self, handler: Any, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        self._told(handler)
 
 
 def host_of(request: web.BaseRequest) -> str:

@@ -202,3 +202,55 @@ async def test_the_record_costs_little_at_200_calls_a_second(where: Place, tmp_p
         assert spent_ms[100] - 5 < 3
     finally:
         await ups.stop()
+
+
+async def test_a_connection_to_the_proxy_is_one_to_the_program(where: Place, tmp_path: Path) -> None:
+    (where[1].path / "emulator.py").write_text(CONNECTIONS, encoding="utf-8")
+    ups = await Upstreams.start(*where, target(STARTED), tmp=tmp_path / "u")
+    url = ups.env["CRM_URL"] + "/x"
+
+    async def seen(client: aiohttp.ClientSession, path: str = "") -> tuple[str, int]:
+        async with client.get(url + path) as answer:
+            told = json.loads(await answer.read())
+            return told["peer"], told["open"]
+
+    try:
+        async with aiohttp.ClientSession() as kept:
+            first = await seen(kept)
+            assert [await seen(kept) for _ in range(3)] == [first] * 3
+            async with aiohttp.ClientSession() as other:
+                assert (await seen(other))[0] != first[0]
+            for _ in range(50):  # the other's end is passed on, the kept one stays
+                if await seen(kept) == first:
+                    break
+                await asyncio.sleep(0.02)
+            assert await seen(kept) == first
+            assert (await seen(kept, "?close"))[0] == first[0]
+            assert (await seen(kept))[0] != first[0]  # the program closed it, and so was the target's own
+    finally:
+        await ups.stop()
+
+
+# tells each answer by which connection it goes, and how many are open
+CONNECTIONS = """
+import http.server, json, sys
+living = set()
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def setup(self):
+        super().setup()
+        living.add(self.client_address)
+    def finish(self):
+        living.discard(self.client_address)
+        super().finish()
+    def do_GET(self):
+        body = json.dumps({"peer": str(self.client_address), "open": len(living)}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        if self.path.endswith("?close"):
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *words): pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from swarm.bench.wire import Client, WireError
+from swarm.target.wire import Client, WireError
 
 ANSWERS = {
     "/length": b"HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\nhello",
