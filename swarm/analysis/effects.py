@@ -6,12 +6,25 @@ import ast
 import re
 from dataclasses import dataclass
 
+from swarm.analysis.database_kinds import DATABASES, SESSIONS
 from swarm.analysis.index import Function, Index
 from swarm.analysis.kinds import HTTP_CLIENTS, HTTP_VERBS, ORM_SESSIONS
+from swarm.analysis.models import models_of
+from swarm.analysis.ownership import opened_here
 from swarm.analysis.source import Module, parameters
+from swarm.analysis.statements import SQL_METHODS, SqlCall, sql_call, sql_text
 
+__all__ = [
+    "Effects", "EffectsCache", "HttpCall", "SqlCall", "effects_cache", "effects_of", "http_call", "is_blocking",
+    "memory_writes", "sql_call", "sql_text",
+]  # fmt: skip
+
+DATABASE_METHODS = frozenset({
+    "execute", "executemany", "executescript", "scalar", "scalars", "stream", "stream_scalars", "refresh", "flush",
+    "fetch", "fetchrow", "fetchval", "fetch_all", "fetch_one", "fetch_val", "query", "run_sync",
+})  # fmt: skip
+SESSION_NAME = re.compile(r"session|\bdb\b|conn", re.IGNORECASE)
 READ_VERBS = frozenset({"GET", "HEAD", "OPTIONS"})
-SQL_METHODS = frozenset({"execute", "executemany", "executescript", "execute_fetchall", "execute_insert"})
 ORM_METHODS = frozenset({"execute", "exec", "scalar", "scalars", "get", "query", "commit", "flush", "refresh"})
 BLOCKING_CALLS = frozenset({
     "time.sleep", "os.system", "subprocess.run", "subprocess.call", "subprocess.check_call",
@@ -27,7 +40,6 @@ MUTATORS = frozenset({
     "append", "add", "extend", "insert", "update", "pop", "popitem", "remove", "clear", "setdefault", "discard",
     "appendleft", "popleft", "sort", "reverse",
 })  # fmt: skip
-TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN|TABLE)\s+(?:IF\s+NOT\s+EXISTS\s+)?[\"`\[]?(\w+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,55 +84,6 @@ def _verb(call: ast.Call, name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class SqlCall:
-    """One statement: `text` has `?` for every interpolated part; `verb` is its first word in capitals."""
-
-    call: ast.Call
-    text: str
-    verb: str
-    tables: frozenset[str]
-    owner: ast.expr
-
-    @property
-    def writes(self) -> bool:
-        """Whether it may change rows or tables."""
-        return self.verb not in ("SELECT", "PRAGMA", "EXPLAIN", "WITH", "VALUES")
-
-
-def sql_call(index: Index, module: Module, call: ast.Call) -> SqlCall | None:
-    """The SQL statement that a call runs, where its text is known."""
-    if not isinstance(call.func, ast.Attribute) or call.func.attr not in SQL_METHODS or not call.args:
-        return None
-    text = sql_text(index, module, call.args[0])
-    if text is None or not text.strip():
-        return None
-    verb = text.split()[0].upper().rstrip(";")
-    tables = frozenset(name.lower() for name in TABLE.findall(text))
-    return SqlCall(call, text, verb, tables, call.func.value)
-
-
-def sql_text(index: Index, module: Module, node: ast.expr, depth: int = 0) -> str | None:
-    """The text of a string expression; an interpolated part becomes `?`. None where it is not known."""
-    match node:
-        case ast.Constant(value=str(text)):
-            return text
-        case ast.JoinedStr(values=values):
-            parts = [part.value if isinstance(part, ast.Constant) else "?" for part in values]
-            return "".join(str(part) for part in parts)
-        case ast.BinOp(left=left, op=ast.Add(), right=right):
-            first, second = sql_text(index, module, left, depth), sql_text(index, module, right, depth)
-            return None if first is None else first + (second if second is not None else "?")
-        case ast.Call(args=[inner, *_]) if (index.resolve(module, node.func) or "").endswith("sqlalchemy.text"):
-            return sql_text(index, module, inner, depth)
-        case ast.Name() | ast.Attribute() if depth < 3:
-            home, name = index.tree.split(index.resolve(module, node) or "", module)
-            statement = home.globals.get(name) if home is not None else None
-            if home is not None and isinstance(statement, ast.Assign):
-                return sql_text(index, home, statement.value, depth + 1)
-    return None
-
-
-@dataclass(frozen=True, slots=True)
 class Effects:
     """What a function does by itself, without what it calls in the target."""
 
@@ -129,8 +92,21 @@ class Effects:
     commits: tuple[ast.Call, ...]
     blocking: tuple[ast.Call, ...]
     writes_memory: frozenset[str]  # globals, attributes of self, and parts of parameters that it assigns
-    unknown_database: bool  # it uses a session or connection whose library is not known
+    unknown_database: bool  # it runs something on a database that cannot be told: it may write
     uses_loop: bool
+    dirties: frozenset[str] = frozenset()  # tables of mapped objects whose attributes it assigns
+    borrows_database: bool = False  # it works on a session or connection that it did not open itself
+
+    @property
+    def tables_written(self) -> frozenset[str]:
+        """The tables that it may change, as far as they are known."""
+        written = [sql.tables for sql in self.sql if sql.writes]
+        return self.dirties.union(*written)
+
+    @property
+    def tables_read(self) -> frozenset[str]:
+        """The tables that it reads, as far as they are known."""
+        return frozenset().union(*(sql.tables for sql in self.sql if not sql.writes))
 
 
 def effects_of(index: Index, function: Function) -> Effects:
@@ -145,20 +121,56 @@ def effects_of(index: Index, function: Function) -> Effects:
         statement = sql_call(index, module, call)
         if statement is not None:
             sql.append(statement)
-        method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-        if method == "commit":
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "commit":
             commits.append(call)
         if is_blocking(index, module, call):
             blocking.append(call)
         dotted = index.resolve(module, call.func) or ""
         uses_loop = uses_loop or dotted.startswith("asyncio.")
-        if method in ("execute", "scalar", "scalars", "refresh", "flush", "fetch", "fetchrow", "query"):
-            kind = index.kinds.of(module, call.func.value) if isinstance(call.func, ast.Attribute) else None
-            unknown_database = unknown_database or (kind or "").split(".")[0] not in ("sqlite3", "aiosqlite")
+        unknown_database = unknown_database or (statement is None and _is_unknown(index, module, call))
+    owners = [statement.owner for statement in sql]
+    owners += [call.func.value for call in commits if isinstance(call.func, ast.Attribute)]
     return Effects(
         tuple(http), tuple(sql), tuple(commits), tuple(blocking),
-        memory_writes(index, function), unknown_database, uses_loop,
+        memory_writes(index, function), unknown_database, uses_loop, _dirties(index, function),
+        any(not opened_here(index, module, owner) for owner in owners),
     )  # fmt: skip
+
+
+def _is_unknown(index: Index, module: Module, call: ast.Call) -> bool:
+    """Whether a call that is no known statement may still be one: on a database, or on who knows what."""
+    if not isinstance(call.func, ast.Attribute) or call.func.attr not in DATABASE_METHODS:
+        return False
+    if index.resolve_call(module, call) is not None:
+        return False
+    method, owner = call.func.attr, call.func.value
+    if method in ("scalar", "scalars") and not call.args:
+        return False  # of a result that is there
+    kind = index.kinds.of(module, owner)
+    if kind is None:
+        return method != "flush" or SESSION_NAME.search(ast.unparse(owner)) is not None
+    if kind.split(".")[0] in ("sqlite3", "aiosqlite"):
+        return method in SQL_METHODS and bool(call.args)
+    if method == "run_sync" and call.args:
+        return kind in DATABASES and index.named_function(module, call.args[0]) is None
+    return kind in DATABASES
+
+
+def _dirties(index: Index, function: Function) -> frozenset[str]:
+    """Tables of mapped objects that the function changes: `lead.score = 5`, `setattr(lead, …)`."""
+    models, module = models_of(index).by_dotted, function.module
+    found: set[str] = set()
+    for node in index.own_nodes(function) if models else ():
+        owners: list[ast.expr] = []
+        if isinstance(node, ast.Assign):
+            owners = [target.value for target in node.targets if isinstance(target, ast.Attribute)]
+        elif isinstance(node, ast.AugAssign | ast.AnnAssign) and isinstance(node.target, ast.Attribute):
+            owners = [node.target.value]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "setattr":
+            owners = node.args[:1]
+        kinds = (index.kinds.of(module, owner) or "" for owner in owners)
+        found |= {models[kind].table for kind in kinds if kind in models}
+    return frozenset(found)
 
 
 def is_blocking(index: Index, module: Module, call: ast.Call) -> bool:
@@ -194,7 +206,7 @@ def memory_writes(index: Index, function: Function) -> frozenset[str]:
         elif isinstance(part, ast.AugAssign | ast.AnnAssign):
             targets = [part.target]
         elif isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in MUTATORS \
-                and index.kinds.of(module, part.func.value) not in ORM_SESSIONS:  # fmt: skip
+                and index.kinds.of(module, part.func.value) not in SESSIONS:  # fmt: skip
             targets = [ast.Subscript(value=part.func.value, slice=ast.Constant(0))]
         for target in targets:
             root = target

@@ -5,6 +5,16 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from swarm.analysis.database_kinds import (
+    ASYNC_SESSIONS,
+    DATABASE_MAKERS,
+    DATABASE_RESULTS,
+    SCOPED_SESSIONS,
+    SESSION_MAKERS,
+    SESSIONS,
+    SYNC_SESSIONS,
+)
+from swarm.analysis.entities import object_of, objects_of
 from swarm.analysis.source import FunctionNode, Module, own_nodes, parameters
 
 if TYPE_CHECKING:
@@ -13,30 +23,14 @@ if TYPE_CHECKING:
 
 # functions of libraries that hand out an object of another name
 MAKERS = {
-    "sqlite3.connect": "sqlite3.Connection",
-    "aiosqlite.connect": "aiosqlite.Connection",
+    **DATABASE_MAKERS,
     "requests.session": "requests.Session",
     "requests.sessions.Session": "requests.Session",
     "aiohttp.client.ClientSession": "aiohttp.ClientSession",
-    "sqlmodel.orm.session.Session": "sqlmodel.Session",
-    "sqlalchemy.orm.session.Session": "sqlalchemy.orm.Session",
-    "sqlalchemy.orm.session.sessionmaker": "sqlalchemy.orm.sessionmaker",
-    "sqlalchemy.orm.sessionmaker": "sqlalchemy.orm.sessionmaker",
-    "redis.from_url": "redis.Redis",
-    "redis.asyncio.from_url": "redis.asyncio.Redis",
-}
-# a method of a known object that hands out another, or itself
-METHOD_RESULTS = {
-    ("sqlite3.Connection", "cursor"): "sqlite3.Cursor",
-    ("sqlite3.Connection", "execute"): "sqlite3.Cursor",
-    ("sqlite3.Cursor", "execute"): "sqlite3.Cursor",
-    ("aiosqlite.Connection", "cursor"): "aiosqlite.Cursor",
-    ("aiosqlite.Connection", "execute"): "aiosqlite.Cursor",
-    ("aiosqlite.Cursor", "execute"): "aiosqlite.Cursor",
 }
 HTTP_VERBS = frozenset({"get", "post", "put", "patch", "delete", "head", "options", "request", "send"})
 HTTP_CLIENTS = frozenset({"httpx.AsyncClient", "httpx.Client", "requests.Session", "aiohttp.ClientSession"})
-ORM_SESSIONS = frozenset({"sqlalchemy.orm.Session", "sqlmodel.Session"})  # the sync ones
+ORM_SESSIONS = SYNC_SESSIONS
 WRAPPERS = ("Optional", "Annotated", "Awaitable", "AsyncIterator", "Iterator", "AsyncGenerator", "Generator")
 MAX_DEPTH = 8
 
@@ -92,14 +86,49 @@ class Kinds:
             if home is None:
                 last = dotted.rsplit(".", 1)[-1]
                 return dotted if last[:1].isupper() and not last.isupper() else None
-        if dotted is not None and self.of(module, call.func, depth + 1) == "sqlalchemy.orm.sessionmaker":
-            return "sqlalchemy.orm.Session"
+        maker = call.func.value if isinstance(call.func, ast.Attribute) and call.func.attr == "begin" else call.func
+        made = self._of_session_maker(module, maker, depth)
+        if made is not None:
+            return made
         if isinstance(call.func, ast.Attribute):
             owner = self.of(module, call.func.value, depth + 1)
-            if (owner or "", call.func.attr) in METHOD_RESULTS:
-                return METHOD_RESULTS[owner or "", call.func.attr]
+            if (owner or "", call.func.attr) in DATABASE_RESULTS:
+                return DATABASE_RESULTS[owner or "", call.func.attr]
+            if owner is None or owner in SESSIONS:
+                found = object_of(self._index, module, call)
+                if found is not None:
+                    return found
+            if call.func.attr in ("enter_async_context", "enter_context") and call.args:
+                return self.of(module, call.args[0], depth + 1)
         function = self._index.named_function(module, call.func)
         return self.result(function, depth + 1) if function is not None else None
+
+    def _of_session_maker(self, module: Module, maker: ast.expr, depth: int) -> str | None:
+        """The session that calling a `sessionmaker` gives; its `class_` tells a sync one from an async one."""
+        kind = self.of(module, maker, depth + 1)
+        if kind in SCOPED_SESSIONS:
+            return kind
+        if kind not in SESSION_MAKERS:
+            return None
+        built = self._assigned(module, maker)
+        for keyword in built.keywords if isinstance(built, ast.Call) else []:
+            named = self._index.resolve(module, keyword.value) if keyword.arg == "class_" else None
+            if named and "AsyncSession" in named:
+                return MAKERS.get(named, named) if MAKERS.get(named, named) in ASYNC_SESSIONS else None
+        is_async = kind == "sqlalchemy.ext.asyncio.async_sessionmaker"
+        return "sqlalchemy.ext.asyncio.AsyncSession" if is_async else "sqlalchemy.orm.Session"
+
+    def _assigned(self, module: Module, expression: ast.expr) -> ast.AST | None:
+        """The expression that a name stands for, where it is a module's or was assigned in the function."""
+        if isinstance(expression, ast.Call):
+            return expression
+        function = module.enclosing_function(expression)
+        if isinstance(expression, ast.Name) and function is not None:
+            values = self.bindings(function).get(expression.id, [])
+            if values:
+                return values[0]
+        home, name = self._index.tree.split(self._index.resolve(module, expression) or "", module)
+        return getattr(home.globals.get(name), "value", None) if home is not None else None
 
     def client(self, module: Module, expression: ast.AST) -> str | None:
         """The HTTP client that a value is, one that the target derives from a library's included.
@@ -156,8 +185,15 @@ class Kinds:
                 first = inner.elts[0] if isinstance(inner, ast.Tuple) and inner.elts else inner
                 return self.annotated(module, first)
             case ast.Name() | ast.Attribute():
-                return self._known_class(self._index.resolve(module, annotation))
+                dotted = self._index.resolve(module, annotation)
+                return self._known_class(dotted) or self._of_alias(module, dotted)
         return None
+
+    def _of_alias(self, module: Module, dotted: str | None) -> str | None:
+        """`SessionDep = Annotated[AsyncSession, Depends(…)]`, kept under a name and used as an annotation."""
+        home, name = self._index.tree.split(dotted or "", module)
+        value = getattr(home.globals.get(name), "value", None) if home is not None else None
+        return self.annotated(home, value) if home is not None and isinstance(value, ast.Subscript) else None
 
     def _of_text(self, module: Module, expression: ast.expr) -> str | None:
         """A quoted annotation: its names have no place in the tree, so only plain ones are looked up."""
@@ -199,6 +235,8 @@ class Kinds:
                     found.setdefault(name, []).append(value)
                 case ast.withitem(context_expr=value, optional_vars=ast.Name(id=name)):
                     found.setdefault(name, []).append(value)
+                case ast.AsyncFor(target=ast.Name(id=name), iter=ast.Call() as value):
+                    found.setdefault(name, []).append(value)  # `async for session in get_session():`
         self._bindings[function] = found
         return found
 
@@ -225,6 +263,9 @@ class Kinds:
             kind = self.of(module, value, depth + 1)
             if kind is not None:
                 return kind
+        kind = self._of_turn(module, function, name)
+        if kind is not None:
+            return kind
         arguments = function.args
         positional = [*arguments.posonlyargs, *arguments.args]
         defaults = dict(zip([a.arg for a in positional][::-1], arguments.defaults[::-1], strict=False))
@@ -237,6 +278,15 @@ class Kinds:
                 if kind is None and isinstance(defaults.get(name), ast.Call):
                     kind = self.of(module, defaults[name], depth + 1)
                 return kind
+        return None
+
+    def _of_turn(self, module: Module, function: FunctionNode, name: str) -> str | None:
+        """The mapped class that a loop goes through: `for lead in (await session.scalars(…)).all():`."""
+        for node in own_nodes(function):
+            if isinstance(node, ast.For) and isinstance(node.target, ast.Name) and node.target.id == name:
+                model = objects_of(self._index, module, node.iter)
+                if model is not None and model.is_class:
+                    return model.dotted
         return None
 
     def _of_global(self, module: Module, dotted: str, depth: int) -> str | None:

@@ -1,0 +1,86 @@
+"""Names of the database libraries' classes: who makes a session, a connection, a pool, and what each hands out."""
+
+from __future__ import annotations
+
+SYNC_SESSIONS = frozenset({"sqlalchemy.orm.Session", "sqlmodel.Session", "sqlalchemy.orm.scoped_session"})
+ASYNC_SESSIONS = frozenset({
+    "sqlalchemy.ext.asyncio.AsyncSession", "sqlmodel.ext.asyncio.session.AsyncSession",
+    "sqlalchemy.ext.asyncio.async_scoped_session",
+})  # fmt: skip
+SESSIONS = SYNC_SESSIONS | ASYNC_SESSIONS
+SCOPED_SESSIONS = frozenset({"sqlalchemy.orm.scoped_session", "sqlalchemy.ext.asyncio.async_scoped_session"})
+SESSION_MAKERS = frozenset({"sqlalchemy.orm.sessionmaker", "sqlalchemy.ext.asyncio.async_sessionmaker"})
+ENGINES = frozenset({"sqlalchemy.Engine", "sqlalchemy.ext.asyncio.AsyncEngine"})
+POOLS = frozenset({"asyncpg.Pool", "psycopg_pool.ConnectionPool", "psycopg_pool.AsyncConnectionPool"})
+ALCHEMY_CONNECTIONS = frozenset({"sqlalchemy.Connection", "sqlalchemy.ext.asyncio.AsyncConnection"})
+DRIVER_CONNECTIONS = frozenset({
+    "sqlite3.Connection", "sqlite3.Cursor", "aiosqlite.Connection", "aiosqlite.Cursor", "asyncpg.Connection",
+    "psycopg.Connection", "psycopg.Cursor", "psycopg.AsyncConnection", "psycopg.AsyncCursor",
+    "psycopg2.Connection", "psycopg2.Cursor",
+})  # fmt: skip
+DATABASES = SESSIONS | ENGINES | POOLS | ALCHEMY_CONNECTIONS | DRIVER_CONNECTIONS
+
+DATABASE_MAKERS = {
+    "sqlite3.connect": "sqlite3.Connection",
+    "aiosqlite.connect": "aiosqlite.Connection",
+    "asyncpg.connect": "asyncpg.Connection",
+    "asyncpg.create_pool": "asyncpg.Pool",
+    "psycopg.connect": "psycopg.Connection",
+    "psycopg.Connection.connect": "psycopg.Connection",
+    "psycopg.AsyncConnection.connect": "psycopg.AsyncConnection",
+    "psycopg2.connect": "psycopg2.Connection",
+    "sqlalchemy.create_engine": "sqlalchemy.Engine",
+    "sqlalchemy.engine.create_engine": "sqlalchemy.Engine",
+    "sqlalchemy.engine_from_config": "sqlalchemy.Engine",
+    "sqlmodel.create_engine": "sqlalchemy.Engine",
+    "sqlalchemy.engine.Engine": "sqlalchemy.Engine",
+    "sqlalchemy.engine.base.Engine": "sqlalchemy.Engine",
+    "sqlalchemy.engine.Connection": "sqlalchemy.Connection",
+    "sqlalchemy.engine.base.Connection": "sqlalchemy.Connection",
+    "sqlalchemy.ext.asyncio.create_async_engine": "sqlalchemy.ext.asyncio.AsyncEngine",
+    "sqlalchemy.ext.asyncio.engine.create_async_engine": "sqlalchemy.ext.asyncio.AsyncEngine",
+    "sqlalchemy.ext.asyncio.engine.AsyncEngine": "sqlalchemy.ext.asyncio.AsyncEngine",
+    "sqlalchemy.ext.asyncio.engine.AsyncConnection": "sqlalchemy.ext.asyncio.AsyncConnection",
+    "sqlalchemy.ext.asyncio.session.AsyncSession": "sqlalchemy.ext.asyncio.AsyncSession",
+    "sqlalchemy.ext.asyncio.session.async_sessionmaker": "sqlalchemy.ext.asyncio.async_sessionmaker",
+    "sqlalchemy.ext.asyncio.async_sessionmaker": "sqlalchemy.ext.asyncio.async_sessionmaker",
+    "sqlalchemy.orm.session.sessionmaker": "sqlalchemy.orm.sessionmaker",
+    "sqlalchemy.orm.sessionmaker": "sqlalchemy.orm.sessionmaker",
+    "sqlalchemy.orm.session.Session": "sqlalchemy.orm.Session",
+    "sqlalchemy.orm.scoping.scoped_session": "sqlalchemy.orm.scoped_session",
+    "sqlalchemy.orm.scoped_session": "sqlalchemy.orm.scoped_session",
+    "sqlalchemy.ext.asyncio.async_scoped_session": "sqlalchemy.ext.asyncio.async_scoped_session",
+    "sqlmodel.orm.session.Session": "sqlmodel.Session",
+    "sqlmodel.ext.asyncio.session.AsyncSession": "sqlmodel.ext.asyncio.session.AsyncSession",
+    "redis.from_url": "redis.Redis",
+    "redis.Redis.from_url": "redis.Redis",
+    "redis.StrictRedis": "redis.Redis",
+    "redis.asyncio.from_url": "redis.asyncio.Redis",
+    "redis.asyncio.Redis.from_url": "redis.asyncio.Redis",
+    "redis.asyncio.client.Redis": "redis.asyncio.Redis",
+}
+_ASYNC_ENGINE = "sqlalchemy.ext.asyncio.AsyncEngine"
+# a method of a known object that hands out another, or itself
+DATABASE_RESULTS = {
+    ("sqlite3.Connection", "cursor"): "sqlite3.Cursor",
+    ("sqlite3.Connection", "execute"): "sqlite3.Cursor",
+    ("sqlite3.Cursor", "execute"): "sqlite3.Cursor",
+    ("aiosqlite.Connection", "cursor"): "aiosqlite.Cursor",
+    ("aiosqlite.Connection", "execute"): "aiosqlite.Cursor",
+    ("aiosqlite.Cursor", "execute"): "aiosqlite.Cursor",
+    ("asyncpg.Pool", "acquire"): "asyncpg.Connection",
+    ("psycopg.Connection", "cursor"): "psycopg.Cursor",
+    ("psycopg.Connection", "execute"): "psycopg.Cursor",
+    ("psycopg.Cursor", "execute"): "psycopg.Cursor",
+    ("psycopg.AsyncConnection", "cursor"): "psycopg.AsyncCursor",
+    ("psycopg.AsyncConnection", "execute"): "psycopg.AsyncCursor",
+    ("psycopg2.Connection", "cursor"): "psycopg2.Cursor",
+    ("psycopg_pool.ConnectionPool", "connection"): "psycopg.Connection",
+    ("psycopg_pool.AsyncConnectionPool", "connection"): "psycopg.AsyncConnection",
+    ("sqlalchemy.Engine", "connect"): "sqlalchemy.Connection",
+    ("sqlalchemy.Engine", "begin"): "sqlalchemy.Connection",
+    (_ASYNC_ENGINE, "connect"): "sqlalchemy.ext.asyncio.AsyncConnection",
+    (_ASYNC_ENGINE, "begin"): "sqlalchemy.ext.asyncio.AsyncConnection",
+    ("redis.Redis", "pipeline"): "redis.Pipeline",
+    ("redis.asyncio.Redis", "pipeline"): "redis.asyncio.Pipeline",
+}
