@@ -1,19 +1,20 @@
 """Property matching for a lead."""
 
-import sqlite3
+from sqlalchemy import select
 
-from service import storage
 from service.config import ghl_config
+from service.database import open_session
 from service.ghl.models import LeadProfile, PropertyMatch
+from service.tables import Property, PropertyFeature
 
 
-def rank(lead: LeadProfile, row: sqlite3.Row, features: list[str]) -> float:
+def rank(lead: LeadProfile, home: Property, features: list[str]) -> float:
     """How well a property fits, from 0 to 100."""
-    over = max(0, row["price"] - lead.budget) / lead.budget
-    under = max(0, lead.budget - row["price"]) / lead.budget
+    over = max(0, home.price - lead.budget) / lead.budget
+    under = max(0, lead.budget - home.price) / lead.budget
     fit = 40.0 * max(0.0, 1.0 - 4.0 * over - 0.5 * under)
-    fit += 20.0 * max(0.0, 1.0 - abs(row["bedrooms"] - lead.bedrooms) / 3)
-    if row["property_type"] == lead.property_type:
+    fit += 20.0 * max(0.0, 1.0 - abs(home.bedrooms - lead.bedrooms) / 3)
+    if home.property_type == lead.property_type:
         fit += 20.0
     if lead.features:
         wanted = set(lead.features)
@@ -24,29 +25,34 @@ def rank(lead: LeadProfile, row: sqlite3.Row, features: list[str]) -> float:
 
 
 async def find_matches(lead: LeadProfile) -> list[PropertyMatch]:
-    """The best active properties of the lead's city, best first."""
-    conn = storage.connect()
-    rows = conn.execute(
-        "SELECT id, address, price, bedrooms, property_type FROM properties"
-        " WHERE city = ? AND status = 'active'",
-        (lead.city,),
-    ).fetchall()
-    matches = []
-    for row in rows:
-        found = conn.execute(
-            "SELECT name FROM property_features WHERE property_id = ?", (row["id"],)
-        ).fetchall()
-        features = sorted(feature["name"] for feature in found)
-        matches.append(
-            PropertyMatch(
-                property_id=row["id"],
-                address=row["address"],
-                price=row["price"],
-                bedrooms=row["bedrooms"],
-                fit=rank(lead, row, features),
-                features=features,
+    """The best active properties of the lead's city that the budget allows, best first."""
+    async with open_session() as session:
+        result = await session.execute(
+            select(Property)
+            .where(
+                Property.city == lead.city,
+                Property.status == "active",
+                Property.price <= lead.budget * 1.1,
             )
+            .order_by(Property.price.desc(), Property.id)
+            .limit(ghl_config.CANDIDATES)
         )
-    conn.close()
+        homes = result.scalars().all()
+        matches = []
+        for home in homes:
+            found = await session.execute(
+                select(PropertyFeature.name).where(PropertyFeature.property_id == home.id)
+            )
+            features = sorted(found.scalars().all())
+            matches.append(
+                PropertyMatch(
+                    property_id=home.id,
+                    address=home.address,
+                    price=home.price,
+                    bedrooms=home.bedrooms,
+                    fit=rank(lead, home, features),
+                    features=features,
+                )
+            )
     matches.sort(key=lambda match: (-match.fit, match.property_id))
     return matches[: ghl_config.SHORTLIST_SIZE]

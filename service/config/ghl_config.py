@@ -1,4 +1,4 @@
-"""GoHighLevel and scoring settings, read from the environment."""
+"""GoHighLevel, Claude and storage settings, read from the environment."""
 
 import os
 
@@ -17,10 +17,16 @@ AI_MODEL = os.getenv("AI_MODEL", "claude-haiku-5-5")
 
 DATABASE_PATH = os.getenv("DATABASE_PATH", "")
 DATABASE_URL = os.getenv("DATABASE_URL", "")
-SEED_PROPERTIES = int(os.getenv("SEED_PROPERTIES", "4900"))
+REDIS_URL = os.getenv("REDIS_URL", "")
+SEED_PROPERTIES = int(os.getenv("SEED_PROPERTIES", "2400"))
+
+ADMIN_TOKEN = os.getenv("ADMIN_TOKEN", "")
+RETENTION_DAYS = int(os.getenv("RETENTION_DAYS", "730"))
 
 DEFAULT_CITY = os.getenv("DEFAULT_CITY", "Austin")
-SHORTLIST_SIZE = 26
+CANDIDATES = 24
+SHORTLIST_SIZE = 8
+HISTORY_SIZE = 10
 
 # custom field ids of the lead intake form
 FIELD_BUDGET = "budget"
@@ -29,14 +35,19 @@ FIELD_PROPERTY_TYPE = "property_type"
 FIELD_FEATURES = "must_haves"
 FIELD_TIMELINE = "timeline"
 
+DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+}
 
-def database_path() -> str:
-    """The SQLite file: DATABASE_PATH first, then the path part of DATABASE_URL."""
-    if DATABASE_PATH:
-        return DATABASE_PATH
+
+def database_url() -> str:
+    """DATABASE_URL with an async driver, or the SQLite file at DATABASE_PATH."""
     if DATABASE_URL:
-        return DATABASE_URL.split(":///", 1)[-1]
-    return "leads.db"
+        scheme, rest = DATABASE_URL.split("://", 1)
+        return f"{DRIVERS.get(scheme, scheme)}://{rest}"
+    return f"sqlite+aiosqlite:///{DATABASE_PATH or 'leads.db'}"
 
 
 def location_tokens() -> dict[str, str]:

@@ -87,7 +87,7 @@ def create_app(
             answer: Response = refusal(429, "Too Many Requests")
         else:
             failing = conditions.fails()
-            await conditions.wait()
+            await conditions.wait(request.scope)
             # a failed call has not been carried out
             answer = refusal(500, "Internal Server Error") if failing else await call_next(request)
         answer.headers.update(headers)
@@ -104,7 +104,7 @@ def create_app(
     @app.post("/oauth/token")
     async def oauth_token(request: Request) -> JSONResponse:
         form = {k: v[0] for k, v in parse_qs((await request.body()).decode()).items()}
-        await conditions.wait()
+        await conditions.wait(request.scope)
         try:
             return JSONResponse(known_tokens.grant(form))
         except Refused as refused:
@@ -233,7 +233,7 @@ def create_app(
 
 
 def main() -> None:
-    options_parser = parser("GoHighLevel API emulator", latency_ms=150, jitter_ms=25)
+    options_parser = parser("GoHighLevel API emulator", latency_ms=112, jitter_ms=12)
     options_parser.add_argument("--api-key", action="append", default=[], help="accept these keys only")
     options_parser.add_argument("--rate-limit", type=int, default=100, help="requests per 10 s and location")
     options_parser.add_argument("--token-ttl-s", type=int, default=86399)
@@ -243,7 +243,14 @@ def main() -> None:
         Tokens(options.api_key, options.token_ttl_s),
         RateLimit(options.rate_limit),
     )
-    uvicorn.run(app, host=options.host, port=options.port, log_level="warning", access_log=False)
+    uvicorn.run(
+        app,
+        host=options.host,
+        port=options.port,
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=75,
+    )
 
 
 if __name__ == "__main__":

@@ -31,9 +31,7 @@ class Store:
 
     def contact(self, contact_id: str) -> Record:
         """A contact; one that a webhook spoke of exists even if it was never created here."""
-        return self.contacts.setdefault(
-            contact_id, {"id": contact_id, "tags": [], "customFields": []}
-        )
+        return self.contacts.setdefault(contact_id, {"id": contact_id, "tags": [], "customFields": []})
 
     def add_contact(self, body: Record) -> Record:
         contact = self.contact(new_id())
@@ -92,10 +90,10 @@ class Store:
         return message
 
     def custom_fields(self, location_id: str) -> list[Record]:
-        names = ["ai_score", "ai_tier", "matched_properties", "budget", "bedrooms", "timeline"]
+        names = ["ai_score", "ai_tier", "matched_properties", "segment", "next_viewing"]
+        names += ["last_intent", "qualified_percent", "budget", "bedrooms", "timeline"]
         return [
-            {"id": f"{location_id}_{name}", "name": name, "fieldKey": f"contact.{name}"}
-            for name in names
+            {"id": f"{location_id}_{name}", "name": name, "fieldKey": f"contact.{name}"} for name in names
         ]
 
 

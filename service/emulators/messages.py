@@ -1,4 +1,4 @@
-"""Local stand-in for a Messages API that scores leads: python -m service.emulators.messages --port 8702."""
+"""Local stand-in for a Messages API: python -m service.emulators.messages --port 8702."""
 
 import hashlib
 import json
@@ -8,6 +8,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from service.emulators.answers import answer
 from service.emulators.conditions import Conditions, from_options, parser
 
 ALLOWED = {
@@ -24,14 +25,6 @@ ALLOWED = {
     "service_tier",
     "cache_control",
 }
-REASONS = [
-    "budget fits the market",
-    "short timeline",
-    "strong referral source",
-    "clear property criteria",
-    "incomplete contact details",
-    "early research phase",
-]
 
 
 def text_of(content: Any) -> str:
@@ -66,15 +59,6 @@ def mistake(body: Any) -> str | None:
     return None
 
 
-def judge(prompt: str) -> dict[str, Any]:
-    """A score that depends on nothing but the prompt."""
-    digest = hashlib.sha256(prompt.encode()).digest()
-    score = 15 + digest[0] % 81
-    tier = "hot" if score >= 75 else "warm" if score >= 45 else "cold"
-    reasons = [REASONS[digest[1] % 3], REASONS[3 + digest[2] % 3]]
-    return {"score": score, "tier": tier, "reasons": reasons}
-
-
 def failure(status: int, kind: str, message: str) -> JSONResponse:
     body = {"type": "error", "error": {"type": kind, "message": message}}
     return JSONResponse(body, status_code=status)
@@ -107,28 +91,29 @@ def create_app(conditions: Conditions, api_key: str = "") -> FastAPI:
             return failure(400, "invalid_request_error", "stream: not supported here")
 
         failing = conditions.fails()
-        await conditions.wait()
+        await conditions.wait(request.scope)
         app.state.served += 1
         if failing and app.state.served % 2:
             return failure(529, "overloaded_error", "Overloaded")
         if failing:
             return failure(500, "api_error", "Internal server error")
 
+        system = text_of(body.get("system"))
         prompt = "\n".join(text_of(message["content"]) for message in body["messages"])
-        answer = json.dumps(judge(prompt))
-        digest = hashlib.sha256(prompt.encode()).hexdigest()
+        words = answer(system, prompt)
+        digest = hashlib.sha256(f"{system}\n{prompt}".encode()).hexdigest()
         return JSONResponse(
             {
                 "id": f"msg_{digest[:24]}",
                 "type": "message",
                 "role": "assistant",
                 "model": body["model"],
-                "content": [{"type": "text", "text": answer}],
+                "content": [{"type": "text", "text": words}],
                 "stop_reason": "end_turn",
                 "stop_sequence": None,
                 "usage": {
-                    "input_tokens": (len(prompt) + len(text_of(body.get("system")))) // 4 + 8,
-                    "output_tokens": len(answer) // 4 + 1,
+                    "input_tokens": (len(prompt) + len(system)) // 4 + 8,
+                    "output_tokens": len(words) // 4 + 1,
                     "cache_creation_input_tokens": 0,
                     "cache_read_input_tokens": 0,
                 },
@@ -139,11 +124,18 @@ def create_app(conditions: Conditions, api_key: str = "") -> FastAPI:
 
 
 def main() -> None:
-    options_parser = parser("Messages API emulator", latency_ms=335, jitter_ms=40)
+    options_parser = parser("Messages API emulator", latency_ms=122, jitter_ms=15)
     options_parser.add_argument("--api-key", default="", help="accept this key only")
     options = options_parser.parse_args()
     app = create_app(from_options(options, "messages"), options.api_key)
-    uvicorn.run(app, host=options.host, port=options.port, log_level="warning", access_log=False)
+    uvicorn.run(
+        app,
+        host=options.host,
+        port=options.port,
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=75,
+    )
 
 
 if __name__ == "__main__":

@@ -22,9 +22,7 @@ class GHLClient:
 
     async def get_contact(self, contact_id: str) -> dict[str, Any]:
         async with httpx.AsyncClient() as client:
-            response = await client.get(
-                f"{self.base_url}/contacts/{contact_id}", headers=self.headers()
-            )
+            response = await client.get(f"{self.base_url}/contacts/{contact_id}", headers=self.headers())
             response.raise_for_status()
             return response.json()["contact"]
 
@@ -35,6 +33,16 @@ class GHLClient:
                 f"{self.base_url}/contacts/{contact_id}",
                 headers=self.headers(),
                 json={"customFields": fields},
+            )
+            response.raise_for_status()
+            return response.json()["contact"]
+
+    async def set_do_not_disturb(self, contact_id: str) -> dict[str, Any]:
+        async with httpx.AsyncClient() as client:
+            response = await client.put(
+                f"{self.base_url}/contacts/{contact_id}",
+                headers=self.headers(),
+                json={"dnd": True},
             )
             response.raise_for_status()
             return response.json()["contact"]

@@ -24,11 +24,29 @@ class LeadProfile(BaseModel):
     city: str = ""
     source: str = ""
     tags: list[str] = []
+    do_not_contact: bool = False
     budget: int = 450_000
     bedrooms: int = 3
     property_type: str = "house"
     features: list[str] = []
     timeline: str = "unknown"
+
+    @property
+    def intent(self) -> str:
+        if "seller" in self.tags:
+            return "seller"
+        if "relocation" in self.tags:
+            return "relocation"
+        if self.timeline in ("now", "30 days"):
+            return "ready buyer"
+        return "browsing"
+
+    def answers(self) -> dict[str, str]:
+        """The questions of a flow that the intake form has answered already."""
+        given = {"budget": str(self.budget), "bedrooms": str(self.bedrooms)}
+        if self.timeline != "unknown":
+            given["timeline"] = self.timeline
+        return given
 
     @classmethod
     def from_ghl_contact(cls, data: dict[str, Any]) -> "LeadProfile":
@@ -43,6 +61,7 @@ class LeadProfile(BaseModel):
             city=data.get("city") or ghl_config.DEFAULT_CITY,
             source=data.get("source") or "",
             tags=data.get("tags") or [],
+            do_not_contact=bool(data.get("dnd")),
             budget=int(custom_field(data, ghl_config.FIELD_BUDGET) or 450_000),
             bedrooms=int(custom_field(data, ghl_config.FIELD_BEDROOMS) or 3),
             property_type=custom_field(data, ghl_config.FIELD_PROPERTY_TYPE) or "house",
@@ -110,4 +129,22 @@ class Appointment(BaseModel):
             title=inner.get("title") or "",
             start_time=inner.get("startTime") or "",
             status=inner.get("appointmentStatus") or "confirmed",
+        )
+
+
+class InboundMessage(BaseModel):
+    contact_id: str
+    location_id: str
+    conversation_id: str = ""
+    channel: str = "SMS"
+    body: str = ""
+
+    @classmethod
+    def from_ghl(cls, data: dict[str, Any]) -> "InboundMessage":
+        return cls(
+            contact_id=data["contactId"],
+            location_id=data.get("locationId") or ghl_config.GHL_LOCATION_ID,
+            conversation_id=data.get("conversationId") or "",
+            channel=data.get("messageType") or "SMS",
+            body=data.get("body") or data.get("message") or "",
         )

@@ -18,6 +18,11 @@ from service.tests.upstream import FakeUpstream  # noqa: E402
 
 SECRET = "unit-test-secret"
 ENDPOINT = "/api/v1/ghl/webhook"
+ADMIN = {"X-Admin-Token": "admin-unit-test"}
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "servers: starts a real PostgreSQL or Redis server")
 
 
 @pytest.fixture(scope="session")
@@ -43,12 +48,14 @@ def http(upstream, database):
         GHL_API_URL=upstream.url,
         AI_API_URL=upstream.url,
         AI_API_KEY="ai-key",
+        ADMIN_TOKEN=ADMIN["X-Admin-Token"],
         DATABASE_PATH=str(database),
         SEED_PROPERTIES="400",
         NO_PROXY="127.0.0.1,localhost",
         SSL_CERT_DIR=str(database.parent),  # loopback speaks plain HTTP: no CA bundle to load
     )
-    os.environ.pop("SSL_CERT_FILE", None)
+    for name in ("SSL_CERT_FILE", "DATABASE_URL", "REDIS_URL"):
+        os.environ.pop(name, None)
     from service.app import app
 
     with TestClient(app, raise_server_exceptions=False) as client:
@@ -66,6 +73,16 @@ def send(http):
         return http.post(ENDPOINT, content=body, headers=headers)
 
     return post
+
+
+@pytest.fixture
+def matches(rows):
+    """The stored shortlist of a lead, best first."""
+
+    def read(lead_id: str):
+        return rows("SELECT * FROM lead_matches WHERE lead_id = ? ORDER BY position", lead_id)
+
+    return read
 
 
 @pytest.fixture
@@ -99,6 +116,29 @@ def contact():
             "source": "website",
             "tags": ["buyer"],
             "customFields": [{"id": key, "value": value} for key, value in answers.items()],
+            "dateAdded": now,
+            "timestamp": now,
+            "webhookId": str(uuid.uuid4()),
+            **fields,
+        }
+
+    return build
+
+
+@pytest.fixture
+def message():
+    """An inbound message of a contact that never wrote before."""
+
+    def build(body: str = "Is the house on Oak St still available?", **fields):
+        now = datetime.now(UTC).isoformat()
+        return {
+            "type": "InboundMessage",
+            "locationId": "loc_north",
+            "contactId": uuid.uuid4().hex,
+            "conversationId": uuid.uuid4().hex,
+            "messageType": "SMS",
+            "direction": "inbound",
+            "body": body,
             "dateAdded": now,
             "timestamp": now,
             "webhookId": str(uuid.uuid4()),

@@ -43,6 +43,15 @@ def test_leads_are_found_by_email(http, send, contact):
     assert http.get("/api/v1/leads", params={"email": "nobody@example.com"}).json() == []
 
 
+def test_matches_of_a_lead(http, send, contact, matches):
+    event = contact()
+    send(event)
+    found = http.get(f"/api/v1/leads/{event['id']}/matches").json()
+    assert [row["property_id"] for row in found] == [row["property_id"] for row in matches(event["id"])]
+    assert len(found) == 8
+    assert http.get("/api/v1/leads/unknown/matches").json() == []
+
+
 def test_latest_score_of_a_lead(http, send, contact):
     event = contact()
     send(event)

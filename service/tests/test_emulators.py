@@ -4,7 +4,7 @@ import random
 import pytest
 from fastapi.testclient import TestClient
 
-from service.emulators import ghl, messages
+from service.emulators import answers, ghl, messages
 from service.emulators.conditions import Conditions
 from service.emulators.ghl_access import RateLimit, Tokens
 
@@ -106,17 +106,46 @@ def ask(text: str, **more) -> dict:
     return {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": text}], **more}
 
 
-def test_messages_score_depends_on_the_prompt_only():
+@pytest.mark.parametrize(
+    ("system", "keys"),
+    [
+        ('Answer with {"score": 0}', {"score", "tier", "reasons"}),
+        ('Answer with {"advice": ""}', {"advice", "next_step"}),
+        ('Answer with {"intent": ""}', {"intent", "sentiment", "facts"}),
+        ("Answer in a sentence", set()),
+    ],
+)
+def test_messages_depend_on_the_question_only(system, keys):
     client = TestClient(
         messages.create_app(calm()), headers={"x-api-key": "k", "anthropic-version": "2026-10-21"}
     )
-    one, same, other = (client.post("/v1/messages", json=ask(t)).json() for t in ("a", "a", "b"))
+    texts = ("hello", "hello", *(f"question {number}" for number in range(8)))
+    one, same, *others = (client.post("/v1/messages", json=ask(t, system=system)).json() for t in texts)
     assert one == same
-    assert one["content"] != other["content"]
-    score = json.loads(one["content"][0]["text"])
-    assert 0 <= score["score"] <= 100
-    assert score["tier"] in {"hot", "warm", "cold"}
+    assert any(other["content"] != one["content"] for other in others)
+    text = one["content"][0]["text"]
+    assert (set(json.loads(text)) if keys else set()) == keys
     assert one["usage"]["input_tokens"] > 0
+    assert one["usage"]["output_tokens"] > 0
+
+
+def test_messages_find_facts():
+    assert json.loads(answers.understand("around $450k, 3 bedrooms, in spring"))["facts"] == {
+        "budget": "450000",
+        "bedrooms": "3",
+        "timeline": "spring",
+    }
+
+
+def test_a_new_connection_costs_a_handshake():
+    conditions = calm()
+    first, second = ("127.0.0.1", 5000), tuple(["127.0.0.1", 5000])
+    assert [conditions.is_new_connection(c) for c in (first, first, second, second)] == [
+        True,
+        False,
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 import uuid
 from datetime import UTC, datetime
 
+import pytest
+
 
 def opportunity(**fields):
     return {
@@ -19,9 +21,9 @@ def opportunity(**fields):
     }
 
 
-def appointment():
+def appointment(event_type="AppointmentCreate"):
     return {
-        "type": "AppointmentCreate",
+        "type": event_type,
         "locationId": "loc_south",
         "appointment": {
             "id": uuid.uuid4().hex,
@@ -38,18 +40,43 @@ def appointment():
 
 def test_opportunity_is_stored_with_its_stage_and_tagged(send, rows, upstream):
     event = opportunity()
-    response = send(event)
-    assert response.status_code == 200
-    assert response.json()["stage"] == "Viewing"
+    assert send(event).status_code == 200
     (row,) = rows("SELECT * FROM opportunities WHERE id = ?", event["id"])
-    assert (row["stage"], row["status"], row["value"]) == ("Viewing", "won", 410000.0)
+    assert (row["stage"], row["status"], row["amount"]) == ("Viewing", "won", 410000.0)
     (call,) = upstream.about(event["contactId"], "POST")
     assert call.path == f"/contacts/{event['contactId']}/tags"
     assert call.body == {"tags": ["opportunity-won"]}
 
 
-def test_opportunity_of_unknown_stage_keeps_the_id(send):
-    assert send(opportunity(pipelineStageId="stage_99")).json()["stage"] == "stage_99"
+def test_opportunity_of_unknown_stage_keeps_the_id(send, rows):
+    event = opportunity(pipelineStageId="stage_99")
+    assert send(event).status_code == 200
+    (row,) = rows("SELECT stage FROM opportunities WHERE id = ?", event["id"])
+    assert row["stage"] == "stage_99"
+
+
+@pytest.mark.parametrize(
+    "event_type", ["OpportunityCreate", "opportunity.created", "opportunity.status_changed"]
+)
+def test_every_name_of_an_opportunity_event(send, rows, event_type):
+    event = opportunity(type=event_type, status="open")
+    assert send(event).json() == {"status": "processed", "event": event_type}
+    assert len(rows("SELECT * FROM opportunities WHERE id = ?", event["id"])) == 1
+
+
+def test_a_later_status_replaces_the_first(send, rows):
+    event = opportunity(status="open", locationId="loc_deals")
+    send(event)
+    send({**event, "status": "won"})
+    (row,) = rows("SELECT * FROM opportunities WHERE id = ?", event["id"])
+    assert row["status"] == "won"
+    totals = rows("SELECT name, total FROM business_metrics WHERE location_id = 'loc_deals'")
+    assert {row["name"]: row["total"] for row in totals} == {
+        "open_opportunities": 1,
+        "open_value": 410000,
+        "won_opportunities": 1,
+        "won_value": 410000,
+    }
 
 
 def test_a_tag_that_is_there_is_not_written_again(send, upstream):
@@ -73,8 +100,9 @@ def test_a_failed_contact_read_fails_the_opportunity(send, rows, upstream):
     assert rows("SELECT * FROM opportunities WHERE id = ?", event["id"]) == []
 
 
-def test_appointment_is_confirmed_and_stored(send, rows, upstream):
-    event = appointment()
+@pytest.mark.parametrize("event_type", ["AppointmentCreate", "appointment.booked"])
+def test_appointment_is_confirmed_and_stored(send, rows, upstream, event_type):
+    event = appointment(event_type)
     inner = event["appointment"]
     assert send(event).status_code == 200
     (call,) = upstream.about(inner["contactId"], "POST")
@@ -84,12 +112,22 @@ def test_appointment_is_confirmed_and_stored(send, rows, upstream):
     (row,) = rows("SELECT * FROM appointments WHERE id = ?", inner["id"])
     assert row["status"] == "confirmed"
     assert row["message_id"] == f"msg-{inner['contactId']}"
+    (update,) = upstream.about(inner["contactId"], "PUT")
+    assert update.body["customFields"] == [{"key": "next_viewing", "field_value": inner["startTime"]}]
+    (note,) = rows("SELECT message FROM notifications WHERE contact_id = ?", inner["contactId"])
+    assert note["message"] == "Viewing booked: 12 Oak St. Call them."
 
 
-def test_an_event_of_no_interest_is_ignored(send, upstream):
+def test_an_event_of_no_interest_does_nothing(send, upstream):
     before = len(upstream.calls)
-    response = send({"type": "NoteCreate", "id": "note", "webhookId": str(uuid.uuid4()),
-                     "timestamp": datetime.now(UTC).isoformat()})
+    response = send(
+        {
+            "type": "NoteCreate",
+            "id": "note",
+            "webhookId": str(uuid.uuid4()),
+            "timestamp": datetime.now(UTC).isoformat(),
+        }
+    )
     assert response.status_code == 200
-    assert response.json() == {"status": "ignored"}
+    assert response.json()["event"] == "NoteCreate"
     assert len(upstream.calls) == before

@@ -14,6 +14,20 @@ class Call:
     body: dict
 
 
+def model_answer(system: str, prompt: str) -> str:
+    if "You score" in system:
+        hot = "Timeline: now" in prompt
+        score = {"score": 91 if hot else 38, "tier": "hot" if hot else "cold", "reasons": ["test"]}
+        return json.dumps(score)
+    if "You coach" in system:
+        return json.dumps({"advice": "Call them.", "next_step": "call"})
+    if "You analyse" in system:
+        facts = {"budget": "450000"} if "450k" in prompt else {}
+        mood = "negative" if "disappointed" in prompt else "neutral"
+        return json.dumps({"intent": "availability", "sentiment": mood, "facts": facts})
+    return "It is. When would you like to see it?"
+
+
 class FakeUpstream:
     def __init__(self) -> None:
         self.calls: list[Call] = []
@@ -78,9 +92,8 @@ class FakeUpstream:
         if any(method == call.method and part in seen for method, part in self.failing):
             return 500, {"statusCode": 500, "message": "Internal Server Error"}
         if call.path == "/v1/messages":
-            hot = "Timeline: now" in call.body["messages"][0]["content"]
-            score = {"score": 91 if hot else 38, "tier": "hot" if hot else "cold", "reasons": ["test"]}
-            return 200, {"content": [{"type": "text", "text": json.dumps(score)}], "usage": {}}
+            text = model_answer(call.body["system"], call.body["messages"][0]["content"])
+            return 200, {"content": [{"type": "text", "text": text}], "usage": {"input_tokens": 9}}
         if call.path.startswith("/opportunities/pipelines"):
             stages = [{"id": "stage_1", "name": "New Lead"}, {"id": "stage_2", "name": "Viewing"}]
             return 200, {"pipelines": [{"id": "pipe_buyers", "stages": stages}]}

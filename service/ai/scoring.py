@@ -1,10 +1,8 @@
-"""AI lead scoring over the Messages API."""
+"""Lead scoring."""
 
 import json
 
-import httpx
-
-from service.config import ghl_config
+from service.ai.claude import ask_claude
 from service.ghl.models import LeadProfile, LeadScore
 
 SYSTEM_PROMPT = (
@@ -31,25 +29,7 @@ def build_prompt(lead: LeadProfile) -> str:
     )
 
 
-def parse_score(text: str) -> LeadScore:
+async def score_lead(lead: LeadProfile) -> LeadScore:
+    text = await ask_claude(SYSTEM_PROMPT, build_prompt(lead), 200)
     data = json.loads(text)
     return LeadScore(value=data["score"], tier=data["tier"], reasons=data.get("reasons", []))
-
-
-async def score_lead(lead: LeadProfile) -> LeadScore:
-    async with httpx.AsyncClient(timeout=None) as client:
-        response = await client.post(
-            f"{ghl_config.AI_API_URL}/v1/messages",
-            headers={
-                "x-api-key": ghl_config.AI_API_KEY,
-                "anthropic-version": "2026-10-21",
-            },
-            json={
-                "model": ghl_config.AI_MODEL,
-                "max_tokens": 200,
-                "system": SYSTEM_PROMPT,
-                "messages": [{"role": "user", "content": build_prompt(lead)}],
-            },
-        )
-        response.raise_for_status()
-        return parse_score(response.json()["content"][0]["text"])
