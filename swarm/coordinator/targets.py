@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from swarm.bench.statistics import summarize
 from swarm.core.metrics import Comparison, Summary, parse_target_expression
+from swarm.core.model_calls import is_model_path
 from swarm.core.report import (
     Capacity,
     ErrorRates,
@@ -19,7 +20,6 @@ from swarm.core.report import (
 )
 
 _WRITES = re.compile(r"^\s*(INSERT|UPDATE|DELETE|REPLACE|COMMIT|CREATE|ALTER|MERGE)\b", re.IGNORECASE)
-_MODEL_CALL = re.compile(r"/(messages|chat/completions|completions|responses|generateContent)\b")
 LATENCIES = ("webhook_processing_time", "webhook_latency", "webhook_ack_time")
 
 
@@ -109,8 +109,8 @@ def _span_values(metric: str, waterfalls: Sequence[Waterfall]) -> list[float]:
     for waterfall in waterfalls:
         if metric in ("api_response_time", "model_response_time"):
             calls = [s for s in waterfall.spans if s.kind == "http"]
-            model = [s.duration_ms for s in calls if _MODEL_CALL.search(s.name)]
-            other = [s.duration_ms for s in calls if not _MODEL_CALL.search(s.name)]
+            model = [s.duration_ms for s in calls if is_model_path(s.name.partition("?")[0])]
+            other = [s.duration_ms for s in calls if not is_model_path(s.name.partition("?")[0])]
             values += model if metric == "model_response_time" else other
             continue
         statements = [s for s in waterfall.spans if s.kind == "sql"]

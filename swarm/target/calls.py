@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
+from swarm.core.model_calls import is_question
+
 Effect = Literal["read", "write"]
 READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 KEPT_CALLS = 100_000
@@ -39,11 +41,11 @@ class UpstreamCall:
     tape: Literal["", "played", "missed"] = ""
 
 
-def effect_of(method: str, declared: Effect | None = None) -> Effect:
-    """What a call does there, as declared; else by its method."""
+def effect_of(method: str, declared: Effect | None = None, path: str = "", body: bytes = b"") -> Effect:
+    """What a call does there, as declared; else by its method. A question to a model only reads."""
     if declared is not None:
         return declared
-    return "read" if method in READING_METHODS else "write"
+    return "read" if method in READING_METHODS or is_question(method, path, body) else "write"
 
 
 def path_shape(path: str) -> str:

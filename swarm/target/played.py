@@ -97,7 +97,7 @@ class PlayedRoutes:
             return refusal(question, why)
         compiled, parameters = found
         route = compiled.route
-        effect = effect_of(question.method, route.effect)
+        effect = effect_of(question.method, route.effect, question.path, question.body)
         number = self._arrivals[compiled.key]
         self._arrivals[compiled.key] += 1
         chance = random.Random(f"{self._seed}:{self._name}:{compiled.key}:{number}")
@@ -116,7 +116,8 @@ class PlayedRoutes:
     def effect(self, question: Question) -> Effect:
         """What a call would do here, without answering it."""
         found = self._find(question)
-        return effect_of(question.method, found[0].route.effect if found else None)
+        declared = found[0].route.effect if found else None
+        return effect_of(question.method, declared, question.path, question.body)
 
     def _find(self, question: Question) -> tuple[_Compiled, dict[str, str]] | None:
         methods = {question.method, "GET"} if question.method == "HEAD" else {question.method}

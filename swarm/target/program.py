@@ -136,7 +136,7 @@ class ProgramPlayer:
         await self.program.stop()
 
     async def _pass_on(self, question: Question) -> Reply:
-        effect = effect_of(question.method)
+        effect = effect_of(question.method, None, question.path, question.body)
         try:
             await self.program.ensure()
             line = self._lines.get(question.connection)

@@ -82,7 +82,8 @@ class Reception:
     async def _fail(self, status: int, player: Player, question: Question) -> Reply:
         await asyncio.sleep(FIXED_LATENCY_S)
         known = getattr(player, "effect", None)
-        return failure(status, known(question) if known else effect_of(question.method))
+        effect = known(question) if known else effect_of(question.method, None, question.path, question.body)
+        return failure(status, effect)
 
     def _label(self, name: str) -> str:
         return next((host for host, owner in self._hosts.items() if owner == name), name)

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from swarm.core.report import ReplayOutcome
 from swarm.target.calls import FaultPoint, UpstreamCall, path_shape
 from swarm.target.observation import Exchange, Observation, Recording
+from swarm.target.questions import question_differences
 from swarm.target.stored_state import added, stored_differences
 from swarm.target.volatile import Side, differences, learn, parse_body
 from swarm.target.write_matching import (
@@ -62,6 +63,7 @@ def _exchange_differences(
         case "normal":
             yield from _answer_differences(first, second, theirs)
             yield from _write_differences(first, second, theirs)
+            yield from question_differences(first, second, theirs)
         case "badly signed":
             yield from _refusal_differences(first, second, theirs)
         case "upstream fails":

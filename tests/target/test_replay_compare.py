@@ -148,3 +148,18 @@ def test_calls_that_nobody_plays_and_requests_not_replayed_are_named() -> None:
     outcome = compare(recording, observation(refused=["GET api.new.example/x"]))
     assert outcome.differences == ("request 1: was not replayed", "calls what nobody plays: GET api.new.example/x")
     assert outcome.identical == 0
+
+
+ASKED = '{"model": "m", "messages": [{"role": "user", "content": "score lead 5"}]}'
+QUESTION = replace(call("POST", "/v1/messages", 0, 1, ASKED), upstream="ai", effect="read")
+
+
+def test_a_question_may_be_asked_less_often_but_not_be_another_one() -> None:
+    base = exchange(QUESTION, POST_B)
+    assert judged(base, exchange(POST_B)) == ()
+    assert judged(base, exchange(QUESTION, replace(QUESTION, start_s=1.0, end_s=1.5), POST_B)) == ()
+    other = replace(QUESTION, body=ASKED.replace("score", "mail").encode())
+    assert judged(base, exchange(other, POST_B)) == ("request 1: asks another question: POST ai/v1/messages",)
+    assert effect_of("POST", None, "/v1/messages", ASKED.encode()) == "read"
+    assert effect_of("POST", "write", "/v1/messages", ASKED.encode()) == "write"
+    assert effect_of("POST", None, "/conversations/messages", ASKED.encode()) == "write"
