@@ -1,0 +1,143 @@
+"""The service with real PostgreSQL and Redis servers."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import asyncpg
+import pytest
+import redis
+
+from service.tests import servers
+from service.tests.conftest import ADMIN, ENDPOINT, SECRET
+
+needs_postgres = pytest.mark.skipif(
+    not servers.postgres_program("initdb"), reason="PostgreSQL's initdb is not installed"
+)
+needs_redis = pytest.mark.skipif(not shutil.which("redis-server"), reason="redis-server is not installed")
+pytestmark = pytest.mark.servers
+
+
+def post(client, event):
+    body = json.dumps(event).encode()
+    signature = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+    return client.post(ENDPOINT, content=body, headers={"X-GHL-Signature": signature})
+
+
+@pytest.fixture
+def settings(upstream):
+    return {
+        "GHL_API_KEY": "key-default",
+        "GHL_LOCATION_ID": "loc_default",
+        "GHL_WEBHOOK_SECRET": SECRET,
+        "GHL_WEBHOOK_ENDPOINT": ENDPOINT,
+        "GHL_API_URL": upstream.url,
+        "AI_API_URL": upstream.url,
+        "AI_API_KEY": "ai-key",
+        "ADMIN_TOKEN": ADMIN["X-Admin-Token"],
+        "SEED_PROPERTIES": "400",
+    }
+
+
+def query(url: str, sql: str, *values):
+    async def ask():
+        connection = await asyncpg.connect(url)
+        try:
+            return [dict(row) for row in await connection.fetch(sql, *values)]
+        finally:
+            await connection.close()
+
+    return asyncio.run(ask())
+
+
+@needs_postgres
+def test_every_flow_stores_in_postgres(settings, tmp_path, contact, message):
+    with servers.postgres() as url, servers.service(tmp_path, DATABASE_URL=url, **settings) as client:
+        lead = contact()
+        assert post(client, lead).status_code == 200
+        assert post(client, message("My budget is around 450k", contactId=lead["id"])).status_code == 200
+        assert post(client, contact("ContactUpdate", id=lead["id"], city="Tampa")).status_code == 200
+        assert post(client, contact("ContactTagUpdate", id=lead["id"], tags=["vip"])).status_code == 200
+        opportunity = {
+            "type": "OpportunityCreate",
+            "id": "opp",
+            "contactId": lead["id"],
+            "pipelineStageId": "stage_2",
+        }
+        assert post(client, opportunity).status_code == 200
+        inner = {"id": "viewing", "contactId": lead["id"], "title": "12 Oak St"}
+        assert post(client, {"type": "AppointmentCreate", "appointment": inner}).status_code == 200
+
+        (row,) = query(url, "SELECT * FROM leads WHERE ghl_id = $1", lead["id"])
+        assert (row["city"], row["tags"], row["do_not_contact"]) == ("Denver", "vip", False)
+        assert len(query(url, "SELECT * FROM lead_matches WHERE lead_id = $1", lead["id"])) == 8
+        assert query(url, "SELECT stage FROM opportunities") == [{"stage": "Viewing"}]
+        assert query(url, "SELECT title FROM appointments") == [{"title": "12 Oak St"}]
+        answers = query(
+            url,
+            "SELECT answer FROM qualification_answers WHERE contact_id = $1 AND field = 'budget'",
+            lead["id"],
+        )
+        assert answers == [{"answer": "480000"}]
+
+        (found,) = client.get("/api/v1/leads", params={"email": row["email"]}).json()
+        assert found["ghl_id"] == lead["id"]
+        export = client.get(f"/api/v1/contacts/{lead['id']}/export", headers=ADMIN).json()
+        assert [len(export[kind]) for kind in ("lead", "scores", "messages")] == [1, 2, 2]
+        assert post(client, contact("ContactDelete", id=lead["id"])).status_code == 200
+        for kind in (
+            "leads WHERE ghl_id",
+            "lead_scores WHERE lead_id",
+            "conversation_messages WHERE contact_id",
+        ):
+            assert query(url, f"SELECT * FROM {kind} = $1", lead["id"]) == []
+
+
+@needs_postgres
+def test_a_second_start_keeps_what_postgres_holds(settings, tmp_path, contact):
+    with servers.postgres() as url:
+        with servers.service(tmp_path, DATABASE_URL=url, **settings) as client:
+            lead = contact()
+            post(client, lead)
+        with servers.service(tmp_path, DATABASE_URL=url, **settings) as client:
+            assert client.get(f"/api/v1/leads/{lead['id']}/score").json()["tier"] == "hot"
+            assert query(url, "SELECT count(*) FROM properties") == [{"count": 400}]
+            events = [contact(locationId="loc_a") for _ in range(8)]
+            post(client, events[0])
+            with ThreadPoolExecutor(4) as pool:
+                answers = list(pool.map(lambda event: post(client, event).status_code, events[1:]))
+            assert answers == [200] * 7
+            totals = query(
+                url, "SELECT total FROM business_metrics WHERE location_id = 'loc_a' AND name = 'leads'"
+            )
+            assert totals == [{"total": 8.0}]
+
+
+@needs_redis
+def test_notifications_go_to_the_feed_in_redis(settings, tmp_path, contact):
+    database = str(tmp_path / "leads.db")
+    with (
+        servers.redis_server(tmp_path) as url,
+        servers.service(tmp_path, DATABASE_PATH=database, REDIS_URL=url, **settings) as client,
+    ):
+        first, second = contact(), contact()
+        post(client, first)
+        post(client, second)
+        feed = client.get("/api/v1/activity", params={"count": 5}, headers=ADMIN).json()
+        assert [entry["contact_id"] for entry in feed] == [second["id"], first["id"]]
+        assert redis.Redis.from_url(url).llen("activity:recent") == 2
+        client.delete(f"/api/v1/contacts/{first['id']}", headers=ADMIN)
+        feed = client.get("/api/v1/activity", headers=ADMIN).json()
+        assert [entry["contact_id"] for entry in feed] == [second["id"]]
+
+
+def test_a_lost_redis_loses_no_lead(settings, tmp_path, contact):
+    database = str(tmp_path / "leads.db")
+    lost = f"redis://127.0.0.1:{servers.free_port()}/0"
+    with servers.service(tmp_path, DATABASE_PATH=database, REDIS_URL=lost, **settings) as client:
+        lead = contact()
+        assert post(client, lead).status_code == 200
+        assert client.get(f"/api/v1/leads/{lead['id']}/score").json()["tier"] == "hot"
