@@ -1,16 +1,19 @@
 """Questions to Claude over the Messages API."""
 
 import logging
+import ssl
 
 import httpx
 
 from service.config import ghl_config
 
+TLS = ssl.create_default_context()
+
 logger = logging.getLogger("service.claude")
 
 
 async def ask_claude(system: str, prompt: str, max_tokens: int) -> str:
-    async with httpx.AsyncClient(timeout=None) as client:
+    async with httpx.AsyncClient(verify=TLS, timeout=None) as client:
         response = await client.post(
             f"{ghl_config.AI_API_URL}/v1/messages",
             headers={

@@ -1,10 +1,13 @@
 """Client of the GoHighLevel API v2."""
 
+import ssl
 from typing import Any
 
 import httpx
 
 from service.config import ghl_config
+
+TLS = ssl.create_default_context()
 
 
 class GHLClient:
@@ -21,14 +24,14 @@ class GHLClient:
         }
 
     async def get_contact(self, contact_id: str) -> dict[str, Any]:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(verify=TLS) as client:
             response = await client.get(f"{self.base_url}/contacts/{contact_id}", headers=self.headers())
             response.raise_for_status()
             return response.json()["contact"]
 
     async def update_contact(self, contact_id: str, custom_fields: dict[str, Any]) -> dict[str, Any]:
         fields = [{"key": key, "field_value": value} for key, value in custom_fields.items()]
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(verify=TLS) as client:
             response = await client.put(
                 f"{self.base_url}/contacts/{contact_id}",
                 headers=self.headers(),
@@ -38,7 +41,7 @@ class GHLClient:
             return response.json()["contact"]
 
     async def set_do_not_disturb(self, contact_id: str) -> dict[str, Any]:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(verify=TLS) as client:
             response = await client.put(
                 f"{self.base_url}/contacts/{contact_id}",
                 headers=self.headers(),
@@ -48,7 +51,7 @@ class GHLClient:
             return response.json()["contact"]
 
     async def add_tags(self, contact_id: str, tags: list[str]) -> list[str]:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(verify=TLS) as client:
             response = await client.post(
                 f"{self.base_url}/contacts/{contact_id}/tags",
                 headers=self.headers(),
@@ -58,7 +61,7 @@ class GHLClient:
             return response.json()["tags"]
 
     async def get_pipelines(self) -> list[dict[str, Any]]:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(verify=TLS) as client:
             response = await client.get(
                 f"{self.base_url}/opportunities/pipelines",
                 headers=self.headers(),
@@ -68,7 +71,7 @@ class GHLClient:
             return response.json()["pipelines"]
 
     async def send_message(self, contact_id: str, text: str) -> str | None:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(verify=TLS) as client:
             response = await client.post(
                 f"{self.base_url}/conversations/messages",
                 headers=self.headers(ghl_config.CONVERSATIONS_VERSION),
