@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -9,11 +10,12 @@ from typing import Literal
 from swarm.core.findings import SEVERITIES, Finding, confidence_rank, severity_rank
 from swarm.core.metrics import Comparison, Ratio
 from swarm.core.patches import Accepted, JudgedPatch, Rejected
-from swarm.core.report import Capacity, Report, TestCounts
+from swarm.core.report import Capacity, ErrorRates, Report, TestCounts
 from swarm.reporting.numbers import change, count, interval, is_number, plain, quantity, share
 
 RAMP_STEP = 2.0  # the rates of the capacity's ramp rise by this factor
-MORE_ERRORS = 0.01  # a rise of failed requests that is no noise of a short load
+MORE_ERRORS = 0.01  # a rise of failed requests that matters
+BY_CHANCE = 0.05  # and one that is no more likely than this to be the luck of a short load
 Tone = Literal["good", "neutral", "bad"]
 
 
@@ -111,9 +113,24 @@ def _worse(report: Report) -> str:
         return (
             f"{differ} of {count(proof.replay.requests, 'replayed request')} answered differently after the patches."
         )
-    if errors.before is not None and errors.after is not None and errors.after > errors.before + MORE_ERRORS:
+    if _more_errors(errors, main_comparison(report)):
         return f"Failed requests rose from {share(errors.before)} to {share(errors.after)}."
     return ""
+
+
+def _more_errors(errors: ErrorRates, load: Comparison | None) -> bool:
+    """Whether more requests fail than before, beyond what chance does (Fisher's exact test, one-sided)."""
+    before, after = errors.before, errors.after
+    if before is None or after is None or after <= before + MORE_ERRORS:
+        return False
+    if load is None or load.before is None or load.after is None or before >= 1 or after >= 1:
+        return True
+    # a summary counts good answers alone
+    failed = [round(one.n * rate / (1 - rate)) for one, rate in ((load.before, before), (load.after, after))]
+    sent = [load.before.n + failed[0], load.after.n + failed[1]]
+    ways = math.comb(sum(sent), sum(failed))
+    as_many = (math.comb(sent[1], k) * math.comb(sent[0], sum(failed) - k) for k in range(failed[1], sum(failed) + 1))
+    return sum(as_many) / ways < BY_CHANCE
 
 
 def _capital(text: str) -> str:

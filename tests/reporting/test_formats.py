@@ -126,6 +126,17 @@ def test_verdict_puts_what_broke_before_speed(report: Report) -> None:
     assert verdict_of(replace(report, errors=ErrorRates(0.01, 0.015))).tone == "good"
 
 
+def test_one_failed_request_more_in_a_short_load_may_be_chance(report: Report) -> None:
+    first = report.benchmarks[0]
+    assert first.before and first.after
+    few = replace(first, before=replace(first.before, n=32), after=replace(first.after, n=31))
+    short = replace(report, benchmarks=(few, *report.benchmarks[1:]))
+    assert verdict_of(replace(short, errors=ErrorRates(0.0, 1 / 32))).tone == "good"
+    ten = replace(few, after=replace(first.after, n=22))
+    many = replace(report, benchmarks=(ten, *report.benchmarks[1:]), errors=ErrorRates(0.0, 10 / 32))
+    assert verdict_of(many).headline == "Failed requests rose from 0 % to 31.2 %."
+
+
 def test_verdict_of_a_change_within_noise_claims_nothing(report: Report) -> None:
     noise = replace(report, benchmarks=report.benchmarks[1:])
     assert verdict_of(noise).headline == "No measurable change of health latency at p95."
