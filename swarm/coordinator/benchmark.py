@@ -135,6 +135,7 @@ def _accept_all(parts: Parts, state: RunState, proven: Proven, results: Results)
 
 def keep_verification(state: RunState, proven: Proven) -> None:
     """What the last proof of the whole stack said of tests and replay."""
+    state.settled = proven
     if proven.judgement is not None:
         state.tests_after = proven.judgement.tests
         state.replay = proven.judgement.replay

@@ -33,6 +33,10 @@ def build_report(request: RunRequest, parts: Parts, state: RunState) -> Report:
         waterfalls_before=state.waterfalls_before,
         waterfalls_after=state.waterfalls_after,
         time=time,
+        security=state.security_score,
+        compliance=state.compliance_score,
+        validation_before=state.validation_before,
+        validation_after=state.validation_after,
         reasons=state.reasons,
     )
     expressions = [
@@ -62,6 +66,8 @@ def build_report(request: RunRequest, parts: Parts, state: RunState) -> Report:
         resources_before=state.resources_before,
         resources_after=state.resources_after,
         targets=judge_targets(expressions, measured),
+        security_score=state.security_score,
+        compliance_score=state.compliance_score,
         context=context_efficiency(state.agents),
         time=time,
         verification=Verification(state.tests_before, state.tests_after, state.replay, parts.sandbox.name),

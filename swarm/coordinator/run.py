@@ -13,11 +13,14 @@ from swarm.coordinator.baseline import Baseline, Original, bad_answers, cancelle
 from swarm.coordinator.benchmark import benchmark_and_settle, weigh
 from swarm.coordinator.patterns import Team, chosen_specialists, specialists_at_work, surroundings
 from swarm.coordinator.planning import make_plan
+from swarm.coordinator.scoring import Look, look_at_final, plant_and_look, score_run
 from swarm.coordinator.state import Parts, RunRequest, RunState
 from swarm.core.errors import BudgetExceeded, Interrupted, SwarmError, TargetError, ToolFailed
 from swarm.core.events import Note, PhaseFinished, PhaseName, PhaseStarted, RunStarted
-from swarm.core.report import PhaseTime, Report
+from swarm.core.findings import Finding
+from swarm.core.report import PhaseTime, PlantedFault, Report
 from swarm.probes.probe import ProbeResult
+from swarm.scores.looking import COUNTED
 from swarm.tools.lease import Lease
 from swarm.tools.workbench import Workbench
 from swarm.verify.candidate import empty_stack
@@ -107,26 +110,34 @@ class Run:
                 plan = await make_plan(self.request, self.parts, around, self.state, team)
                 self.state.findings = plan.findings
                 summary.append(f"{len(plan.fixes)} fixes in order")
-            probes_before = await workbench.probe_results() if plan.fixes else ()
+            probes_before = await self._probes_before(workbench)
+            scanned = await self._scanned(workbench)
         finally:
             await workbench.close()
+        before = Look(original.index, scanned, probes_before)
         lab = self._lab(original, baseline, probes_before)
+        planting: asyncio.Task[tuple[PlantedFault, ...]] | None = None
         try:
             async with self.phase("weigh") as summary:
                 weighed = await weigh(self.parts, self.state, lab, plan.fixes)
                 summary.append(f"{len(weighed.kept)} of {len(plan.fixes)} fixes are worth a proof")
             baseline.look_again.set()  # not before: nothing else is at work while patches are weighed
+            planting = asyncio.create_task(plant_and_look(lab))
             async with self.phase("verify") as summary:
                 proven = await prove(lab, weighed.kept)
+                planted = await planting
                 self.state.patches += proven.rejected
                 for unbuilt in proven.unbuilt:
                     self.note(f"{unbuilt.fix.rule} in {unbuilt.fix.file}: {unbuilt.reason}")
                 summary.append(f"{len(proven.stack.patches)} proven, {len(proven.rejected)} rejected")
         finally:
-            baseline.recording.cancel()
-            await asyncio.gather(baseline.recording, return_exceptions=True)
+            for task in (baseline.recording, planting):
+                if task is not None:
+                    task.cancel()
+                    await asyncio.gather(task, return_exceptions=True)
         async with self.phase("benchmark") as summary:
             await benchmark_and_settle(self.parts, self.state, lab, proven, weighed, summary)
+            score_run(self.state, before, await look_at_final(lab, before, self.state.settled), planted)
         spent = around.budget.exceeded()
         if spent:
             raise BudgetExceeded(f"{spent}; what the agents had found by then was worked on to the end")
@@ -163,6 +174,15 @@ class Run:
             taking = group.create_task(baseline())
             working = group.create_task(specialists_at_work(request, self.parts, around, self.state))
         return taking.result(), working.result()
+
+    async def _probes_before(self, workbench: Workbench) -> tuple[ProbeResult, ...]:
+        """What the live probes see of the original; nothing where there is no webhook to probe."""
+        return await workbench.probe_results() if self.request.target.webhooks else ()
+
+    async def _scanned(self, workbench: Workbench) -> tuple[Finding, ...]:
+        """What rules and bandit say of the original, for the scores; mostly said already."""
+        other = [finding for name in COUNTED if name != "security" for finding in await workbench.scan(name)]
+        return (*await workbench.security_scan(), *other)
 
     def _keep_original(self, original: Original) -> None:
         self.state.target_commit = original.commit

@@ -22,11 +22,15 @@ from swarm.core.report import (
     ProfileLine,
     ReplayOutcome,
     ResourceUse,
+    Score,
     TestCounts,
     Waterfall,
 )
 from swarm.models.prices import Prices
 from swarm.rules.rule import Rule
+from swarm.verify.verifier import Proven
+
+NOT_SCORED = Score(None, None, reason="the run ended before it was scored")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,11 @@ class RunState:
     target_commit: str | None = None
     alerts: tuple[AlertDraft, ...] = ()
     reasons: dict[str, str] = field(default_factory=dict)
+    settled: Proven | None = None  # what was accepted, as its last proof left it
+    security_score: Score = NOT_SCORED
+    compliance_score: Score = NOT_SCORED
+    validation_before: float | None = None
+    validation_after: float | None = None
     early: SwarmError | None = None
     degraded: bool = False
     workable: bool = False  # the target starts and its own tests pass: from here on a report is worth writing

@@ -35,8 +35,10 @@ class Measured:
     waterfalls_before: Sequence[Waterfall] = ()
     waterfalls_after: Sequence[Waterfall] = ()
     time: TimeEfficiency = TimeEfficiency(None, None, None, None)
-    security: Score = Score(None, None, reason="not scored in this version")
-    compliance: Score = Score(None, None, reason="not scored in this version")
+    security: Score = Score(None, None, reason="the run ended before it was scored")
+    compliance: Score = Score(None, None, reason="the run ended before it was scored")
+    validation_before: float | None = None
+    validation_after: float | None = None
     reasons: dict[str, str] = field(default_factory=dict)
 
 
@@ -83,6 +85,9 @@ def _values(metric: str, statistic: str, m: Measured) -> tuple[float | None, flo
             return m.security.before, m.security.after, m.security.reason
         case "compliance_score":
             return m.compliance.before, m.compliance.after, m.compliance.reason
+        case "security_validation_success":
+            remark = "signatures judged rightly, of the good and bad ones that the probes sent"
+            return _percent(m.validation_before), _percent(m.validation_after), remark
         case "context_savings":
             return None, None, "no generalist ran on the same work; `--pattern single` gives the other side"
         case "cache_hit_rate" | "cache_operation_time":

@@ -98,9 +98,16 @@ class TargetOutcome:
     reason: str = ""
 
 
+CheckState = Literal["proven", "static", "failed", "not run", "not applicable"]
+
+
 @dataclass(frozen=True, slots=True)
 class ScoreCheck:
-    """One check of a score; `before` and `after` are credits from 0 to 1."""
+    """One check of a score; `before` and `after` are credits from 0 to 1.
+
+    A credit is None where the check does not apply to this target, which `evidence` then shows, or where that side
+    was not looked at. The states say what each credit rests on.
+    """
 
     id: str
     title: str
@@ -109,16 +116,44 @@ class ScoreCheck:
     before: float | None
     after: float | None
     evidence: str
+    before_state: CheckState | None = None
+    after_state: CheckState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlantedFault:
+    """A class of faults that the run planted in a scratch copy, and how many of them its checks caught.
+
+    `twins` are harmless look-alikes planted beside them, `false_alarms` how many of those were reported as well.
+    """
+
+    name: str
+    planted: int
+    caught: int
+    twins: int = 0
+    false_alarms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A score from 0 to 100, with the checks that make it."""
+    """A score from 0 to 100, with the checks that make it.
+
+    `caps_before` and `caps_after` say what held a score down; `run_before` and `run_after` are the shares (0 to 1) of
+    the applicable weight that was really run; `registry` is the digest of the list of checks, so that two scores are
+    known to be of the same list; `attested` names what only documents can show, which no figure here holds.
+    """
 
     before: float | None
     after: float | None
     checks: tuple[ScoreCheck, ...] = ()
     reason: str = ""
+    registry: str = ""
+    caps_before: tuple[str, ...] = ()
+    caps_after: tuple[str, ...] = ()
+    run_before: float | None = None
+    run_after: float | None = None
+    planted: tuple[PlantedFault, ...] = ()
+    attested: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,8 +281,8 @@ class Report:
     resources_before: ResourceUse = ResourceUse(None, None)
     resources_after: ResourceUse = ResourceUse(None, None)
     targets: tuple[TargetOutcome, ...] = ()
-    security_score: Score = Score(None, None, reason="not scored in this version")
-    compliance_score: Score = Score(None, None, reason="not scored in this version")
+    security_score: Score = Score(None, None, reason="the run ended before it was scored")
+    compliance_score: Score = Score(None, None, reason="the run ended before it was scored")
     context: ContextEfficiency = ContextEfficiency(None, None, None, None, None, "not measured")
     time: TimeEfficiency = TimeEfficiency(None, None, None, None)
     verification: Verification = Verification(None, None, None)

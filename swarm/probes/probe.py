@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from swarm.target.traffic import Traffic, WebhookRequest
     from swarm.target.upstreams import Upstreams
 
-Outcome = Literal["passed", "failed", "skipped"]
+# "inapplicable": shown not to concern this service, which is no way to skip what does
+Outcome = Literal["passed", "failed", "skipped", "inapplicable"]
 MAX_WEBHOOKS = 3
 _KEPT_ANSWERS = 400
 _KEPT_CHARS = 20_000
@@ -35,6 +37,7 @@ class ProbeResult:
     route: str = ""
     severity: Severity | None = None  # where what was seen is less than the probe's worst
     rule: str = ""  # where another rule mends it than the probe's own
+    validated: tuple[int, int] = (0, 0)  # signatures judged rightly, of those that were sent to be judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,11 @@ class Effects:
     grew: Mapping[str, int]
 
 
+# Starts the same tree once more, with these variables set anew: its address and server while the block lasts.
+# Raises TargetError where it does not start so.
+StartAgain = Callable[[Mapping[str, str]], "AbstractAsyncContextManager[RunningServer]"]
+
+
 @dataclass(slots=True)
 class ProbeContext:
     """The running service and how to speak to it.
@@ -74,6 +82,8 @@ class ProbeContext:
     `routes` are (method, path) of further routes that analysis knows; `{name}` marks a path parameter, and query
     parameters that the code reads stand at the end: `/orders/search?q=&limit=`.
     `answers` collects what the service said in the whole session: the probe of error details reads it.
+    `validations` collects whether signatures, good and bad, were judged rightly: `judged` adds to it.
+    `start_again` is None where nobody can start the tree a second time.
     """
 
     base_url: str
@@ -87,6 +97,8 @@ class ProbeContext:
     answers: list[Answer] = field(default_factory=list)
     good_requests: dict[str, WebhookRequest] = field(default_factory=dict)
     good_effects: dict[str, Effects] = field(default_factory=dict)
+    validations: list[bool] = field(default_factory=list)
+    start_again: StartAgain | None = None
 
     def webhooks(self) -> tuple[Webhook, ...]:
         """The webhooks to probe, at most three."""
@@ -158,6 +170,13 @@ class ProbeContext:
             self.answers.append(answer)
         return answer
 
+    def judged(self, answer: Answer, *, good: bool) -> None:
+        """Note whether a well signed (`good`) or badly signed request was judged rightly.
+
+        A server error is no acceptance, nor is it a refusal; only where an upstream failed may a good request end so.
+        """
+        self.validations.append(not 400 <= answer.status < 500 if good else 400 <= answer.status < 500)
+
     def secrets(self) -> dict[str, str]:
         """Values of the target's environment that must never be shown, by their variable."""
         words = ("SECRET", "TOKEN", "KEY", "PASSWORD", "PASSWD", "CREDENTIAL")
@@ -196,6 +215,10 @@ class Probe(ABC):
     def failed(self, evidence: str, route: str = "", severity: Severity | None = None, rule: str = "") -> ProbeResult:
         """The service was seen doing what it should not; `severity` and `rule` where they are not the probe's."""
         return ProbeResult(self.id, "failed", evidence, self.title, route, severity, rule)
+
+    def inapplicable(self, shown: str, route: str = "") -> ProbeResult:
+        """The question does not arise for this service; `shown` is what shows that, not an opinion."""
+        return ProbeResult(self.id, "inapplicable", shown, self.title, route)
 
     def skipped(self, reason: str, route: str = "") -> ProbeResult:
         """Nothing can be said; `reason` is why."""

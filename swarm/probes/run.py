@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Collection
+from dataclasses import replace
 
 from swarm.core.findings import Finding
 from swarm.core.plugins import discover
 from swarm.probes.effects import send_watched
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
 
+NO_CONTROL = "positive control failed"  # how the reason begins where no probe can say anything
+START_AGAIN_S = 8.0  # how long a second start may take within a probe
 _CONTROL_ATTEMPTS = 4
 _PROBE_DEADLINE_S = 15.0
 _SESSION_DEADLINE_S = 60.0
@@ -22,13 +26,13 @@ def all_probes() -> tuple[Probe, ...]:
     return tuple(sorted(probes, key=lambda probe: (probe.order, probe.id)))
 
 
-async def run_probes(context: ProbeContext) -> tuple[ProbeResult, ...]:
-    """Every probe's result. Without a good answer to a good request, all are skipped: a service that refuses
-    everything would pass them."""
-    probes = all_probes()
+async def run_probes(context: ProbeContext, only: Collection[str] = ()) -> tuple[ProbeResult, ...]:
+    """Every probe's result, or those of `only` some ids. Without a good answer to a good request, all are skipped: a
+    service that refuses everything would pass them."""
+    probes = [probe for probe in all_probes() if not only or probe.id in only]
     refusal = await _positive_control(context)
     if refusal:
-        return tuple(probe.skipped(f"positive control failed: {refusal}") for probe in probes)
+        return tuple(probe.skipped(f"{NO_CONTROL}: {refusal}") for probe in probes)
     ends_s = time.monotonic() + _SESSION_DEADLINE_S
     results: list[ProbeResult] = []
     for probe in probes:
@@ -36,10 +40,13 @@ async def run_probes(context: ProbeContext) -> tuple[ProbeResult, ...]:
         if left_s <= 0:
             results.append(probe.skipped("the session's time was used up"))
             continue
+        judged = len(context.validations) if results else 0  # the positive control's count with the first probe's
         try:
-            results.append(await asyncio.wait_for(probe.run(context), left_s))
+            result = await asyncio.wait_for(probe.run(context), left_s)
         except TimeoutError:
-            results.append(probe.skipped(f"not done within {left_s:.0f} s"))
+            result = probe.skipped(f"not done within {left_s:.0f} s")
+        judgements = context.validations[judged:]
+        results.append(replace(result, validated=(sum(judgements), len(judgements))))
     return tuple(results)
 
 
@@ -52,6 +59,7 @@ async def _positive_control(context: ProbeContext) -> str:
         for _ in range(_CONTROL_ATTEMPTS):  # upstreams may fail now and then, as real ones do
             request = context.fresh(webhook)
             answer, effects = await send_watched(context, request)
+            context.judged(answer, good=True)
             if answer.ok:
                 context.good_requests[route_of(webhook)] = request
                 context.good_effects[route_of(webhook)] = effects

@@ -37,6 +37,8 @@ class TamperedBody(Probe):
                     request, body=json.dumps(payload, indent=3).encode()
                 )
             answers = await asyncio.gather(*(context.send(variant) for variant in variants.values()))
+            for answer in answers:
+                context.judged(answer, good=False)
             for name, answer in zip(variants, answers, strict=True):
                 if answer.ok or answer.broken:
                     return self.failed(f"answered {answer.status or answer.text} to {name}", route_of(webhook))

@@ -25,6 +25,7 @@ class UnsignedRefused(Probe):
         for webhook in context.signed_webhooks():
             before = writes_seen(context)
             answer = await context.send(context.unsigned(webhook, context.fresh(webhook)))
+            context.judged(answer, good=False)
             writes = writes_seen(context) - before
             if answer.ok or answer.broken or writes:
                 return self.failed(

@@ -36,6 +36,8 @@ class WrongSignature(Probe):
             variants = self._variants(context, webhook)
             answers = await asyncio.gather(*(context.send(request) for request in variants.values()))
             named = list(zip(variants, answers, strict=True))
+            for answer in answers:
+                context.judged(answer, good=False)
             for name, answer in named:
                 if answer.ok:
                     return self.failed(f"answered {answer.status or answer.text} to {name}", route_of(webhook))

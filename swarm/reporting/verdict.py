@@ -10,7 +10,7 @@ from typing import Literal
 from swarm.core.findings import SEVERITIES, Finding, confidence_rank, severity_rank
 from swarm.core.metrics import Comparison, Ratio
 from swarm.core.patches import Accepted, JudgedPatch, Rejected
-from swarm.core.report import Capacity, ErrorRates, Report, TestCounts
+from swarm.core.report import Capacity, ErrorRates, Report, Score, TestCounts
 from swarm.reporting.numbers import change, count, interval, is_number, plain, quantity, share
 
 RAMP_STEP = 2.0  # the rates of the capacity's ramp rise by this factor
@@ -171,8 +171,8 @@ def before_after_rows(report: Report) -> tuple[Row, ...]:
     one, two = report.resources_before, report.resources_after
     rows += _figures("memory, peak", one.rss_mb, two.rss_mb, "MB")
     rows += _figures("CPU, mean", one.cpu_percent, two.cpu_percent, "%")
-    for label, score in (("security score", report.security_score), ("compliance score", report.compliance_score)):
-        rows += _figures(label, score.before, score.after, "of 100")
+    for label, score in scores(report):
+        rows += _figures(label.lower(), score.before, score.after, "of 100")
     tests = (report.verification.tests_before, report.verification.tests_after)
     if tests[0] or tests[1]:
         broken = newly_failing(*tests)
@@ -222,6 +222,35 @@ def _tests(tests: TestCounts | None) -> str:
     return ", ".join(part for part in parts if part)
 
 
+def scores(report: Report) -> tuple[tuple[str, Score], ...]:
+    """Both scores with their names."""
+    return (("Security score", report.security_score), ("Compliance score", report.compliance_score))
+
+
+def credit(value: float | None, state: str | None) -> str:
+    """A check's credit as a reader wants it: `1, proven`; the state alone where there is no figure."""
+    if value is None:
+        return state or "–"
+    return f"{plain(value)}, {state}" if state else plain(value)
+
+
+def score_remarks(score: Score) -> tuple[str, ...]:
+    """What holds a score down and what it could not see, a line each."""
+    lines = [f"held before at {words}" for words in score.caps_before]
+    lines += [f"held at {words}" for words in score.caps_after]
+    run = score.run_after if score.run_after is not None else score.run_before
+    if run is not None:
+        lines.append(f"{share(run)} of the weight that applies was run; what was skipped counts as 0")
+    if score.planted:
+        parts = [f"{fault.name} {fault.caught}/{fault.planted}" for fault in score.planted]
+        lines.append(f"planted faults that the checks caught: {', '.join(parts)}")
+    if score.registry:
+        lines.append(f"list of checks {score.registry}: scores of another list are not comparable")
+    if score.attested:
+        lines.append(f"not in the figure, only documents show it: {'; '.join(score.attested)}")
+    return tuple(lines)
+
+
 def not_measured(report: Report) -> tuple[tuple[str, str], ...]:
     """What this run did not measure, each with its reason."""
     gaps = [(t.expression, t.reason or "no reason was given") for t in report.targets if t.met is None]
@@ -232,9 +261,9 @@ def not_measured(report: Report) -> tuple[tuple[str, str], ...]:
         gaps.append(("latency under load", report.load_note or "no benchmark ran"))
     if report.capacity is None or report.capacity.after_rps is None:
         gaps.append(("capacity", report.capacity.criterion if report.capacity else "no ramp of rising load was run"))
-    for label, score in (("security score", report.security_score), ("compliance score", report.compliance_score)):
+    for label, score in scores(report):
         if score.after is None:
-            gaps.append((label, score.reason or "no check gave a result"))
+            gaps.append((label.lower(), score.reason or "no check gave a result"))
     if report.context.saving is None:
         gaps.append(("context savings", report.context.method))
     if report.verification.tests_after is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from swarm.bench.profile import Profile
     from swarm.probes.probe import ProbeResult
     from swarm.target.copies import Copy
+    from swarm.target.server import RunningServer
 
 # Numbers of requests, kept apart so that no two senders repeat each other's ids.
 _SAMPLE_FROM, _SENT_FROM, _PROBE_FROM, _LOAD_FROM = 500_000, 600_000, 700_000, 800_000
@@ -231,9 +234,29 @@ class Workbench:
 
         from swarm.probes.probe import ProbeContext
         from swarm.probes.routes import routes_of
-        from swarm.probes.run import run_probes
+        from swarm.probes.run import START_AGAIN_S, run_probes
+        from swarm.target.server import start_server
 
         baseline = await self.baseline()
+        starts = itertools.count(1)
+
+        @asynccontextmanager
+        async def start_again(env: Mapping[str, str]) -> AsyncIterator[RunningServer]:
+            server = await start_server(
+                self.place,
+                self.copy,
+                self.target,
+                upstream_env=baseline.upstreams.env,
+                inject=baseline.upstreams.inject,
+                extra_env=env,
+                tmp=self.scratch / f"again-{next(starts)}",
+                deadline_s=START_AGAIN_S,
+            )
+            try:
+                yield server
+            finally:
+                await server.stop()
+
         async with (
             self.lease.working(),
             httpx.AsyncClient(trust_env=False, timeout=ANSWER_S) as client,
@@ -247,6 +270,7 @@ class Workbench:
                 upstreams=baseline.upstreams,
                 number=itertools.count(_PROBE_FROM),
                 routes=routes_of(self.index),
+                start_again=start_again,
             )
             return await run_probes(context)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from swarm.analysis.index import Index
 from swarm.probes.probe import ProbeContext, ProbeResult
 from swarm.probes.routes import routes_of
-from swarm.probes.run import run_probes
+from swarm.probes.run import START_AGAIN_S, run_probes
 from swarm.target.copies import Copy
 from swarm.target.server import RunningServer, start_server
 from swarm.target.traffic import Traffic
@@ -27,6 +27,7 @@ class Live:
 
     server: RunningServer
     upstreams: Upstreams
+    copy: Copy
 
 
 @asynccontextmanager
@@ -44,16 +45,33 @@ async def running(lab: Lab, copy: Copy, name: str) -> AsyncIterator[Live]:
             tmp=folder / "tmp",
         )
         try:
-            yield Live(server, upstreams)
+            yield Live(server, upstreams, copy)
         finally:
             await server.stop()
     finally:
         await upstreams.stop()
 
 
-async def probe_live(lab: Lab, live: Live, index: Index) -> tuple[ProbeResult, ...]:
-    """All live probes against a running tree; the routes that its code names are probed too."""
+async def probe_live(lab: Lab, live: Live, index: Index, only: Collection[str] = ()) -> tuple[ProbeResult, ...]:
+    """All live probes (or `only` some) against a running tree; the routes that its code names are probed too."""
     import httpx
+
+    @asynccontextmanager
+    async def start_again(env: Mapping[str, str]) -> AsyncIterator[RunningServer]:
+        server = await start_server(
+            lab.place,
+            live.copy,
+            lab.target,
+            upstream_env=live.upstreams.env,
+            inject=live.upstreams.inject,
+            extra_env=env,
+            tmp=lab.folder("again"),
+            deadline_s=START_AGAIN_S,
+        )
+        try:
+            yield server
+        finally:
+            await server.stop()
 
     async with httpx.AsyncClient(trust_env=False, timeout=20.0) as client:
         context = ProbeContext(
@@ -65,5 +83,6 @@ async def probe_live(lab: Lab, live: Live, index: Index) -> tuple[ProbeResult, .
             upstreams=live.upstreams,
             number=itertools.count(FIRST_PROBE),
             routes=routes_of(index),
+            start_again=start_again,
         )
-        return await run_probes(context)
+        return await run_probes(context, only)

@@ -22,11 +22,12 @@ from swarm.verify.live import Live, probe_live, running
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the gates say of a stack, up to the first that fails."""
+    """What the gates say of a stack, up to the first that fails; `probes` is what the live probes saw of it."""
 
     gates: tuple[GateResult, ...]
     tests: TestCounts | None = None
     replay: ReplayOutcome | None = None
+    probes: tuple[ProbeResult, ...] = ()
 
     @property
     def failed(self) -> GateResult | None:
@@ -119,35 +120,37 @@ async def judge(lab: Lab, stack: Stack, judged: tuple[Patch, ...]) -> Judgement:
             return Judgement(tuple(results))
         if not passes(protects.check_all(judged, lab.target.protect)):
             return Judgement(tuple(results))
-        slow, tested, replayed = await _tests_beside_live(lab, trial)
+        slow, tested, replayed, probed = await _tests_beside_live(lab, trial)
         for result in slow:
             if not passes(result):
-                return Judgement(tuple(results), tested, replayed)
+                return Judgement(tuple(results), tested, replayed, probed)
         passes(await asyncio.to_thread(gone.check, lab, trial))
-        return Judgement(tuple(results), tested, replayed)
+        return Judgement(tuple(results), tested, replayed, probed)
     finally:
         trial.discard()
 
 
 async def _tests_beside_live(
     lab: Lab, trial: Trial
-) -> tuple[list[GateResult], TestCounts | None, ReplayOutcome | None]:
+) -> tuple[list[GateResult], TestCounts | None, ReplayOutcome | None, tuple[ProbeResult, ...]]:
     """The tests beside the gates that need the service (neither waits for the other), in the gates' order."""
     testing = asyncio.ensure_future(tests.check(lab, trial))
     living = asyncio.ensure_future(_starts_replays_probes(lab, trial))
     try:
         first, counts = await testing
         if first.passed is False:
-            return [first], counts, None
-        gates, replayed = await living
-        return [first, *gates], counts, replayed
+            return [first], counts, None, ()
+        gates, replayed, probed = await living
+        return [first, *gates], counts, replayed, probed
     finally:
         testing.cancel()
         living.cancel()
         await asyncio.gather(testing, living, return_exceptions=True)
 
 
-async def _starts_replays_probes(lab: Lab, trial: Trial) -> tuple[list[GateResult], ReplayOutcome | None]:
+async def _starts_replays_probes(
+    lab: Lab, trial: Trial
+) -> tuple[list[GateResult], ReplayOutcome | None, tuple[ProbeResult, ...]]:
     """The gates that need the service to run; the replay goes on beside the probes, on a server of its own."""
     replaying = asyncio.ensure_future(replay.check(lab, trial))
     started = time.monotonic()
@@ -158,24 +161,24 @@ async def _starts_replays_probes(lab: Lab, trial: Trial) -> tuple[list[GateResul
                 duration_s=time.monotonic() - started,
             )
             if start.passed is False:
-                return [start], None
-            probed = await _probe(lab, trial, live)
+                return [start], None, ()
+            probed, seen = await _probe(lab, trial, live)
         replayed, outcome = await replaying
-        return [start, replayed, probed], outcome
+        return [start, replayed, probed], outcome, seen
     except TargetError as error:
-        return [GateResult("starts", False, str(error), time.monotonic() - started)], None
+        return [GateResult("starts", False, str(error), time.monotonic() - started)], None, ()
     finally:
         replaying.cancel()
         await asyncio.gather(replaying, return_exceptions=True)
 
 
-async def _probe(lab: Lab, trial: Trial, live: Live) -> GateResult:
+async def _probe(lab: Lab, trial: Trial, live: Live) -> tuple[GateResult, tuple[ProbeResult, ...]]:
     started = time.monotonic()
     after: tuple[ProbeResult, ...] = ()
     if lab.probes_before:
         after = await probe_live(lab, live, trial.stack.index)
     result = probes.check(lab.probes_before, after, _closed(lab, trial))
-    return replace(result, duration_s=time.monotonic() - started)
+    return replace(result, duration_s=time.monotonic() - started), after
 
 
 def _closed(lab: Lab, trial: Trial) -> frozenset[str]:

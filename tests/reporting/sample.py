@@ -17,6 +17,7 @@ from swarm.core.report import (
     ErrorRates,
     MonitoringFiles,
     PhaseTime,
+    PlantedFault,
     ProfileLine,
     ReplayOutcome,
     Report,
@@ -346,11 +347,13 @@ def sample_report() -> Report:
     ratio = Ratio(0.42, (0.39, 0.46))
     acks_before, acks_after = samples(3, 11.2, 0.2), samples(4, 11.4, 0.2)
     checks = (
-        ScoreCheck("signature", "A wrong signature is refused", "live", 3.0, 1.0, 1.0, "401 for 6 of 6"),
-        ScoreCheck(
-            "compare", "Signatures are compared in constant time", "static", 2.0, 0.0, 1.0, "orders/sign.py:2"
-        ),
-    )
+        ScoreCheck("W02", "A wrong signature is refused", "live", 10.0, 1.0, 1.0, "401 for 6 of 6",
+                   "proven", "proven"),
+        ScoreCheck("S01", "Signatures are compared in constant time", "static", 7.5, 0.0, 0.83,
+                   "nothing found (before: orders/sign.py:2)", "failed", "static"),
+        ScoreCheck("W20", "No address is fetched that a sender names", "live", 10.0, None, None,
+                   "no call goes to an address from a payload", "not applicable", "not applicable"),
+    )  # fmt: skip
     return Report(
         run=RunInfo(
             "20260102-101500-orders-3f9a",
@@ -408,7 +411,16 @@ def sample_report() -> Report:
             ),
             TargetOutcome("cache_hit_rate > 80%", "api_optimizer", None, None, None, "the target has no cache"),
         ),
-        security_score=Score(40.0, 100.0, checks),
+        security_score=Score(
+            40.0,
+            92.7,
+            checks,
+            registry="0123456789ab",
+            caps_before=("69: high and open, S01",),
+            run_before=1.0,
+            run_after=1.0,
+            planted=(PlantedFault("signature", 3, 3), PlantedFault("compare", 2, 2, 2, 0)),
+        ),
         compliance_score=Score(None, None, reason="no check of compliance ran"),
         context=ContextEfficiency(12400, 109500, None, None, None, "no generalist ran beside the swarm"),
         time=TimeEfficiency(13.5, 38.0, 13.5, 0.644737),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from swarm.core.findings import Finding
 from swarm.core.patches import GateResult, JudgedPatch
-from swarm.core.report import Report
+from swarm.core.report import Report, Score
 from swarm.reporting import verdict as say
 from swarm.reporting.escape import code, markdown
 from swarm.reporting.formats.json import patch_path
@@ -23,7 +23,8 @@ def render(report: Report) -> str:
     """The whole page."""
     sections = (
         _head(report), _before_after(report), _targets(report), _patches(report), _rejected(report),
-        _proof(report), _open(report), _agents(report), _phases(report), _gaps(report), _next(report),
+        _proof(report), _scores(report), _open(report), _agents(report), _phases(report), _gaps(report),
+        _next(report),
     )  # fmt: skip
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -111,6 +112,29 @@ def _proof(report: Report) -> str:
         by = ", ".join(markdown(name) for name in report.monitoring.validated_by) or "nothing on this machine"
         lines.append(f"- {count(len(report.monitoring.files), 'monitoring file')}, validated by: {by}.")
     return "## Proof\n\n" + "\n".join(lines) if lines else ""
+
+
+def _scores(report: Report) -> str:
+    parts = [_score(label, score) for label, score in say.scores(report) if score.checks]
+    return "## Scores\n\n" + "\n\n".join(parts) if parts else ""
+
+
+def _score(label: str, score: Score) -> str:
+    """The figure, what held it down, what it could not see, and the checks."""
+    lines = [f"**{label}: {plain(score.before)} → {plain(score.after)} of 100**"]
+    lines += [f"- {markdown(words)}" for words in say.score_remarks(score)]
+    rows = [
+        [
+            code(c.id),
+            markdown(c.title, 120),
+            say.credit(c.before, c.before_state),
+            say.credit(c.after, c.after_state),
+            markdown(c.evidence, 200),
+        ]
+        for c in score.checks
+    ]
+    table = _table(("check", "what", "before", "after", "evidence"), rows)
+    return "\n".join(lines) + f"\n\n<details><summary>{len(rows)} checks</summary>\n\n{table}\n\n</details>"
 
 
 def _open(report: Report) -> str:

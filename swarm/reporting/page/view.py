@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from swarm.core.findings import Finding, confidence_rank, severity_rank
 from swarm.core.metrics import Comparison
 from swarm.core.patches import GateResult, JudgedPatch, Rejected
-from swarm.core.report import Report
+from swarm.core.report import Report, Score, ScoreCheck
 from swarm.reporting import verdict as say
 from swarm.reporting.escape import clean, one_line
 from swarm.reporting.formats.json import patch_path
@@ -85,6 +85,16 @@ class FindingView:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreView:
+    """A score with what is said of it; each check with its credits before and after, as words."""
+
+    label: str
+    score: Score
+    remarks: tuple[str, ...]
+    rows: tuple[tuple[ScoreCheck, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PageView:
     """Everything the template asks for."""
 
@@ -104,6 +114,7 @@ class PageView:
     categories: tuple[str, ...]
     statuses: tuple[str, ...]
     gaps: tuple[tuple[str, str], ...]
+    scores: tuple[ScoreView, ...]
 
 
 def page_view(report: Report, limits: Limits) -> PageView:
@@ -131,6 +142,7 @@ def page_view(report: Report, limits: Limits) -> PageView:
         categories=tuple(sorted({f.category for f in ordered})),
         statuses=tuple(sorted({f.status for f in ordered})),
         gaps=say.not_measured(report),
+        scores=_scores(report),
     )
 
 
@@ -155,6 +167,21 @@ def _facts(report: Report) -> tuple[Fact, ...]:
         facts.append(Fact(f"{score.before:.0f} → {score.after:.0f}", "security score", tone))
     facts.append(Fact(seconds(report.run.duration_s), "for the whole run"))
     return tuple(facts)
+
+
+def _scores(report: Report) -> tuple[ScoreView, ...]:
+    return tuple(
+        ScoreView(
+            label,
+            score,
+            say.score_remarks(score),
+            tuple(
+                (c, say.credit(c.before, c.before_state), say.credit(c.after, c.after_state)) for c in score.checks
+            ),
+        )
+        for label, score in say.scores(report)
+        if score.checks
+    )
 
 
 def _curves(items: tuple[Comparison, ...]) -> tuple[CurveView, ...]:
