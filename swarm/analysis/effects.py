@@ -6,7 +6,7 @@ import ast
 import re
 from dataclasses import dataclass
 
-from swarm.analysis.database_kinds import DATABASES, SESSIONS
+from swarm.analysis.database_kinds import DATABASES, ENGINES, SESSIONS
 from swarm.analysis.index import Function, Index
 from swarm.analysis.kinds import HTTP_CLIENTS, HTTP_VERBS, ORM_SESSIONS
 from swarm.analysis.models import models_of
@@ -199,7 +199,7 @@ def memory_writes(index: Index, function: Function) -> frozenset[str]:
         if isinstance(part, ast.Global | ast.Nonlocal):
             outside.update(part.names)
         targets: list[ast.expr] = []
-        if isinstance(part, ast.Assign) and index.kinds.of(module, part.value) in HTTP_CLIENTS:
+        if isinstance(part, ast.Assign) and index.kinds.of(module, part.value) in HTTP_CLIENTS | ENGINES:
             continue  # a client kept for later calls is no state of the program's
         if isinstance(part, ast.Assign | ast.Delete):
             targets = part.targets
@@ -209,6 +209,8 @@ def memory_writes(index: Index, function: Function) -> frozenset[str]:
                 and index.kinds.of(module, part.func.value) not in SESSIONS:  # fmt: skip
             targets = [ast.Subscript(value=part.func.value, slice=ast.Constant(0))]
         for target in targets:
+            if isinstance(target, ast.Subscript) and _is_weak(index, module, target.value):
+                continue  # what may go at any time is no state of the program's
             root = target
             while isinstance(root, ast.Attribute | ast.Subscript):
                 root = root.value
@@ -217,6 +219,10 @@ def memory_writes(index: Index, function: Function) -> frozenset[str]:
     if function.name == "__init__":
         written = {name for name in written if not name.startswith("self.")}
     return frozenset(written | outside)
+
+
+def _is_weak(index: Index, module: Module, owner: ast.expr) -> bool:
+    return (index.kinds.of(module, owner) or "").startswith("weakref.")
 
 
 class EffectsCache:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from swarm.analysis.effects import WRITE_WORDS, HttpCall, effects_cache, http_call
+from swarm.analysis.database_kinds import DATABASES, ENGINES, POOLS
+from swarm.analysis.effects import WRITE_WORDS, Effects, HttpCall, effects_cache, http_call
 from swarm.analysis.index import Function, Index
-from swarm.analysis.source import parameters
+from swarm.analysis.model_calls import asks_model, asks_sdk
+from swarm.analysis.source import Module, parameters
 
 PURE_BUILTINS = frozenset({"str", "int", "float", "bool", "len", "list", "dict", "tuple", "set", "sorted", "repr"})
 # what follows a guard must not begin before it has spoken
@@ -17,18 +20,25 @@ GUARD_WORDS = frozenset({
     "allowed", "limit", "acquire", "lock", "refresh", "login", "authorise", "permission",
 })  # fmt: skip
 REQUEST_LOCALS = ("flask.", "werkzeug.local")
+DATABASE_AWAITS = ("aiosqlite.", "httpx.", "sqlalchemy.ext.asyncio.", "sqlmodel.ext.asyncio.", "asyncpg.")
+SESSION_NAME = re.compile(r"(?:^|_|\.)(?:session|sess|db|conn|connection|cursor|transaction|tx)$", re.IGNORECASE)
 CACHING = ("cache", "memo")  # in a decorator's name: an answer that is kept is not worth a thread, or asked for twice
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One waiting statement: `reads` is what it is sure to do at most, `hosts` the bases of its requests."""
+    """One waiting statement; `hosts` are the bases of its requests.
+
+    `is_question` where it POSTs and may only ask: one that is sure to ask a model is a read. `before` are plain
+    assignments that stand between it and the step ahead; they neither wait nor use what that one gives.
+    """
 
     statement: ast.stmt
     target: str
     call: ast.Call
     is_question: bool
     hosts: frozenset[str]
+    before: tuple[ast.stmt, ...] = ()
 
 
 def independent_runs(index: Index, function: Function) -> Iterator[list[Step]]:
@@ -38,14 +48,33 @@ def independent_runs(index: Index, function: Function) -> Iterator[list[Step]]:
             if not isinstance(body, list):
                 continue
             run: list[Step] = []
+            between: list[ast.stmt] = []
             for statement in [*body, None]:
                 step = _step(index, function, statement) if statement is not None else None
                 if step is not None and all(_independent(earlier, step) for earlier in run):
-                    run.append(step)
+                    run.append(replace(step, before=tuple(between) if run else ()))
+                    between = []
+                    continue
+                if step is None and statement is not None and run and function.is_async \
+                        and _may_go_first(statement, run):  # fmt: skip
+                    between.append(statement)
                     continue
                 if len(run) > 1:
                     yield run
-                run = [step] if step is not None else []
+                run, between = [step] if step is not None else [], []
+
+
+def _may_go_first(statement: ast.stmt, run: Sequence[Step]) -> bool:
+    """Whether a statement between two steps is a plain assignment that may as well stand before the first."""
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value) if _is_plain(value):
+            pass
+        case _:
+            return False
+    read = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
+    given = {step.target for step in run}
+    used = {node.id for step in run for node in ast.walk(step.call) if isinstance(node, ast.Name)}
+    return not read & given and name not in given | used
 
 
 def _step(index: Index, function: Function, statement: ast.stmt) -> Step | None:
@@ -57,11 +86,17 @@ def _step(index: Index, function: Function, statement: ast.stmt) -> Step | None:
             target = name
         case _:
             return None
-    if not all(_is_plain(node) for node in [*call.args, *(keyword.value for keyword in call.keywords)]):
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
+    if not all(_is_plain(node) for node in given):
+        return None
+    if any(_is_connection(index, function.module, node) for node in given):
         return None
     request = http_call(index, function.module, call)
     if request is not None and request.is_async == function.is_async and request.library != "aiohttp":
-        return Step(statement, target, call, not request.reads, _hosts([request])) if request.verb != "?" else None
+        asks = not request.reads and not asks_model(index, function.module, request)
+        return Step(statement, target, call, asks, _hosts([request])) if request.verb != "?" else None
+    if function.is_async and asks_sdk(index, function.module, call):
+        return Step(statement, target, call, False, frozenset({ast.unparse(call.func)}))
     callee = index.resolve_call(function.module, call)
     if callee is not None and set(callee.name.lower().split("_")) & GUARD_WORDS:
         return None
@@ -72,19 +107,23 @@ def _step(index: Index, function: Function, statement: ast.stmt) -> Step | None:
 
 def _from_callee(index: Index, callee: Function, statement: ast.stmt, target: str, call: ast.Call) -> Step | None:
     requests: list[HttpCall] = []
+    questions: list[HttpCall] = []
     waits = False
     for reached, effects in effects_cache(index).reached(callee):
-        if effects.unknown_database or effects.commits or any(sql.writes for sql in effects.sql):
+        if effects.unknown_database or effects.commits or effects.dirties or any(sql.writes for sql in effects.sql):
+            return None
+        if effects.borrows_database and (reached is callee or not _is_handed_on(reached, effects)):
             return None
         if effects.writes_memory - {"self._client", "self.client"}:
             return None
         if not callee.is_async and (effects.sql or _uses_request_locals(index, reached)):
             return None
         requests += effects.http
-        waits = waits or bool(effects.http or effects.sql or effects.blocking)
+        questions += [r for r in effects.http if not r.reads and not asks_model(index, reached.module, r)]
+        asks = any(asks_sdk(index, reached.module, asked) for asked in index.calls(reached))
+        waits = waits or asks or bool(effects.http or effects.sql or effects.blocking)
         if _unknown_await(index, reached) or _is_cached(reached):
             return None
-    questions = [request for request in requests if not request.reads]
     if (
         not waits
         or (not callee.is_async and not requests)
@@ -94,6 +133,26 @@ def _from_callee(index: Index, callee: Function, statement: ast.stmt, target: st
     if any(request.verb not in ("GET", "HEAD", "OPTIONS", "POST") for request in requests) or len(questions) > 1:
         return None
     return Step(statement, target, call, bool(questions), _hosts(requests))
+
+
+def _is_connection(index: Index, module: Module, value: ast.expr) -> bool:
+    """Whether an argument is a session or connection, which must not be used by two at the same time."""
+    if index.kinds.of(module, value) in DATABASES - ENGINES - POOLS:
+        return True
+    return isinstance(value, ast.Name | ast.Attribute) and bool(SESSION_NAME.search(ast.unparse(value)))
+
+
+def _is_handed_on(function: Function, effects: Effects) -> bool:
+    """Whether a function works on a session that its caller gave it, not on one that it shares with others."""
+    given = {argument.arg for argument in parameters(function.node)} - {"self", "cls"}
+    owners: list[ast.expr] = [sql.owner for sql in effects.sql]
+    for owner in owners:
+        while isinstance(owner, ast.Attribute | ast.Call | ast.Await):
+            owner = owner.value if not isinstance(owner, ast.Call) else owner.func
+        local = isinstance(owner, ast.Name) and owner.id in function.module.local_names(function.node)
+        if not local or (isinstance(owner, ast.Name) and owner.id not in given):
+            return False
+    return True
 
 
 def _is_cached(function: Function) -> bool:
@@ -117,7 +176,8 @@ def _unknown_await(index: Index, function: Function) -> bool:
             kind = ""
             if isinstance(call.func, ast.Attribute):
                 kind = index.kinds.of(function.module, call.func.value) or ""
-            is_library = dotted.startswith("asyncio.") or kind.startswith(("aiosqlite.", "httpx."))
+            is_library = dotted.startswith("asyncio.") or kind.startswith(DATABASE_AWAITS)
+            is_library = is_library or asks_sdk(index, function.module, call)
             given = isinstance(call.func, ast.Name) and call.func.id in {a.arg for a in parameters(function.node)}
             if not known and not given and not is_library and kind != "httpx.Response":
                 return True

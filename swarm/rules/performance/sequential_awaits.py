@@ -21,10 +21,12 @@ class SequentialAwaits(Rule):
     Why: each waits for the network or the database; one after the other their times add up, together the
     request takes as long as the slowest. Example: a profile and the settings of one user, from two services.
 
-    The mend: `a, b = await asyncio.gather(f(), g())`. All of them must be known to only read; one among them may
-    be an outgoing question (a POST that computes an answer, say a score), to another host than the others.
-    Never together: two calls that may write, calls that share a database session, that change objects they were
-    given, or whose arguments are computed by calls. If one fails, the other is not cut short, as it would not
+    The mend: `a, b = await asyncio.gather(f(), g())`. All of them must be known to only read: requests by their
+    verb, questions to a model's API, functions that open a database session of their own and only select. One
+    among them may be another outgoing question (a POST that computes an answer, say a score), to another host
+    than the others. A plain assignment between two of them moves in front. Never together: two calls that may
+    write, calls that share a database session, that change objects they were given, or whose arguments are
+    computed by calls. If one fails, the other is not cut short, as it would not
     have begun before: it is a read. The first error is raised, as before.
     """
 
@@ -211,7 +213,7 @@ async def both(session: AsyncSession = Depends()):
             evidence=f"{names} are awaited one after the other in {function.qualname}; none uses another's answer",
             recommendation="Await them together with asyncio.gather",
             anchor=f"{function.qualname}:{names}",
-            mendable=all(is_alone(module, step.statement) for step in run),
+            mendable=all(is_alone(module, part) for step in run for part in (step.statement, *step.before)),
         )  # fmt: skip
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
@@ -237,17 +239,26 @@ def _gather(module: Module, run: list[Step], asyncio_name: str) -> Edit:
     binding = f"{', '.join(step.target for step in run)} = "
     start, end = module.span(run[0].statement)[0], module.span(run[-1].statement)[1]
     texts = [module.segment(step.call) for step in run]
-    gaps = [module.text[module.span(a.statement)[1] : module.span(b.statement)[0]]
-            for a, b in pairwise(run)]  # fmt: skip
+    gaps = [_between(module, first, second) for first, second in pairwise(run)]
+    moved = "".join(f"{module.segment(part)}\n{indent}" for step in run for part in step.before)
     line = f"{binding}await {asyncio_name}.gather({', '.join(texts)})"
-    if len(indent + line) <= WIDTH and "\n" not in line and not any("#" in gap for gap in gaps):
-        return Edit(start, end, line)
+    if len(indent + line) <= WIDTH and "\n" not in line and not any(part for gap in gaps for part in gap):
+        return Edit(start, end, moved + line)
     inner = indent + "    "
     lines = [f"{binding}await {asyncio_name}.gather("]
     for number, text in enumerate(texts):
-        gap = gaps[number - 1].split("\n") if number else []
-        if gap and gap[0].strip():
-            lines[-1] += "  " + gap[0].strip()
-        lines += [inner + comment.strip() for comment in gap[1:] if comment.strip()]
+        gap = gaps[number - 1] if number else []
+        if gap and gap[0]:
+            lines[-1] += "  " + gap[0]
+        lines += [inner + comment for comment in gap[1:] if comment]
         lines.append(inner + text.replace("\n", "\n    ") + ",")
-    return Edit(start, end, "\n".join([*lines, indent + ")"]))
+    return Edit(start, end, moved + "\n".join([*lines, indent + ")"]))
+
+
+def _between(module: Module, first: Step, second: Step) -> list[str]:
+    """The comments between two steps: behind the first on its line, then line by line."""
+    end, begin = first.statement.end_lineno or first.statement.lineno, second.statement.lineno
+    behind = module.text[module.span(first.statement)[1] : module.line_start(end + 1)].strip()
+    taken = {n for part in second.before for n in range(part.lineno, (part.end_lineno or part.lineno) + 1)}
+    rest = [module.line(number).strip() for number in range(end + 1, begin) if number not in taken]
+    return [behind, *rest] if behind or any(rest) else []

@@ -1,0 +1,62 @@
+"""Questions to language models: POST requests that compute an answer and change nothing."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from swarm.analysis.effects import HttpCall
+from swarm.analysis.index import Index
+from swarm.analysis.source import Module
+from swarm.analysis.statements import sql_text
+
+# a path alone is not enough where others use it too (an SMS service also has /v1/messages): the body must say `model`
+MODEL_PATH = re.compile(
+    r"/(?:v\d+(?:beta\d*)?/)?(?:messages|chat/completions|completions|responses|embeddings|rerank|complete)/?(?:\?.*)?$"
+    r"|:(?:generateContent|embedContent|predict)(?:\?.*)?$|/api/(?:chat|generate|embed(?:dings)?)/?$"
+)
+MODEL_KEYS = frozenset({"model", "contents", "max_tokens", "max_output_tokens"})
+SDK_CLIENTS = frozenset({
+    "anthropic.AsyncAnthropic", "anthropic.Anthropic", "openai.AsyncOpenAI", "openai.OpenAI",
+    "openai.AsyncAzureOpenAI", "openai.AzureOpenAI", "mistralai.Mistral", "cohere.AsyncClient",
+})  # fmt: skip
+SDK_QUESTIONS = (
+    "messages.create", "messages.count_tokens", "chat.completions.create", "completions.create", "embeddings.create",
+    "responses.create", "chat.complete_async", "chat.completions.parse", "messages.parse",
+)  # fmt: skip
+
+
+def asks_model(index: Index, module: Module, request: HttpCall) -> bool:
+    """Whether a request is a question to a model API: its path is one of theirs, its JSON body names a model."""
+    if request.verb != "POST":
+        return False
+    url = request.call.args[0] if request.call.args else None
+    body: ast.expr | None = None
+    for keyword in request.call.keywords:
+        url = keyword.value if keyword.arg == "url" else url
+        body = keyword.value if keyword.arg in ("json", "data", "content") else body
+    text = sql_text(index, module, url) if url is not None else None
+    return text is not None and MODEL_PATH.search(text) is not None and _names_model(index, module, body)
+
+
+def _names_model(index: Index, module: Module, body: ast.expr | None) -> bool:
+    if isinstance(body, ast.Name):
+        function = module.enclosing_function(body)
+        values = index.kinds.bindings(function).get(body.id, []) if function is not None else []
+        return any(isinstance(value, ast.expr) and _names_model(index, module, value) for value in values)
+    keys = body.keys if isinstance(body, ast.Dict) else []
+    return any(isinstance(key, ast.Constant) and key.value in MODEL_KEYS for key in keys)
+
+
+def asks_sdk(index: Index, module: Module, call: ast.Call) -> bool:
+    """Whether a call asks a model through its vendor's library: `await client.messages.create(…)`."""
+    if not isinstance(call.func, ast.Attribute) or any(k.arg == "stream" for k in call.keywords):
+        return False
+    owner: ast.expr = call.func
+    while isinstance(owner, ast.Attribute):
+        if index.kinds.of(module, owner) in SDK_CLIENTS:
+            break
+        owner = owner.value
+    if index.kinds.of(module, owner) not in SDK_CLIENTS:
+        return False
+    return ast.unparse(call.func).removeprefix(ast.unparse(owner) + ".") in SDK_QUESTIONS
