@@ -55,6 +55,7 @@ class Rule(ABC):
     good: ClassVar[tuple[str, ...]]
     sources: ClassVar[tuple[str, ...]] = ()
     order: ClassVar[int] = 50  # its patches' place in the stack among those of its category
+    answers_early: ClassVar[bool] = False  # its mend leaves work behind the answer: the gate `durable` judges it
 
     @abstractmethod
     def find(self, index: Index) -> Iterable[Finding]:
