@@ -6,9 +6,11 @@ import difflib
 from dataclasses import dataclass
 from typing import Literal
 
-GateName = Literal["applies", "parses", "protects", "tests", "starts", "replay", "probes", "gone", "benchmark"]
+GateName = Literal[
+    "applies", "parses", "protects", "tests", "starts", "replay", "durable", "probes", "gone", "benchmark"
+]  # fmt: skip
 GATES: tuple[GateName, ...] = (
-    "applies", "parses", "protects", "tests", "starts", "replay", "probes", "gone", "benchmark",
+    "applies", "parses", "protects", "tests", "starts", "replay", "durable", "probes", "gone", "benchmark",
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,14 +16,29 @@ if TYPE_CHECKING:
 
 _MAX_FILES = 10
 _SETTLE_S = 0.15
+_CALM_S = 0.1
+_LIMIT_S = 2.5
 
 
 async def send_watched(context: ProbeContext, request: WebhookRequest) -> tuple[Answer, Effects]:
-    """Send one request and see what it did; work that goes on after the answer gets a moment."""
+    """Send one request and see what it did, work that goes on after the answer included."""
     writes, rows = writes_seen(context), rows_seen(context)
     answer = await context.send(request)
     await asyncio.sleep(_SETTLE_S)
+    await _over(context)
     return answer, Effects(writes_seen(context) - writes, growth(rows, rows_seen(context)))
+
+
+async def _over(context: ProbeContext) -> None:
+    """Wait until no call is under way, and neither calls nor rows grow any more: bounded."""
+    ends_s = time.monotonic() + _LIMIT_S
+    before = None
+    while time.monotonic() < ends_s:
+        await context.upstreams.quiet(_CALM_S, max(_CALM_S, ends_s - time.monotonic()))
+        now = (len(context.upstreams.snapshot()), await asyncio.to_thread(rows_seen, context))
+        if now == before:
+            return
+        before = now
 
 
 def writes_seen(context: ProbeContext) -> int:

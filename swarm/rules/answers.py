@@ -26,7 +26,9 @@ def is_inert(index: Index, handler: Function, statement: ast.stmt) -> bool:
     """Whether a statement only builds an answer from constants and what the handler holds already."""
     match statement:
         case ast.Return(value=value):
-            return value is None or (is_pure(index, handler, value) and (status_of(index, handler, value) or 200) < 400)
+            return value is None or (
+                is_pure(index, handler, value) and (status_of(index, handler, value) or 200) < 400
+            )
         case ast.Pass():
             return True
         case ast.Expr(value=ast.Call() as call):

@@ -11,7 +11,9 @@ from swarm.analysis.source import own_nodes, parameters
 
 LOADERS = frozenset({"json.loads", "orjson.loads", "ujson.loads", "simplejson.loads", "rapidjson.loads"})
 JSON_METHODS = frozenset({"json", "get_json", "model_dump", "dict"})
-TEXT_METHODS = frozenset({"get", "copy", "lower", "upper", "strip", "decode", "isoformat", "hex", "join", "removeprefix"})
+TEXT_METHODS = frozenset(
+    {"get", "copy", "lower", "upper", "strip", "decode", "isoformat", "hex", "join", "removeprefix"}
+)
 PLAIN_BUILTINS = frozenset({"str", "int", "float", "bool", "dict", "list", "sorted", "len", "round"})
 REQUEST_MAPPINGS = frozenset({"path_params", "query_params", "headers", "args", "view_args"})
 PLAIN_TYPE = re.compile(r"^(?:typing\.)?(?:dict|Dict|list|List|Mapping|str|int|float|bool|Any|None)\b")

@@ -19,6 +19,7 @@ from swarm.target.scratch import scratch_root
 INJECT = Path(__file__).parent / "inject"
 GUARD = INJECT / "guard.py"
 CONTROL = ".swarm"  # swarm's own folder below {tmp}: home, logs
+STATE = "state"
 _ALLOWED = ("PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 
 
@@ -42,6 +43,7 @@ def child_environment(
     env = {name: value for name in _ALLOWED if (value := os.environ.get(name))}
     env |= {name: value for name, value in os.environ.items() if name.startswith("LC_")}
     env |= {"HOME": str(control / "home"), "TMPDIR": str(control / "tmp"), "PYTHONUNBUFFERED": "1"}
+    env["XDG_STATE_HOME"] = str(tmp / STATE)  # what a service keeps beside its database: each copy its own
     env |= {"SWARM_TARGET_ROOT": str(copy.path), "SWARM_EGRESS_LOG": str(control / "egress.log")}
     env |= {name: fill(value, tmp, port) for name, value in target.env.items()}
     env |= extra

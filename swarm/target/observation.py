@@ -17,7 +17,8 @@ class Exchange:
     """One request with its answer. `status` is 0 where no answer came, `error` says why.
 
     `label` names it in differences; `upstream` is the one that was made to fail, "" elsewhere.
-    `quiet` is False where its calls had not ended 3 s after the answer.
+    `quiet` is False where its calls had not ended 3 s after the answer. `answered_s` (monotonic) is when the answer
+    was there. `kept_in` are the tables that hold the whole event, looked at where the original fails.
     """
 
     label: str
@@ -31,6 +32,13 @@ class Exchange:
     now_s: float
     error: str = ""
     quiet: bool = True
+    answered_s: float = 0.0
+    kept_in: frozenset[str] = frozenset()
+
+    @property
+    def writes_late(self) -> bool:
+        """Whether a write began after the answer."""
+        return any(call.effect == "write" and call.start_s > self.answered_s > 0 for call in self.calls)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import aiohttp
 
 from swarm.config.schema import Target
 from swarm.core.place import TargetPlace
+from swarm.target.behind_answer import kept_in, known_work, settled, wait_for_work
 from swarm.target.calls import FaultPoint, path_shape
 from swarm.target.copies import Copy
 from swarm.target.environment import CONTROL
@@ -43,6 +44,8 @@ class _Session:
     upstreams: Upstreams
     traffic: Traffic
     client: aiohttp.ClientSession
+    tape: Tape | None
+    recording: bool
     exchanges: list[Exchange] = field(default_factory=list)
 
     async def send(
@@ -62,15 +65,26 @@ class _Session:
                 status, content_type = answer.status, answer.content_type
         except (aiohttp.ClientError, TimeoutError) as problem:
             error = f"{type(problem).__name__}: {problem}".rstrip(": ")
-        duration_s = time.monotonic() - started_s
-        quiet = await self.upstreams.quiet()
+        answered_s = time.monotonic()
+        duration_s = answered_s - started_s
+        known = self.tape.work.get(label) if self.tape is not None and not self.recording else None
+        quiet = await wait_for_work(self.upstreams, known, lambda: self.upstreams.calls[seen:], started_s)
         calls = tuple(self.upstreams.calls[seen:])
-        exchange = Exchange(label, kind, upstream, status, content_type, body, calls, duration_s, now_s, error, quiet)
+        if self.tape is not None and self.recording:
+            known = self.tape.work[label] = known_work(calls, started_s, duration_s, status)
+        kept: frozenset[str] = frozenset()
+        if known is not None and known.status >= 500:
+            kept = await asyncio.to_thread(kept_in, self.server.tmp, request.body, (CONTROL,))
+        exchange = Exchange(
+            label, kind, upstream, status, content_type, body, calls, duration_s, now_s, error, quiet,
+            answered_s, kept,
+        )  # fmt: skip
         self.exchanges.append(exchange)
         return exchange
 
     async def stored(self) -> StoredState:
-        """What lies in the target's {tmp} now."""
+        """What lies in the target's {tmp} when nothing there changes any more."""
+        await settled(self.server.tmp, (CONTROL,))
         return await asyncio.to_thread(read_stored, self.server.tmp, time.time(), (CONTROL,))
 
 
@@ -149,7 +163,7 @@ async def _observe(
             connector = aiohttp.TCPConnector(force_close=True)
             timeout = aiohttp.ClientTimeout(total=ANSWER_DEADLINE_S)
             async with aiohttp.ClientSession(connector=connector, timeout=timeout) as client:
-                session = _Session(server, upstreams, Traffic(target, root, seed), client)
+                session = _Session(server, upstreams, Traffic(target, root, seed), client, tape, recording)
                 stored = await _normal_requests(session, requests)
                 await _badly_signed(session, requests)
                 faults = await _faults(session, requests, tape.faults if tape else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 
 from swarm.core.report import ReplayOutcome
@@ -29,6 +30,8 @@ _LINES_PER_EXCHANGE = 4
 def compare(recording: Recording, candidate: Observation, *, allow_surfaced_errors: bool = False) -> ReplayOutcome:
     """What is different, as one-liners; none of them means that the candidate behaves as the original.
 
+    A failure of the original's may become a good answer where the candidate keeps the event for a later try.
+
     A request counts as identical if its answer and its upstream writes are. Reads may be fewer, more, or in another
     order. `allow_surfaced_errors`: an upstream's failure that the original hid behind a good status may now
     become an error; without it that is a difference too.
@@ -37,6 +40,7 @@ def compare(recording: Recording, candidate: Observation, *, allow_surfaced_erro
     identical = 0
     trios = zip_longest(recording.first.exchanges, recording.second.exchanges, candidate.exchanges)
     total = 0
+    known_tables = recording.first.stored_at_end.tables.keys() | recording.second.stored_at_end.tables.keys()
     for first, second, theirs in trios:
         if first is None or second is None:
             continue
@@ -44,6 +48,7 @@ def compare(recording: Recording, candidate: Observation, *, allow_surfaced_erro
         if theirs is None:
             lines.append(f"{first.label}: was not replayed")
             continue
+        theirs = replace(theirs, kept_in=theirs.kept_in - known_tables)
         found = list(_exchange_differences(first, second, theirs, allow_surfaced_errors))
         identical += not found
         lines += [f"{first.label}: {line}" for line in found[:_LINES_PER_EXCHANGE]]
@@ -71,6 +76,8 @@ def _exchange_differences(
 
 
 def _answer_differences(first: Exchange, second: Exchange, theirs: Exchange) -> Iterator[str]:
+    if _is_kept(first, second, theirs):
+        return
     if first.status != second.status:
         if theirs.status not in (first.status, second.status):
             yield f"status {first.status} or {second.status} became {theirs.status}"
@@ -128,11 +135,20 @@ def _fault_differences(
     if _unmet(first, theirs):
         return
     classes = {first.status // 100, second.status // 100}
-    if theirs.status // 100 not in classes:
+    if theirs.status // 100 not in classes and not _is_kept(first, second, theirs):
         surfaced = max(classes) < 4 and theirs.status >= 500
         if not (surfaced and allow_surfaced_errors):
             yield f"status {first.status} became {theirs.status}"
     yield from _more_writes(first, second, theirs)
+
+
+def _is_kept(first: Exchange, second: Exchange, theirs: Exchange) -> bool:
+    """Whether a request that failed in the original is answered well, and is kept in a table of the candidate's own.
+
+    Whoever answers before the work cannot tell of its failure: it must be able to do it later. A row in a table of
+    the original's proves nothing: it is what the work stores.
+    """
+    return min(first.status, second.status) >= 500 and 200 <= theirs.status < 300 and bool(theirs.kept_in)
 
 
 def _unmet(first: Exchange, theirs: Exchange) -> bool:

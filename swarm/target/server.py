@@ -63,6 +63,10 @@ class RunningServer:
             return ()
         return tuple(dict.fromkeys(lines))
 
+    def kill(self) -> None:
+        """End it and all that it started at once, as a crash would. It may be started again on the same `tmp`."""
+        self.child.kill()
+
     async def stop(self) -> None:
         """End it and all that it started; its port is free afterwards."""
         await self.child.stop()
@@ -81,8 +85,8 @@ async def start_server(
 ) -> RunningServer:
     """Start the target on a free port of loopback and wait until its health answers.
 
-    Where `health` is null any HTTP answer on `/` will do. Raises TargetError with the log's last lines where
-    it does not start within `deadline_s`.
+    Where `health` is null any HTTP answer on `/` will do. `tmp` may be that of a server that has ended. Raises
+    TargetError with the log's last lines where it does not start within `deadline_s`.
     """
     if not any("{port}" in text for text in (target.start, *target.env.values())):
         raise TargetError(

@@ -42,20 +42,27 @@ class StoredState:
 def read_stored(folder: Path, now_s: float, leave_out: Sequence[str] = ()) -> StoredState:
     """All tables of all SQLite files below `folder`, but for the top folders in `leave_out`."""
     tables: dict[str, StoredTable] = {}
-    for file in _sqlite_files(folder, leave_out):
+    for file in sqlite_files(folder, leave_out):
         relative = file.relative_to(folder).as_posix()
-        with tempfile.TemporaryDirectory(prefix="swarm-stored-") as scratch:
-            copy = Path(scratch) / "copy.db"
-            # with its journals: a killed or running writer's last transactions may stand there alone
-            for suffix in ("", "-wal", "-journal"):
-                with contextlib.suppress(OSError):
-                    shutil.copyfile(f"{file}{suffix}", f"{copy}{suffix}")
-            with contextlib.suppress(sqlite3.DatabaseError):
-                tables.update(_read(copy, relative))
+        with copied(file) as copy, contextlib.suppress(sqlite3.DatabaseError):
+            tables.update(_read(copy, relative))
     return StoredState(tables, now_s)
 
 
-def _sqlite_files(folder: Path, leave_out: Sequence[str]) -> list[Path]:
+@contextlib.contextmanager
+def copied(file: Path) -> Iterator[Path]:
+    """A copy of a database to read while its writer goes on."""
+    with tempfile.TemporaryDirectory(prefix="swarm-stored-") as scratch:
+        copy = Path(scratch) / "copy.db"
+        # with its journals: a killed or running writer's last transactions may stand there alone
+        for suffix in ("", "-wal", "-journal"):
+            with contextlib.suppress(OSError):
+                shutil.copyfile(f"{file}{suffix}", f"{copy}{suffix}")
+        yield copy
+
+
+def sqlite_files(folder: Path, leave_out: Sequence[str]) -> list[Path]:
+    """The SQLite files below `folder`, but for the top folders in `leave_out`."""
     found: list[Path] = []
     for root, folders, names in os.walk(folder):
         if Path(root) == folder:

@@ -6,10 +6,14 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from swarm.target.calls import FaultPoint
 from swarm.target.played import Question, Reply
 from swarm.target.volatile import hard
+
+if TYPE_CHECKING:
+    from swarm.target.behind_answer import KnownWork
 
 TapeKey = tuple[str, str, str, str]
 
@@ -20,12 +24,14 @@ class Tape:
 
     `faults` are the calls that are made to fail, each under the traffic number whose request makes them.
     `ports` are those of the recording: replays take the same ones where they are free.
+    `work` is how the original worked on each request, by mark.
     """
 
     answers: dict[str, dict[TapeKey, list[Reply]]] = field(default_factory=dict)
     faults: tuple[tuple[FaultPoint, int], ...] | None = None
     ports: dict[str, int] = field(default_factory=dict)
     payload_root: Path | None = None
+    work: dict[str, KnownWork] = field(default_factory=dict)
 
     def record(self, upstream: str, question: Question, reply: Reply) -> None:
         """Keep one answer."""

@@ -15,7 +15,7 @@ from swarm.probes.probe import ProbeResult
 from swarm.probes.run import all_probes
 from swarm.verify.candidate import Stack, Unbuilt, extend
 from swarm.verify.fixes import Fix
-from swarm.verify.gates import gone, parses, probes, protects, replay, starts, tests
+from swarm.verify.gates import durable, gone, parses, probes, protects, replay, starts, tests
 from swarm.verify.lab import Lab, Trial
 from swarm.verify.live import Live, probe_live, running
 
@@ -152,7 +152,7 @@ async def _starts_replays_probes(
     lab: Lab, trial: Trial
 ) -> tuple[list[GateResult], ReplayOutcome | None, tuple[ProbeResult, ...]]:
     """The gates that need the service to run; the replay goes on beside the probes, on a server of its own."""
-    replaying = asyncio.ensure_future(replay.check(lab, trial))
+    replaying = asyncio.ensure_future(_replayed(lab, trial))
     started = time.monotonic()
     try:
         async with running(lab, trial.copy, "starts") as live:
@@ -164,12 +164,20 @@ async def _starts_replays_probes(
                 return [start], None, ()
             probed, seen = await _probe(lab, trial, live)
         replayed, outcome = await replaying
-        return [start, replayed, probed], outcome, seen
+        return [start, *replayed, probed], outcome, seen
     except TargetError as error:
         return [GateResult("starts", False, str(error), time.monotonic() - started)], None, ()
     finally:
         replaying.cancel()
         await asyncio.gather(replaying, return_exceptions=True)
+
+
+async def _replayed(lab: Lab, trial: Trial) -> tuple[list[GateResult], ReplayOutcome | None]:
+    """The replay, and the gate that needs to know what it saw."""
+    replayed, outcome, observation = await replay.check(lab, trial)
+    if replayed.passed is False:
+        return [replayed], outcome
+    return [replayed, await durable.check(lab, trial, observation)], outcome
 
 
 async def _probe(lab: Lab, trial: Trial, live: Live) -> tuple[GateResult, tuple[ProbeResult, ...]]:

@@ -20,8 +20,8 @@ from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.splices import first_line, free_name, is_alone
 
 _ADVICE = (
-    "Write the event to disk before the answer and do the work behind it, from there: an event that is only in memory "
-    "is lost with the process"
+    "Write the event to disk before the answer and do the work behind it, from there: an event that is only in "
+    "memory is lost with the process"
 )
 
 
@@ -33,9 +33,9 @@ class WorkBeforeAnswer(Rule):
     was left. Work that fails is kept with its error, to be replayed (`python durable_work.py list`, `replay`).
     `DURABLE_WORK=0` does the work before the answer again; `DURABLE_WORK_PATH` names the file.
 
-    It is moved only where the work is a function of a module with plain JSON data as arguments, where it cannot decide
-    the answer (no HTTPException, no failure that is answered with a 4xx), and the request was checked before.
-    A failure that was answered with a 5xx is no longer: senders repeat rarely on 5xx, and the event is kept.
+    It is moved only where the work is a function of a module with plain JSON data as arguments, where it cannot
+    decide the answer (no HTTPException, no failure that is answered with a 4xx), and the request was checked before.
+    What failed with a 5xx is answered well now, and kept: few senders repeat an event on a 5xx.
     """
 
     id = "work-before-answer"
@@ -236,11 +236,12 @@ async def hook(data: dict):
         for work in waited_work(index):
             yield self._finding(work, app)
         for route, call in background_tasks(index):
+            handler, task = route.function, ast.unparse(call.args[0])
             yield self.finding(
-                route.function.module, call,
-                evidence=f"{route.function.qualname} answers and leaves `{ast.unparse(call.args[0])}` to a task in memory",
+                handler.module, call,
+                evidence=f"{handler.qualname} answers and leaves `{task}` to a task in memory",
                 recommendation=_ADVICE,
-                anchor=f"{route.function.qualname}:task {ast.unparse(call.args[0])}",
+                anchor=f"{handler.qualname}:task {task}",
                 mendable=False,
                 title="An event is acknowledged before it is stored",
             )  # fmt: skip
