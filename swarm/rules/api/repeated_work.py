@@ -10,6 +10,7 @@ from swarm.analysis.effects import HttpCall, SqlCall, effects_cache
 from swarm.analysis.index import Function, Index, Route
 from swarm.analysis.tables import Table, find_tables
 from swarm.core.findings import Finding
+from swarm.rules.behind_the_answer import OWN_MODULE
 from swarm.rules.rule import Example, Rule
 
 INSERT = re.compile(r"^\s*INSERT\s+INTO\s+[\"`]?(\w+)", re.IGNORECASE)
@@ -100,6 +101,8 @@ def new_order():
         posts: list[HttpCall] = []
         used = self._all_from(index, route.function)
         for function in used:
+            if OWN_MODULE in function.module.text:
+                continue  # a job's row is no effect of the event's
             if any(REMEMBERS.search(name) for name in _identifiers(function)):
                 return
             effects = effects_cache(index).of(function)
