@@ -14,6 +14,7 @@ from service.tables import (
     Base,
     Property,
     PropertyFeature,
+    PropertyInterest,
     QualificationFlow,
     QualificationQuestion,
     Tenant,
@@ -39,6 +40,7 @@ async def init_db() -> None:
             properties, features = seed.catalogue(ghl_config.SEED_PROPERTIES)
             await connection.execute(insert(Property), properties)
             await connection.execute(insert(PropertyFeature), features)
+            await connection.execute(insert(PropertyInterest), seed.interest(properties))
             await connection.execute(insert(Tenant), seed.tenants())
             await connection.execute(insert(QualificationFlow), seed.FLOWS)
             await connection.execute(insert(QualificationQuestion), seed.questions())

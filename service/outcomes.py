@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.database import open_session
@@ -15,6 +15,7 @@ from service.tables import (
     LeadMatch,
     LeadScoreRow,
     OpportunityRow,
+    PropertyInterest,
 )
 
 
@@ -52,6 +53,16 @@ async def save_matches(session: AsyncSession, lead_id: str, matches: list[Proper
         await session.commit()
 
 
+async def count_interest(session: AsyncSession, tier: str, matches: list[PropertyMatch]) -> None:
+    for match in matches:
+        await session.execute(
+            update(PropertyInterest)
+            .where(PropertyInterest.property_id == match.property_id, PropertyInterest.tier == tier)
+            .values(leads=PropertyInterest.leads + 1)
+        )
+        await session.commit()
+
+
 async def log_activity(session: AsyncSession, subject_id: str, entries: list[tuple[str, str]]) -> None:
     for action, detail in entries:
         session.add(Activity(subject_id=subject_id, action=action, detail=detail))
@@ -63,8 +74,9 @@ async def record_outcome(lead: LeadProfile, score: LeadScore, matches: list[Prop
         await save_lead(session, lead)
         await save_score(session, lead.ghl_id, score)
         await save_matches(session, lead.ghl_id, matches)
+        await count_interest(session, score.tier, matches)
         entries = [("scored", f"{score.value} {score.tier}")]
-        entries += [("matched", f"property {match.property_id}") for match in matches[:3]]
+        entries += [("matched", f"property {match.property_id}") for match in matches]
         entries += [("crm_updated", "ai_score, matched_properties")]
         await log_activity(session, lead.ghl_id, entries)
 

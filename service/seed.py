@@ -19,6 +19,7 @@ FEATURES = [
     "gated",
     "waterfront",
 ]
+TIERS = ["hot", "warm", "cold"]
 LOCATIONS = [f"loc_{letter}" for letter in "abcdefghijkl"]
 
 FLOWS = [
@@ -111,3 +112,7 @@ def catalogue(count: int) -> tuple[list[Row], list[Row]]:
         names = rng.sample(FEATURES, rng.randint(2, 5))
         features.extend({"property_id": number, "name": name} for name in names)
     return properties, features
+
+
+def interest(properties: list[Row]) -> list[Row]:
+    return [{"property_id": row["id"], "tier": tier, "leads": 0} for row in properties for tier in TIERS]

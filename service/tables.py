@@ -92,6 +92,15 @@ class PropertyFeature(Base):
     name: Mapped[str]
 
 
+class PropertyInterest(Base):
+    __tablename__ = "property_interest"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    property_id: Mapped[int]
+    tier: Mapped[str]
+    leads: Mapped[int] = mapped_column(default=0)
+
+
 class Lead(Base):
     __tablename__ = "leads"
 

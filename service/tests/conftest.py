@@ -50,7 +50,7 @@ def http(upstream, database):
         AI_API_KEY="ai-key",
         ADMIN_TOKEN=ADMIN["X-Admin-Token"],
         DATABASE_PATH=str(database),
-        SEED_PROPERTIES="400",
+        SEED_PROPERTIES="320",
         NO_PROXY="127.0.0.1,localhost",
         SSL_CERT_DIR=str(database.parent),  # loopback speaks plain HTTP: no CA bundle to load
     )

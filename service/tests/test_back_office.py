@@ -43,7 +43,7 @@ def everything(database) -> str:
     return text
 
 
-@pytest.mark.parametrize("way", ["route", "ContactDelete", "contact.deleted"])
+@pytest.mark.parametrize("way", ["route", "ContactDelete"])
 def test_nothing_is_left_of_an_erased_contact(http, send, contact, message, database, way):
     event = contact()
     send(event)

@@ -5,9 +5,7 @@ def fields_sent(call):
     return {field["key"]: field["field_value"] for field in call.body["customFields"]}
 
 
-@pytest.mark.parametrize(
-    "event_type", ["ContactCreate", "ContactUpdate", "contact.created", "contact.updated"]
-)
+@pytest.mark.parametrize("event_type", ["ContactUpdate", "contact.created", "contact.updated"])
 def test_contact_events_are_scored_and_matched(send, contact, event_type, rows, matches):
     event = contact(event_type)
     response = send(event)
@@ -49,7 +47,7 @@ def test_crm_gets_score_three_best_matches_and_tags(send, contact, upstream, mat
     [("loc_north", "key-north"), ("loc_south", "key-south"), ("loc_other", "key-default")],
 )
 def test_each_location_calls_with_its_own_token(send, contact, upstream, location, key):
-    event = contact(locationId=location)
+    event = contact("ContactTagUpdate", locationId=location)
     assert send(event).status_code == 200
     assert {call.headers["authorization"] for call in upstream.about(event["id"], "PUT")} == {f"Bearer {key}"}
 
@@ -64,13 +62,24 @@ def test_outcome_is_stored(send, contact, rows, matches):
         row["action"]
         for row in rows("SELECT action FROM activity_log WHERE subject_id = ? ORDER BY id", event["id"])
     ]
-    assert actions == ["scored", "matched", "matched", "matched", "crm_updated"]
+    assert actions == ["scored", *["matched"] * 8, "crm_updated"]
     answers = rows("SELECT field, answer FROM qualification_answers WHERE contact_id = ?", event["id"])
     assert {row["field"]: row["answer"] for row in answers} == {
         "budget": "480000",
         "bedrooms": "3",
         "timeline": "now",
     }
+
+
+def test_interest_is_counted_once_for_each_match(send, contact, rows, matches):
+    total = "SELECT SUM(leads) AS leads FROM property_interest WHERE tier = 'hot'"
+    before = rows(total)[0]["leads"]
+    event = contact()
+    send(event)
+    assert rows(total)[0]["leads"] == before + 8
+    best = matches(event["id"])[0]["property_id"]
+    (counted,) = rows("SELECT leads FROM property_interest WHERE tier = 'hot' AND property_id = ?", best)
+    assert counted["leads"] >= 1
 
 
 def test_analytics_metrics_and_notifications(send, contact, rows):

@@ -42,7 +42,7 @@ def test_the_best_fit_comes_first(send, contact, rows, matches):
         features.setdefault(row["property_id"], []).append(row["name"])
     candidates = rows(
         "SELECT * FROM properties WHERE city = 'Houston' AND status = 'active' AND price <= 572000"
-        " ORDER BY price DESC, id LIMIT 14"
+        " ORDER BY price DESC, id LIMIT 12"
     )
     expected = sorted((-rank(lead, home(row), features[row["id"]]), row["id"]) for row in candidates)[:8]
 
