@@ -1,129 +1,182 @@
-"""Measures trees by bursts: a few requests at the same moment, and the next burst when all are answered.
+"""Measures trees by bursts: a few requests at the same moment, and the next burst when all is over.
 
 At a fixed rate near its capacity a service queues, and the queue drowns the effect of a single patch. A burst
 meets an idle service each time, so a difference of a few percent shows after a few bursts; and because its
 requests come together, work that holds up the event loop shows as well.
+
+Services mostly wait, so several are burst at together, as many as leave the processor room.
 """
 
 from __future__ import annotations
 
+import asyncio
+import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import fmean
 
-from swarm.bench.load import LoadGenerator, LoadRun, at_hand
 from swarm.bench.mix import Mix
-from swarm.bench.sidebyside import slice_order
 from swarm.bench.statistics import paired_ratio
+from swarm.bench.watched import Watched, send
 from swarm.config.schema import Target
 from swarm.core.metrics import Ratio
-from swarm.target.server import RunningServer
 from swarm.target.traffic import Traffic
+from swarm.target.wire import Client
 
-AT_ONCE_PER_S = 2000.0  # the rate at which a burst's requests leave: half a millisecond apart
-MAX_BURSTS = 40
 SIZE = 4  # requests at once: with fewer, chance decides which of them waits for the other
 MIN_ROUNDS = 2
+SLICE_S = 0.2  # quick services are burst at several times a round
+MAX_BURSTS = 8
+ROOM = 0.65  # the share of the processor that servers measured together may need
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """One burst: latency in ms of each request (None without a good answer), and until all was over.
+
+    `cpu_ms` is the server's CPU time, for work behind the answers too.
+    """
+
+    latencies_ms: tuple[float | None, ...]
+    whole_ms: float
+    cpu_ms: float
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """One server's bursts of one round. `latencies_ms` has the median for each place in the burst.
+    """One server's bursts of one round. `latencies_ms` has the mean for each place in the burst.
 
-    None where no request of that place was answered well. `cpu_ms` is the server's CPU time per request.
+    None where no request of that place was answered well. `whole_ms` is the mean time until a burst was over,
+    `cpu_ms` the server's CPU time per request.
     """
 
     latencies_ms: tuple[float | None, ...]
     cpu_ms: float
+    whole_ms: float
 
 
 async def measure_bursts(
-    servers: Mapping[str, RunningServer],
-    target: Target,
-    payload_root: Path,
-    *,
-    slice_s: float,
-    rounds: int,
-    seed: int,
-    first_number: int,
-    lent: LoadGenerator | None = None,
-) -> dict[str, tuple[Slice, ...]]:
-    """Slices of bursts, alternating between the servers (A B B A …); a slice holds at least one burst.
+    servers: Mapping[str, Watched], target: Target, payload_root: Path, *, rounds: int, seed: int, first_number: int,
+) -> dict[str, tuple[Slice, ...]]:  # fmt: skip
+    """A slice of every server in each round, in waves whose order turns.
 
-    Every burst has the same kinds of request with fresh ids; the nth slice of every server sends the same ones.
-    The servers should be warm. Latencies count from the burst's moment.
+    The nth slice of every server sends the same requests, so that caches meet the same sequence; a first burst
+    of each, for which nothing counts, tells how many may run together.
     """
     traffic = Traffic(target, payload_root, seed)
     mix = Mix(traffic, first_number)
-    plan = [[mix.next_numbers(SIZE) for _ in range(MAX_BURSTS)] for _ in range(rounds)]
+    clients = {name: Client(watched.server.base_url) for name, watched in servers.items()}
+    cores = os.cpu_count() or 1
+    at_once = asyncio.Semaphore(cores)
+    pilots: dict[str, Burst] = {}
+    first = mix.next_numbers(SIZE)
+
+    async def pilot(name: str) -> None:
+        async with at_once:
+            pilots[name] = await _burst(servers[name], clients[name], traffic, first)
+
+    async def slice_of(name: str, plan: Sequence[Sequence[int]]) -> None:
+        bursts = [await _burst(servers[name], clients[name], traffic, numbers) for numbers in plan]
+        slices[name].append(_slice(bursts))
+
     slices: dict[str, list[Slice]] = {name: [] for name in servers}
-    async with at_hand(lent) as generator:
-
-        async def burst(name: str, numbers: Sequence[int]) -> LoadRun:
-            return await generator.run(
-                servers[name].base_url,
-                target,
-                payload_root,
-                rate=AT_ONCE_PER_S,
-                seconds=len(numbers) / AT_ONCE_PER_S,
-                seed=seed,
-                numbers=numbers,
-            )
-
-        for name in slice_order(list(servers), rounds):
-            cpu_s, ends_s, done = servers[name].cpu_s(), time.monotonic() + slice_s, []
-            for numbers in plan[len(slices[name])]:
-                done.append(await burst(name, numbers))
-                if time.monotonic() >= ends_s:
-                    break
-            used_s = servers[name].cpu_s() - cpu_s
-            slices[name].append(Slice(_by_place(done), 1000.0 * used_s / (SIZE * len(done))))
+    try:
+        await asyncio.gather(*(pilot(name) for name in servers))
+        slowest_s = max(burst.whole_ms for burst in pilots.values()) / 1000.0
+        repeats = min(MAX_BURSTS, max(1, math.ceil(SLICE_S / max(slowest_s, 0.001))))
+        waves = waves_of({name: pilots[name] for name in servers}, cores)
+        for number in range(rounds):
+            plan = [mix.next_numbers(SIZE) for _ in range(repeats)]
+            turn = number // 2 % len(waves)
+            turned = [*waves[turn:], *waves[:turn]]
+            for wave in turned if number % 2 == 0 else reversed(turned):
+                await asyncio.gather(*(slice_of(name, plan) for name in wave))
+    finally:
+        for client in clients.values():
+            client.close()
     return {name: tuple(measured) for name, measured in slices.items()}
 
 
-def _by_place(bursts: Sequence[LoadRun]) -> tuple[float | None, ...]:
-    """The median latency of the good answers for each place in the burst."""
+def waves_of(pilots: Mapping[str, Burst], cores: int) -> list[tuple[str, ...]]:
+    """Neighbours together, while the CPU that they need leaves room in the time of the quickest of them.
+
+    As many as there are cores go together always: a server of one process keeps no more than one core busy.
+    """
+    waves: list[tuple[str, ...]] = []
+    wave: list[str] = []
+    for name in pilots:
+        grown = [*wave, name]
+        needed_ms = sum(pilots[one].cpu_ms for one in grown)
+        time_ms = min(pilots[one].whole_ms for one in grown)
+        if len(grown) > cores and needed_ms > ROOM * cores * time_ms:
+            waves.append(tuple(wave))
+            grown = [name]
+        wave = grown
+    return [*waves, tuple(wave)] if wave else waves
+
+
+async def _burst(watched: Watched, client: Client, traffic: Traffic, numbers: Sequence[int]) -> Burst:
+    requests = [traffic.request(number, time.time()) for number in numbers]
+    cpu_s, began_s = watched.server.cpu_s(), time.monotonic()
+    ends_s: list[float] = []
+
+    async def one(place: int) -> float | None:
+        status = await send(client, requests[place])
+        ends_s.append(time.monotonic())
+        return 1000.0 * (ends_s[-1] - began_s) if 200 <= status < 300 else None
+
+    latencies = await asyncio.gather(*(one(place) for place in range(len(requests))))
+    over_s = await watched.over(began_s, max(ends_s))
+    return Burst(tuple(latencies), 1000.0 * (over_s - began_s), 1000.0 * (watched.server.cpu_s() - cpu_s))
+
+
+def _slice(bursts: Sequence[Burst]) -> Slice:
     places = []
     for place in range(SIZE):
-        good = [b.samples[place].latency_ms for b in bursts if len(b.samples) > place and b.samples[place].ok]
-        places.append(median(good) if good else None)
-    return tuple(places)
+        good = [latency for burst in bursts if (latency := burst.latencies_ms[place]) is not None]
+        places.append(fmean(good) if good else None)
+    cpu_ms = sum(burst.cpu_ms for burst in bursts) / (SIZE * len(bursts))
+    return Slice(tuple(places), cpu_ms, fmean(burst.whole_ms for burst in bursts))
 
 
 Measured = tuple[Ratio, float, float]
 
 
 def latency_ratio(before: Sequence[Slice], after: Sequence[Slice], seed: int) -> Measured | None:
-    """The ratio of latencies and both in ms: the mean over a burst's places of each place's median over rounds.
+    """The ratio of mean latencies, and both in ms; None with too few rounds.
 
-    A round counts for a place where both sides were answered well there. None with too few rounds.
+    A place of a round counts where both sides were answered well there. Rounds differ in their kinds of request,
+    and the two sides of a round do not.
     """
-    rounds = [
-        [None if None in pair else pair for pair in zip(one.latencies_ms, two.latencies_ms, strict=True)]
+    pairs = []
+    for one, two in zip(before, after, strict=False):
+        places = zip(one.latencies_ms, two.latencies_ms, strict=True)
+        good = [(b, a) for b, a in places if b is not None and a is not None]
+        if good:
+            pairs.append((sum(b for b, _ in good) / len(good), sum(a for _, a in good) / len(good)))
+    return _paired(pairs, seed)
+
+
+def whole_ratio(before: Sequence[Slice], after: Sequence[Slice], seed: int) -> Measured | None:
+    """The ratio of the times until a burst was over with all that it caused, and both in ms."""
+    pairs = [
+        (one.whole_ms, two.whole_ms)
         for one, two in zip(before, after, strict=False)
+        if None not in one.latencies_ms and None not in two.latencies_ms
     ]
-    if sum(any(pair is not None for pair in places) for places in rounds) < MIN_ROUNDS:
-        return None
-
-    def typical(drawn: Sequence[int], side: int) -> float:
-        medians = []
-        for place in range(len(rounds[0])):
-            values = [pair[side] or 0.0 for number in drawn if (pair := rounds[number][place]) is not None]
-            if values:
-                medians.append(median(values))
-        return sum(medians) / len(medians) if medians else 0.0
-
-    everything = range(len(rounds))
-    ratio = paired_ratio(len(rounds), lambda drawn: (typical(drawn, 0), typical(drawn, 1)), seed)
-    return ratio, typical(everything, 0), typical(everything, 1)
+    return _paired(pairs, seed)
 
 
 def cpu_ratio(before: Sequence[Slice], after: Sequence[Slice], seed: int) -> Measured | None:
     """The ratio of CPU time per request, and both in ms; None with too few rounds."""
-    pairs = list(zip((one.cpu_ms for one in before), (two.cpu_ms for two in after), strict=False))
-    if len(pairs) < MIN_ROUNDS or not all(b > 0 and a > 0 for b, a in pairs):
+    return _paired([(one.cpu_ms, two.cpu_ms) for one, two in zip(before, after, strict=False)], seed)
+
+
+def _paired(pairs: Sequence[tuple[float, float]], seed: int) -> Measured | None:
+    if len(pairs) < MIN_ROUNDS or not all(before > 0 and after > 0 for before, after in pairs):
         return None
 
     def mean(drawn: Sequence[int], side: int) -> float:

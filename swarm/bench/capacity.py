@@ -1,32 +1,37 @@
-"""Finds how many requests per second a server takes: rising steps."""
+"""Finds how many requests per second a server finishes: rising steps, each over when its work is done."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from swarm.bench.load import LoadGenerator, LoadRun, at_hand, error_rate
 from swarm.bench.statistics import percentile
+from swarm.bench.watched import Watched
 from swarm.config.schema import Target
-from swarm.target.server import RunningServer
 
 RISE = 2.0
 ERROR_LIMIT = 0.01
 MIN_REQUESTS = 4
-SETTLE_S = 0.7  # what the failed step left waiting in the server
+QUIET_S = 2.0  # after the last answer: by then the upstreams must have nothing more to do
+CALM_S = 0.1
+SETTLE_S = 6.0  # at most, for what a failed step left waiting in the server
 FIRST_NUMBER = 1_000_000  # payloads that no other measurement of the run has sent
 
 
 @dataclass(frozen=True, slots=True)
 class CapacityStep:
-    """One rate that was offered; `passed` is None where it failed and the generator fell behind too."""
+    """One rate that was offered; `passed` is None where it failed and the generator fell behind too.
+
+    `quiet` says whether the upstreams had nothing more to do soon after the last answer.
+    """
 
     rate: float
     passed: bool | None
     p95_ms: float | None
     errors: float
+    quiet: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +47,13 @@ def criterion_text(p95_bound_ms: float, step_s: float) -> str:
     """What a rate had to meet."""
     return (
         f"highest offered rate (steps of ×{RISE:g}) held for {step_s:g} s with under "
-        f"{ERROR_LIMIT:.0%} errors (one forgiven in a step of under 100 requests) and p95 under {p95_bound_ms:g} ms"
+        f"{ERROR_LIMIT:.0%} errors (one forgiven in a step of under 100 requests), p95 under {p95_bound_ms:g} ms and "
+        f"all upstream work done within {QUIET_S:g} s of the last answer"
     )
 
 
 async def find_capacity(
-    server: RunningServer, target: Target, payload_root: Path, *, start_rate: float, seed: int,
+    watched: Watched, target: Target, payload_root: Path, *, start_rate: float, seed: int,
     step_s: float = 2.0, max_steps: int = 7, p95_bound_ms: float = 1000.0, max_total_s: float = 30.0,
     known: LoadRun | None = None, lent: LoadGenerator | None = None,
 ) -> CapacityResult:  # fmt: skip
@@ -62,11 +68,13 @@ async def find_capacity(
         if known is not None and not steps:
             steps.append(judge(known, p95_bound_ms))
             return steps[-1].passed is True
+        seconds, first_number = max(step_s, MIN_REQUESTS / rate), FIRST_NUMBER * (len(steps) + 1)
         run = await generator.run(
-            server.base_url, target, payload_root, rate=rate, seconds=max(step_s, MIN_REQUESTS / rate), seed=seed,
-            first_number=FIRST_NUMBER * (len(steps) + 1), timeout_s=p95_bound_ms / 1000,
+            watched.server.base_url, target, payload_root, rate=rate, seconds=seconds, seed=seed,
+            first_number=first_number, timeout_s=p95_bound_ms / 1000,
         )  # fmt: skip
-        steps.append(judge(run, p95_bound_ms))
+        quiet = await watched.view.quiet(CALM_S, QUIET_S)
+        steps.append(judge(run, p95_bound_ms, quiet=quiet))
         return steps[-1].passed is True
 
     def may_go_on() -> bool:
@@ -81,7 +89,7 @@ async def find_capacity(
             else:
                 failed = True
         while best is None and rate > start_rate / 5 and may_go_on():
-            await asyncio.sleep(SETTLE_S)
+            await watched.view.quiet(CALM_S, SETTLE_S)
             rate /= 2
             best = rate if await passes(generator, rate) else None
     return CapacityResult(best, criterion_text(p95_bound_ms, step_s) + _ended_by(steps, failed), tuple(steps))
@@ -95,7 +103,7 @@ def _ended_by(steps: list[CapacityStep], failed: bool) -> str:
     return ""
 
 
-def judge(run: LoadRun, p95_bound_ms: float) -> CapacityStep:
+def judge(run: LoadRun, p95_bound_ms: float, *, quiet: bool = True) -> CapacityStep:
     """Whether a step passed; requests without a good answer count as slow ones in the percentile.
 
     A step of under 100 requests cannot show 1 %: there a single failure is forgiven.
@@ -108,5 +116,5 @@ def judge(run: LoadRun, p95_bound_ms: float) -> CapacityStep:
     p95_ms = percentile(counted, 95) if counted else float("inf")
     good = (errors < ERROR_LIMIT or forgiven) and p95_ms < p95_bound_ms
     # a late generator makes latencies worse and never better: what passed all the same did pass
-    passed = True if good else (False if run.valid else None)
-    return CapacityStep(run.rate, passed, None if p95_ms == float("inf") else round(p95_ms, 3), errors)
+    passed = good and quiet if good or run.valid else None
+    return CapacityStep(run.rate, passed, None if p95_ms == float("inf") else round(p95_ms, 3), errors, quiet)

@@ -1,7 +1,6 @@
-"""Chooses requests so that every slice of a measurement holds the same mix of kinds, each time with fresh ids.
+"""Chooses requests so that a short measurement holds every kind in proportion, each time with fresh ids.
 
-A slice of three requests differs from the next by which kinds of event chance put into it, far more than a
-patch changes either. With the same kinds in each slice only the measurement's own noise is left.
+Twenty requests of a mix of ten kinds, left to chance, lack some of them and hold others thrice.
 """
 
 from __future__ import annotations
@@ -23,24 +22,20 @@ class Mix:
         self._traffic = traffic
         # in the order of their first appearance, which the seed decides: no kind is first by its name
         self._shares = Counter(traffic.kind(number) for number in range(_LOOKED_AT))
+        self._weights = dict.fromkeys(self._shares, 0)
         self._fresh = {kind: self._numbers_of(kind, first_number) for kind in self._shares}
 
     def next_numbers(self, count: int) -> tuple[int, ...]:
-        """Numbers of `count` requests never given before; the kinds are the same at every call with this count."""
-        return tuple(next(self._fresh[kind]) for kind in self._order(count))
+        """Numbers of `count` requests never given before; the kinds go on where the last call ended."""
+        return tuple(next(self._fresh[self._next_kind()]) for _ in range(count))
 
-    def _order(self, count: int) -> list[tuple[int, int]]:
+    def _next_kind(self) -> tuple[int, int]:
         """Smooth weighted round robin: each kind by its share, spread evenly."""
-        total = sum(self._shares.values())
-        weights = dict.fromkeys(self._shares, 0)
-        order = []
-        for _ in range(count):
-            for kind in weights:
-                weights[kind] += self._shares[kind]
-            chosen = max(weights, key=lambda kind: weights[kind])
-            weights[chosen] -= total
-            order.append(chosen)
-        return order
+        for kind, share in self._shares.items():
+            self._weights[kind] += share
+        chosen = max(self._weights, key=lambda kind: self._weights[kind])
+        self._weights[chosen] -= self._shares.total()
+        return chosen
 
     def _numbers_of(self, kind: tuple[int, int], first_number: int) -> Iterator[int]:
         for number in itertools.count(first_number):

@@ -6,6 +6,7 @@ The files of TRACER_FILES run inside the target (nothing of it is edited) and wr
 from __future__ import annotations
 
 import asyncio
+import bisect
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,12 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from swarm.bench.serial import send_in_turn
+from swarm.bench.watched import Watched, send_to_the_end
 from swarm.config.schema import Target
 from swarm.core.place import TargetPlace
 from swarm.core.report import SpanKind, Waterfall, WaterfallSpan
 from swarm.target.copies import Copy
 from swarm.target.traffic import Traffic
+from swarm.target.view import renamed
 
 _INJECT = Path(__file__).parent / "inject"
 TRACER_FILES: tuple[Path, ...] = tuple(
@@ -37,29 +39,49 @@ def tracer_env(trace_file: Path, target_root: Path) -> dict[str, str]:
 def read_trace(path: Path, names: Mapping[str, str] | None = None) -> tuple[Waterfall, ...]:
     """The requests of a trace in order of their end; broken lines (a killed process) are left out.
 
-    `names` renames `host:port` in the names of calls, such as {"127.0.0.1:40123": "crm"}.
+    `names` renames `host:port` in the names of calls, such as {"127.0.0.1:40123": "crm"}. Spans that came after
+    an answer, or outside of every request, belong to the last request that had begun by then: the trace is of
+    requests one after another.
     """
     if not path.is_file():
         return ()
     requests: dict[tuple[int, int], dict[str, Any]] = {}
-    late: dict[tuple[int, int], list[list[Any]]] = defaultdict(list)
+    later: list[tuple[tuple[int, int], list[Any]]] = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             entry = json.loads(line)
             key = (int(entry["pid"]), int(entry["request"]))
         except (ValueError, KeyError, TypeError):
             continue
-        if "late" in entry:
-            late[key] += entry["late"]
-        else:
+        later += [(key, span) for span in (*entry.get("late", ()), *entry.get("background", ()))]
+        if "spans" in entry:
             requests[key] = entry
-    return tuple(
-        _waterfall(entry, [*entry["spans"], *late.get(key, [])], names or {}) for key, entry in requests.items()
-    )
+    behind = _attributed(requests, later)
+    return tuple(_waterfall(entry, behind.get(key, []), names or {}) for key, entry in requests.items())
 
 
-def _waterfall(entry: dict[str, Any], spans: Iterable[list[Any]], names: Mapping[str, str]) -> Waterfall:
-    read = sorted((_span(span, names) for span in spans), key=lambda span: (span.start_ms, -span.duration_ms))
+def _attributed(
+    requests: Mapping[tuple[int, int], dict[str, Any]], later: Iterable[tuple[tuple[int, int], list[Any]]]
+) -> dict[tuple[int, int], list[list[Any]]]:
+    """Spans by the request in whose time they began, their starts counted from its start."""
+    begun = sorted((float(entry.get("at_ms", 0.0)), key) for key, entry in requests.items())
+    found: dict[tuple[int, int], list[list[Any]]] = defaultdict(list)
+    for key, span in later:
+        own = requests.get(key)
+        if own is None and key[1]:
+            continue  # of a request whose line was lost
+        at_ms = span[2] + (float(own.get("at_ms", 0.0)) if own else 0.0)
+        place = bisect.bisect_right(begun, at_ms, key=lambda item: item[0]) - 1
+        if place >= 0:
+            start_ms, owner = begun[place]
+            found[owner].append([*span[:2], round(at_ms - start_ms, 3), *span[3:]])
+    return found
+
+
+def _waterfall(entry: dict[str, Any], behind: Iterable[list[Any]], names: Mapping[str, str]) -> Waterfall:
+    spans = [_span(span, names) for span in entry["spans"]]
+    spans += [replace(_span(span, names), behind_answer=True) for span in behind]
+    read = sorted(spans, key=lambda span: (span.start_ms, -span.duration_ms))
     request = f"{entry['method']} {entry['path']}"
     return Waterfall(request, int(entry["status"]), float(entry["duration_ms"]), tuple(read))
 
@@ -91,9 +113,9 @@ def typical(waterfalls: Sequence[Waterfall], request: str | None = None) -> Wate
 
 def fold(waterfall: Waterfall) -> Waterfall:
     """Spans of one line and name that come FOLD_FROM times or more as one: first start, summed duration, count."""
-    groups: dict[tuple[str, str, str, int], list[WaterfallSpan]] = defaultdict(list)
+    groups: dict[tuple[str, str, str, int, bool], list[WaterfallSpan]] = defaultdict(list)
     for span in waterfall.spans:
-        groups[span.kind, span.name, span.file, span.line].append(span)
+        groups[span.kind, span.name, span.file, span.line, span.behind_answer].append(span)
     folded: list[WaterfallSpan] = []
     for spans in groups.values():
         if len(spans) < FOLD_FROM:
@@ -151,21 +173,28 @@ async def measure_waterfall(
     trace_file = tmp / "waterfall.jsonl"
     upstreams = await Upstreams.start(place, copy, target, tmp=tmp / "upstreams", seed=seed)
     try:
+        view = await upstreams.view()
         server = await start_server(
-            place, copy, target, upstream_env=upstreams.env, inject=(*upstreams.inject, *TRACER_FILES),
+            place, copy, target, upstream_env=view.env, inject=(*view.inject, *TRACER_FILES),
             extra_env=tracer_env(trace_file, copy.path), tmp=tmp / "server",
         )  # fmt: skip
         try:
             traffic = Traffic(target, payload_root or place.path, seed)
-            await send_in_turn(server.base_url, traffic, range(WARM_UP))
-            warm = len(await _settled(trace_file, {}))
-            await send_in_turn(server.base_url, traffic, range(WARM_UP, WARM_UP + requests))
-            names = {f"127.0.0.1:{port}": name for name, port in upstreams.ports.items()}
-            return (await _settled(trace_file, names))[warm:]
+            return await trace_in_turn(Watched(server, view), trace_file, traffic, WARM_UP, requests)
         finally:
             await server.stop()
     finally:
         await upstreams.stop()
+
+
+async def trace_in_turn(
+    watched: Watched, trace_file: Path, traffic: Traffic, first_number: int, requests: int
+) -> tuple[Waterfall, ...]:
+    """The waterfalls of some requests to a traced server, each sent when the one before it is over altogether."""
+    await send_to_the_end(watched, traffic, range(first_number - WARM_UP, first_number))
+    warm = len(await _settled(trace_file, {}))
+    await send_to_the_end(watched, traffic, range(first_number, first_number + requests))
+    return (await _settled(trace_file, renamed(watched.view.ports)))[warm:]
 
 
 async def _settled(trace_file: Path, names: Mapping[str, str]) -> tuple[Waterfall, ...]:

@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from swarm.bench.load import error_rate
-from swarm.bench.sidebyside import resources
-from swarm.bench.waterfall import measure_waterfall
 from swarm.coordinator.state import Parts, RunState
 from swarm.core.errors import TargetError
 from swarm.core.events import GateFinished, PatchJudged
 from swarm.core.patches import Accepted, Effect, GateResult, JudgedPatch, Rejected
-from swarm.core.report import ErrorRates
 from swarm.verify.candidate import Stack, extend
+from swarm.verify.ends import measure_capacity, measure_ends
 from swarm.verify.fixes import Fix
-from swarm.verify.lab import Lab
-from swarm.verify.ladder import Judged, Ladder, rungs, whole_stack
+from swarm.verify.ladder import Judged, climb, rungs
+from swarm.verify.standing import Standing
 from swarm.verify.verifier import Proven, prove
-
-TRACED_REQUESTS = 2
-
 
 Results = dict[str, tuple[GateResult, Effect | None]]
 
@@ -34,17 +28,17 @@ class Weighed:
     climbed: bool
 
 
-async def weigh(parts: Parts, state: RunState, lab: Lab, fixes: Sequence[Fix]) -> Weighed:
+async def weigh(parts: Parts, state: RunState, standing: Standing, fixes: Sequence[Fix]) -> Weighed:
     """Drop the performance fixes that gain nothing before anything is proven, so that the rest is proven once.
 
     A stack that does not start, or a target without webhooks, is not weighed here.
     """
+    lab = standing.lab
     stack, _ = extend(lab.original, fixes, lab.rules)
     if not lab.target.webhooks or not stack.fixes:
         return Weighed({}, tuple(fixes), climbed=False)
     try:
-        async with Ladder(lab, rungs(lab, stack.fixes)) as ladder:
-            results, guilty = await _climb(parts, lab, ladder)
+        results, guilty = await _climb(parts, standing, stack.fixes)
     except TargetError as error:
         state.notes.append(
             f"the patches together could not be weighed before the proof: {str(error).splitlines()[0]}"
@@ -56,9 +50,10 @@ async def weigh(parts: Parts, state: RunState, lab: Lab, fixes: Sequence[Fix]) -
 
 
 async def benchmark_and_settle(
-    parts: Parts, state: RunState, lab: Lab, proven: Proven, weighed: Weighed, summary: list[str]
+    parts: Parts, state: RunState, standing: Standing, proven: Proven, weighed: Weighed, summary: list[str]
 ) -> None:
     """Accept what was proven and gains; measure it against the original."""
+    lab = standing.lab
     if not proven.stack.fixes:
         state.reasons["benchmark"] = "no patch was proven, so there is no after"
         summary.append("nothing to compare")
@@ -69,8 +64,7 @@ async def benchmark_and_settle(
         return
     settled, results = proven, weighed.results
     if not weighed.climbed:
-        async with Ladder(lab, rungs(lab, proven.stack.fixes)) as ladder:
-            results, guilty = await _climb(parts, lab, ladder)
+        results, guilty = await _climb(parts, standing, proven.stack.fixes)
         if guilty:
             _reject(parts, state, proven.stack, guilty, gates_of(proven))
             settled = await prove(lab, [fix for fix in proven.stack.fixes if fix.key not in guilty])
@@ -79,24 +73,23 @@ async def benchmark_and_settle(
     if not settled.stack.fixes:
         state.reasons["benchmark"] = "no patch passed the benchmark"
         return
-    async with Ladder(lab, [whole_stack(settled.stack)]) as ladder:
-        await _measure_ends(state, ladder)
-    await _trace_final(state, lab, settled.stack)
-    latency = state.comparison
-    if latency and latency.before and latency.after:
-        summary.append(f"p95 {latency.before.p95:.0f} → {latency.after.p95:.0f} ms")
+    await _measure_ends(state, standing, settled.stack)
+    if state.whole and state.whole.before and state.whole.after:
+        summary.append(f"end to end, p95 {state.whole.before.p95:.0f} → {state.whole.after.p95:.0f} ms")
+    if state.comparison and state.comparison.before and state.comparison.after:
+        summary.append(f"answer, p95 {state.comparison.before.p95:.0f} → {state.comparison.after.p95:.0f} ms")
 
 
-async def _climb(parts: Parts, lab: Lab, ladder: Ladder) -> tuple[Results, Results]:
+async def _climb(parts: Parts, standing: Standing, fixes: Sequence[Fix]) -> tuple[Results, Results]:
     """Every fix with its result, and those that fail."""
-    judged = await ladder.climb()
+    judged = await climb(standing, rungs(standing.lab, fixes))
     for one in judged:
         names = tuple(dict.fromkeys(fix.rule for fix in one.rung.fixes))
         parts.emit(GateFinished("benchmark", names, one.result.passed, one.result.detail, 0.0))
     results: Results = {
         fix.key: (one.result, one.effect if one.rung.gains else None) for one in judged for fix in one.rung.fixes
     }
-    return results, await _guilty(lab, [one for one in judged if not one.result.passed])
+    return results, await _guilty(standing, [one for one in judged if not one.result.passed])
 
 
 def _reject(parts: Parts, state: RunState, stack: Stack, guilty: Results, gates: tuple[GateResult, ...]) -> None:
@@ -108,15 +101,14 @@ def _reject(parts: Parts, state: RunState, stack: Stack, guilty: Results, gates:
             parts.emit(PatchJudged(patch.id, patch.title, False, f"benchmark: {result.detail}"))
 
 
-async def _guilty(lab: Lab, failed: Sequence[Judged]) -> Results:
+async def _guilty(standing: Standing, failed: Sequence[Judged]) -> Results:
     """The fixes that fail: those that need not gain are measured again one by one where they lost together."""
     guilty: Results = {}
     for judged in failed:
         if len(judged.rung.fixes) == 1 or judged.rung.gains:
             guilty |= {fix.key: (judged.result, judged.effect) for fix in judged.rung.fixes}
             continue
-        async with Ladder(lab, rungs(lab, judged.rung.fixes, one_by_one=True)) as ladder:
-            apart = await ladder.climb()
+        apart = await climb(standing, rungs(standing.lab, judged.rung.fixes, one_by_one=True))
         guilty |= {
             fix.key: (one.result, one.effect) for one in apart if not one.result.passed for fix in one.rung.fixes
         }
@@ -146,26 +138,16 @@ def gates_of(proven: Proven) -> tuple[GateResult, ...]:
     return proven.judgement.gates if proven.judgement else ()
 
 
-async def _measure_ends(state: RunState, ladder: Ladder) -> None:
-    """Before and after under open-loop load, and the capacity of both."""
-    measured = await ladder.before_and_after()
-    state.comparison = measured.comparison
-    state.errors = ErrorRates(error_rate(measured.before), error_rate(measured.after))
-    state.resources_before, state.resources_after = resources(measured.before), resources(measured.after)
+async def _measure_ends(state: RunState, standing: Standing, stack: Stack) -> None:
+    """Before and after: answers under open-loop load, requests to their end, the waterfall, capacity."""
+    measured = await measure_ends(standing, stack)
+    state.comparison, state.whole = measured.loaded.comparison, measured.whole.comparison
+    state.errors = measured.errors
+    state.resources_before, state.resources_after = measured.resources
+    state.side_before, state.side_after = measured.sides
+    state.wholes_before, state.wholes_after = measured.whole.before, measured.whole.after
+    state.waterfalls_after = measured.whole.waterfalls
     try:
-        state.capacity = await ladder.capacity(measured)
+        state.capacity = await measure_capacity(standing, stack, measured)
     except TargetError as error:
         state.reasons["capacity"] = str(error)
-
-
-async def _trace_final(state: RunState, lab: Lab, stack: Stack) -> None:
-    """The waterfall of the patched tree."""
-    trial = lab.trial(stack, ())
-    try:
-        state.waterfalls_after = await measure_waterfall(
-            lab.place, trial.copy, lab.target, requests=TRACED_REQUESTS, seed=lab.seed, tmp=lab.folder("traced")
-        )
-    except TargetError as error:
-        state.notes.append(f"the patched tree was not traced: {error}")
-    finally:
-        trial.discard()

@@ -25,7 +25,13 @@ def build_report(request: RunRequest, parts: Parts, state: RunState) -> Report:
     finished_s = parts.clock.now_s()
     time = time_efficiency(state.agents)
     measured = Measured(
-        latency=state.comparison,
+        answer=state.comparison,
+        whole=state.whole,
+        wholes_before=state.wholes_before,
+        wholes_after=state.wholes_after,
+        side_before=state.side_before,
+        side_after=state.side_after,
+        context=context_efficiency(state.agents),
         errors=state.errors,
         capacity=state.capacity,
         resources_before=state.resources_before,
@@ -60,7 +66,9 @@ def build_report(request: RunRequest, parts: Parts, state: RunState) -> Report:
         agents=tuple(state.agents),
         findings=with_verdicts(state.findings, state.patches),
         patches=tuple(state.patches),
-        benchmarks=(state.comparison,) if state.comparison else (),
+        benchmarks=tuple(one for one in (state.whole, state.comparison) if one is not None),
+        side_before=state.side_before,
+        side_after=state.side_after,
         capacity=state.capacity,
         errors=state.errors,
         resources_before=state.resources_before,

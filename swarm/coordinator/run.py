@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from swarm.agents.surroundings import Surroundings
@@ -24,7 +24,9 @@ from swarm.scores.looking import COUNTED
 from swarm.tools.lease import Lease
 from swarm.tools.workbench import Workbench
 from swarm.verify.candidate import empty_stack
+from swarm.verify.fixes import Fix
 from swarm.verify.lab import Lab
+from swarm.verify.standing import Standing
 from swarm.verify.verifier import prove
 
 REPLAYED_REQUESTS = 4
@@ -116,11 +118,20 @@ class Run:
             await workbench.close()
         before = Look(original.index, scanned, probes_before)
         lab = self._lab(original, baseline, probes_before)
+        async with Standing(lab) as standing:
+            await self._patches(baseline, plan.fixes, standing, before)
+        spent = around.budget.exceeded()
+        if spent:
+            raise BudgetExceeded(f"{spent}; what the agents had found by then was worked on to the end")
+
+    async def _patches(self, baseline: Baseline, fixes: Sequence[Fix], standing: Standing, before: Look) -> None:
+        """Weigh, prove and measure; the servers of one phase serve the next where they can."""
+        lab = standing.lab
         planting: asyncio.Task[tuple[PlantedFault, ...]] | None = None
         try:
             async with self.phase("weigh") as summary:
-                weighed = await weigh(self.parts, self.state, lab, plan.fixes)
-                summary.append(f"{len(weighed.kept)} of {len(plan.fixes)} fixes are worth a proof")
+                weighed = await weigh(self.parts, self.state, standing, fixes)
+                summary.append(f"{len(weighed.kept)} of {len(fixes)} fixes are worth a proof")
             baseline.look_again.set()  # not before: nothing else is at work while patches are weighed
             planting = asyncio.create_task(plant_and_look(lab))
             async with self.phase("verify") as summary:
@@ -136,11 +147,8 @@ class Run:
                     task.cancel()
                     await asyncio.gather(task, return_exceptions=True)
         async with self.phase("benchmark") as summary:
-            await benchmark_and_settle(self.parts, self.state, lab, proven, weighed, summary)
+            await benchmark_and_settle(self.parts, self.state, standing, proven, weighed, summary)
             score_run(self.state, before, await look_at_final(lab, before, self.state.settled), planted)
-        spent = around.budget.exceeded()
-        if spent:
-            raise BudgetExceeded(f"{spent}; what the agents had found by then was worked on to the end")
 
     async def _baseline_beside_specialists(
         self, original: Original, workbench: Workbench, around: Surroundings

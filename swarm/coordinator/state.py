@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from swarm.agents.surroundings import Candidate
+from swarm.bench.watched import Whole
 from swarm.config.schema import Swarm, Target
 from swarm.core.alerts import AlertDraft
 from swarm.core.errors import SwarmError
@@ -23,6 +24,7 @@ from swarm.core.report import (
     ReplayOutcome,
     ResourceUse,
     Score,
+    Side,
     TestCounts,
     Waterfall,
 )
@@ -80,7 +82,12 @@ class RunState:
     agents: list[AgentInfo] = field(default_factory=list)
     findings: tuple[Finding, ...] = ()
     patches: list[JudgedPatch] = field(default_factory=list)
-    comparison: Comparison | None = None
+    comparison: Comparison | None = None  # answers to the sender under load
+    whole: Comparison | None = None  # one after another, each to the end of its work
+    wholes_before: tuple[Whole, ...] = ()
+    wholes_after: tuple[Whole, ...] = ()
+    side_before: Side = Side()
+    side_after: Side = Side()
     capacity: Capacity | None = None
     errors: ErrorRates = ErrorRates(None, None)
     resources_before: ResourceUse = ResourceUse(None, None)

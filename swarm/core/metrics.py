@@ -53,6 +53,10 @@ class Comparison:
     note: str = ""
 
 
+# The two benchmarks of a run, by name: what the sender waits for, and until all is over that its request caused.
+ANSWER = "webhook, answer to the sender"
+END_TO_END = "webhook, end to end"
+
 Operator = Literal["<", "<=", ">", ">=", "=="]
 _EXPRESSION = re.compile(
     r"^\s*(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*(?P<op><=|>=|==|<|>)\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>.*?)\s*$"

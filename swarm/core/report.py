@@ -87,6 +87,59 @@ class ResourceUse:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkDone:
+    """What became of the requests of the open-loop load that had a good answer, once the upstreams were quiet.
+
+    `drain_s` is the time from the last answer to the last upstream call, None where it did not get quiet.
+    `writes_expected` is the least that requests of these kinds wrote one by one; `lost` is what is missing of it,
+    in requests.
+    """
+
+    requests: int
+    drain_s: float | None
+    writes_expected: int
+    writes_seen: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamUse:
+    """The upstream calls of one side: how many a webhook makes, and the share that failed (0 to 1)."""
+
+    calls_per_webhook: float | None
+    failing: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CacheUse:
+    """What a service's caches say of themselves after the load: hit rates (0 to 1) and operations' means."""
+
+    kinds: tuple[tuple[str, int, int], ...] = ()
+    hit_rate: float | None = None
+    operation_ms: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What was seen of one side beside its latencies."""
+
+    work: WorkDone | None = None
+    upstreams: UpstreamUse = UpstreamUse(None, None)
+    cache: CacheUse = CacheUse()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadinessLine:
+    """One check of the readiness section; `passed` is None where it could not be made, `value` says why."""
+
+    name: str
+    passed: bool | None
+    value: str
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TargetOutcome:
     """One target expression with what was measured; `met` is None where it was not, and `reason` says why."""
 
@@ -224,7 +277,8 @@ class WaterfallSpan:
     """One wait inside a request: when, what, and from which line of the target.
 
     `start_ms` counts from the request's start; `path` is the chain of target lines from the handler down
-    (`file:line function`), innermost last; `blocks_loop` says that it ran on the event loop and held it up.
+    (`file:line function`), innermost last; `blocks_loop` says that it ran on the event loop and held it up,
+    `behind_answer` that the sender did not wait for it.
     """
 
     kind: SpanKind
@@ -237,6 +291,7 @@ class WaterfallSpan:
     path: tuple[str, ...] = ()
     blocks_loop: bool = False
     count: int = 1
+    behind_answer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,3 +349,6 @@ class Report:
     unparsed_files: tuple[str, ...] = ()
     load_note: str = ""
     alerts: tuple[AlertDraft, ...] = ()
+    side_before: Side = Side()
+    side_after: Side = Side()
+    readiness: tuple[ReadinessLine, ...] = ()

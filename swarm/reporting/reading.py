@@ -19,10 +19,12 @@ from swarm.core.report import (
     MonitoringFiles,
     PhaseTime,
     ProfileLine,
+    ReadinessLine,
     Report,
     ResourceUse,
     RunInfo,
     Score,
+    Side,
     TargetOutcome,
     TimeEfficiency,
     Verification,
@@ -76,6 +78,9 @@ def _report(data: dict[str, Any]) -> Report:
         unparsed_files=tuple(data.get("unparsed_files", [])),
         load_note=data.get("load_note", ""),
         alerts=tuple(decode(AlertDraft, item) for item in data.get("alerts", [])),
+        side_before=decode(Side, data.get("sides", {}).get("before", {})),
+        side_after=decode(Side, data.get("sides", {}).get("after", {})),
+        readiness=tuple(decode(ReadinessLine, item) for item in data.get("readiness", [])),
     )
 
 

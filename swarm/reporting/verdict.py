@@ -10,8 +10,8 @@ from typing import Literal
 from swarm.core.findings import SEVERITIES, Finding, confidence_rank, severity_rank
 from swarm.core.metrics import Comparison, Ratio
 from swarm.core.patches import Accepted, JudgedPatch, Rejected
-from swarm.core.report import Capacity, ErrorRates, Report, Score, TestCounts
-from swarm.reporting.numbers import change, count, interval, is_number, plain, quantity, share
+from swarm.core.report import Capacity, ErrorRates, Report, Score, Side, TestCounts, WorkDone
+from swarm.reporting.numbers import change, count, interval, is_number, plain, quantity, seconds, share
 
 RAMP_STEP = 2.0  # the rates of the capacity's ramp rise by this factor
 MORE_ERRORS = 0.01  # a rise of failed requests that matters
@@ -168,6 +168,7 @@ def before_after_rows(report: Report) -> tuple[Row, ...]:
         rows += _capacity_rows(report.capacity)
     if is_number(report.errors.before) or is_number(report.errors.after):
         rows.append(Row("failed requests under load", share(report.errors.before), share(report.errors.after), ""))
+    rows += _side_rows(report.side_before, report.side_after)
     one, two = report.resources_before, report.resources_after
     rows += _figures("memory, peak", one.rss_mb, two.rss_mb, "MB")
     rows += _figures("CPU, mean", one.cpu_percent, two.cpu_percent, "%")
@@ -179,6 +180,32 @@ def before_after_rows(report: Report) -> tuple[Row, ...]:
         words = f"{broken} newly failing" if broken else "none newly failing"
         rows.append(Row("the target's tests", _tests(tests[0]), _tests(tests[1]), words, "bad" if broken else "good"))
     return tuple(rows)
+
+
+def _side_rows(before: Side, after: Side) -> list[Row]:
+    """Work that was still to be done, upstream calls, caches."""
+    rows: list[Row] = []
+    if before.work and after.work:
+        label, lost = "events whose writes never came", after.work.lost
+        rows.append(Row("work left after the last answer", _drain(before.work), _drain(after.work), ""))
+        rows.append(Row(label, _lost(before.work), _lost(after.work), "", "bad" if lost else "good"))
+    rows += _figures("upstream calls a webhook", before.upstreams.calls_per_webhook,
+                     after.upstreams.calls_per_webhook, "")  # fmt: skip
+    if is_number(before.upstreams.failing) or is_number(after.upstreams.failing):
+        shares = share(before.upstreams.failing), share(after.upstreams.failing)
+        rows.append(Row("upstream calls that failed", *shares, ""))
+    if is_number(before.cache.hit_rate) or is_number(after.cache.hit_rate):
+        rows.append(Row("cache hit rate", share(before.cache.hit_rate), share(after.cache.hit_rate), ""))
+    rows += _figures("cache operation, mean", before.cache.operation_ms, after.cache.operation_ms, "ms")
+    return rows
+
+
+def _drain(work: WorkDone) -> str:
+    return "without end" if work.drain_s is None else seconds(work.drain_s)
+
+
+def _lost(work: WorkDone) -> str:
+    return f"{work.lost} of {work.requests}"
 
 
 def _capacity_rows(capacity: Capacity) -> list[Row]:

@@ -111,6 +111,10 @@ class Front:
         self._opening: set[asyncio.Task[None]] = set()
         self.port = 0
 
+    def beside(self, server: web.Server) -> Front:
+        """Another front with the same certificates, for another server."""
+        return Front(server, self._context)
+
     def open(self, preferred_port: int = 0) -> None:
         """Listen on a loopback port: the preferred one where it is free."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -28,6 +28,12 @@ class Reception:
         if host:
             self._hosts[host.lower()] = name
 
+    def beside(self, log: CallLog) -> Reception:
+        """The same players with another record."""
+        other = Reception(log)
+        other._players, other._hosts = self._players, self._hosts
+        return other
+
     @property
     def names(self) -> tuple[str, ...]:
         """The upstreams that are played here."""

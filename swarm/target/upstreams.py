@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from aiohttp import web
-
 from swarm.config.schema import Target, Upstream
-from swarm.core.errors import TargetError
 from swarm.core.place import TargetPlace
 from swarm.target.calls import CallLog, FaultPoint
 from swarm.target.calls import UpstreamCall as UpstreamCall  # part of this module's promise
@@ -20,9 +18,9 @@ from swarm.target.played import Latency, PlayedRoutes
 from swarm.target.program import Program, ProgramPlace, ProgramPlayer
 from swarm.target.reception import Reception
 from swarm.target.tape import Playback, Tape
+from swarm.target.view import FRONT, Listening, View, listen, stop_listening
 
 REDIRECT_FILE = Path(__file__).parent / "inject" / "redirect.py"
-_FRONT = "(hosts)"
 
 
 class Upstreams:
@@ -38,8 +36,10 @@ class Upstreams:
         self._played: list[PlayedRoutes] = []
         self._programs: list[ProgramPlayer] = []
         self._plain_programs: list[Program] = []
-        self._servers: list[tuple[asyncio.AbstractServer | None, web.Server]] = []
+        self._servers: list[Listening] = []
         self._front: Front | None = None
+        self._where: ProgramPlace | None = None
+        self._views: list[View] = []
 
     @classmethod
     async def start(
@@ -62,7 +62,7 @@ class Upstreams:
         log = CallLog()
         upstreams = cls(log, Reception(log), tmp)
         playback = tape.player() if tape is not None and not recording else None
-        where = ProgramPlace(place, copy, target, tmp)
+        where = upstreams._where = ProgramPlace(place, copy, target, tmp)
         preferred = tape.ports if tape is not None else {}
         try:
             for upstream in target.upstreams:
@@ -134,16 +134,26 @@ class Upstreams:
         """Wait until no call is in flight and none began for `calm_s`; False where it did not get quiet."""
         return await self._log.quiet(calm_s, limit_s)
 
+    async def view(self) -> View:
+        """The same upstreams on further ports, for one server of several whose calls are to be told apart."""
+        assert self._front is not None and self._where is not None
+        log, target = CallLog(), self._where.target
+        view = View(log, dict(self.env), dict(self.ports), self.inject)
+        self._views.append(view)
+        own = self._where.tmp / f"view-{len(self._views)}"
+        await view.start_programs(_plain(target), replace(self._where, tmp=own))
+        await view.open(self._reception.beside(log), target.upstreams, self._front)
+        return view
+
     async def stop(self) -> None:
-        """End them all. Safe to call twice."""
+        """End them all, views too. Safe to call twice."""
+        for view in self._views:
+            await view.close()
         if self._front is not None:
             await self._front.close()
             self._front = None
         servers, self._servers = self._servers, []
-        for listening, _ in servers:
-            if listening is not None:
-                listening.close()
-        await asyncio.gather(*(server.shutdown(timeout=0.2) for _, server in servers))
+        await stop_listening(servers)
         for player in self._programs:
             await player.close()
         for program in self._plain_programs:
@@ -176,16 +186,9 @@ class Upstreams:
 
     async def _listen(self, upstream: Upstream, preferred: Mapping[str, int]) -> None:
         server = self._reception.server_for(upstream.name)
-        loop = asyncio.get_running_loop()
-        wanted = preferred.get(upstream.name, 0)
-        try:
-            listening = await loop.create_server(server, "127.0.0.1", wanted, backlog=512)
-        except OSError:
-            if not wanted:
-                raise TargetError("no free loopback port for the upstreams") from None
-            listening = await loop.create_server(server, "127.0.0.1", 0, backlog=512)
+        listening, port = await listen(server, preferred.get(upstream.name, 0))
         self._servers.append((listening, server))
-        self._name(upstream, int(listening.sockets[0].getsockname()[1]))
+        self._name(upstream, port)
 
     def _name(self, upstream: Upstream, port: int) -> None:
         self.ports[upstream.name] = port
@@ -200,9 +203,9 @@ class Upstreams:
         hosts = [upstream.host.lower() for upstream in target.upstreams if upstream.host]
         server = self._reception.server_by_host()
         self._front = Front(server, authority.context_by_name())
-        self._front.open(preferred.get(_FRONT, 0))
+        self._front.open(preferred.get(FRONT, 0))
         self._servers.append((None, server))
-        self.ports[_FRONT] = self._front.port
+        self.ports[FRONT] = self._front.port
         self.env |= {
             "SSL_CERT_FILE": str(bundle),
             "REQUESTS_CA_BUNDLE": str(bundle),

@@ -14,8 +14,11 @@ import pytest
 from swarm.bench.capacity import find_capacity, judge
 from swarm.bench.load import LoadGenerator, LoadRun, Sample, error_rate, run_load
 from swarm.bench.sidebyside import compare, measure_sides, resources, slice_order
+from swarm.bench.watched import Watched
 from swarm.config.schema import Target
 from swarm.core.errors import TargetError
+from swarm.target.calls import CallLog
+from swarm.target.view import View
 
 TARGET = Target.model_validate(
     {
@@ -150,11 +153,29 @@ async def test_capacity_is_found_between_steps(tmp_path: Path) -> None:
     # 2 workers of 25 ms take 80/s: 50 passes, 75 passes, 112 queues up
     async with peer(0.025, workers=2) as server:
         found = await find_capacity(
-            server, TARGET, tmp_path, start_rate=30, step_s=0.6, max_steps=6, seed=1, p95_bound_ms=150
+            watched(server), TARGET, tmp_path, start_rate=30, step_s=0.6, max_steps=6, seed=1, p95_bound_ms=150
         )
     assert found.rps is not None and 40 <= found.rps <= 95
     assert found.steps[-1].rate < max(step.rate for step in found.steps) or found.steps[-1].passed is False
     assert "1%" in found.criterion and "150 ms" in found.criterion
+
+
+async def test_a_rate_whose_work_goes_on_and_on_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swarm.bench.capacity.QUIET_S", 0.3)
+    monkeypatch.setattr("swarm.bench.capacity.SETTLE_S", 0.1)
+    async with peer(0.001) as server:
+        busy = watched(server)
+        with busy.view.log.flight():  # answers at once, and works behind them
+            found = await find_capacity(busy, TARGET, tmp_path, start_rate=20, step_s=0.3, max_steps=2, seed=1)
+        assert found.rps is None
+        assert [(step.passed, step.quiet) for step in found.steps] == [(False, False)] * 2
+        found = await find_capacity(busy, TARGET, tmp_path, start_rate=20, step_s=0.3, max_steps=1, seed=1)
+        assert found.rps == 20
+
+
+def watched(server: Peer) -> Watched:
+    """A server whose upstreams are always quiet."""
+    return Watched(server, View(CallLog(), {}, {}, ()))
 
 
 def test_failed_answers_are_slow_ones_for_capacity() -> None:

@@ -35,6 +35,30 @@ def test_late_lines_join_their_request_and_broken_ones_are_left_out(tmp_path: Pa
     assert read_trace(tmp_path / "none.jsonl") == ()
 
 
+def test_work_behind_the_answer_goes_to_the_request_whose_time_it_is(tmp_path: Path) -> None:
+    def entry(number: int, at_ms: float) -> dict[str, object]:
+        head = {"request": number, "pid": 9, "at_ms": at_ms, "method": "POST", "path": "/h", "status": 200}
+        return {**head, "duration_ms": 5.0, "spans": []}
+
+    def row(name: str, start_ms: float) -> list[object]:
+        return ["sql", name, start_ms, 2.0, "q.py", 4, "work", [], False]
+
+    lines = [
+        {"request": 0, "pid": 9, "background": [row("before all", 900.0)]},
+        entry(1, 1000.0),
+        entry(2, 2000.0),
+        {"request": 0, "pid": 8, "background": [row("of the first", 1007.0)]},  # of a worker process
+        {"request": 1, "pid": 9, "late": [row("its own", 20.0), row("of a worker that it started", 1004.0)]},
+    ]
+    trace = tmp_path / "trace.jsonl"
+    trace.write_text("\n".join(map(json.dumps, lines)))
+    first, second = read_trace(trace)
+    assert [(s.name, s.start_ms, s.behind_answer) for s in first.spans] == [
+        ("of the first", 7.0, True), ("its own", 20.0, True),
+    ]  # fmt: skip
+    assert [(s.name, s.start_ms) for s in second.spans] == [("of a worker that it started", 4.0)]
+
+
 def test_the_typical_request_is_the_median_good_one_of_the_busiest_route() -> None:
     found = [Waterfall("POST /hook", 200, float(ms), ()) for ms in (10, 30, 20)]
     found += [Waterfall("POST /hook", 500, 1.0, ()), Waterfall("POST /other", 200, 2.0, ())]

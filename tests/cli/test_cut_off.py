@@ -207,7 +207,7 @@ def test_broken_provider_falls_back_and_says_so(tmp_path: Path) -> None:
 def test_json_is_json_lines_alone_and_apply_applies(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("swarm.verify.ladder.MAX_STEPS", 1)  # capacity is not what this is about
+    monkeypatch.setattr("swarm.verify.ends.MAX_STEPS", 1)  # capacity is not what this is about
     write_service(tmp_path)
     done = cli("run", "--json", "--apply", "--only", "api", "--fail-on", "severity:low")
     assert (done.code, done.err) == (0, "")

@@ -20,10 +20,12 @@ from swarm.target.place import resolve_place
 from swarm.target.replay import Recording, record_baseline
 from swarm.target.sandbox import choose_sandbox
 from swarm.verify.candidate import empty_stack
+from swarm.verify.ends import TRACED_REQUESTS, measure_ends
 from swarm.verify.fixes import Fix
 from swarm.verify.lab import Lab
-from swarm.verify.ladder import Ladder, rungs
+from swarm.verify.ladder import climb, rungs
 from swarm.verify.live import probe_live, running
+from swarm.verify.standing import Standing
 from swarm.verify.testrun import run_tests
 from swarm.verify.verifier import prove
 from tests.verify.small_service import APP, PRICING, write_service
@@ -160,16 +162,21 @@ async def test_a_gain_is_accepted_and_a_loss_is_not(lab: Lab) -> None:
     )
     proven = await prove(lab, [GOOD])
     assert [fix.key for fix in proven.stack.fixes] == [GOOD.key], proven.rejected
-    async with Ladder(lab, rungs(lab, [GOOD])) as ladder:
-        [gain] = await ladder.climb()
+    async with Standing(lab) as standing:
+        [gain] = await climb(standing, rungs(lab, [GOOD]))
         if not gain.result.passed:  # a busy machine hides it: once more
-            [gain] = await ladder.climb()
-        both = await ladder.before_and_after()
+            [gain] = await climb(standing, rungs(lab, [GOOD]))
+        ends = await measure_ends(standing, proven.stack)
+        [loss] = await climb(standing, rungs(lab, [slow]))
     assert gain.result.passed, gain.result.detail
     assert gain.effect is not None
     assert gain.effect.ratio < 0.9
-    assert both.comparison.ratio_p50 is not None
-    assert both.comparison.ratio_p50.value < 0.9
-    async with Ladder(lab, rungs(lab, [slow])) as ladder:
-        [loss] = await ladder.climb()
+    for comparison in (ends.loaded.comparison, ends.whole.comparison):
+        assert comparison.ratio_p50 is not None
+        assert comparison.ratio_p50.value < 0.9
+    assert [len(one.calls) for one in ends.whole.after] == [4] * len(ends.whole.after)
+    assert all(side.work is not None and side.work.lost == 0 for side in ends.sides)
+    assert ends.sides[1].work is not None and ends.sides[1].work.writes_seen == 2 * ends.sides[1].work.requests
+    assert ends.sides[1].cache.reason == "the service serves no metrics"
+    assert len(ends.whole.waterfalls) == TRACED_REQUESTS
     assert loss.result.passed is False

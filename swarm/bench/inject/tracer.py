@@ -40,15 +40,17 @@ _fd: Any = None
 
 
 class Request:
-    """One request under way."""
+    """One request under way; number 0 is no request but whatever works outside of all."""
 
     numbers = 0
     guard = threading.Lock()
 
     def __init__(self, method: str, path: str) -> None:
-        with Request.guard:
-            Request.numbers += 1
-            self.number = Request.numbers
+        self.number = 0
+        if method:
+            with Request.guard:
+                Request.numbers += 1
+                self.number = Request.numbers
         self.method = method
         self.path = path
         self.status = 0
@@ -61,11 +63,22 @@ class Request:
         self.start = clock()
 
 
+# What a worker does that no request started: a queue's thread, a task of the start. Told by its time alone.
+background = Request("", "")
+background.start = 0.0
+background.done = True
+BACKGROUND_KINDS = ("http", "sql", "redis", "file", "subprocess")
+
+
 def active() -> Any:
-    """The request that this code works for, or None; also None inside a call that is being timed already."""
+    """The request that this code works for, or None; also None inside a call that is being timed already.
+
+    What works for none is `background`, once a first request has come.
+    """
     if inside_call.get():
         return None
-    return current_request.get() or getattr(in_thread, "request", None)
+    found = current_request.get() or getattr(in_thread, "request", None)
+    return found or (background if Request.numbers else None)
 
 
 def relative(filename: str) -> Any:
@@ -113,7 +126,10 @@ def record(request: Any, kind: str, name: str, start: float, end: float, chain: 
     """Keep one span; one that ends after its request's end is written at once."""
     try:
         span = (kind, name, start, end - start, chain, blocks)
-        if request.done:
+        if request is background:
+            if kind in BACKGROUND_KINDS:
+                _write({"request": 0, "background": [_plain(request, span)]})
+        elif request.done:
             _write({"request": request.number, "late": [_plain(request, span)]})
         elif len(request.spans) < MAX_SPANS:
             request.spans.append(span)
@@ -136,6 +152,7 @@ def finish(request: Any) -> None:
         _write(
             {
                 "request": request.number,
+                "at_ms": round(request.start * 1000, 3),
                 "method": request.method,
                 "path": request.path,
                 "status": request.status,

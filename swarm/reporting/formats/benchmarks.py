@@ -14,7 +14,7 @@ FILENAME = "benchmarks.json"
 def render(report: Report) -> str:
     """Benchmarks, capacity, errors, resources and targets as compact JSON."""
     document = to_document(report)
-    keys = ("schema", "benchmarks", "capacity", "errors", "resources", "targets", "load_note")
+    keys = ("schema", "benchmarks", "capacity", "errors", "resources", "sides", "targets", "load_note")
     chosen = {"run": report.run.id, **{key: document[key] for key in keys}}
     text = json.dumps(chosen, ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", "replace").decode() + "\n"

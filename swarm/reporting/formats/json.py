@@ -39,6 +39,8 @@ def to_document(report: Report) -> dict[str, Any]:
         "capacity": encode(report.capacity),
         "errors": encode(report.errors),
         "resources": {"before": encode(report.resources_before), "after": encode(report.resources_after)},
+        "sides": {"before": encode(report.side_before), "after": encode(report.side_after)},
+        "readiness": encode(report.readiness),
         "targets": encode(report.targets),
         "scores": {"security": encode(report.security_score), "compliance": encode(report.compliance_score)},
         "efficiency": {"context": encode(report.context), "time": encode(report.time)},

@@ -196,7 +196,8 @@ def _curves(items: tuple[Comparison, ...]) -> tuple[CurveView, ...]:
 
 def _waterfalls(report: Report) -> tuple[tuple[str, str, Safe], ...]:
     both = [(n, w) for n, w in (("before", report.waterfall_before), ("after", report.waterfall_after)) if w]
-    longest = max((w.duration_ms for _, w in both), default=0.0)
+    ends = [span.start_ms + span.duration_ms for _, w in both for span in w.spans if span.behind_answer]
+    longest = max([*(w.duration_ms for _, w in both), *ends], default=0.0)
     return tuple((n, f"{w.request} · status {w.status}", waterfall.chart(w, longest)) for n, w in both)
 
 

@@ -24,7 +24,8 @@ def chart(waterfall: Waterfall, longest_ms: float) -> Safe:
     for value in even_ticks(longest):
         x = GUTTER + value / longest * (RIGHT - GUTTER)
         parts += [line(x, top - 6, x, bottom, "grid"), text(x, top - 12, plain(value), "tick", "middle")]
-    parts += _bar(top, "whole request", waterfall.request, "request", 0, waterfall.duration_ms, longest, "")
+    whole = "until the answer" if any(span.behind_answer for span in spans) else "whole request"
+    parts += _bar(top, whole, waterfall.request, "request", 0, waterfall.duration_ms, longest, "")
     for place, span in enumerate(shown, 1):
         parts += _row(top + ROW * place, span, longest)
     if len(spans) > MOST_ROWS:
@@ -41,6 +42,8 @@ def _row(y: float, span: WaterfallSpan, longest: float) -> list[Safe]:
     notes = [span.name, f"{span.file}:{span.line}" if span.file else "", *span.path]
     if span.blocks_loop:
         times += " · blocks the loop"
+    if span.behind_answer:
+        times += " · behind the answer"
     kind = "blocked" if span.blocks_loop and span.kind != "blocked" else span.kind
     hint = " › ".join(one_line(note, 200) for note in notes if note)
     return _bar(y, place, hint, kind, span.start_ms, span.duration_ms, longest, times, span.kind)

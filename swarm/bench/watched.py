@@ -1,0 +1,98 @@
+"""A server under measurement and the record of what it asks of upstreams: when is all over that a request caused?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from swarm.bench.mix import Mix
+from swarm.target.calls import UpstreamCall
+from swarm.target.server import RunningServer
+from swarm.target.traffic import Traffic, WebhookRequest
+from swarm.target.view import View
+from swarm.target.wire import Client, WireError
+
+CALM_S = 0.06  # with no call for so long, no more is expected
+LIMIT_S = 10.0
+TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """One request seen to its end: `answer_ms` to its answer, `whole_ms` to the end of all that it caused.
+
+    `calls` are the upstream calls in it. `whole_ms` is never less than `answer_ms`.
+    """
+
+    number: int
+    status: int
+    ok: bool
+    answer_ms: float
+    whole_ms: float
+    calls: tuple[UpstreamCall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One running server and its own view of the upstreams."""
+
+    server: RunningServer
+    view: View
+
+    async def over(self, began_s: float, answered_s: float) -> float:
+        """Wait until the upstreams are quiet; when the last call since `began_s` ended, or the answer came.
+
+        Work that asks nothing of an upstream is not seen here.
+        """
+        await self.view.quiet(CALM_S, LIMIT_S)
+        last_s = next((call.end_s for call in reversed(self.view.calls) if call.start_s >= began_s), answered_s)
+        return max(answered_s, last_s)
+
+    def calls_since(self, began_s: float) -> tuple[UpstreamCall, ...]:
+        """The calls that began since then and have ended, in the order of their ends."""
+        return tuple(call for call in self.view.calls if call.start_s >= began_s)
+
+
+async def send(client: Client, request: WebhookRequest) -> int:
+    """The status of the answer; 0 where no complete one came."""
+    message = client.encode(request.method, request.path, request.headers, request.body)
+    try:
+        return (await client.send(request.method, message, TIMEOUT_S)).status
+    except WireError:
+        return 0
+
+
+async def send_to_the_end(watched: Watched, traffic: Traffic, numbers: Iterable[int]) -> tuple[Whole, ...]:
+    """The requests of these numbers, each after everything that the one before caused."""
+    client, wholes = Client(watched.server.base_url), []
+    for number in numbers:
+        request = traffic.request(number, time.time())
+        began_s = time.monotonic()
+        status = await send(client, request)
+        answered_s = time.monotonic()
+        over_s = await watched.over(began_s, answered_s)
+        wholes.append(
+            Whole(
+                number, status, 200 <= status < 300, 1000.0 * (answered_s - began_s), 1000.0 * (over_s - began_s),
+                watched.calls_since(began_s),
+            )
+        )  # fmt: skip
+    client.close()
+    return tuple(wholes)
+
+
+async def warm_up(watched: Watched, traffic: Traffic, first_number: int, seconds: float) -> int:
+    """Requests one after another for so long (one at least): imports, connections, caches; how many were sent.
+
+    Two sides that get the same time get as much of the same sequence as each can take.
+    """
+    client, sent = Client(watched.server.base_url), 0
+    mix = Mix(traffic, first_number)
+    ends_s = time.monotonic() + seconds
+    while not sent or time.monotonic() < ends_s:
+        await send(client, traffic.request(mix.next_numbers(1)[0], time.time()))
+        sent += 1
+    client.close()
+    await watched.view.quiet(CALM_S, LIMIT_S)
+    return sent

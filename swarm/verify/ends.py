@@ -1,0 +1,215 @@
+"""The two ends side by side, the original and the patched tree: answers, work until its end, errors, capacity."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from swarm.bench.capacity import CALM_S, find_capacity
+from swarm.bench.load import LoadRun, error_rate
+from swarm.bench.mix import Mix
+from swarm.bench.scrape import Samples, cache_figures, scrape, since
+from swarm.bench.sidebyside import compare, measure_alternating, pooled, resources
+from swarm.bench.watched import Watched, Whole, send_to_the_end, warm_up
+from swarm.bench.waterfall import TRACER_FILES, trace_in_turn
+from swarm.bench.wholes import WritesByKind, compare_wholes, failing_share, successful_writes
+from swarm.core.metrics import ANSWER, END_TO_END, Comparison
+from swarm.core.report import CacheUse, Capacity, ErrorRates, ResourceUse, Side, UpstreamUse, Waterfall, WorkDone
+from swarm.target.calls import UpstreamCall
+from swarm.target.traffic import Traffic
+from swarm.verify.candidate import Stack
+from swarm.verify.standing import Standing, Tree
+
+BEFORE, TWIN, AFTER, TRACED = "before", "before, a second server", "after", "after, traced"
+ROUNDS = 4
+WHOLES = 16  # requests of each side that are seen to their end
+TRACED_REQUESTS = 12
+WARM_S = 1.5
+FIRST_WARM_UP = 880_000
+FIRST_WHOLE = 870_000
+FIRST_TRACED = 860_000
+DRAIN_S = 20.0
+STEP_S = 1.0
+SLOWER_AT_MOST = 2.0  # times the original's median, where capacity ends
+MAX_STEPS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class SeenWhole:
+    """What serial requests showed."""
+
+    before: tuple[Whole, ...]
+    after: tuple[Whole, ...]
+    comparison: Comparison
+    waterfalls: tuple[Waterfall, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the open-loop load showed."""
+
+    before: tuple[LoadRun, ...]
+    after: tuple[LoadRun, ...]
+    comparison: Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Everything that is told of the two ends but for their capacity."""
+
+    whole: SeenWhole
+    loaded: Loaded
+    errors: ErrorRates
+    resources: tuple[ResourceUse, ResourceUse]
+    sides: tuple[Side, Side]
+
+
+async def measure_ends(standing: Standing, stack: Stack) -> Ends:
+    """Serial requests, then open-loop load; afterwards only the two ends run on."""
+    lab = standing.lab
+    trace_file = lab.folder("traced") / "waterfall.jsonl"
+    trees = {
+        BEFORE: Tree(lab.original), TWIN: Tree(lab.original, role="twin"), AFTER: Tree(stack),
+        TRACED: Tree(stack, "traced", TRACER_FILES, (("SWARM_TRACE_FILE", str(trace_file)),)),
+    }  # fmt: skip
+    servers = await standing.run(trees)
+    await standing.keep(*trees.values())
+    whole = await see_whole(standing, servers, trace_file)
+    await standing.keep(trees[BEFORE], trees[AFTER])
+    ends = servers[BEFORE], servers[AFTER]
+    began_s, scraped = time.monotonic(), await _scraped(ends)
+    loaded = await _load(standing, ends)
+    drains = await asyncio.gather(*(_drained(one, time.monotonic()) for one in ends))
+    return Ends(
+        whole,
+        loaded,
+        ErrorRates(error_rate(loaded.before), error_rate(loaded.after)),
+        (resources(loaded.before), resources(loaded.after)),
+        await _sides(standing, ends, whole, loaded, drains, began_s, scraped),
+    )
+
+
+async def see_whole(standing: Standing, servers: dict[str, Watched], trace_file: Path) -> SeenWhole:
+    """The same requests to both ends, one after another; the original's are shared out to two servers.
+
+    All wait for upstreams most of the time, and so does the traced tree beside them.
+    """
+    lab = standing.lab
+    traffic = Traffic(lab.target, lab.payload_root, lab.seed)
+    await asyncio.gather(*(warm_up(one, traffic, FIRST_WARM_UP, WARM_S) for one in servers.values()))
+    lab.say(f"benchmark: {WHOLES} requests a side, each seen to the end of all that it causes")
+    numbers = Mix(traffic, FIRST_WHOLE).next_numbers(WHOLES)
+    first, second, after, waterfalls = await asyncio.gather(
+        send_to_the_end(servers[BEFORE], traffic, numbers[::2]),
+        send_to_the_end(servers[TWIN], traffic, numbers[1::2]),
+        send_to_the_end(servers[AFTER], traffic, numbers),
+        trace_in_turn(servers[TRACED], trace_file, traffic, FIRST_TRACED, TRACED_REQUESTS),
+    )
+    place = {number: at for at, number in enumerate(numbers)}
+    before = tuple(sorted((*first, *second), key=lambda one: place[one.number]))
+    comparison = compare_wholes(END_TO_END, before, after, lab.seed)
+    return SeenWhole(before, after, comparison, waterfalls)
+
+
+async def _load(standing: Standing, ends: tuple[Watched, Watched]) -> Loaded:
+    """Open-loop load at the target's own rate, A B B A."""
+    lab, load = standing.lab, standing.lab.target.load
+    lab.say(f"benchmark: before and after side by side at {load.rate:g}/s")
+    runs = await measure_alternating(
+        {BEFORE: ends[0].server, AFTER: ends[1].server}, lab.target, lab.payload_root,
+        rate=load.rate, slice_s=load.seconds / ROUNDS, rounds=ROUNDS, seed=lab.seed,
+        warmup=0, lent=await standing.load_generator(),
+    )  # fmt: skip
+    return Loaded(runs[BEFORE], runs[AFTER], compare(ANSWER, runs[BEFORE], runs[AFTER], lab.seed))
+
+
+async def measure_capacity(standing: Standing, stack: Stack, ends: Ends) -> Capacity:
+    """How many requests per second each of the two ends takes and finishes; both are held to the same bound.
+
+    The runs at the target's own rate are the first step.
+    """
+    lab, found = standing.lab, []
+    lab.say("capacity: raising the rate until it fails")
+    servers = await standing.run({BEFORE: Tree(lab.original), AFTER: Tree(stack)})
+    usual_ms = ends.loaded.comparison.before.p50 if ends.loaded.comparison.before else 0.0
+    bound_ms = max(1000.0, 100.0 * round(usual_ms * SLOWER_AT_MOST / 100.0))
+    rate = lab.target.load.rate
+    known: LoadRun | None = pooled(ends.loaded.before)
+    for name in (BEFORE, AFTER):
+        result = await find_capacity(
+            servers[name], lab.target, lab.payload_root,
+            start_rate=rate, step_s=STEP_S, max_steps=MAX_STEPS, seed=lab.seed,
+            p95_bound_ms=bound_ms, known=known, lent=await standing.load_generator(),
+        )  # fmt: skip
+        found.append(result)
+        # the patched tree begins above what the original took; where it fails there, it goes down from it
+        rate, known = (2 * result.rps, None) if result.rps else (rate, pooled(ends.loaded.after))
+    return Capacity(found[0].rps, found[1].rps, found[1].criterion)
+
+
+async def _drained(watched: Watched, answered_s: float) -> float | None:
+    """Seconds from the last answer to the end of the last upstream call; None where calls go on and on."""
+    if not await watched.view.quiet(CALM_S, DRAIN_S):
+        return None
+    last_s = max((call.end_s for call in watched.view.calls[-50:]), default=answered_s)
+    return max(0.0, last_s - answered_s)
+
+
+async def _scraped(ends: tuple[Watched, Watched]) -> list[Samples | None]:
+    return list(await asyncio.gather(*(scrape(one.server.base_url) for one in ends)))
+
+
+async def _sides(
+    standing: Standing, ends: tuple[Watched, Watched], whole: SeenWhole, loaded: Loaded,
+    drains: Sequence[float | None], began_s: float, scraped: Sequence[Samples | None],
+) -> tuple[Side, Side]:  # fmt: skip
+    """Work done, upstream calls and caches of both sides."""
+    lab = standing.lab
+    traffic = Traffic(lab.target, lab.payload_root, lab.seed)
+    now = await _scraped(ends)
+    made = []
+    for at, (wholes, runs) in enumerate(((whole.before, loaded.before), (whole.after, loaded.after))):
+        calls = ends[at].calls_since(began_s)
+        learned = WritesByKind.learned([(traffic.kind(one.number), one) for one in wholes])
+        made.append(
+            Side(
+                _work_done(traffic, learned, runs, calls, drains[at]),
+                _use(wholes, (*calls, *(call for one in wholes for call in one.calls))),
+                _cache(scraped[at], now[at]),
+            )
+        )
+    return made[0], made[1]
+
+
+def _work_done(
+    traffic: Traffic, learned: WritesByKind, runs: Sequence[LoadRun], calls: Sequence[UpstreamCall],
+    drain_s: float | None,
+) -> WorkDone:  # fmt: skip
+    """Whether every request that was answered well has its writes. The nth sample of all slices is request n."""
+    samples = [sample for run in runs for sample in run.samples]
+    kinds = [traffic.kind(number) for number, sample in enumerate(samples) if sample.ok]
+    expected, seen = learned.expected(kinds), successful_writes(calls)
+    each = expected / len(kinds) if kinds else 0.0
+    lost = round((expected - seen) / each + 0.5) if each and seen < expected else 0
+    return WorkDone(len(kinds), drain_s, expected, seen, lost)
+
+
+def _use(wholes: Sequence[Whole], calls: Sequence[UpstreamCall]) -> UpstreamUse:
+    good = [one for one in wholes if one.ok]
+    each = sum(len(one.calls) for one in good) / len(good) if good else None
+    return UpstreamUse(each, failing_share(calls))
+
+
+def _cache(before: Samples | None, after: Samples | None) -> CacheUse:
+    """The caches' figures of the load alone, once they were warm."""
+    if after is None:
+        return CacheUse(reason="the service serves no metrics")
+    figures = cache_figures(since(before, after))
+    if figures is None:
+        return CacheUse(reason="the service's metrics tell of no cache (cache_requests_total)")
+    kinds = tuple((one.kind, one.hits, one.asked) for one in figures.kinds)
+    reason = "" if figures.hit_rate is not None else "no cache was asked during the load"
+    return CacheUse(kinds, figures.hit_rate, figures.slowest_operation_ms, reason)
