@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from swarm.core.findings import SEVERITIES, Finding, confidence_rank, severity_rank
-from swarm.core.metrics import Comparison, Ratio
+from swarm.core.metrics import ANSWER, Comparison, Ratio
 from swarm.core.patches import Accepted, JudgedPatch, Rejected
 from swarm.core.report import Capacity, ErrorRates, Report, Score, Side, TestCounts, WorkDone
 from swarm.reporting.numbers import change, count, interval, is_number, plain, quantity, seconds, share
@@ -71,6 +71,11 @@ def main_comparison(report: Report) -> Comparison | None:
     return next((b for b in report.benchmarks if b.before and b.after), None)
 
 
+def load_comparison(report: Report) -> Comparison | None:
+    """The benchmark of the open-loop load, which error rates belong to."""
+    return next((item for item in report.benchmarks if item.name == ANSWER), None) or main_comparison(report)
+
+
 def change_tone(ratio: Ratio | None, unit: str) -> Tone:
     """Good where the change is clear of noise in the right direction; rates are better when higher."""
     if ratio is None or ratio.change == "no change":
@@ -113,7 +118,7 @@ def _worse(report: Report) -> str:
         return (
             f"{differ} of {count(proof.replay.requests, 'replayed request')} answered differently after the patches."
         )
-    if _more_errors(errors, main_comparison(report)):
+    if _more_errors(errors, load_comparison(report)):
         return f"Failed requests rose from {share(errors.before)} to {share(errors.after)}."
     return ""
 

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 from swarm.core.errors import UsageError
-from swarm.core.metrics import ANSWER, parse_target_expression
+from swarm.core.metrics import parse_target_expression
 from swarm.core.report import Report
-from swarm.reporting.verdict import main_comparison
+from swarm.reporting.verdict import load_comparison
 
 METRIC = "http_server_request_duration_seconds"
 # Upper bounds in seconds that OpenTelemetry advises for http.server.request.duration.
@@ -57,7 +57,7 @@ def _latency(report: Report) -> tuple[float, str]:
             continue
         if expression.metric in _LATENCY_METRICS and expression.operator in ("<", "<="):
             return expression.number, f"latency: the target {target.expression!r}"
-    item = next((one for one in report.benchmarks if one.name == ANSWER), None) or main_comparison(report)
+    item = load_comparison(report)
     side = (item.after or item.before) if item and item.unit == "ms" else None
     if side is not None and math.isfinite(side.p95) and side.p95 > 0:
         return round(side.p95 * 1.5, 1), f"latency: half as much again as the measured p95 of {side.p95:.0f} ms"
