@@ -11,7 +11,7 @@ from swarm.rules.placing import install, main_app, middleware_text, text_mention
 from swarm.rules.rule import Example, Mend, Rule
 
 _KNOWN = (
-    r"prometheus[-_]\w|\w[-_]prometheus|prometheus\.Counter|aioprometheus|opentelemetry|statsd|datadog|ddtrace|newrelic|elastic-?apm|influxdb|micrometer"
+    r"prometheus[-_](?!lines)\w|\w[-_]prometheus|prometheus\.Counter|aioprometheus|opentelemetry|statsd|datadog|ddtrace|newrelic|elastic-?apm|influxdb|micrometer"
     r"|http_server_request_duration|appoptics|sentry_sdk\.metrics|pyroscope|instana|scout_apm|cloudwatch"
 )
 
