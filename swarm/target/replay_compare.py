@@ -22,6 +22,7 @@ from swarm.target.write_matching import (
     order_lines,
     writes_of,
 )
+from swarm.target.write_merging import widened, with_merged
 
 IDEMPOTENT_METHODS = frozenset({"PUT", "DELETE"})
 _LINES_PER_EXCHANGE = 4
@@ -96,6 +97,7 @@ def _answer_differences(first: Exchange, second: Exchange, theirs: Exchange) -> 
 
 def _write_differences(first: Exchange, second: Exchange, theirs: Exchange) -> Iterator[str]:
     expected, lonely = expected_writes(writes_of(first), writes_of(second))
+    expected = with_merged(expected, writes_of(theirs))
     matched, missing, left = match_writes(expected, writes_of(theirs))
     left = _without(left, lonely)
     yield from missing_lines(expected, missing, left)
@@ -171,8 +173,10 @@ def _point(call: UpstreamCall) -> FaultPoint:
 def _more_writes(first: Exchange, second: Exchange, theirs: Exchange) -> Iterator[str]:
     """Writes that the original did not make. Another attempt at an idempotent one is none."""
     expected, lonely = expected_writes(writes_of(first), writes_of(second))
-    _, _, left = match_writes(expected, writes_of(theirs))
+    _, missing, left = match_writes(expected, writes_of(theirs))
     left = _without(left, lonely)
+    wider = widened([expected[number] for number in missing], left)
+    left = [write for write in left if write not in wider]
     counted: Counter[str] = Counter()
     for write in left:
         attempt = any(

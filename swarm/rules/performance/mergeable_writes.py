@@ -1,0 +1,389 @@
+"""Several partial updates of one resource, one call after the other."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from swarm.analysis.edits import Edit
+from swarm.analysis.effects import effects_cache, http_call
+from swarm.analysis.index import Function, Index
+from swarm.analysis.source import Module
+from swarm.core.findings import Finding
+from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.splices import WIDTH, is_alone, whole_lines
+
+PARTIAL_VERBS = frozenset({"PUT", "PATCH"})
+PAYLOADS = frozenset({"json", "data", "payload", "body", "content"})
+PURE_CALLS = frozenset(
+    {"str", "int", "float", "bool", "len", "list", "dict", "tuple", "sorted", "round", "min", "max"}
+)
+CLIENTS = frozenset({"self._client", "self.client", "self._session", "self.session", "self._http", "self.http"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Update:
+    """A statement that sends some fields of a resource; `key` says which resource, and over which function."""
+
+    statement: ast.stmt
+    call: ast.Call
+    fields: ast.Dict
+    key: str
+
+
+class MergeableWrites(Rule):
+    """A resource is updated twice in a row, each time with a few of its fields, though one call takes them all.
+
+    Why: each call waits for the other service and counts against its quota. Example: `await crm.update(id,
+    {"score": 5})` and then `await crm.update(id, {"tier": "hot"})`.
+
+    The mend: one call with the fields of both. Only for neighbours in one block whose results nobody uses, over
+    one function of the target that sends a PUT or PATCH whose body is made of those fields alone. That the second
+    PUT does not take back the first one's fields shows that it is partial. The fields must be dict literals with
+    constant keys, and their values must be computed without an effect. In between, an observer could see the
+    resource with the first fields alone; after the mend it sees none or all.
+    """
+
+    id = "mergeable-writes"
+    category = "performance"
+    severity = "medium"
+    title = "Two updates of one resource in a row"
+    order = 80
+    sources = ("HighLevel API v2: PUT /contacts/{id} takes all custom fields in one call",)
+    bad = (
+        Example(
+            """import httpx
+from fastapi import FastAPI
+
+app = FastAPI()
+client = httpx.AsyncClient()
+
+
+async def update_customer(customer_id: str, fields: dict) -> None:
+    items = [{"id": name, "value": value} for name, value in fields.items()]
+    answer = await client.put(f"https://crm.example/customers/{customer_id}", json={"fields": items})
+    answer.raise_for_status()
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    await update_customer(event["id"], {"score": event["score"]})
+    await update_customer(event["id"], {"tier": "hot", "seen": True})
+    return {"ok": True}
+""",
+            """import httpx
+from fastapi import FastAPI
+
+app = FastAPI()
+client = httpx.AsyncClient()
+
+
+async def update_customer(customer_id: str, fields: dict) -> None:
+    items = [{"id": name, "value": value} for name, value in fields.items()]
+    answer = await client.put(f"https://crm.example/customers/{customer_id}", json={"fields": items})
+    answer.raise_for_status()
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    await update_customer(event["id"], {"score": event["score"], "tier": "hot", "seen": True})
+    return {"ok": True}
+""",
+            "fastapi",
+        ),
+        Example(
+            """import requests
+from flask import Flask, request
+
+app = Flask(__name__)
+
+
+class Crm:
+    def __init__(self, base: str) -> None:
+        self.base = base
+
+    def change(self, lead: str, values: dict) -> dict:
+        return requests.patch(f"{self.base}/leads/{lead}", json=values, timeout=3).json()
+
+
+crm = Crm("https://crm.example")
+
+
+@app.post("/hook")
+def hook():
+    lead = request.get_json()
+    crm.change(lead["id"], {"name": lead["first_name"] + " " + lead["last_name"]})
+    # how they found us
+    crm.change(
+        lead["id"],
+        {
+            "source": lead["source"],
+            "campaign": lead["campaign"],
+        },
+    )
+    return "", 204
+""",
+            """import requests
+from flask import Flask, request
+
+app = Flask(__name__)
+
+
+class Crm:
+    def __init__(self, base: str) -> None:
+        self.base = base
+
+    def change(self, lead: str, values: dict) -> dict:
+        return requests.patch(f"{self.base}/leads/{lead}", json=values, timeout=3).json()
+
+
+crm = Crm("https://crm.example")
+
+
+@app.post("/hook")
+def hook():
+    lead = request.get_json()
+    # how they found us
+    crm.change(
+        lead["id"],
+        {
+            "name": lead["first_name"] + " " + lead["last_name"],
+            "source": lead["source"],
+            "campaign": lead["campaign"],
+        },
+    )
+    return "", 204
+""",
+            "flask",
+        ),
+    )
+    good = (
+        """import httpx
+from fastapi import FastAPI
+
+app = FastAPI()
+client = httpx.AsyncClient()
+
+
+async def update_customer(customer_id: str, fields: dict) -> dict:
+    return (await client.patch(f"https://crm.example/customers/{customer_id}", json=fields)).json()
+
+
+async def add_note(customer_id: str, note: dict) -> None:
+    await client.post(f"https://crm.example/customers/{customer_id}/notes", json=note)
+
+
+async def replace_profile(customer_id: str, profile: dict, version: str) -> None:
+    await client.put(f"https://crm.example/profiles/{customer_id}?v={profile['v']}", json=profile)
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    await update_customer(event["id"], {"score": 5})
+    await add_note(event["id"], {"text": "scored"})
+    await update_customer(event["id"], {"tier": "hot"})
+    await update_customer(event["other"], {"tier": "hot"})
+    known = await update_customer(event["id"], {"tier": "cold"})
+    await update_customer(event["id"], {"name": known["name"]})
+    await add_note(event["id"], {"text": "a"})
+    await add_note(event["id"], {"text": "b"})
+    await replace_profile(event["id"], {"v": 1, "a": 1}, "1")
+    await replace_profile(event["id"], {"v": 1, "b": 1}, "1")
+    return {"ok": True}
+""",
+    )
+
+    def find(self, index: Index) -> Iterable[Finding]:
+        """Every run of updates of one resource on a request's path."""
+        for function in index.functions:
+            if index.on_request_path(function.module, function.node.body[0]):
+                for run in _runs(index, function):
+                    yield self._finding(function, run)
+
+    def _finding(self, function: Function, run: Sequence[_Update]) -> Finding:
+        module = function.module
+        place = ast.Pass(lineno=run[0].statement.lineno, end_lineno=run[-1].statement.end_lineno, col_offset=0)
+        names = [_names(update.fields) for update in run]
+        return self.finding(
+            module, place,
+            evidence=f"{ast.unparse(run[0].call.func)} is called {len(run)} times for one resource in "
+            f"{function.qualname}, with {' and then '.join(', '.join(sorted(some)) for some in names)}",
+            recommendation="Send the fields in one call",
+            anchor=f"{function.qualname}:{run[0].key}",
+            mendable=all(is_alone(module, update.statement) for update in run) and _is_plain_layout(module, run),
+        )  # fmt: skip
+
+    def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
+        """One call in place of each run that the findings name."""
+        module = index.tree.modules[findings[0].file]
+        wanted = {finding.id for finding in findings}
+        edits: list[Edit] = []
+        for function in index.functions:
+            if function.module is module:
+                for run in _runs(index, function):
+                    if self._finding(function, run).id in wanted:
+                        edits += _merged(module, run)
+        return Mend(
+            "Update a resource in one call",
+            "The calls sent parts of one resource, one after the other; one call sends them all. The request body "
+            "is built from these fields alone, and nothing used the answers.",
+            (edited(module, edits),),
+        )
+
+
+def _runs(index: Index, function: Function) -> Iterator[list[_Update]]:
+    for node in [function.node, *index.own_nodes(function)]:
+        for body in (getattr(node, field, None) for field in ("body", "orelse", "finalbody")):
+            run: list[_Update] = []
+            for statement in [*body, None] if isinstance(body, list) else []:
+                update = _update(index, function, statement) if isinstance(statement, ast.stmt) else None
+                if update is not None and run and update.key == run[0].key:
+                    run.append(update)
+                    continue
+                if len(run) > 1:
+                    yield run
+                run = [update] if update is not None else []
+
+
+def _update(index: Index, function: Function, statement: ast.stmt) -> _Update | None:
+    """The statement as a partial update whose answer nobody uses."""
+    match statement:
+        case ast.Expr(value=ast.Await(value=ast.Call() as call)) | ast.Expr(value=ast.Call() as call):
+            callee = index.resolve_call(function.module, call)
+        case _:
+            return None
+    given = [*enumerate(call.args), *((keyword.arg, keyword.value) for keyword in call.keywords)]
+    dicts = [(place, value) for place, value in given if isinstance(value, ast.Dict)]
+    if callee is None or callee is function or len(dicts) != 1 or not all(_is_pure(value) for _, value in given):
+        return None
+    place, fields = dicts[0]
+    if not isinstance(fields, ast.Dict) or not fields.keys or None in (_name(key) for key in fields.keys):
+        return None
+    parameter = _parameter(callee, place)
+    if parameter is None or not _sends_partially(index, callee, parameter):
+        return None
+    others = [f"{where}={ast.unparse(value)}" for where, value in given if value is not fields]
+    return _Update(statement, call, fields, f"{ast.unparse(call.func)}({', '.join(others)}, {place})")
+
+
+def _parameter(callee: Function, place: int | str | None) -> str | None:
+    if not isinstance(place, int):
+        return place
+    node = callee.node.args
+    names = [argument.arg for argument in (*node.posonlyargs, *node.args)]
+    names = names[1:] if callee.class_name and names[:1] in (["self"], ["cls"]) else names
+    return names[place] if place < len(names) else None
+
+
+def _sends_partially(index: Index, callee: Function, parameter: str) -> bool:
+    """Whether all that the function does is to send one PUT or PATCH whose body is made of the parameter alone."""
+    effects = effects_cache(index)
+    reached = effects.reached(callee)
+    if any(e.sql or e.commits or e.unknown_database or e.writes_memory - CLIENTS for _, e in reached):
+        return False
+    if sum(len(e.http) for _, e in reached) != 1:
+        return False
+    sends = [call for call in index.calls(callee) if _verb(index, callee.module, call) in PARTIAL_VERBS]
+    if len(sends) != 1:
+        return False
+    payload = next((k.value for k in sends[0].keywords if k.arg in PAYLOADS), None)
+    derived = _derived(index, callee, parameter)
+    if payload is None or not _made_of(payload, derived):
+        return False
+    inside = {id(node) for node in ast.walk(payload)}
+    for statement in _derivations(index, callee, derived):
+        inside |= {id(node) for node in ast.walk(statement)}
+    uses = (node for node in index.own_nodes(callee) if isinstance(node, ast.Name) and node.id in derived)
+    return all(id(node) in inside for node in uses)
+
+
+def _verb(index: Index, module: Module, call: ast.Call) -> str:
+    request = http_call(index, module, call)
+    if request is not None:
+        return request.verb
+    if index.named_function(module, call.func) is None:
+        return ""
+    named = call.func.attr if isinstance(call.func, ast.Attribute) else ast.unparse(call.func)
+    words = [
+        named.strip("_"),
+        *(a.value for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)),
+    ]
+    return next((word.upper() for word in words if word.upper() in PARTIAL_VERBS), "")
+
+
+def _derived(index: Index, callee: Function, parameter: str) -> frozenset[str]:
+    """The parameter, and the names that are computed from it alone."""
+    names = {parameter}
+    for node in index.own_nodes(callee):
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name) \
+                and _made_of(node.value, frozenset(names)):  # fmt: skip
+            names.add(node.targets[0].id)
+    assigned = [n.id for n in index.own_nodes(callee) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    return frozenset(name for name in names if assigned.count(name) == (name != parameter))
+
+
+def _derivations(index: Index, callee: Function, derived: frozenset[str]) -> Iterator[ast.AST]:
+    for node in index.own_nodes(callee):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in derived:
+            yield node
+
+
+def _made_of(value: ast.expr, names: frozenset[str]) -> bool:
+    """Whether an expression uses the names, and beside them only constants and its own loop variables."""
+    own = {node.id for node in ast.walk(value) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    used = {node.id for node in ast.walk(value) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    return bool(used & names) and used <= names | own | PURE_CALLS
+
+
+def _is_pure(value: ast.expr) -> bool:
+    """Whether computing it has no effect, and gives the same before and after another call of its kind."""
+    for node in ast.walk(value):
+        if isinstance(node, ast.Await | ast.NamedExpr | ast.Yield | ast.YieldFrom | ast.Lambda):
+            return False
+        if isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id in PURE_CALLS):
+            return False
+    return True
+
+
+def _name(key: ast.expr | None) -> str | None:
+    return key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else None
+
+
+def _names(fields: ast.Dict) -> set[str]:
+    return {name for name in map(_name, fields.keys) if name is not None}
+
+
+def _is_plain_layout(module: Module, run: Sequence[_Update]) -> bool:
+    """Whether no field is named twice and no comment would be lost with a call."""
+    names = [name for update in run for name in _names(update.fields)]
+    comments = any("#" in module.segment(update.statement) for update in run[:-1])
+    return len(names) == len(set(names)) and not comments
+
+
+def _merged(module: Module, run: Sequence[_Update]) -> list[Edit]:
+    """The last call takes the fields of those before it, which go."""
+    last = run[-1]
+    edits = [Edit(*whole_lines(module, update.statement), "") for update in run[:-1]]
+    start, end = module.span(last.fields)
+    first = last.fields.keys[0]
+    assert first is not None
+    at = module.span(first)[0]
+    opening = module.text[start + 1 : at]
+    texts = [text for update in run[:-1] for text in _pair_texts(module, update.fields)]
+    if "\n" in opening:
+        lead = opening.rpartition("\n")[2]
+        return [*edits, Edit(at, at, "".join(f"{text},\n{lead}" for text in texts))]
+    whole = module.segment(last.statement)
+    joined = ", ".join(texts) + ", "
+    indent = module.indent(last.statement)
+    if "\n" not in whole and len(indent + whole) + len(joined) > WIDTH:
+        everything = [*texts, *_pair_texts(module, last.fields)]
+        inner = "".join(f"{indent}    {text},\n" for text in everything)
+        return [*edits, Edit(start, end, f"{{\n{inner}{indent}}}")]
+    return [*edits, Edit(at, at, joined)]
+
+
+def _pair_texts(module: Module, fields: ast.Dict) -> list[str]:
+    pairs = zip(fields.keys, fields.values, strict=True)
+    return [f"{module.segment(key)}: {module.segment(value)}" for key, value in pairs if key is not None]
