@@ -11,6 +11,7 @@ from aiohttp import web
 
 from swarm.target.calls import CallLog, FaultPoint, UpstreamCall, effect_of
 from swarm.target.played import FIXED_LATENCY_S, Player, Question, Reply, failure, refusal
+from swarm.target.steady import Steady
 
 
 class Reception:
@@ -19,6 +20,8 @@ class Reception:
     def __init__(self, log: CallLog) -> None:
         self.log = log
         self.forced: tuple[FaultPoint, int] | None = None
+        self.steady: Steady | None = None
+        self._known: set[object] = set()  # connections that have made a call
         self._players: dict[str, Player] = {}
         self._hosts: dict[str, str] = {}
 
@@ -28,9 +31,10 @@ class Reception:
         if host:
             self._hosts[host.lower()] = name
 
-    def beside(self, log: CallLog) -> Reception:
-        """The same players with another record."""
+    def beside(self, log: CallLog, steady: Steady | None = None) -> Reception:
+        """The same players with another record; `steady` can hold their answers to usual times."""
         other = Reception(log)
+        other.steady = steady
         other._players, other._hosts = self._players, self._hosts
         return other
 
@@ -54,6 +58,7 @@ class Reception:
         return _Server(handle, self._hung_up)
 
     def _hung_up(self, connection: object) -> None:
+        self._known.discard(connection)
         for player in self._players.values():
             player.hung_up(connection)
 
@@ -71,7 +76,7 @@ class Reception:
             elif self.forced and self.forced[0].hits(name, question.method, path):
                 reply = await self._fail(self.forced[1], player, question)
             else:
-                reply = await player.reply(question)
+                reply = await self._reply(name, player, question)
             if reply.refused:
                 host = self._label(name) if name else who
                 self.log.refuse(f"{request.method} {host}{path}")
@@ -84,6 +89,13 @@ class Reception:
         if reply.closes:
             response.force_close()
         return response
+
+    async def _reply(self, name: str, player: Player, question: Question) -> Reply:
+        if self.steady is None:
+            return await player.reply(question)
+        fresh = question.connection not in self._known
+        self._known.add(question.connection)
+        return await self.steady.reply(name, question, fresh, lambda: player.reply(question))
 
     async def _fail(self, status: int, player: Player, question: Question) -> Reply:
         await asyncio.sleep(FIXED_LATENCY_S)

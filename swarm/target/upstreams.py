@@ -17,6 +17,7 @@ from swarm.target.intercept import AUTHORITY_FILE, Authority, Front, usual_bundl
 from swarm.target.played import Latency, PlayedRoutes
 from swarm.target.program import Program, ProgramPlace, ProgramPlayer
 from swarm.target.reception import Reception
+from swarm.target.steady import Steady
 from swarm.target.tape import Playback, Tape
 from swarm.target.view import FRONT, Listening, View, listen, stop_listening
 
@@ -134,15 +135,18 @@ class Upstreams:
         """Wait until no call is in flight and none began for `calm_s`; False where it did not get quiet."""
         return await self._log.quiet(calm_s, limit_s)
 
-    async def view(self) -> View:
-        """The same upstreams on further ports, for one server of several whose calls are to be told apart."""
+    async def view(self, steady: Steady | None = None) -> View:
+        """The same upstreams on further ports, for one server of several whose calls are to be told apart.
+
+        Views that share a `steady` meet the same latencies while it is on.
+        """
         assert self._front is not None and self._where is not None
         log, target = CallLog(), self._where.target
         view = View(log, dict(self.env), dict(self.ports), self.inject)
         self._views.append(view)
         own = self._where.tmp / f"view-{len(self._views)}"
         await view.start_programs(_plain(target), replace(self._where, tmp=own))
-        await view.open(self._reception.beside(log), target.upstreams, self._front)
+        await view.open(self._reception.beside(log, steady), target.upstreams, self._front)
         return view
 
     async def stop(self) -> None:

@@ -68,17 +68,24 @@ def rungs(lab: Lab, fixes: Sequence[Fix], *, one_by_one: bool = False) -> tuple[
 
 
 async def climb(standing: Standing, steps: Sequence[Rung]) -> tuple[Judged, ...]:
-    """Burst at every tree and judge each against the rung below; afterwards the original and the top run on."""
+    """Burst at every tree and judge each against the rung below; afterwards the original and the top run on.
+
+    Upstream answers are held to their routes' usual latency meanwhile: their chance is no patch's merit.
+    """
     lab = standing.lab
     trees = {ORIGINAL: Tree(lab.original), **{rung.name: Tree(rung.stack) for rung in steps}}
     lab.say(f"benchmark: starting {len(trees)} trees")
     servers = await standing.run(trees)
     traffic = Traffic(lab.target, lab.payload_root, lab.seed)
-    await asyncio.gather(*(warm_up(server, traffic, FIRST_WARM_UP, 0.0) for server in servers.values()))
-    lab.say(f"benchmark: {len(servers)} trees side by side, in bursts")
-    runs = await measure_bursts(
-        servers, lab.target, lab.payload_root, rounds=ROUNDS, seed=lab.seed, first_number=FIRST_BURST
-    )
+    standing.steady.on = True
+    try:
+        await asyncio.gather(*(warm_up(server, traffic, FIRST_WARM_UP, 0.0) for server in servers.values()))
+        lab.say(f"benchmark: {len(servers)} trees side by side, in bursts")
+        runs = await measure_bursts(
+            servers, lab.target, lab.payload_root, rounds=ROUNDS, seed=lab.seed, first_number=FIRST_BURST
+        )
+    finally:
+        standing.steady.on = False
     await standing.keep(trees[ORIGINAL], trees[steps[-1].name])
     judged, below = [], ORIGINAL
     for rung in steps:

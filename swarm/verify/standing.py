@@ -15,6 +15,7 @@ from swarm.bench.watched import Watched
 from swarm.core.errors import TargetError
 from swarm.core.patches import FileChange
 from swarm.target.server import start_server
+from swarm.target.steady import Steady
 from swarm.target.upstreams import Upstreams
 from swarm.verify.candidate import Stack
 from swarm.verify.lab import Lab, Trial
@@ -50,6 +51,7 @@ class Standing:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.generator = LoadGenerator()
+        self.steady = Steady()
         self._stack = AsyncExitStack()
         self._upstreams: Upstreams | None = None
         self._loaded = False
@@ -112,7 +114,7 @@ class Standing:
     async def _start(self, name: str, tree: Tree, upstreams: Upstreams) -> _Kept:
         lab = self.lab
         trial = await asyncio.to_thread(lab.trial, tree.stack, ())
-        view = await upstreams.view()
+        view = await upstreams.view(self.steady)
         try:
             server = await start_server(
                 lab.place, trial.copy, lab.target, upstream_env=view.env, inject=(*view.inject, *tree.inject),
