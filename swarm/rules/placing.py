@@ -53,10 +53,13 @@ def _drawn_in(tree: SourceTree, module: Module) -> int:
 
 
 def text_mentions(index: Index, pattern: str) -> bool:
-    """Whether any module or manifest of the tree holds the pattern (case does not matter)."""
+    """Whether any module or manifest of the tree holds the pattern (case does not matter).
+
+    Modules that an earlier mend brought and that only offer figures for /metrics are no answer.
+    """
     found = re.compile(pattern, re.IGNORECASE)
-    texts = [*(module.text for module in index.tree.modules.values()), *index.tree.other.values()]
-    return any(found.search(text) for text in texts)
+    own = (module.text for module in index.tree.modules.values() if "PROMETHEUS_LINES" not in module.globals)
+    return any(found.search(text) for text in (*own, *index.tree.other.values()))
 
 
 def code_mentions(index: Index, pattern: str) -> bool:

@@ -24,7 +24,7 @@ from swarm.verify.candidate import Stack
 from swarm.verify.standing import Standing, Tree
 
 BEFORE, TWIN, AFTER, TRACED = "before", "before, a second server", "after", "after, traced"
-ROUNDS = 4
+ROUNDS = 3
 WHOLES = 16  # requests of each side that are seen to their end
 TRACED_REQUESTS = 12
 WARM_S = 1.5

@@ -10,7 +10,7 @@ from swarm.core.findings import Finding
 from swarm.rules.placing import install, main_app, middleware_text, text_mentions
 from swarm.rules.rule import Example, Mend, Rule
 
-_KNOWN = (
+KNOWN_METRICS = (
     r"prometheus[-_](?!lines)\w|\w[-_]prometheus|prometheus\.Counter|aioprometheus|opentelemetry|statsd|datadog|ddtrace|newrelic|elastic-?apm|influxdb|micrometer"
     r"|http_server_request_duration|appoptics|sentry_sdk\.metrics|pyroscope|instana|scout_apm|cloudwatch"
 )
@@ -71,7 +71,7 @@ class NoMetrics(Rule):
         """One finding, at the application."""
         app = main_app(index)
         served = any(route.path.endswith("/metrics") for route in index.routes)
-        if app is None or served or text_mentions(index, _KNOWN):
+        if app is None or served or text_mentions(index, KNOWN_METRICS):
             return
         yield self.finding(
             app.module,
