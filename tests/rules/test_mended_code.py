@@ -220,3 +220,32 @@ def test_side_by_side_requests_overlap_and_keep_the_order_of_errors(tmp_path: Pa
     ]  # fmt: skip
     with pytest.raises(KeyError, match=r"couriers\.example/bad"):
         scope["hook"]({"parcel": "bad", "customer": "bad"})
+
+
+async def test_a_question_to_a_model_is_asked_again_when_the_model_is_overloaded(tmp_path: Path) -> None:
+    text = """import httpx
+from fastapi import FastAPI
+
+app = FastAPI()
+client = httpx.AsyncClient()
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    answer = await client.post(
+        "https://ai.example/v1/messages",
+        json={"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": event["text"]}]},
+    )
+    return answer.json()
+"""
+    namespace = run(mended(tmp_path, "missing-retry", text))
+    answers = [529, 503, 200]
+    asked: list[int] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        asked.append(answers[len(asked)])
+        return httpx.Response(asked[-1], json={"content": "hi"}, headers={"Retry-After": "0"})
+
+    namespace["client"] = httpx.AsyncClient(transport=httpx.MockTransport(respond))
+    assert await namespace["hook"]({"text": "how are you"}) == {"content": "hi"}
+    assert asked == answers

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import HttpCall, http_call
 from swarm.analysis.index import Function, Index
+from swarm.analysis.model_calls import asks_model
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.rule import Example, Mend, Rule, edited
@@ -30,7 +31,7 @@ RETRY = '''{define} {name}(call):
         response = None
         try:
             response = {awaiting}call()
-            if response.status_code not in (429, 500, 502, 503, 504):
+            if response.status_code not in (429, 500, 502, 503, 504, 529):
                 return response
             asked = response.headers.get("Retry-After", "")
             pause_s = max(pause_s, float(asked)) if asked.isdigit() else pause_s
@@ -54,16 +55,17 @@ class _Place:
 
 
 class MissingRetry(Rule):
-    """An idempotent call to another service (GET, PUT) is tried once, whatever happens.
+    """An idempotent call to another service (GET, PUT, a question to a model) is tried once, whatever happens.
 
     Why: connections drop and servers answer 503 for a moment; each such moment becomes a failed webhook, though
     the same call a tenth of a second later would do. Example: `await client.get(url)` with no retry around it.
 
-    The mend: a small function in the module tries again on connection errors, 429 and 500–504, with growing
+    The mend: a small function in the module tries again on connection errors, 429, 500–504 and 529, with growing
     random pauses, `Retry-After` respected, up to HTTP_RETRY_ATTEMPTS tries (3; 1 or 0: none) within
     HTTP_RETRY_BUDGET_S seconds (5). In the end the last answer is returned or the last error raised, as it would
-    have been. Never a POST without an idempotency key, a PATCH or a DELETE (its second answer differs); never
-    where something retries already: a retry library, a loop around the call, a transport or adapter with retries.
+    have been. Of POSTs only a question to a model API, which changes nothing there, and one with an idempotency key;
+    never a PATCH or a DELETE (its second answer differs); never where something retries already: a retry library,
+    a loop around the call, a transport or adapter with retries.
     """
 
     id = "missing-retry"
@@ -187,6 +189,7 @@ async def stock():
 @app.post("/hook")
 async def hook():
     await client.post("https://a.example/orders", json={})
+    await client.post("https://a.example/v1/messages", json={"text": "hello"})
     await patient.get("https://a.example/orders")
     for attempt in range(3):
         try:
@@ -280,7 +283,8 @@ def _places(index: Index, function: Function) -> Iterator[_Place]:
             continue
         has_key = any(isinstance(node, ast.Constant) and isinstance(node.value, str)
                       and node.value.lower() == "idempotency-key" for node in ast.walk(call))  # fmt: skip
-        if request.verb not in ("GET", "PUT", "HEAD") and not (request.verb == "POST" and has_key):
+        may_repeat = request.verb in ("GET", "PUT", "HEAD") or asks_model(index, module, request)
+        if not may_repeat and not (request.verb == "POST" and has_key):
             continue
         if request.owner is not None and _transport_retries(index, module, request.owner):
             continue
