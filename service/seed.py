@@ -67,7 +67,7 @@ def tenants() -> list[Row]:
         {
             "location_id": location,
             "name": f"{CITIES[number % len(CITIES)]} Homes",
-            "flow_id": FLOWS[number % len(FLOWS)]["id"],
+            "flow_id": FLOWS[number // 4]["id"],
             "agent_id": AGENTS[number // 4]["id"],
             "timezone": "America/Chicago",
             "auto_reply": True,

@@ -24,8 +24,8 @@ ADMIN_TOKEN = os.getenv("ADMIN_TOKEN", "")
 RETENTION_DAYS = int(os.getenv("RETENTION_DAYS", "730"))
 
 DEFAULT_CITY = os.getenv("DEFAULT_CITY", "Austin")
-CANDIDATES = 12
-SHORTLIST_SIZE = 8
+CANDIDATES = 14
+SHORTLIST_SIZE = 10
 HISTORY_SIZE = 10
 
 # custom field ids of the lead intake form

@@ -52,11 +52,9 @@ async def process_new_lead(data: dict[str, Any]) -> None:
 
     await record_outcome(lead, score, matches)
     await save_answers(lead.ghl_id, lead.answers())
-    await update_analytics(
-        lead.location_id,
-        lead.ghl_id,
-        [("lead_created", lead.source), ("lead_scored", score.tier)],
-    )
+    events = [("lead_created", lead.source), ("lead_scored", score.tier)]
+    events += [("property_matched", str(match.property_id)) for match in matches]
+    await update_analytics(lead.location_id, lead.ghl_id, events)
     await update_business_metrics(lead.location_id, {"leads": 1, f"{score.tier}_leads": 1})
     subject = f"New {score.tier} lead, {context['total']} messages so far"
     await send_notifications(agent, lead.ghl_id, [f"{subject}: {coaching['advice']}"])
@@ -85,7 +83,9 @@ async def process_lead_update(data: dict[str, Any]) -> None:
     await record_outcome(lead, score, matches)
     await save_answers(lead.ghl_id, lead.answers())
     progress = await qualification_progress(lead.ghl_id, flow)
-    await update_analytics(lead.location_id, lead.ghl_id, [("lead_updated", score.tier)])
+    events = [("lead_updated", score.tier)]
+    events += [("property_matched", str(match.property_id)) for match in matches]
+    await update_analytics(lead.location_id, lead.ghl_id, events)
     await update_business_metrics(lead.location_id, {"lead_updates": 1})
     if before is not None and before["tier"] != score.tier:
         news = f"Lead went from {before['tier']} to {score.tier}, {progress['percent']} % qualified"

@@ -48,7 +48,7 @@ def test_matches_of_a_lead(http, send, contact, matches):
     send(event)
     found = http.get(f"/api/v1/leads/{event['id']}/matches").json()
     assert [row["property_id"] for row in found] == [row["property_id"] for row in matches(event["id"])]
-    assert len(found) == 8
+    assert len(found) == 10
     assert http.get("/api/v1/leads/unknown/matches").json() == []
 
 

@@ -29,7 +29,7 @@ def test_export_has_everything_about_a_contact(http, send, contact, message):
     export = http.get(f"/api/v1/contacts/{event['id']}/export", headers=ADMIN).json()
     assert export["lead"][0]["email"] == event["email"]
     assert export["scores"][0]["tier"] == "hot"
-    assert len(export["matches"]) == 8
+    assert len(export["matches"]) == 10
     assert [row["direction"] for row in export["messages"]] == ["inbound", "outbound"]
     assert {row["field"] for row in export["answers"]} == {"budget", "bedrooms", "timeline"}
     assert export["activity"] and export["analytics"] and export["notifications"]
@@ -80,7 +80,7 @@ def test_a_changed_flow_is_used_from_then_on(http, send, contact, upstream):
     assert before.json()["stage"] == "planning"
     answer = http.put("/api/v1/flows/flow_relocation", json={"stage": "moving"}, headers=ADMIN)
     assert answer.json()["stage"] == "moving"
-    send(contact(locationId="loc_c"))  # the first tenant with this flow
+    send(contact(locationId="loc_i"))  # the first tenant with this flow
     assert upstream.about("Stage: moving", "POST")
     http.put("/api/v1/flows/flow_relocation", json={"stage": "planning"}, headers=ADMIN)
 

@@ -13,7 +13,7 @@ def test_contact_events_are_scored_and_matched(send, contact, event_type, rows, 
     assert response.json() == {"status": "processed", "event": event_type}
     (score,) = rows("SELECT * FROM lead_scores WHERE lead_id = ?", event["id"])
     assert (score["score"], score["tier"]) == (91, "hot")
-    assert len(matches(event["id"])) == 8
+    assert len(matches(event["id"])) == 10
 
 
 def test_score_follows_the_lead(send, contact, rows):
@@ -57,12 +57,12 @@ def test_outcome_is_stored(send, contact, rows, matches):
     send(event)
     (lead,) = rows("SELECT * FROM leads WHERE ghl_id = ?", event["id"])
     assert (lead["email"], lead["city"], lead["tags"]) == (event["email"], "Denver", "buyer")
-    assert [row["position"] for row in matches(event["id"])] == list(range(1, 9))
+    assert [row["position"] for row in matches(event["id"])] == list(range(1, 11))
     actions = [
         row["action"]
         for row in rows("SELECT action FROM activity_log WHERE subject_id = ? ORDER BY id", event["id"])
     ]
-    assert actions == ["scored", *["matched"] * 8, "crm_updated"]
+    assert actions == ["scored", *["matched"] * 10, "crm_updated"]
     answers = rows("SELECT field, answer FROM qualification_answers WHERE contact_id = ?", event["id"])
     assert {row["field"]: row["answer"] for row in answers} == {
         "budget": "480000",
@@ -76,13 +76,13 @@ def test_interest_is_counted_once_for_each_match(send, contact, rows, matches):
     before = rows(total)[0]["leads"]
     event = contact()
     send(event)
-    assert rows(total)[0]["leads"] == before + 8
+    assert rows(total)[0]["leads"] == before + 10
     best = matches(event["id"])[0]["property_id"]
     (counted,) = rows("SELECT leads FROM property_interest WHERE tier = 'hot' AND property_id = ?", best)
     assert counted["leads"] >= 1
 
 
-def test_analytics_metrics_and_notifications(send, contact, rows):
+def test_analytics_metrics_and_notifications(send, contact, rows, matches):
     total = "SELECT total FROM business_metrics WHERE location_id = 'loc_metrics' AND name = 'hot_leads'"
     event = contact(locationId="loc_metrics")
     send(event)
@@ -92,6 +92,7 @@ def test_analytics_metrics_and_notifications(send, contact, rows):
     assert [(row["name"], row["label"]) for row in events] == [
         ("lead_created", "website"),
         ("lead_scored", "hot"),
+        *(("property_matched", str(match["property_id"])) for match in matches(event["id"])),
     ]
     (note,) = rows("SELECT * FROM notifications WHERE contact_id = ?", event["id"])
     assert note["agent_id"] == "agent_1"
@@ -106,7 +107,7 @@ def test_an_update_replaces_matches_and_keeps_score_history(send, contact, rows,
     (lead,) = rows("SELECT * FROM leads WHERE ghl_id = ?", event["id"])
     assert (lead["email"], lead["city"]) == ("moved@example.com", "Tampa")
     after = [row["property_id"] for row in matches(event["id"])]
-    assert len(after) == 8
+    assert len(after) == 10
     assert set(after).isdisjoint(before)
     assert len(rows("SELECT * FROM lead_scores WHERE lead_id = ?", event["id"])) == 2
 

@@ -22,7 +22,7 @@ def test_matches_are_active_properties_of_the_city(send, contact, rows):
         " WHERE m.lead_id = ?",
         event["id"],
     )
-    assert len(found) == 8
+    assert len(found) == 10
     assert {(row["city"], row["status"]) for row in found} == {("Miami", "active")}
 
 
@@ -42,9 +42,9 @@ def test_the_best_fit_comes_first(send, contact, rows, matches):
         features.setdefault(row["property_id"], []).append(row["name"])
     candidates = rows(
         "SELECT * FROM properties WHERE city = 'Houston' AND status = 'active' AND price <= 572000"
-        " ORDER BY price DESC, id LIMIT 12"
+        " ORDER BY price DESC, id LIMIT 14"
     )
-    expected = sorted((-rank(lead, home(row), features[row["id"]]), row["id"]) for row in candidates)[:8]
+    expected = sorted((-rank(lead, home(row), features[row["id"]]), row["id"]) for row in candidates)[:10]
 
     assert [(-match["fit"], match["property_id"]) for match in matches(event["id"])] == expected
 

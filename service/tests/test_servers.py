@@ -73,7 +73,7 @@ def test_every_flow_stores_in_postgres(settings, tmp_path, contact, message):
 
         (row,) = query(url, "SELECT * FROM leads WHERE ghl_id = $1", lead["id"])
         assert (row["city"], row["tags"], row["do_not_contact"]) == ("Denver", "vip", False)
-        assert len(query(url, "SELECT * FROM lead_matches WHERE lead_id = $1", lead["id"])) == 8
+        assert len(query(url, "SELECT * FROM lead_matches WHERE lead_id = $1", lead["id"])) == 10
         assert query(url, "SELECT stage FROM opportunities") == [{"stage": "Viewing"}]
         assert query(url, "SELECT title FROM appointments") == [{"title": "12 Oak St"}]
         answers = query(
