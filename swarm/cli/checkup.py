@@ -8,28 +8,19 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from swarm.cli.check import Check
+from swarm.cli.prerequisites import check_target
 from swarm.cli.running import check_writable
 from swarm.config.choice import CONFIG_NAME
 from swarm.config.load import load_agents
+from swarm.config.schema import AgentsFile
 from swarm.console.wording import counted
 from swarm.core.errors import SwarmError, UsageError
 from swarm.models.choose import choose_provider
 from swarm.target.place import resolve_place
 from swarm.target.sandbox import choose_sandbox
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One check; `optional` is missing but not needed."""
-
-    name: str
-    state: Literal["ok", "missing", "optional"]
-    detail: str
-    remedy: str = ""
 
 
 def check_machine(out: Path) -> Iterator[Check]:
@@ -64,6 +55,7 @@ def check_machine(out: Path) -> Iterator[Check]:
         "install Prometheus (apt-get install prometheus)",
         needed=False,
     )
+    yield _program("amtool", "checks the alerts' receivers", "install Prometheus' Alertmanager", needed=False)
     yield _reports(out)
 
 
@@ -95,7 +87,7 @@ def _program(name: str, why: str, remedy: str, *, needed: bool) -> Check:
 
 
 def check_targets(config: Path | None) -> Iterator[Check]:
-    """Each target of agents.yaml: its path, its interpreter, its start command."""
+    """The agents of agents.yaml, and each target: its path, its interpreter, and then all of it at work."""
     source = config or Path(CONFIG_NAME)
     if not source.exists():
         yield Check("config", "missing", f"no {source}", "write one (README, 'Your own service')")
@@ -108,6 +100,7 @@ def check_targets(config: Path | None) -> Iterator[Check]:
     yield Check(
         "config", "ok", f"{source}: {counted(len(agents.swarms), 'swarm')}, {counted(len(agents.targets), 'target')}"
     )
+    yield from _swarms(agents)
     for name, target in agents.targets.items():
         try:
             place = resolve_place(name, target, agents.folder())
@@ -122,3 +115,16 @@ def check_targets(config: Path | None) -> Iterator[Check]:
             yield Check(f"target {name}", "missing", f"{place.python} does not run", f"set targets.{name}.python")
         else:
             yield Check(f"target {name}", "ok", f"{place.path.name}/, Python {done.stdout.strip()}")
+            yield from check_target(name, target, place)
+
+
+def _swarms(agents: AgentsFile) -> Iterator[Check]:
+    """Whether each swarm's agents can work: who coordinates, and what tools the specialists have."""
+    if not agents.swarms:
+        yield Check("agents", "ok", "the swarm that comes with swarm (agents.yaml names none)")
+    for name, swarm in agents.swarms.items():
+        idle = [who for who, specialist in swarm.specialists.items() if not specialist.tools]
+        words = f"{counted(len(swarm.specialists), 'specialist')}, pattern {swarm.pattern}"
+        if idle:
+            words += f"; without tools: {', '.join(idle)}"
+        yield Check(f"agents {name}", "optional" if idle else "ok", words, "name their tools" if idle else "")

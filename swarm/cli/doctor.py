@@ -9,16 +9,21 @@ SHORT = "Tell what this machine lacks, with remedies"
 
 
 def command(config: ConfigFile = None, out: Out = DEFAULT_OUT) -> int:
-    """Check this machine: key, ports, sandbox, promtool, git, targets and their interpreters.
+    """Check this machine and what a run needs: model, ports, sandbox, git, promtool, agents, and each target at work.
+
+    Each target is started on a scratch copy with its upstreams and gets a few of its own webhooks.
 
     Example: swarm doctor
     """
+    import itertools
+
     from swarm.cli.checkup import check_machine, check_targets
     from swarm.cli.say import next_command, say
 
-    checks = [*check_machine(out), *check_targets(config)]
+    checks = []
     marks = {"ok": "ok      ", "missing": "missing ", "optional": "optional"}
-    for check in checks:
+    for check in itertools.chain(check_machine(out), check_targets(config)):
+        checks.append(check)
         say(f"{marks[check.state]} {check.name}: {check.detail}")
         if check.remedy:
             say(f"           → {check.remedy}")

@@ -32,6 +32,7 @@ from swarm.reporting.folder import write_run
 from swarm.reporting.masking import masked
 from swarm.reporting.monitoring.files import write_monitoring
 from swarm.reporting.monitoring.thresholds import thresholds_of
+from swarm.reporting.readiness import monitoring_lines
 from swarm.reporting.verdict import accepted, before_after_rows, verdict_of
 from swarm.runtime import RunWords, SystemClock, make_parts, make_request, new_run_id
 from swarm.target.place import resolve_place
@@ -156,6 +157,7 @@ def write_folder(report: Report, folder: Path, parts: Parts) -> Report:
     parts.emit(PhaseFinished("monitoring", took_s, f"{len(files.files)} files; {by}"))
     phases = (*report.phases, PhaseTime("monitoring", round(took_s, 3)))
     report = replace(report, monitoring=files, phases=phases)
+    report = replace(report, readiness=(*report.readiness, *monitoring_lines(report)))
     parts.emit(PhaseStarted("report"))
     written = write_run(report, folder)
     parts.emit(PhaseFinished("report", parts.clock.now_s() - began_s - took_s, f"{len(written)} files in {folder}"))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from swarm.coordinator.readiness import BEFORE_DEPLOYMENT
+from swarm.coordinator.rollback_trial import try_rollback
 from swarm.coordinator.state import Parts, RunState
 from swarm.core.errors import TargetError
 from swarm.core.events import GateFinished, PatchJudged
@@ -73,6 +76,9 @@ async def benchmark_and_settle(
     if not settled.stack.fixes:
         state.reasons["benchmark"] = "no patch passed the benchmark"
         return
+    state.rollback = await asyncio.to_thread(
+        try_rollback, lab.place, settled.stack.patches, lab.folder("rollback"), BEFORE_DEPLOYMENT
+    )
     await _measure_ends(state, standing, settled.stack)
     if state.whole and state.whole.before and state.whole.after:
         summary.append(f"end to end, p95 {state.whole.before.p95:.0f} → {state.whole.after.p95:.0f} ms")

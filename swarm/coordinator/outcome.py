@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from swarm.bench.waterfall import typical
+from swarm.coordinator.readiness import readiness
 from swarm.coordinator.state import Parts, RunRequest, RunState
 from swarm.coordinator.targets import Measured, judge_targets
 from swarm.core.findings import Finding
@@ -66,6 +67,7 @@ def build_report(request: RunRequest, parts: Parts, state: RunState) -> Report:
         agents=tuple(state.agents),
         findings=with_verdicts(state.findings, state.patches),
         patches=tuple(state.patches),
+        readiness=readiness(measured, request.target.load.rate, state.rollback),
         benchmarks=tuple(one for one in (state.whole, state.comparison) if one is not None),
         side_before=state.side_before,
         side_after=state.side_after,

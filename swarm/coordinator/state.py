@@ -21,6 +21,7 @@ from swarm.core.report import (
     ErrorRates,
     PhaseTime,
     ProfileLine,
+    ReadinessLine,
     ReplayOutcome,
     ResourceUse,
     Score,
@@ -88,6 +89,7 @@ class RunState:
     wholes_after: tuple[Whole, ...] = ()
     side_before: Side = Side()
     side_after: Side = Side()
+    rollback: ReadinessLine | None = None
     capacity: Capacity | None = None
     errors: ErrorRates = ErrorRates(None, None)
     resources_before: ResourceUse = ResourceUse(None, None)

@@ -122,11 +122,12 @@ class CacheUse:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What was seen of one side beside its latencies."""
+    """What was seen of one side beside its latencies; `exports` are the names of metrics that it serves."""
 
     work: WorkDone | None = None
     upstreams: UpstreamUse = UpstreamUse(None, None)
     cache: CacheUse = CacheUse()
+    exports: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,6 +179,7 @@ async def _sides(
                 _work_done(traffic, learned, runs, calls, drains[at]),
                 _use(wholes, (*calls, *(call for one in wholes for call in one.calls))),
                 _cache(scraped[at], now[at]),
+                tuple(sorted({name for name, _ in now[at] or ()})),
             )
         )
     return made[0], made[1]

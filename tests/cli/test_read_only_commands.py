@@ -80,6 +80,35 @@ def test_doctor_is_well(cli: Cli, tmp_path: Path) -> None:
     assert not (tmp_path / "reports").exists()
 
 
+def test_doctor_tries_what_a_run_needs(cli: Cli, tmp_path: Path) -> None:
+    write_service(tmp_path)
+    said = cli("doctor").out
+    assert "ok       target tiny: starts: it answers after" in said
+    assert "ok       target tiny: baseline can be measured: POST /hook answers 200 in" in said
+    assert "ok       target tiny: upstreams answer: calls answered: stock 3" in said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("python app.py", "python nothing.py", "missing  target tiny: starts: "),
+        (
+            'sku: "{{int:1:50}}"',
+            'other: "x"',
+            "tiny: baseline can be measured: POST /hook answers 500",
+        ),
+        ('path: "/stock/{sku}"', 'path: "/else"', "missing  target tiny: upstreams answer: nobody plays GET stock"),
+    ],
+)
+def test_doctor_tells_what_would_end_a_run(cli: Cli, tmp_path: Path, old: str, new: str, told: str) -> None:
+    assert old in AGENTS
+    write_service(tmp_path, agents=AGENTS.replace(old, new))
+    said = cli("doctor")
+    assert said.code == 3
+    assert told in said.out
+    assert "targets.tiny" in said.out
+
+
 def test_doctor_names_what_is_missing_with_its_remedy(cli: Cli, tmp_path: Path) -> None:
     write_service(
         tmp_path, agents=AGENTS.replace("path: .", "path: .\n    python: /nowhere/python"), reports="a file"

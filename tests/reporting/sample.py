@@ -12,6 +12,7 @@ from swarm.core.metrics import Comparison, Ratio, Summary
 from swarm.core.patches import Accepted, Effect, FileChange, GateResult, JudgedPatch, Patch, Rejected
 from swarm.core.report import (
     AgentInfo,
+    CacheUse,
     Capacity,
     ContextEfficiency,
     ErrorRates,
@@ -19,18 +20,22 @@ from swarm.core.report import (
     PhaseTime,
     PlantedFault,
     ProfileLine,
+    ReadinessLine,
     ReplayOutcome,
     Report,
     ResourceUse,
     RunInfo,
     Score,
     ScoreCheck,
+    Side,
     TargetOutcome,
     TestCounts,
     TimeEfficiency,
+    UpstreamUse,
     Verification,
     Waterfall,
     WaterfallSpan,
+    WorkDone,
 )
 
 ORDERS_0 = """import httpx
@@ -442,6 +447,22 @@ def sample_report() -> Report:
             PhaseTime("report", 0.4),
         ),
         alerts=ALERTS,
+        side_before=Side(
+            WorkDone(24, 0.0, 48, 48, 0), UpstreamUse(4.2, 0.02), CacheUse(reason="it serves no metrics")
+        ),
+        side_after=Side(
+            WorkDone(24, 0.8, 40, 40, 0),
+            UpstreamUse(1.9, 0.005),
+            CacheUse((("prices", 91, 100),), 0.91, 0.4),
+            ("cache_requests_total", "http_server_request_duration_seconds_count"),
+        ),
+        readiness=(
+            ReadinessLine("Cache hit rates validated", True, "– → 91 %", "Before deployment"),
+            ReadinessLine(
+                "Rollback procedures tested", False, "app.py differs from the original", "Before deployment"
+            ),
+            ReadinessLine("Alerts find their receivers", None, "amtool is not on this machine", "Monitoring"),
+        ),
         load_note="Open loop at 20 requests a second, before and after in alternating slices of 2 s.",
     )
 

@@ -23,7 +23,7 @@ def render(report: Report) -> str:
     """The whole page."""
     sections = (
         _head(report), _before_after(report), _targets(report), _patches(report), _rejected(report),
-        _proof(report), _scores(report), _open(report), _agents(report), _phases(report), _gaps(report),
+        _proof(report), _readiness(report), _scores(report), _open(report), _agents(report), _phases(report), _gaps(report),
         _next(report),
     )  # fmt: skip
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -135,6 +135,21 @@ def _score(label: str, score: Score) -> str:
     ]
     table = _table(("check", "what", "before", "after", "evidence"), rows)
     return "\n".join(lines) + f"\n\n<details><summary>{len(rows)} checks</summary>\n\n{table}\n\n</details>"
+
+
+def _readiness(report: Report) -> str:
+    if not report.readiness:
+        return ""
+    mark = {True: "✅", False: "❌", None: "▫️ not known"}
+    parts = []
+    for group in dict.fromkeys(line.group for line in report.readiness):
+        rows = [
+            (mark[line.passed], markdown(line.name), markdown(line.value, 240))
+            for line in report.readiness
+            if line.group == group
+        ]
+        parts.append(f"### {markdown(group)}\n\n" + _table(("", "check", "value, or why not"), rows))
+    return "## Readiness\n\n" + "\n\n".join(parts)
 
 
 def _open(report: Report) -> str:
