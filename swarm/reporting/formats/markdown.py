@@ -23,8 +23,8 @@ def render(report: Report) -> str:
     """The whole page."""
     sections = (
         _head(report), _before_after(report), _targets(report), _patches(report), _rejected(report),
-        _proof(report), _readiness(report), _scores(report), _open(report), _agents(report), _phases(report), _gaps(report),
-        _next(report),
+        _proof(report), _readiness(report), _scores(report), _open(report), _agents(report), _phases(report),
+        _gaps(report), _next(report),
     )  # fmt: skip
     return "\n\n".join(section for section in sections if section) + "\n"
 
