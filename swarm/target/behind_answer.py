@@ -20,6 +20,7 @@ from swarm.target.volatile import parse_body
 CallKind = tuple[str, str, str]
 _LIMIT_S = 3.0
 _PATIENCE_S = 0.4
+_RETRY_PAUSE_S = 0.7  # what fails behind the answer may be tried again after a pause
 _SLACK_S = 0.06
 _SETTLED_S = 0.12
 _SHORTEST_LEAF = 3
@@ -77,7 +78,8 @@ async def wait_for_work(
         await upstreams.quiet(max(_PATIENCE_S, 3 * known.pause_s), max(0.1, ends_s - time.monotonic()))
         if len(calls()) == seen:
             break
-    return await upstreams.quiet(_SLACK_S + 2 * known.tail_s, _LIMIT_S)
+    tail_s = _SLACK_S + 2 * known.tail_s
+    return await upstreams.quiet(max(tail_s, _RETRY_PAUSE_S) if known.status >= 500 else tail_s, _LIMIT_S)
 
 
 async def settled(folder: Path, leave_out: Sequence[str], limit_s: float = _LIMIT_S) -> None:
