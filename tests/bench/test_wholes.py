@@ -1,0 +1,71 @@
+"""Requests seen to their end: pairs of the same request, failing calls, writes that must have come."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, cast
+
+import pytest
+
+from swarm.bench.watched import Watched, Whole
+from swarm.bench.wholes import WritesByKind, compare_wholes, failing_share, successful_writes
+from swarm.target.calls import CallLog, Effect, UpstreamCall
+from swarm.target.view import View
+
+
+def call(status: int = 200, effect: Effect = "write") -> UpstreamCall:
+    return UpstreamCall("crm", "PUT", "/x", "", b"", status, 1.0, 1.1, effect, {})
+
+
+def whole(number: int, whole_ms: float, *, ok: bool = True, calls: int = 0) -> Whole:
+    return Whole(number, 200 if ok else 500, ok, 5.0, whole_ms, tuple(call() for _ in range(calls)))
+
+
+def test_the_same_requests_are_compared_and_failed_ones_left_out() -> None:
+    before = [whole(n, 100.0 + n) for n in range(16)]
+    after = [whole(n, 50.0 + n / 2, ok=n != 3) for n in range(16)]
+    comparison = compare_wholes("x", before, after, seed=1)
+    assert comparison.before is not None and comparison.before.n == 16
+    assert comparison.after is not None and comparison.after.n == 15
+    assert comparison.ratio_p50 is not None and comparison.ratio_p50.value == pytest.approx(0.5, abs=0.01)
+    assert comparison.ratio_p50.change == "better"
+    alone = compare_wholes("x", before, [whole(99, 1.0)], seed=1)
+    assert alone.ratio_p95 is None, "no request was answered well on both sides"
+
+
+def test_writes_that_never_came_are_missed() -> None:
+    one, other = (0, 0), (0, 1)
+    seen = [
+        (one, whole(1, 9, calls=2)),
+        (one, whole(2, 9, calls=3)),
+        (other, whole(3, 9)),
+        (other, whole(4, 9, ok=False)),
+    ]
+    learned = WritesByKind.learned(seen)
+    assert learned.expected([one, one, other, (0, 7)]) == 4
+    assert successful_writes([call(), call(500), call(effect="read")]) == 1
+
+
+def test_calls_fail_by_status() -> None:
+    assert failing_share([call(), call(404), call(429), call(503)]) == 0.5
+    assert failing_share([]) is None
+
+
+async def test_the_end_is_that_of_the_last_call_not_of_the_answer() -> None:
+    log = CallLog()
+    watched = Watched(cast("Any", None), View(log, {}, {}, ()))
+    began_s = time.monotonic()
+
+    async def behind() -> None:
+        with log.flight():
+            await asyncio.sleep(0.1)
+            log.add(UpstreamCall("crm", "PUT", "/x", "", b"", 200, began_s + 0.01, time.monotonic(), "write", {}))
+
+    task = asyncio.create_task(behind())
+    await asyncio.sleep(0)
+    over_s = await watched.over(began_s, began_s + 0.001)
+    await task
+    assert 0.09 < over_s - began_s < 0.15
+    later_s = time.monotonic()
+    assert await watched.over(later_s, later_s + 0.002) == later_s + 0.002, "calls of before are none of its own"

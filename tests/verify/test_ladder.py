@@ -1,0 +1,77 @@
+"""How rungs are judged: a gain must show, a check may cost a few milliseconds, and nothing shows by chance."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any, cast
+
+import pytest
+
+from swarm.bench.bursts import SIZE, Burst, Slice, waves_of
+from swarm.verify.ladder import ROUNDS, Rung, judge_rung
+
+RUNS = 200
+MOST = 0.05
+
+
+def rung(*, gains: bool = True) -> Rung:
+    return Rung("rung 1", cast("Any", None), (), gains)
+
+
+def side(chance: random.Random, shared: list[float], answer: float, whole: float, cpu: float) -> list[Slice]:
+    """One tree's slices: a mood shared by all trees of a round, and a smaller one of its own."""
+    slices = []
+    for mood in shared:
+        own = mood * chance.gauss(1.0, 0.03)
+        latencies = tuple(answer * own * math.exp(chance.gauss(0.0, 0.04)) for _ in range(SIZE))
+        slices.append(Slice(latencies, cpu * chance.gauss(1.0, 0.05), whole * own))
+    return slices
+
+
+def judged(chance: random.Random, *, answer: float = 1.0, whole: float = 1.0, cpu: float = 1.0, gains: bool = True,
+           base_ms: float = 500.0) -> Any:  # fmt: skip
+    shared = [chance.gauss(1.0, 0.2) for _ in range(ROUNDS)]  # rounds differ by their kinds of request
+    below = side(chance, shared, base_ms, base_ms * 1.1, 60.0)
+    here = side(chance, shared, base_ms * answer, base_ms * 1.1 * whole, 60.0 * cpu)
+    return judge_rung(rung(gains=gains), below, here, seed=7)
+
+
+def test_a_against_a_is_no_gain() -> None:
+    chance = random.Random("a against a")
+    alarms = sum(judged(chance).result.passed for _ in range(RUNS)) / RUNS
+    assert alarms <= MOST, f"{alarms:.1%} of trees that are alike are told as gains"
+
+
+@pytest.mark.parametrize(
+    ("change", "metric"),
+    [
+        ({"answer": 0.7, "whole": 0.7}, "webhook_latency_mean"),
+        ({"answer": 0.02, "whole": 1.1}, "webhook_latency_mean"),
+        ({"whole": 0.6}, "webhook_end_to_end_mean"),
+        ({"cpu": 0.6}, "cpu_time_per_request"),
+    ],
+)
+def test_a_gain_is_told_by_what_it_is_one_of(change: dict[str, float], metric: str) -> None:
+    told = judged(random.Random(1), **change)
+    assert told.result.passed is True, told.result.detail
+    assert told.effect.metric == metric
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"answer": 1.4, "whole": 1.4, "cpu": 0.5}, {"whole": 1.4, "cpu": 0.5}, {"answer": 0.05, "whole": 2.0}],
+)
+def test_what_is_lost_elsewhere_is_no_gain(change: dict[str, float]) -> None:
+    assert judged(random.Random(2), **change).result.passed is False
+
+
+def test_a_check_may_cost_a_few_milliseconds_and_no_more() -> None:
+    assert judged(random.Random(3), answer=1.6, whole=1.6, gains=False, base_ms=8.0).result.passed is True
+    assert judged(random.Random(3), answer=1.6, whole=1.6, gains=False).result.passed is False
+
+
+def test_servers_go_together_as_far_as_the_processor_has_room() -> None:
+    busy, idle = Burst((), 1000.0, 900.0), Burst((), 1000.0, 50.0)
+    assert waves_of({f"s{n}": busy for n in range(5)}, cores=2) == [("s0", "s1"), ("s2", "s3"), ("s4",)]
+    assert waves_of({f"s{n}": idle for n in range(5)}, cores=2) == [("s0", "s1", "s2", "s3", "s4")]
