@@ -25,7 +25,7 @@ for path in os.environ.get("SWARM_INJECT", "").split(os.pathsep):
 """
 
 FASTAPI_APP = """
-import asyncio, os, sqlite3, time, sys
+import asyncio, os, queue, sqlite3, threading, time, sys
 from concurrent.futures import ThreadPoolExecutor
 import httpx
 from fastapi import FastAPI, Request
@@ -76,6 +76,22 @@ async def event():
     gate = asyncio.Event()
     asyncio.get_running_loop().call_later(0.05, gate.set)
     await gate.wait()  # GATE
+    return {}
+
+jobs = queue.SimpleQueue()
+
+def work():
+    while True:
+        number = jobs.get()
+        time.sleep(0.03)
+        db.execute("SELECT sku FROM lines WHERE id = ?", (number,)).fetchone()  # BEHIND-SQL
+        httpx.get(STUB + "/slow/84", trust_env=False)  # BEHIND-CALL
+
+threading.Thread(target=work, daemon=True).start()
+
+@app.post("/queued")
+async def queued():
+    jobs.put(7)
     return {}
 
 @app.post("/raises")
