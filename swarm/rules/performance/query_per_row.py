@@ -1,0 +1,423 @@
+"""One SQLAlchemy query per row of an earlier query: a round to the database for each where one would do."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from swarm.analysis.edits import Edit
+from swarm.analysis.index import Index
+from swarm.core.findings import Finding
+from swarm.rules.distinct import distinct
+from swarm.rules.keyed_queries import Keyed, LoopQuery, loop_queries
+from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.splices import WIDTH, free_name, is_alone, whole_lines
+
+SLICE = 500  # keys in one query: databases limit how many parameters a statement may have
+
+
+class QueryPerRow(Rule):
+    """A loop over rows runs one SQLAlchemy select for each of them.
+
+    Why: a hundred rows cost a hundred and one rounds to the database; the time grows with the data. Example: the
+    features of each property, fetched property by property.
+
+    The mend: before the loop one `select(…).where(Model.key.in_([…]))` for the keys of all rows (500 at a time),
+    its rows in a dict by key, where the loop looks its own up: the same rows in the same order, an empty list or
+    None where there were none. Only where the loop goes through a list of mapped objects, compares one column with
+    a column of theirs of the same type that is never NULL, and can't be left early; never where it writes,
+    commits, or where the query has a limit, a join or a group.
+    """
+
+    id = "query-per-row"
+    category = "performance"
+    severity = "high"
+    order = 31
+    title = "One query for each row of a loop"
+    sources = ("https://docs.sqlalchemy.org/en/20/core/operators.html#in-comparisons",)
+    bad = (
+        Example(
+            """from fastapi import FastAPI
+from sqlalchemy import ForeignKey, select
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+app = FastAPI()
+Sessions = async_sessionmaker(create_async_engine("sqlite+aiosqlite:///shop.db"))
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Order(Base):
+    __tablename__ = "orders"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Item(Base):
+    __tablename__ = "items"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"))
+    sku: Mapped[str]
+
+
+@app.get("/orders")
+async def orders():
+    async with Sessions() as session:
+        found = (await session.scalars(select(Order))).all()
+        out = []
+        for order in found:
+            rows = await session.execute(
+                select(Item.sku).where(Item.order_id == order.id).order_by(Item.sku)
+            )
+            skus = rows.scalars().all()
+            out.append({"id": order.id, "skus": skus})
+    return out
+""",
+            """from fastapi import FastAPI
+from sqlalchemy import ForeignKey, select
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+app = FastAPI()
+Sessions = async_sessionmaker(create_async_engine("sqlite+aiosqlite:///shop.db"))
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Order(Base):
+    __tablename__ = "orders"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Item(Base):
+    __tablename__ = "items"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"))
+    sku: Mapped[str]
+
+
+@app.get("/orders")
+async def orders():
+    async with Sessions() as session:
+        found = (await session.scalars(select(Order))).all()
+        out = []
+        items_by_order_id = {}
+        order_ids = list(dict.fromkeys([order.id for order in found]))
+        for start in range(0, len(order_ids), 500):
+            fetched = await session.execute(
+                select(Item.sku, Item.order_id)
+                .where(Item.order_id.in_(order_ids[start : start + 500]))
+                .order_by(Item.sku)
+            )
+            for value, key in fetched:
+                items_by_order_id.setdefault(key, []).append(value)
+        for order in found:
+            skus = list(items_by_order_id.get(order.id, []))
+            out.append({"id": order.id, "skus": skus})
+    return out
+""",
+            "fastapi",
+        ),
+        Example(
+            """from flask import Flask
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+app = Flask(__name__)
+engine = create_engine("sqlite:///shop.db")
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Person(Base):
+    __tablename__ = "people"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    team: Mapped[int]
+
+
+class Team(Base):
+    __tablename__ = "teams"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+@app.get("/people")
+def people():
+    out = []
+    with Session(engine) as session:
+        everybody = session.execute(select(Person).where(Person.id < 50)).scalars().all()
+        for person in everybody:
+            team = session.execute(select(Team).filter_by(id=person.team)).scalar_one_or_none()
+            out.append(team.name if team else None)
+    return out
+""",
+            """from flask import Flask
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+app = Flask(__name__)
+engine = create_engine("sqlite:///shop.db")
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Person(Base):
+    __tablename__ = "people"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    team: Mapped[int]
+
+
+class Team(Base):
+    __tablename__ = "teams"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+@app.get("/people")
+def people():
+    out = []
+    with Session(engine) as session:
+        everybody = session.execute(select(Person).where(Person.id < 50)).scalars().all()
+        teams_by_id = {}
+        person_teams = list(dict.fromkeys([person.team for person in everybody]))
+        for start in range(0, len(person_teams), 500):
+            fetched = session.execute(
+                select(Team).where(Team.id.in_(person_teams[start : start + 500]))
+            )
+            for value in fetched.scalars():
+                teams_by_id.setdefault(value.id, []).append(value)
+        for person in everybody:
+            team = next(iter(teams_by_id.get(person.team, [])), None)
+            out.append(team.name if team else None)
+    return out
+""",
+            "flask",
+        ),
+        Example(
+            """from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Answer(Base):
+    __tablename__ = "answers"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    field: Mapped[str]
+
+
+async def save(session: AsyncSession, answers: dict):
+    for field, text in answers.items():
+        known = (await session.scalars(select(Answer).where(Answer.field == field))).first()
+        if known is None:
+            session.add(Answer(field=field))
+
+
+async def hook(request):
+    await save(request.state.session, await request.json())
+    return JSONResponse({})
+
+
+app = Starlette(routes=[Route("/hook", hook, methods=["POST"])])
+""",
+            None,
+            "starlette",
+        ),
+    )
+    good = (
+        """from fastapi import FastAPI
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+app = FastAPI()
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Job(Base):
+    __tablename__ = "jobs"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    state: Mapped[str]
+
+
+@app.post("/jobs")
+async def jobs(session: AsyncSession, keys: list[int]):
+    for start in range(0, len(keys), 100):
+        await session.scalars(select(Job).where(Job.id.in_(keys[start : start + 100])))
+    for model, column in {Job: Job.state, Job.__table__: Job.id}.items():
+        await session.scalars(select(model).where(column == keys[0]))
+    for part in [keys[:10], keys[10:]]:
+        await session.scalars(select(Job).where(Job.id.in_(part)))
+    for _ in range(3):
+        if await session.scalar(select(Job.state).where(Job.id == keys[0])) == "done":
+            break
+""",
+    )
+
+    @distinct
+    def find(self, index: Index) -> Iterable[Finding]:
+        """Every select in a loop that looks its rows up by what varies in it, on a request's path."""
+        for function in index.functions:
+            if index.on_request_path(function.module, function.node.body[0]):
+                for query in loop_queries(index, function):
+                    yield self._finding(query)
+
+    def _finding(self, query: LoopQuery) -> Finding:
+        text = " ".join(ast.unparse(query.statement).split())
+        return self.finding(
+            query.function.module, query.call,
+            evidence=f"{query.function.qualname} runs once a turn of a loop: {text[:200]}",
+            recommendation="Fetch the rows of all keys with one query before the loop",
+            anchor=f"{query.function.qualname}:{text}",
+            mendable=_is_mendable(query),
+        )  # fmt: skip
+
+    def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
+        """One query before each of the findings' loops."""
+        module = index.tree.modules[findings[0].file]
+        lines = {finding.line for finding in findings}
+        edits: list[Edit] = []
+        for function in index.functions:
+            for query in loop_queries(index, function) if function.module is module else ():
+                if query.call.lineno in lines and _is_mendable(query):
+                    edits += _rewrite(query)
+        if not edits:
+            return None
+        return Mend(
+            "Fetch the rows of all keys with one query",
+            "One query before the loop takes the place of one per turn; rows, their order and missing ones stay.",
+            (edited(module, edits),),
+        )
+
+
+def _is_mendable(query: LoopQuery) -> bool:
+    module = query.function.module
+    alone = is_alone(module, query.loop) and (query.dropped is None or is_alone(module, query.dropped))
+    return query.keyed is not None and query.value is not None and alone
+
+
+def _rewrite(query: LoopQuery) -> list[Edit]:
+    module, keyed = query.function.module, query.keyed
+    if keyed is None or query.value is None:
+        return []
+    indent, step = module.indent(query.loop), "    "
+    key = module.segment(keyed.key)
+    column = keyed.column.attribute
+    by_key = free_name(module, f"{keyed.model.table}_by_{column}")
+    keys = free_name(module, f"{key.replace('.', '_')}s")
+    start, fetched, value, name = (free_name(module, wish) for wish in ("start", "fetched", "value", "key"))
+    target, over = module.segment(query.loop.target), module.segment(query.loop.iter)
+    owner = module.segment(query.call.func.value) if isinstance(query.call.func, ast.Attribute) else "session"
+    awaiting = "await " if query.function.is_async else ""
+    statement = _statement(query, keyed, f"{keys}[{start} : {start} + {SLICE}]")
+    lines = [f"{by_key}{_annotation(query, keyed)} = {{}}"]
+    lines += [f"{keys} = list(dict.fromkeys([{key} for {target} in {over}]))"]
+    lines += [f"for {start} in range(0, len({keys}), {SLICE}):"]
+    lines += [
+        f"{step}{fetched} = {awaiting}{owner}.execute(",
+        *_wrapped(statement, step * 2, len(indent)),
+        f"{step})",
+    ]
+    if keyed.selected is None:
+        lines += [f"{step}for {value} in {fetched}.scalars():"]
+        lines += [f"{step * 2}{by_key}.setdefault({value}.{column}, []).append({value})"]
+    else:
+        lines += [f"{step}for {value}, {name} in {fetched}:"]
+        lines += [f"{step * 2}{by_key}.setdefault({name}, []).append({value})"]
+    at = module.line_start(query.loop.lineno)
+    around = module.parent(query.value)
+    copied = isinstance(around, ast.Call) and ast.unparse(around.func) in ("sorted", "list", "set", "tuple", "len")
+    rows = f"{by_key}.get({key}, [])" if copied or not query.many else f"list({by_key}.get({key}, []))"
+    looked_up = rows if query.many else f"next(iter({rows}), None)"
+    edits = [Edit(at, at, "".join(f"{indent}{line}\n" for line in lines))]
+    edits.append(Edit(*module.span(query.value), looked_up))
+    if query.dropped is not None:
+        edits.append(Edit(*whole_lines(module, query.dropped), ""))
+    return edits
+
+
+def _wrapped(statement: str, indent: str, before: int) -> list[str]:
+    """The statement on one line, or a line for each of its methods where it is long."""
+    if "\n" in statement or before + len(indent) + len(statement) <= WIDTH:
+        return [indent + statement]
+    cuts: list[int] = []
+    node: ast.expr = ast.parse(statement, mode="eval").body
+    while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        cuts.insert(0, len(statement.encode()[: node.func.value.end_col_offset or 0].decode()))
+        node = node.func.value
+    parts = [statement[a:b] for a, b in pairwise([0, *cuts, len(statement)])]
+    return [indent + part for part in parts if part]
+
+
+def _annotation(query: LoopQuery, keyed: Keyed) -> str:
+    """A type for the dict, where the function has annotations and the model's name can be used."""
+    if query.function.node.returns is None:
+        return ""
+    root = keyed.root.args[0]
+    if keyed.selected is None and isinstance(root, ast.Name):
+        return f": dict[object, list[{root.id}]]"
+    text = ast.unparse(_selected_type(keyed)) if _selected_type(keyed) is not None else ""
+    return f": dict[object, list[{text or 'object'}]]" if text in ("str", "int", "float", "bool") else ""
+
+
+def _selected_type(keyed: Keyed) -> ast.expr:
+    """The annotation inside `Mapped[…]` of the column that is selected, if it is there."""
+    name = keyed.selected.attr if isinstance(keyed.selected, ast.Attribute) else ""
+    column = keyed.model.columns.get(name)
+    annotation = column.annotation if column is not None else None
+    return annotation.slice if isinstance(annotation, ast.Subscript) else ast.Constant(None)
+
+
+def _statement(query: LoopQuery, keyed: Keyed, keys: str) -> str:
+    """The select's own text with all keys in place of one, the key's column selected as well, on one line."""
+    module = query.function.module
+    owner = _model_name(query, keyed)
+    wanted = f"{owner}.{keyed.column.attribute}.in_({keys})"
+    start, _ = module.span(query.statement)
+    text = module.segment(query.statement)
+    changes: list[tuple[int, int, str]] = []
+    parent = module.parent(keyed.comparison)
+    if isinstance(parent, ast.keyword):
+        call = module.parent(parent)
+        others = [k for k in getattr(call, "keywords", []) if k is not parent]
+        begin, end = module.span(parent)
+        inside = ", ".join(module.segment(k) for k in others)
+        func = call.func if isinstance(call, ast.Call) else None
+        if isinstance(func, ast.Attribute) and isinstance(call, ast.Call):
+            begin, end = module.span(func.value)[1], module.span(call)[1]
+            rest = f".filter_by({inside})" if inside else ""
+            changes.append((begin - start, end - start, f".where({wanted}){rest}"))
+    else:
+        begin, end = module.span(keyed.comparison)
+        changes.append((begin - start, end - start, wanted))
+    if keyed.selected is not None:
+        _, end = module.span(keyed.selected)
+        changes.append((end - start, end - start, f", {owner}.{keyed.column.attribute}"))
+    for begin, end, new in sorted(changes, reverse=True):
+        text = text[:begin] + new + text[end:]
+    return text
+
+
+def _model_name(query: LoopQuery, keyed: Keyed) -> str:
+    """The model as the query itself names it."""
+    module = query.function.module
+    root = keyed.root.args[0]
+    return module.segment(root.value if keyed.selected is not None and isinstance(root, ast.Attribute) else root)
