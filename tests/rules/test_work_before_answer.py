@@ -196,14 +196,14 @@ ADVISED = {
     "the answer's data changed": ("await changing(data)", "may change what the answer is built from"),
 }  # fmt: skip
 UNSEEN = {
-    "its result is answered": "    data = await request.json()\n    done = await book(data)\n    return {'d': done}\n",
+    "its result is answered": "    data = await request.json()\n    done = await book(data)\n    return done\n",
     "it is a check": "    data = await request.json()\n    await verify(data)\n    return {}\n",
     "a check follows": (
         "    data = await request.json()\n    await book(data)\n    if not data.get('id'):\n"
         "        return JSONResponse({}, status_code=401)\n    return {}\n"
     ),
     "other work follows": (
-        "    data = await request.json()\n    await book(data)\n    form = await request.form()\n    return dict(form)\n"
+        "    data = await request.json()\n    await book(data)\n    form = await request.form()\n    return form\n"
     ),
     "once for each of a list": (
         "    data = await request.json()\n    for item in data:\n        await book(item)\n    return {}\n"
@@ -275,7 +275,8 @@ def test_what_a_parameter_holds(tmp_path: Path, parameter: str, is_mendable: boo
         ("desk/app.py", "from .api.hooks import router", "desk/api/hooks.py", "from ..work import work",
          "desk/durable_work.py", "from ..durable_work import submit\n"),
         ("src/desk/app.py", "from desk.api.hooks import router",
-         "src/desk/api/hooks.py", "from desk.work import work", "src/desk/durable_work.py", "from desk.durable_work import submit\n"),
+         "src/desk/api/hooks.py", "from desk.work import work",
+         "src/desk/durable_work.py", "from desk.durable_work import submit\n"),
         ("main.py", "from api.hooks import router", "api/hooks.py", "from work import work",
          "durable_work.py", "from durable_work import submit\n"),
     ],

@@ -33,6 +33,13 @@ def test_no_variable_of_swarms_own_environment_gets_through(
     assert env["TMPDIR"].startswith(str(tmp_path)) and Path(env["TMPDIR"]).is_dir()
 
 
+def test_what_a_service_keeps_lies_below_its_tmp(write_service, tmp_path: Path) -> None:
+    _, env = build(write_service, tmp_path)
+    assert env["XDG_STATE_HOME"] == f"{tmp_path}/t/state"
+    _, env = build(write_service, tmp_path, env={"XDG_STATE_HOME": "{tmp}/own"})
+    assert env["XDG_STATE_HOME"] == f"{tmp_path}/t/own"
+
+
 def test_placeholders_are_filled_and_other_braces_stay(write_service, tmp_path: Path) -> None:
     _, env = build(write_service, tmp_path, env={"DB": "sqlite:///{tmp}/x.db", "P": "{port}", "J": '{"a": {}}'})
     assert env["DB"] == f"sqlite:///{tmp_path}/t/x.db"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import pytest
 from swarm.target.calls import UpstreamCall, effect_of
 from swarm.target.observation import Exchange, ExchangeKind, Observation, Recording
 from swarm.target.replay_compare import compare
-from swarm.target.stored_state import StoredState
+from swarm.target.stored_state import StoredState, StoredTable
 from swarm.target.tape import Tape
 
 NOW = 1_790_000_000.0
@@ -163,3 +164,26 @@ def test_a_question_may_be_asked_less_often_but_not_be_another_one() -> None:
     assert effect_of("POST", None, "/v1/messages", ASKED.encode()) == "read"
     assert effect_of("POST", "write", "/v1/messages", ASKED.encode()) == "write"
     assert effect_of("POST", None, "/conversations/messages", ASKED.encode()) == "write"
+
+
+def test_a_failure_may_be_answered_well_where_the_event_is_kept_in_a_table_of_its_own() -> None:
+    failed = exchange(PUT_A, status=502, kind="upstream fails")
+    lost = exchange(PUT_A, status=200, kind="upstream fails")
+    kept = replace(lost, kept_in=frozenset({"state/work.db jobs"}))
+    recording = Recording(observation(failed), observation(failed), Tape())
+    assert compare(recording, observation(lost)).differences == ("request 1: status 502 became 200",)
+    assert compare(recording, observation(kept)).differences == ()
+    assert compare(recording, observation(replace(kept, status=404))).differences != ()
+    table = StoredTable(("event",), frozenset(), Counter())
+    original = replace(observation(failed), stored_at_end=StoredState({"state/work.db jobs": table}, NOW))
+    assert compare(Recording(original, original, Tape()), observation(kept)).differences == (
+        "request 1: status 502 became 200",
+    )
+    bad_request = exchange(PUT_A, status=422, kind="upstream fails")
+    assert judged(bad_request, kept) == ("request 1: status 422 became 200",)
+
+
+def test_a_failing_normal_request_may_be_kept_too() -> None:
+    failed = exchange(PUT_A, status=500)
+    assert judged(failed, exchange(PUT_A)) == ("request 1: status 500 became 200",)
+    assert judged(failed, replace(exchange(PUT_A), kept_in=frozenset({"work.db jobs"}))) == ()
