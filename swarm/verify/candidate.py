@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from swarm.analysis.index import Index, build_index
 from swarm.core.patches import FileChange, GateName, Patch
@@ -49,28 +50,45 @@ def empty_stack(index: Index) -> Stack:
 
 
 def extend(stack: Stack, fixes: Sequence[Fix], rules: Mapping[str, Rule]) -> tuple[Stack, tuple[Unbuilt, ...]]:
-    """The stack with `fixes` written on it in order, and those that gave no patch."""
+    """The stack with `fixes` written on it in order, and those that gave no patch.
+
+    What a fix comes to on a tree is worked out once: the same stack is written for weighing, proof and benchmark.
+    """
     unbuilt: list[Unbuilt] = []
     for fix in fixes:
-        built = build_patch(fix, stack.index, rules, len(stack.patches) + 1)
-        if isinstance(built, NotMended):
-            unbuilt.append(Unbuilt(fix, built.reason))
-            continue
-        wrong = _misfit(built, stack.index)
-        if wrong:
-            unbuilt.append(Unbuilt(fix, wrong, built))
-            continue
-        try:
-            index = build_index(stack.index.tree.with_changes(built.changes))
-        except (SyntaxError, ValueError) as error:
-            unbuilt.append(Unbuilt(fix, f"does not parse: {error}", built, "parses"))
-            continue
-        broken = newly_unparsed(stack.index, index)
-        if broken:
-            unbuilt.append(Unbuilt(fix, f"does not parse: {broken}", built, "parses"))
-            continue
-        stack = Stack((*stack.fixes, fix), (*stack.patches, built), index)
+        known = _written.setdefault(stack.index, {})
+        key = (fix, len(stack.patches) + 1, id(rules))
+        if key not in known:
+            known[key] = _write(stack.index, fix, len(stack.patches) + 1, rules)
+        written = known[key]
+        if isinstance(written, Unbuilt):
+            unbuilt.append(written)
+        else:
+            patch, index = written
+            stack = Stack((*stack.fixes, fix), (*stack.patches, patch), index)
     return stack, tuple(unbuilt)
+
+
+Written = tuple[Patch, Index] | Unbuilt
+_written: WeakKeyDictionary[Index, dict[tuple[Fix, int, int], Written]] = WeakKeyDictionary()
+
+
+def _write(tree: Index, fix: Fix, number: int, rules: Mapping[str, Rule]) -> Written:
+    """A fix on a tree: its patch with the index of the tree that has it, or why there is none."""
+    built = build_patch(fix, tree, rules, number)
+    if isinstance(built, NotMended):
+        return Unbuilt(fix, built.reason)
+    wrong = _misfit(built, tree)
+    if wrong:
+        return Unbuilt(fix, wrong, built)
+    try:
+        index = build_index(tree.tree.with_changes(built.changes))
+    except (SyntaxError, ValueError) as error:
+        return Unbuilt(fix, f"does not parse: {error}", built, "parses")
+    broken = newly_unparsed(tree, index)
+    if broken:
+        return Unbuilt(fix, f"does not parse: {broken}", built, "parses")
+    return built, index
 
 
 def newly_unparsed(before: Index, after: Index) -> str:

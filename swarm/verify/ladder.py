@@ -17,7 +17,7 @@ from swarm.verify.lab import Lab
 from swarm.verify.standing import Standing, Tree
 
 ORIGINAL = "before"
-ROUNDS = 5
+ROUNDS = 6
 FIRST_BURST = 900_000
 FIRST_WARM_UP = 890_000
 LATER_AT_MOST = 1.25  # times as long until all is over, for a patch that answers before its work

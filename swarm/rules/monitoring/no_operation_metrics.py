@@ -89,8 +89,10 @@ class NoOperationMetrics(Rule):
         """One finding a module that has such functions."""
         if main_app(index) is None or not index.routes or _measures_otherwise(index):
             return
-        for module in index.tree.modules.values():
-            waiting = list(_waiting(index, module))
+        by_module: dict[Module, list[Function]] = {}
+        for function in _waiting(index):
+            by_module.setdefault(function.module, []).append(function)
+        for module, waiting in by_module.items():
             if waiting:
                 names = ", ".join(function.qualname for function in waiting[:_SHOWN])
                 more = f" and {len(waiting) - _SHOWN} more" if len(waiting) > _SHOWN else ""
@@ -106,7 +108,7 @@ class NoOperationMetrics(Rule):
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
         """The decorator on each of the module's functions, and the module that has it."""
         module, app = index.tree.modules[findings[0].file], main_app(index)
-        waiting = list(_waiting(index, module))
+        waiting = [function for function in _waiting(index) if function.module is module]
         if app is None or not waiting:
             return None
         there = next((other for other in index.tree.modules.values() if other.text.startswith(_OWN)), None)
@@ -140,22 +142,20 @@ def _measures_otherwise(index: Index) -> bool:
     return any(known.search(text) for text in (*(module.text for module in own), *index.tree.other.values()))
 
 
-def _waiting(index: Index, module: Module) -> Iterator[Function]:
-    """The module's plain functions on a request's path that call out or run SQL themselves."""
-    if is_added(module) or _REQUEST_METRICS in module.text:
-        return
-    handlers = {route.function for route in index.routes}
+def _waiting(index: Index) -> Iterator[Function]:
+    """The plain functions on a request's path that call out or run SQL themselves."""
+    handlers, inspected = {route.function for route in index.routes}, _inspected(index)
     for function in index.functions:
-        if function.module is not module or function in handlers or function not in index.reachable():
+        module, node = function.module, function.node
+        if is_added(module) or _REQUEST_METRICS in module.text or function in handlers or function in inspected:
             continue
-        node = function.node
         if function.name.startswith("__") or module.enclosing_function(node) is not None:
             continue
         if not all(_is_ours(index, module, decorator) for decorator in node.decorator_list):
             continue
-        if any(isinstance(part, ast.Yield | ast.YieldFrom) for part in index.own_nodes(function)):
+        if function not in index.reachable():
             continue
-        if _is_inspected(index, function):
+        if any(isinstance(part, ast.Yield | ast.YieldFrom) for part in index.own_nodes(function)):
             continue
         effects = effects_of(index, function)
         if effects.http or effects.sql or effects.commits:
@@ -169,18 +169,18 @@ def _is_ours(index: Index, module: Module, decorator: ast.expr) -> bool:
     return home is not None and is_added(home) and not home.text.startswith(_OWN)
 
 
-def _is_inspected(index: Index, function: Function) -> bool:
-    """Whether a framework reads its signature: `Depends(function)`."""
+def _inspected(index: Index) -> set[Function]:
+    """Functions whose signature a framework reads: `Depends(function)`."""
+    found = set()
     for module in index.tree.modules.values():
+        if "Depends" not in module.text and "Security" not in module.text:
+            continue
         for call in module.nodes(ast.Call):
-            name = ast.unparse(call.func).rsplit(".", 1)[-1]
-            if (
-                name in ("Depends", "Security")
-                and call.args
-                and index.named_function(module, call.args[0]) is function
-            ):
-                return True
-    return False
+            name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+            if name in ("Depends", "Security") and call.args:
+                function = index.named_function(module, call.args[0])
+                found |= {function} if function is not None else set()
+    return found
 
 
 def _operation(function: Function) -> str:
