@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from swarm.bench.bursts import Measured, Slice, cpu_ratio, latency_ratio, measure_bursts, whole_ratio
+from swarm.bench.filling import fill
 from swarm.bench.watched import warm_up
 from swarm.core.patches import Effect, GateResult
+from swarm.rules.rule import Rule
 from swarm.target.traffic import Traffic
 from swarm.verify.candidate import Stack, extend
 from swarm.verify.fixes import Fix
@@ -20,6 +22,7 @@ ORIGINAL = "before"
 ROUNDS = 6
 FIRST_BURST = 900_000
 FIRST_WARM_UP = 890_000
+FIRST_FILL = 880_000
 LATER_AT_MOST = 1.25  # times as long until all is over, for a patch that answers before its work
 LATER_MS = 50.0
 SLOWER_MS = 10.0  # what a check, a limit or a record may cost a request
@@ -55,7 +58,7 @@ def rungs(lab: Lab, fixes: Sequence[Fix], *, one_by_one: bool = False) -> tuple[
     if one_by_one:
         steps = [((fix,), fix.category == "performance") for fix in fixes]
     else:
-        steps = [(tuple(group), True) for _, group in itertools.groupby(gaining, key=lambda fix: fix.rule)]
+        steps = [(tuple(group), True) for _, group in itertools.groupby(gaining, key=lambda fix: _step(lab, fix))]
         if others:
             steps.append((tuple(others), False))
     made: list[Rung] = []
@@ -65,6 +68,12 @@ def rungs(lab: Lab, fixes: Sequence[Fix], *, one_by_one: bool = False) -> tuple[
         missing = {item.fix.key for item in unbuilt}
         made.append(Rung(f"rung {len(made) + 1}", stack, tuple(f for f in step if f.key not in missing), gains))
     return tuple(made)
+
+
+def _step(lab: Lab, fix: Fix) -> str:
+    """Fixes of one rule make a rung; those that keep answers make one together, since they fill side by side."""
+    rule = lab.rules.get(fix.rule)
+    return "keeps" if rule is not None and rule.keeps else fix.rule
 
 
 async def climb(standing: Standing, steps: Sequence[Rung]) -> tuple[Judged, ...]:
@@ -80,6 +89,7 @@ async def climb(standing: Standing, steps: Sequence[Rung]) -> tuple[Judged, ...]
     standing.steady.on = True
     try:
         await asyncio.gather(*(warm_up(server, traffic, FIRST_WARM_UP, 0.0) for server in servers.values()))
+        await fill([servers[name] for name in to_fill(steps, lab.rules)], traffic, FIRST_FILL)
         lab.say(f"benchmark: {len(servers)} trees side by side, in bursts")
         runs = await measure_bursts(
             servers, lab.target, lab.payload_root, rounds=ROUNDS, seed=lab.seed, first_number=FIRST_BURST
@@ -92,6 +102,15 @@ async def climb(standing: Standing, steps: Sequence[Rung]) -> tuple[Judged, ...]
         judged.append(judge_rung(rung, runs[below], runs[rung.name], lab.seed))
         below = rung.name
     return tuple(judged)
+
+
+def to_fill(steps: Sequence[Rung], rules: Mapping[str, Rule]) -> list[str]:
+    """The trees from the one below the first that keeps something: neighbours must have seen the same."""
+    names = [ORIGINAL, *(rung.name for rung in steps)]
+    for number, rung in enumerate(steps):
+        if any(fix.rule in rules and rules[fix.rule].keeps for fix in rung.fixes):
+            return names[number:]
+    return []
 
 
 def judge_rung(rung: Rung, below: Sequence[Slice], here: Sequence[Slice], seed: int) -> Judged:

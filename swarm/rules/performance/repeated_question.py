@@ -68,6 +68,7 @@ class RepeatedQuestion(Rule):
     category = "performance"
     severity = "medium"
     order = 70
+    keeps = True
     title = "A model is asked the same question again"
     sources = ("https://docs.anthropic.com/en/api/messages",)
     bad = (

@@ -72,6 +72,7 @@ class RepeatedRead(Rule):
     category = "performance"
     severity = "medium"
     order = 70
+    keeps = True
     title = "The same slow-changing data is read on every request"
     sources = ("https://docs.aws.amazon.com/whitepapers/latest/database-caching-strategies-using-redis/",)
     bad = (
