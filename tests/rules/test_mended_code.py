@@ -6,6 +6,7 @@ import json
 import sqlite3
 import threading
 import time
+from email.utils import formatdate
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -107,6 +108,41 @@ async def test_a_retried_call_ends_as_it_would_have(
     scope["client"] = httpx.AsyncClient(transport=httpx.MockTransport(answer))
     assert (await scope["stock"]()).status_code == status
     assert seen == tries
+
+
+@pytest.mark.parametrize(
+    ("asked", "tries", "least_s", "most_s"),
+    [
+        ("2", 2, 2.0, 2.0),
+        ("date", 2, 1.5, 3.0),
+        ("3600", 1, 0.0, 0.0),  # longer than all tries may take: the refusal is handed back at once
+        ("soon", 2, 0.1, 0.2),
+        ("-7", 2, 0.1, 0.2),
+        ("nan", 2, 0.1, 0.2),
+    ],
+)
+async def test_a_retry_waits_as_the_answer_asks(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, asked: str, tries: int, least_s: float, most_s: float
+) -> None:
+    scope = run(mended(tmp_path, "missing-retry", RETRIED))
+    seen, waited = 0, [0.0]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal seen
+        seen += 1
+        told = formatdate(time.time() + 3, usegmt=True) if asked == "date" else asked
+        return httpx.Response(429 if seen == 1 else 200, headers={"Retry-After": told})
+
+    async def at_once(pause_s: float) -> None:
+        waited[0] += pause_s
+
+    scope["asyncio"] = SimpleNamespace(sleep=at_once)
+    scope["client"] = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    with caplog.at_level("WARNING"):
+        assert (await scope["stock"]()).status_code == (200 if tries == 2 else 429)
+    assert seen == tries
+    assert least_s <= waited[0] <= most_s
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * (tries - 1)
 
 
 async def test_retries_can_be_turned_off_and_raise_the_last_error(

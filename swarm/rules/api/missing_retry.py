@@ -14,7 +14,7 @@ from swarm.analysis.model_calls import asks_model
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.rule import Example, Mend, Rule, edited
-from swarm.rules.splices import after_imports, before_definitions, free_name, import_as
+from swarm.rules.splices import after_imports, before_definitions, free_name, import_as, import_from, plain_logger
 
 RETRYING = ("tenacity", "stamina", "backoff", "retrying", "retry", "aiohttp_retry", "httpx_retries", "urllib3.util")
 NO_RETRY = re.compile(r"retr|probe|ping|health|poll", re.IGNORECASE)  # what is asked again anyway
@@ -33,15 +33,27 @@ RETRY = '''{define} {name}(call):
             response = {awaiting}call()
             if response.status_code not in (429, 500, 502, 503, 504, 529):
                 return response
-            asked = response.headers.get("Retry-After", "")
-            pause_s = max(pause_s, float(asked)) if asked.isdigit() else pause_s
+            pause_s = max(pause_s, {asked}(response))
         except {errors}:
             if attempt >= {attempts} or {time}.monotonic() - started + pause_s > {budget}:
                 raise
         if attempt >= {attempts} or {time}.monotonic() - started + pause_s > {budget}:
             return response
+        {logger}.warning("%s, trying again in %.1f s", "no answer" if response is None else response, pause_s)
         attempt += 1
         {sleep}(pause_s)
+'''
+ASKED = '''def {asked}(response):
+    """The pause that an answer asks for, in seconds (`Retry-After` is a number or a date); 0 where for none."""
+    asked = response.headers.get("Retry-After", "")
+    try:
+        return float(asked)
+    except ValueError:
+        pass
+    try:
+        return {parse}(asked).timestamp() - {time}.time()
+    except (TypeError, ValueError):
+        return 0.0
 '''
 
 
@@ -61,11 +73,12 @@ class MissingRetry(Rule):
     the same call a tenth of a second later would do. Example: `await client.get(url)` with no retry around it.
 
     The mend: a small function in the module tries again on connection errors, 429, 500–504 and 529, with growing
-    random pauses, `Retry-After` respected, up to HTTP_RETRY_ATTEMPTS tries (3; 1 or 0: none) within
-    HTTP_RETRY_BUDGET_S seconds (5). In the end the last answer is returned or the last error raised, as it would
-    have been. Of POSTs only a question to a model API, which changes nothing there, and one with an idempotency key;
-    never a PATCH or a DELETE (its second answer differs); never where something retries already: a retry library,
-    a loop around the call, a transport or adapter with retries.
+    random pauses, as `Retry-After` asks (seconds or a date), up to HTTP_RETRY_ATTEMPTS tries (3; 1 or 0: none) within
+    HTTP_RETRY_BUDGET_S seconds (5). Each further try is logged; a pause that would end later is not begun. In the end
+    the last answer is returned or the last error raised, as it would have been. Of POSTs only a question to a model
+    API, which changes nothing there, and one with an idempotency key; never a PATCH or a DELETE (its second answer
+    differs); never where something retries already: a retry library, a loop around the call, a transport or adapter
+    with retries.
     """
 
     id = "missing-retry"
@@ -93,12 +106,16 @@ async def stock():
     return answer.json()
 """,
             """import asyncio
+import logging
 import os
 import random
 import time
+from email.utils import parsedate_to_datetime
 
 import httpx
 from fastapi import FastAPI
+
+logger = logging.getLogger(__name__)
 
 # how often an idempotent call is tried, 1: once; and the seconds that its tries may take together
 HTTP_RETRY_ATTEMPTS = int(os.getenv("HTTP_RETRY_ATTEMPTS", "3"))
@@ -109,10 +126,12 @@ client = httpx.AsyncClient()
 
 
 """
+            + ASKED.format(asked="_asked_pause_s", parse="parsedate_to_datetime", time="time")
+            + "\n\n"
             + RETRY.format(
                 define="async def", name="_with_retries", awaiting="await ", errors="httpx.TransportError",
                 attempts="HTTP_RETRY_ATTEMPTS", budget="HTTP_RETRY_BUDGET_S", time="time", random="random",
-                sleep="await asyncio.sleep",
+                sleep="await asyncio.sleep", asked="_asked_pause_s", logger="logger",
             )
             + """
 
@@ -139,12 +158,16 @@ def hook():
     requests.post("https://a.example/orders", json={}, timeout=3)
     return "", 204
 """,
-            """import os
+            """import logging
+import os
 import random
 import time
+from email.utils import parsedate_to_datetime
 
 import requests
 from flask import Flask
+
+logger = logging.getLogger(__name__)
 
 # how often an idempotent call is tried, 1: once; and the seconds that its tries may take together
 HTTP_RETRY_ATTEMPTS = int(os.getenv("HTTP_RETRY_ATTEMPTS", "3"))
@@ -154,11 +177,13 @@ app = Flask(__name__)
 
 
 """
+            + ASKED.format(asked="_asked_pause_s", parse="parsedate_to_datetime", time="time")
+            + "\n\n"
             + RETRY.format(
                 define="def", name="_with_retries", awaiting="",
                 errors="(requests.ConnectionError, requests.Timeout)",
                 attempts="HTTP_RETRY_ATTEMPTS", budget="HTTP_RETRY_BUDGET_S", time="time", random="random",
-                sleep="time.sleep",
+                sleep="time.sleep", asked="_asked_pause_s", logger="logger",
             )
             + """
 
@@ -244,6 +269,11 @@ def _rewrite(index: Index, module: Module, chosen: Sequence[_Place]) -> list[Edi
         names[library], imported = import_as(module, library)
         edits += [imported] if imported else []
     attempts, budget = free_name(module, "HTTP_RETRY_ATTEMPTS"), free_name(module, "HTTP_RETRY_BUDGET_S")
+    parse, imported = import_from(module, "email.utils", "parsedate_to_datetime")
+    logger, logged = plain_logger(module)
+    asked = free_name(module, "_asked_pause_s")
+    edits += [*([imported] if imported else []), *logged]
+    edits.append(before_definitions(module, ASKED.format(asked=asked, parse=parse, time=names["time"])))
     edits.append(after_imports(module, SETTINGS.format(attempts=attempts, budget=budget, os=names["os"])))
     groups: dict[tuple[bool, str], list[_Place]] = {}
     for place in chosen:
@@ -262,6 +292,7 @@ def _rewrite(index: Index, module: Module, chosen: Sequence[_Place]) -> list[Edi
         code = RETRY.format(
             define="async def" if is_async else "def", name=name, awaiting="await " if is_async else "",
             errors=errors, attempts=attempts, budget=budget, time=names["time"], random=names["random"], sleep=sleep,
+            asked=asked, logger=logger,
         )  # fmt: skip
         edits.append(before_definitions(module, code))
         for place in places:
