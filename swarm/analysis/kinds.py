@@ -101,7 +101,18 @@ class Kinds:
             if call.func.attr in ("enter_async_context", "enter_context") and call.args:
                 return self.of(module, call.args[0], depth + 1)
         function = self._index.named_function(module, call.func)
-        return self.result(function, depth + 1) if function is not None else None
+        if function is None:
+            return None
+        return self.result(function, depth + 1) or self._given_back(module, call, function, depth)
+
+    def _given_back(self, module: Module, call: ast.Call, function: Function, depth: int) -> str | None:
+        """The kind of the first argument, where a function of the target does nothing but give that back."""
+        names = [argument.arg for argument in parameters(function.node)]
+        returns = [node.value for node in own_nodes(function.node) if isinstance(node, ast.Return)]
+        if not names or not returns or not call.args:
+            return None
+        gives_back = all(isinstance(value, ast.Name) and value.id == names[0] for value in returns)
+        return self.of(module, call.args[0], depth + 1) if gives_back else None
 
     def _of_session_maker(self, module: Module, maker: ast.expr, depth: int) -> str | None:
         """The session that calling a `sessionmaker` gives; its `class_` tells a sync one from an async one."""
