@@ -44,7 +44,10 @@ def failing_share(calls: Sequence[UpstreamCall]) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class WritesByKind:
-    """How many successful writes a request of each kind makes at least, as seen in requests one after another."""
+    """How many successful writes a request of each kind makes at least, as seen in requests one after another.
+
+    How many more it makes may depend on its data: only that there is one can be expected of the next.
+    """
 
     least: Mapping[tuple[int, int], int]
 
@@ -59,8 +62,8 @@ class WritesByKind:
         return cls(least)
 
     def expected(self, kinds: Sequence[tuple[int, int]]) -> int:
-        """The least that requests of these kinds write; a kind that was not seen counts nothing."""
-        return sum(self.least.get(kind, 0) for kind in kinds)
+        """One write for each request whose kind always wrote; a kind that was not seen counts nothing."""
+        return sum(min(1, self.least.get(kind, 0)) for kind in kinds)
 
 
 def successful_writes(calls: Sequence[UpstreamCall]) -> int:

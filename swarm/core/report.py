@@ -91,8 +91,8 @@ class WorkDone:
     """What became of the requests of the open-loop load that had a good answer, once the upstreams were quiet.
 
     `drain_s` is the time from the last answer to the last upstream call, None where it did not get quiet.
-    `writes_expected` is the least that requests of these kinds wrote one by one; `lost` is what is missing of it,
-    in requests.
+    `writes_expected` has one for each request of a kind that always wrote when sent one by one; `lost` is what is
+    missing of it: a lower bound.
     """
 
     requests: int

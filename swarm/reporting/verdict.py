@@ -191,7 +191,7 @@ def _side_rows(before: Side, after: Side) -> list[Row]:
     """Work that was still to be done, upstream calls, caches."""
     rows: list[Row] = []
     if before.work and after.work:
-        label, lost = "events whose writes never came", after.work.lost
+        label, lost = "events without any write, at least", after.work.lost
         rows.append(Row("work left after the last answer", _drain(before.work), _drain(after.work), ""))
         rows.append(Row(label, _lost(before.work), _lost(after.work), "", "bad" if lost else "good"))
     rows += _figures("upstream calls a webhook", before.upstreams.calls_per_webhook,

@@ -193,9 +193,7 @@ def _work_done(
     samples = [sample for run in runs for sample in run.samples]
     kinds = [traffic.kind(number) for number, sample in enumerate(samples) if sample.ok]
     expected, seen = learned.expected(kinds), successful_writes(calls)
-    each = expected / len(kinds) if kinds else 0.0
-    lost = round((expected - seen) / each + 0.5) if each and seen < expected else 0
-    return WorkDone(len(kinds), drain_s, expected, seen, lost)
+    return WorkDone(len(kinds), drain_s, expected, seen, max(0, expected - seen))
 
 
 def _use(wholes: Sequence[Whole], calls: Sequence[UpstreamCall]) -> UpstreamUse:

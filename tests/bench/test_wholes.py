@@ -43,7 +43,7 @@ def test_writes_that_never_came_are_missed() -> None:
         (other, whole(4, 9, ok=False)),
     ]
     learned = WritesByKind.learned(seen)
-    assert learned.expected([one, one, other, (0, 7)]) == 4
+    assert learned.expected([one, one, other, (0, 7)]) == 2
     assert successful_writes([call(), call(500), call(effect="read")]) == 1
 
 
