@@ -206,6 +206,19 @@ async def test_work_that_fails_is_kept_and_can_be_replayed(folder: Path) -> None
         await until(lambda: jobs.seen.count("begin c1 1") == 2)
 
 
+async def test_a_replayed_job_does_not_overlap_one_that_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, jobs = load(), load("jobs")
+    monkeypatch.setattr(module, "LOOK_S", 0.05)
+    async with served(app_of(module, lambda data: module.submit(jobs.work, data))) as client:
+        await client.post("/", json={"id": "c1", "n": 1, "fails": True})
+        await until(lambda: module.WORK.failed == 1)
+        await client.post("/", json={"id": "c1", "n": 2, "pause_s": 0.6})
+        await asyncio.to_thread(command, folder, "replay")
+        await client.post("/", json={"id": "c1", "n": 3})
+        await until(lambda: "end c1 3" in jobs.seen)
+    assert jobs.seen == ["begin c1 1", "begin c1 2", "end c1 2", "begin c1 1", "begin c1 3", "end c1 3"]
+
+
 async def test_a_full_queue_is_answered_429_whatever_the_handler_says(folder: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("DURABLE_WORK_MAX_PENDING", "2")
     module, jobs = load(), load("jobs")
