@@ -49,7 +49,7 @@ def writes_seen(context: ProbeContext) -> int:
 def rows_seen(context: ProbeContext) -> dict[str, int]:
     """Rows by table in every SQLite file under the service's scratch folder."""
     counts: dict[str, int] = {}
-    for file in _databases(Path(context.server.tmp)):
+    for file in databases(Path(context.server.tmp)):
         try:
             with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=1.0)) as connection:
                 tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
@@ -62,7 +62,8 @@ def rows_seen(context: ProbeContext) -> dict[str, int]:
     return counts
 
 
-def _databases(folder: Path) -> list[Path]:
+def databases(folder: Path) -> list[Path]:
+    """The SQLite files below a folder, at most ten."""
     found = []
     for file in sorted(folder.rglob("*")):
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -83,6 +84,7 @@ class ProbeContext:
     parameters that the code reads stand at the end: `/orders/search?q=&limit=`.
     `answers` collects what the service said in the whole session: the probe of error details reads it.
     `validations` collects whether signatures, good and bad, were judged rightly: `judged` adds to it.
+    `header_names` are the request headers that the code reads.
     `start_again` is None where nobody can start the tree a second time.
     """
 
@@ -98,6 +100,8 @@ class ProbeContext:
     good_requests: dict[str, WebhookRequest] = field(default_factory=dict)
     good_effects: dict[str, Effects] = field(default_factory=dict)
     validations: list[bool] = field(default_factory=list)
+    header_names: tuple[str, ...] = ()
+    shared: list[asyncio.Future[object]] = field(default_factory=list)  # what one probe finds out and others use
     start_again: StartAgain | None = None
 
     def webhooks(self) -> tuple[Webhook, ...]:
@@ -191,7 +195,8 @@ class Probe(ABC):
     """One live check; the class's docstring is its documentation.
 
     `proves` are the ids of the static rules that mend what it finds; `order` sorts the probes of a session, so that
-    those which may disturb others (bursts, floods) come last.
+    those which may disturb others (bursts, floods) come last. Neighbours in that order that are `together` run at the
+    same time: each must tell what its own requests did from what others did.
     """
 
     id: ClassVar[str]
@@ -203,6 +208,7 @@ class Probe(ABC):
     proves: ClassVar[tuple[str, ...]] = ()
     recommendation: ClassVar[str]
     order: ClassVar[int] = 50
+    together: ClassVar[bool] = False
 
     @abstractmethod
     async def run(self, context: ProbeContext) -> ProbeResult:

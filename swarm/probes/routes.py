@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from swarm.analysis.index import Index, Route
+    from swarm.analysis.source import Module
 
 _READERS = ("args", "query_params")
 _NOT_QUERY = ("Request", "Response", "BackgroundTasks", "WebSocket", "HTTPConnection", "SecurityScopes")
@@ -23,6 +24,48 @@ def routes_of(index: Index) -> tuple[tuple[str, str], ...]:
         query = "?" + "&".join(f"{name}=" for name in names) if names else ""
         found += [(method.upper(), path + query) for method in route.methods]
     return tuple(dict.fromkeys(found))
+
+
+def headers_of(index: Index) -> tuple[str, ...]:
+    """Names of request headers that the code reads: `headers.get("X-Key")`, `headers["X-Key"]`, `x_key=Header()`."""
+    names: list[str] = []
+    for module in index.tree.modules.values():
+        for subscript in module.nodes(ast.Subscript):
+            if isinstance(subscript.ctx, ast.Load) and _is_headers(subscript.value):
+                names += _texts(module, subscript.slice)
+        for call in module.nodes(ast.Call):
+            if isinstance(call.func, ast.Attribute) and call.func.attr == "get" and call.args:
+                names += _texts(module, call.args[0]) if _is_headers(call.func.value) else []
+    for function in index.functions:
+        arguments = function.node.args
+        pairs = list(
+            zip(reversed([*arguments.posonlyargs, *arguments.args]), reversed(arguments.defaults), strict=False)
+        )
+        pairs += [(a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None]
+        for argument, default in pairs:
+            if isinstance(default, ast.Call) and ast.unparse(default.func).split(".")[-1] == "Header":
+                alias = next((k.value for k in default.keywords if k.arg == "alias"), None)
+                names += (
+                    _texts(function.module, alias) if alias is not None else [argument.arg.replace("_", "-").title()]
+                )
+        for argument in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]:
+            if argument.annotation is not None and "Header(" in ast.unparse(argument.annotation):
+                names.append(argument.arg.replace("_", "-").title())
+    return tuple(dict.fromkeys(names))
+
+
+def _is_headers(expression: ast.expr) -> bool:
+    return isinstance(expression, ast.Attribute) and expression.attr == "headers"
+
+
+def _texts(module: Module, expression: ast.expr) -> list[str]:
+    """The text of a constant, or of a global of the module that is one."""
+    if isinstance(expression, ast.Name):
+        value = getattr(module.globals.get(expression.id), "value", None)
+        expression = value if isinstance(value, ast.expr) else expression
+    if isinstance(expression, ast.Constant) and isinstance(expression.value, str):
+        return [expression.value]
+    return []
 
 
 def query_parameters(route: Route) -> tuple[str, ...]:

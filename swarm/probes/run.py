@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Collection
 from dataclasses import replace
+from itertools import groupby
 
 from swarm.core.findings import Finding
 from swarm.core.plugins import discover
@@ -33,21 +34,35 @@ async def run_probes(context: ProbeContext, only: Collection[str] = ()) -> tuple
     refusal = await _positive_control(context)
     if refusal:
         return tuple(probe.skipped(f"{NO_CONTROL}: {refusal}") for probe in probes)
+    controlled = len(context.validations)
     ends_s = time.monotonic() + _SESSION_DEADLINE_S
     results: list[ProbeResult] = []
-    for probe in probes:
-        left_s = min(_PROBE_DEADLINE_S, ends_s - time.monotonic())
-        if left_s <= 0:
-            results.append(probe.skipped("the session's time was used up"))
-            continue
-        judged = len(context.validations) if results else 0  # the positive control's count with the first probe's
-        try:
-            result = await asyncio.wait_for(probe.run(context), left_s)
-        except TimeoutError:
-            result = probe.skipped(f"not done within {left_s:.0f} s")
-        judgements = context.validations[judged:]
-        results.append(replace(result, validated=(sum(judgements), len(judgements))))
-    return tuple(results)
+    for together, group in groupby(probes, key=lambda probe: probe.together):
+        if together:
+            results += await asyncio.gather(*(_one(probe, context, ends_s) for probe in group))
+        else:
+            results += [await _one(probe, context, ends_s) for probe in group]
+    # what the positive control judged counts with the first probe
+    first = sum(context.validations[:controlled]), controlled
+    return (replace(results[0], validated=_sum(results[0].validated, first)), *results[1:]) if results else ()
+
+
+async def _one(probe: Probe, context: ProbeContext, ends_s: float) -> ProbeResult:
+    """One probe's result within its time; its count of judged signatures is right where it runs alone."""
+    left_s = min(_PROBE_DEADLINE_S, ends_s - time.monotonic())
+    if left_s <= 0:
+        return probe.skipped("the session's time was used up")
+    before = len(context.validations)
+    try:
+        result = await asyncio.wait_for(probe.run(context), left_s)
+    except TimeoutError:
+        result = probe.skipped(f"not done within {left_s:.0f} s")
+    judged = [] if probe.together else context.validations[before:]
+    return replace(result, validated=(sum(judged), len(judged)))
+
+
+def _sum(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    return one[0] + other[0], one[1] + other[1]
 
 
 async def _positive_control(context: ProbeContext) -> str:

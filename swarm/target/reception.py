@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from aiohttp import web
 
 from swarm.target.calls import CallLog, FaultPoint, UpstreamCall, effect_of
 from swarm.target.played import FIXED_LATENCY_S, Player, Question, Reply, failure, refusal
 from swarm.target.steady import Steady
+
+
+@dataclass(slots=True)
+class Trouble:
+    """What all upstreams have at the moment: answers that are errors or garbage, and a wait before each."""
+
+    answer: Literal["", "error", "garbage"] = ""
+    wait_s: float = 0.0
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def wait(self) -> None:
+        """Hold a call back, until the trouble is over."""
+        if self.wait_s:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.over.wait(), self.wait_s)
 
 
 class Reception:
@@ -22,6 +39,7 @@ class Reception:
         self.forced: tuple[FaultPoint, int] | None = None
         self.steady: Steady | None = None
         self._known: set[object] = set()  # connections that have made a call
+        self.trouble = Trouble()
         self._players: dict[str, Player] = {}
         self._hosts: dict[str, str] = {}
 
@@ -69,10 +87,15 @@ class Reception:
             started_s = time.monotonic()
             path, _, query = _address(request).partition("?")
             question = Question(request.method, path, query, body, _joined(request.headers), mark, request.protocol)
+            await self.trouble.wait()
             player = self._players.get(name)
             who = name or host_of(request)
             if player is None:
                 reply = refusal(question, f"no upstream plays the host {who!r}")
+            elif self.trouble.answer:
+                reply = await self._fail(500, player, question)
+                if self.trouble.answer == "garbage":
+                    reply = replace(reply, status=200, body=b"<html>\x00 not what was asked for")
             elif self.forced and self.forced[0].hits(name, question.method, path):
                 reply = await self._fail(self.forced[1], player, question)
             else:

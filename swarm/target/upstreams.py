@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from swarm.config.schema import Target, Upstream
 from swarm.core.place import TargetPlace
@@ -16,7 +18,7 @@ from swarm.target.copies import Copy
 from swarm.target.intercept import AUTHORITY_FILE, Authority, Front, usual_bundle
 from swarm.target.played import Latency, PlayedRoutes
 from swarm.target.program import Program, ProgramPlace, ProgramPlayer
-from swarm.target.reception import Reception
+from swarm.target.reception import Reception, Trouble
 from swarm.target.steady import Steady
 from swarm.target.tape import Playback, Tape
 from swarm.target.view import FRONT, Listening, View, listen, stop_listening
@@ -121,6 +123,16 @@ class Upstreams:
     def fail(self, point: FaultPoint | None, status: int = 500) -> None:
         """Let every call at one point fail with `status`, until None lets all work again."""
         self._reception.forced = (point, status) if point else None
+
+    @contextmanager
+    def in_trouble(self, answer: Literal["", "error", "garbage"] = "", wait_s: float = 0.0) -> Iterator[None]:
+        """For the block, all upstreams answer errors or garbage, or hold every call back for `wait_s`."""
+        trouble = self._reception.trouble = Trouble(answer, wait_s)
+        try:
+            yield
+        finally:
+            self._reception.trouble = Trouble()
+            trouble.over.set()
 
     def reset(self, seed: int) -> None:
         """Forget the calls, and let declared routes begin again with `seed`. Programs go on as they are."""

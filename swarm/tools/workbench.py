@@ -233,7 +233,7 @@ class Workbench:
         import httpx
 
         from swarm.probes.probe import ProbeContext
-        from swarm.probes.routes import routes_of
+        from swarm.probes.routes import headers_of, routes_of
         from swarm.probes.run import START_AGAIN_S, run_probes
         from swarm.target.server import start_server
 
@@ -270,6 +270,7 @@ class Workbench:
                 upstreams=baseline.upstreams,
                 number=itertools.count(_PROBE_FROM),
                 routes=routes_of(self.index),
+                header_names=headers_of(self.index),
                 start_again=start_again,
             )
             return await run_probes(context)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from swarm.analysis.index import Index
 from swarm.probes.probe import ProbeContext, ProbeResult
-from swarm.probes.routes import routes_of
+from swarm.probes.routes import headers_of, routes_of
 from swarm.probes.run import START_AGAIN_S, run_probes
 from swarm.target.copies import Copy
 from swarm.target.server import RunningServer, start_server
@@ -83,6 +83,7 @@ async def probe_live(lab: Lab, live: Live, index: Index, only: Collection[str] =
             upstreams=live.upstreams,
             number=itertools.count(FIRST_PROBE),
             routes=routes_of(index),
+            header_names=headers_of(index),
             start_again=start_again,
         )
         return await run_probes(context, only)

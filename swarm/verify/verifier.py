@@ -185,7 +185,10 @@ async def _probe(lab: Lab, trial: Trial, live: Live) -> tuple[GateResult, tuple[
     after: tuple[ProbeResult, ...] = ()
     if lab.probes_before:
         after = await probe_live(lab, live, trial.stack.index)
-    result = probes.check(lab.probes_before, after, _closed(lab, trial))
+    # what is asked beside others depends on their timing: the scores tell it, no patch is refused for it
+    alone = {probe.id for probe in all_probes() if not probe.together}
+    before = [result for result in lab.probes_before if result.probe in alone]
+    result = probes.check(before, [result for result in after if result.probe in alone], _closed(lab, trial))
     return replace(result, duration_s=time.monotonic() - started), after
 
 

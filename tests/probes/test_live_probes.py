@@ -31,6 +31,8 @@ from swarm.probes.sql_injection import places
 from swarm.target.traffic import Traffic
 
 SECRET = "probe-secret-4711"
+# What these services have no place for: tests of their own ask it (test_people.py, test_upstream_trouble.py).
+ELSEWHERE = {"W05", "W15", "W17", "W18", "W19", "W20", "W21", "W24", *(f"C{number:02d}" for number in range(2, 18))}
 
 
 class Shared:
@@ -182,7 +184,8 @@ async def probe(url: str, shared: Shared) -> dict[str, ProbeResult]:
             number=itertools.count(),
             routes=(("POST", "/hook"), ("GET", "/search?q=")),
         )
-        return {result.probe: result for result in await run_probes(context)}
+        only = [one.id for one in all_probes() if one.id not in ELSEWHERE]
+        return {result.probe: result for result in await run_probes(context, only)}
 
 
 async def test_careless_service_fails_every_probe(serve: Any, tmp_path: Path) -> None:

@@ -1,0 +1,44 @@
+"""C03: a person's data can be exported, whole and machine-readable."""
+
+from __future__ import annotations
+
+import json
+
+from swarm.probes.person import exported, known, told
+from swarm.probes.probe import Probe, ProbeContext, ProbeResult
+from swarm.probes.traces import files_holding, held
+
+
+class Export(Probe):
+    """Sends an event about a new person and asks for all that is stored: every value that the service's files hold
+    must be in the answer, as JSON."""
+
+    id = "C03"
+    title = "A person's data cannot be exported whole"
+    category = "compliance"
+    severity = "medium"
+    sources = ("GDPR 15, 20",)
+    recommendation = "Give a person's data from every table as JSON."
+    order = 71
+    together = True
+
+    async def run(self, context: ProbeContext) -> ProbeResult:
+        """One event and a few reads."""
+        person = await known(context)
+        if person is None:
+            return self.skipped("no payload with personal data was taken")
+        stored = held(files_holding(context, person.canaries))
+        shown = await exported(context, person)
+        if shown is None:
+            if stored:
+                return self.failed("a person's data is stored, and no route that was tried gives it")
+            return self.skipped("what was sent is stored nowhere that can be seen")
+        answer = shown[1]
+        try:
+            json.loads(answer.text)
+        except ValueError:
+            return self.failed("the export is no JSON", f"GET {answer.path}")
+        missing = sorted(person.canaries[value] for value in stored if not told(answer, value))
+        if missing:
+            return self.failed(f"stored, and not in the export: {', '.join(missing)}")
+        return self.passed(f"all {len(stored)} stored values are in the export")

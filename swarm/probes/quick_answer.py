@@ -1,0 +1,109 @@
+"""W15 and W21: slow and failing upstreams."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+from swarm.probes.probe import Answer, Probe, ProbeContext, ProbeResult, route_of
+from swarm.probes.traces import settled
+from swarm.target.calls import path_shape
+from swarm.target.upstreams import UpstreamCall
+
+_SLOW_S = 3.0
+_QUICK_S = 1.0
+_TRIES = 3
+_MOST_ATTEMPTS = 8
+_RECOVERS_WITHIN_S = 4.0
+
+
+class QuickAnswer(Probe):
+    """Sends good requests while every upstream holds its answers back for three seconds: senders wait less, and send
+    again what was taken already."""
+
+    id = "W15"
+    title = "The answer waits for slow upstreams"
+    severity = "medium"
+    cwe = ("CWE-400",)
+    sources = ("Standard Webhooks: answer quickly",)
+    recommendation = "Keep the event durably, answer, and do the work afterwards."
+    order = 62
+
+    async def run(self, context: ProbeContext) -> ProbeResult:
+        """Three requests a webhook, together."""
+        if not hasattr(context.upstreams, "in_trouble"):
+            return self.skipped("its upstreams cannot be disturbed here")
+        if not context.upstreams.snapshot():
+            return self.inapplicable("the service called no upstream in the whole session")
+        for webhook in context.webhooks():
+            requests = [context.fresh(webhook) for _ in range(_TRIES)]
+            with context.upstreams.in_trouble(wait_s=_SLOW_S):
+                answers = await asyncio.gather(
+                    *(
+                        context.call(r.method, r.path, headers=r.headers, content=r.body, timeout_s=_QUICK_S)
+                        for r in requests
+                    )
+                )
+            await settled(context)
+            slow = [answer for answer in answers if not answer.ok]
+            if slow:
+                seen = slow[0].status or f"nothing within {_QUICK_S:g} s"
+                return self.failed(f"with upstreams that take {_SLOW_S:g} s the answer is {seen}", route_of(webhook))
+        return self.passed(f"answers within {_QUICK_S:g} s while upstreams take {_SLOW_S:g} s")
+
+
+class FailingUpstreams(Probe):
+    """Lets every upstream answer 500, and then garbage, for a moment: the request must be taken, attempts stay
+    bounded, and what was taken is done once the upstreams work again."""
+
+    id = "W21"
+    title = "An upstream's bad moment loses an event"
+    severity = "medium"
+    cwe = ("CWE-703",)
+    sources = ("OWASP API10:2023", "OWASP ASVS 5.0 16.5.2")
+    recommendation = "Keep the event durably, and try its work again, with pauses and a bound, until it is done."
+    order = 63
+
+    async def run(self, context: ProbeContext) -> ProbeResult:
+        """Two requests for the first webhook whose requests write upstream."""
+        if not hasattr(context.upstreams, "in_trouble"):
+            return self.skipped("its upstreams cannot be disturbed here")
+        if not context.upstreams.snapshot():
+            return self.inapplicable("the service called no upstream in the whole session")
+        webhook = next((w for w in context.webhooks() if context.good_effects[route_of(w)].writes), None)
+        if webhook is None:
+            return self.skipped("no request was seen to write to an upstream")
+        for answer_with in ("error", "garbage"):
+            before = len(context.upstreams.snapshot())
+            with context.upstreams.in_trouble(answer_with):
+                answer = await context.send(context.fresh(webhook))
+                await settled(context)
+                meanwhile = context.upstreams.snapshot()[before:]
+            problem = _borne(answer, meanwhile, answer_with)
+            if problem:
+                return self.failed(problem, route_of(webhook))
+            if not await self._done_later(context, len(meanwhile) + before):
+                return self.failed(
+                    f"taken while upstreams gave {answer_with}, and not done {_RECOVERS_WITHIN_S:g} s later",
+                    route_of(webhook),
+                )
+        return self.passed("taken while upstreams gave errors and garbage, and done afterwards")
+
+    @staticmethod
+    async def _done_later(context: ProbeContext, seen: int) -> bool:
+        deadline = asyncio.get_running_loop().time() + _RECOVERS_WITHIN_S
+        while asyncio.get_running_loop().time() < deadline:
+            if any(c.effect == "write" and c.status < 400 for c in context.upstreams.snapshot()[seen:]):
+                return True
+            await asyncio.sleep(0.1)
+        return False
+
+
+def _borne(answer: Answer, calls: Sequence[UpstreamCall], answer_with: str) -> str:
+    if not answer.ok:
+        return f"answers {answer.status or answer.text} while upstreams give {answer_with}"
+    attempts = Counter((call.upstream, call.method, path_shape(call.path)) for call in calls)
+    if attempts and max(attempts.values()) > _MOST_ATTEMPTS:
+        return f"one request made {max(attempts.values())} attempts at one upstream call"
+    return ""
