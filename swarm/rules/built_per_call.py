@@ -14,6 +14,7 @@ from swarm.rules.clients import is_fixed
 from swarm.rules.placing import free_file, import_edit, sibling_import
 
 KEPT_BY = ("cache", "lru_cache", "cached_property", "alru_cache", "fixture")
+MAX_DEPTH = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +55,48 @@ def built_per_call(index: Index, thing: Thing) -> Iterator[Built]:
                 yield _described(index, function, call, kind, thing)
 
 
-def _is_kept(index: Index, function: Function, thing: Thing) -> bool:
+def _is_kept(index: Index, function: Function, thing: Thing, depth: int = 0) -> bool:
     """Whether the function, or one that calls it, keeps what it makes: in a global, an attribute, a dict, a cache."""
     decorators = [ast.unparse(d).split("(")[0].rsplit(".", 1)[-1] for d in function.node.decorator_list]
     if any(name in KEPT_BY for name in decorators) or _stores(index, function, thing):
         return True
-    for other in index.functions:
-        if function in index.callees(other) and other is not function:
-            names = [ast.unparse(d).split("(")[0].rsplit(".", 1)[-1] for d in other.node.decorator_list]
-            if any(name in KEPT_BY for name in names) or _stores(index, other, thing):
-                return True
+    callers = [other for other in index.functions if function in index.callees(other) and other is not function]
+    for other in callers:
+        if _keeps_result(index, other, function):
+            return True
+        if depth < MAX_DEPTH and _passes_on(index, other, function) and _is_kept(index, other, thing, depth + 1):
+            return True
+    return False
+
+
+def _passes_on(index: Index, caller: Function, made_by: Function) -> bool:
+    """Whether a caller returns what the function gave."""
+    for node in index.own_nodes(caller):
+        value = node.value if isinstance(node, ast.Return) else None
+        calls = [part for part in ast.walk(value) if isinstance(part, ast.Call)] if value is not None else []
+        if any(index.resolve_call(caller.module, call) is made_by for call in calls):
+            return True
+    return False
+
+
+def _keeps_result(index: Index, caller: Function, made_by: Function) -> bool:
+    """Whether a caller puts what the function gave (an engine, or what was built on it) where it lasts."""
+    module = caller.module
+    local = module.local_names(caller.node)
+    names: set[str] = set()
+    for node in index.own_nodes(caller):
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        calls = [part for part in ast.walk(node.value) if isinstance(part, ast.Call)]
+        given = any(index.resolve_call(module, call) is made_by for call in calls)
+        given = given or any(isinstance(part, ast.Name) and part.id in names for part in ast.walk(node.value))
+        if not given:
+            continue
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            for part in target.elts if isinstance(target, ast.Tuple) else [target]:
+                if not isinstance(part, ast.Name) or part.id not in local:
+                    return True
+                names.add(part.id)
     return False
 
 

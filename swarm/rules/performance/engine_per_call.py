@@ -214,12 +214,19 @@ def late():
 
 
 def build():
-    return create_async_engine("sqlite+aiosqlite:///kept.db")
+    made = create_async_engine("sqlite+aiosqlite:///kept.db")
+    return made, async_sessionmaker(made)
+
+
+class Context:
+    def open(self):
+        self.engine, self.sessions = build()
+        return self.sessions()
 
 
 @asynccontextmanager
 async def lifespan(app):
-    app.state.engine = build()
+    app.state.engine, _ = build()
     yield
 
 
@@ -230,6 +237,8 @@ app = FastAPI(lifespan=lifespan)
 async def orders(request: Request):
     with reports().connect() as connection:
         connection.execute(text("SELECT 1"))
+    async with Context().open() as fourth:
+        await fourth.scalar(text("SELECT 1"))
     async with SessionLocal() as session, AsyncSession(late()) as other, request.app.state.engine.connect() as third:
         return [await session.scalar(text("SELECT 1")), await other.scalar(text("SELECT 1")), third.closed]
 
