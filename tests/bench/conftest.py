@@ -116,6 +116,21 @@ async def others():
     urllib.request.urlopen(STUB + "/slow/82").read()  # URLLIB
     return {"t": await asyncio.to_thread(httpx.get, STUB + "/slow/83") is not None}  # TO-THREAD
 
+orm = []
+
+@app.post("/orm")
+async def mapped():
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+    if not orm:
+        orm.extend([create_async_engine("sqlite+aiosqlite://"), create_engine("sqlite://")])
+    async with AsyncSession(orm[0]) as session:
+        await session.execute(text("CREATE TABLE IF NOT EXISTS t (name TEXT)"))
+        await session.execute(text("INSERT INTO t VALUES ('Ada Lovelace')"))  # ORM-ASYNC
+        await session.commit()  # ORM-COMMIT
+    with orm[1].connect() as connection:
+        return {"n": connection.execute(text("SELECT 1 WHERE 'x' <> 'Ada'")).scalar()}  # ORM-SYNC
+
 @app.post("/steady")
 async def steady():
     await asyncio.sleep(0.05)

@@ -82,6 +82,20 @@ def test_costs_by_line_count_overlap_once_where_they_are_inclusive(service: Serv
     assert inclusive["fastapi_service.py", call] > 0
 
 
+def test_sqlalchemy_shows_its_statements_at_the_services_own_lines(service: Service) -> None:
+    pytest.importorskip("sqlalchemy")
+    pytest.importorskip("greenlet")
+    ask(service, "/orm")
+    waterfall = ask(service, "/orm")
+    inserts = of_line(waterfall, service.line("ORM-ASYNC"))
+    assert [(s.kind, s.name, s.function) for s in inserts if "INSERT" in s.name] == [
+        ("sql", "INSERT INTO t VALUES (?)", "mapped"),
+    ]  # fmt: skip
+    assert of_line(waterfall, service.line("ORM-COMMIT"))[0].name == "COMMIT"
+    (read,) = [s for s in of_line(waterfall, service.line("ORM-SYNC")) if s.name.startswith("SELECT")]
+    assert (read.kind, read.name, read.blocks_loop) == ("sql", "SELECT ? WHERE ? <> ?", True)
+
+
 def test_what_holds_the_loop_up_is_named(service: Service) -> None:
     waterfall = ask(service, "/blocking")
     (sleep,) = of_line(waterfall, service.line("SLEEP"))
