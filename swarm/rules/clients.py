@@ -8,6 +8,7 @@ from swarm.analysis.index import Function, Index
 from swarm.analysis.source import Module
 
 IN_PROCESS = ("ASGITransport", "WSGITransport", "MockTransport")
+MOST_BASES = 8
 
 
 def is_in_process(index: Index, module: Module, value: ast.expr) -> bool:
@@ -37,3 +38,27 @@ def is_fixed(index: Index, module: Module, node: ast.expr) -> bool:
             if not known or index.tree.split(dotted)[0] is not None:
                 return False
     return True
+
+
+def construction(index: Index, module: Module, owner: ast.expr) -> ast.Call | None:
+    """The call that built a client: of the function's own name, of a module's, or of an attribute of its class."""
+    value: ast.AST | None = None
+    around = module.enclosing_function(owner)
+    if isinstance(owner, ast.Name) and around is not None:
+        value = next(iter(index.kinds.bindings(around).get(owner.id, [])), None)
+    if value is None:
+        home, name = index.tree.split(index.resolve(module, owner) or "", module)
+        value = getattr(home.globals.get(name), "value", None) if home is not None else None
+    if value is None and isinstance(owner, ast.Attribute):
+        value = _member(index, index.kinds.of(module, owner.value), owner.attr)
+    return value if isinstance(value, ast.Call) else None
+
+
+def _member(index: Index, dotted: str | None, name: str) -> ast.AST | None:
+    """What a class of the target, or the nearest of its first bases, assigns to an attribute."""
+    for _ in range(MOST_BASES):
+        info = index.classes.get(dotted or "")
+        if info is None or name in info.attributes:
+            return info.attributes[name] if info is not None else None
+        dotted = index.resolve(info.module, info.node.bases[0]) if info.node.bases else None
+    return None

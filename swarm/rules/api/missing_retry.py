@@ -13,6 +13,7 @@ from swarm.analysis.index import Function, Index
 from swarm.analysis.model_calls import asks_model
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
+from swarm.rules.clients import construction
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.splices import after_imports, before_definitions, free_name, import_as, import_from, plain_logger
 
@@ -223,6 +224,37 @@ async def hook():
             continue
     return await stock()
 """,
+        """import httpx
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+class Stock:
+    def __init__(self):
+        self.client = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(retries=3))
+
+    async def of(self, item):
+        return (await self.client.get(f"https://a.example/{item}")).json()
+
+
+@app.post("/hook")
+async def hook():
+    return await Stock().of("tea")
+""",
+        """import requests
+from flask import Flask
+from requests.adapters import HTTPAdapter
+
+app = Flask(__name__)
+http = requests.Session()
+http.mount("https://", HTTPAdapter(max_retries=3))
+
+
+@app.post("/hook")
+def hook():
+    return http.get("https://a.example/stock", timeout=3).json()
+""",
     )
 
     def find(self, index: Index) -> Iterable[Finding]:
@@ -342,7 +374,8 @@ def _retries_already(module: Module, function: Function) -> bool:
 def _adapters_retry(index: Index) -> bool:
     """Whether sessions of the tree are given an adapter with retries."""
     for module in index.tree.modules.values():
-        if any(origin.endswith(".Retry") for origin in module.imports.values()):
+        adapters = (keyword.arg == "max_retries" for call in module.nodes(ast.Call) for keyword in call.keywords)
+        if any(origin.endswith(".Retry") for origin in module.imports.values()) or any(adapters):
             return True
     return False
 
@@ -363,11 +396,5 @@ def _is_inside_retry(module: Module, call: ast.Call) -> bool:
 
 def _transport_retries(index: Index, module: Module, owner: ast.expr) -> bool:
     """Whether the client is built with a transport of its own (it may retry)."""
-    home, name = index.tree.split(index.resolve(module, owner) or "", module)
-    statement = home.globals.get(name) if home is not None else None
-    value = getattr(statement, "value", None)
-    if isinstance(owner, ast.Name) and value is None:
-        around = module.enclosing_function(owner)
-        bound = index.kinds.bindings(around).get(owner.id, []) if around is not None else []
-        value = bound[0] if bound else None
-    return isinstance(value, ast.Call) and any(keyword.arg in ("transport", "mounts") for keyword in value.keywords)
+    built = construction(index, module, owner)
+    return built is not None and any(keyword.arg in ("transport", "mounts") for keyword in built.keywords)

@@ -11,6 +11,7 @@ from swarm.analysis.effects import http_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
+from swarm.rules.clients import construction
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.splices import after_imports, free_name, import_as, is_alone
 
@@ -172,6 +173,21 @@ async def four(url, check):
 def five(url):
     requests.get(url, timeout=2).raise_for_status()
 """,
+        """import httpx
+
+
+async def check(answer):
+    answer.raise_for_status()
+
+
+class Stock:
+    def __init__(self):
+        self.client = httpx.AsyncClient(event_hooks={"response": [check]})
+
+    async def of(self, item):
+        answer = await self.client.get(f"https://a.example/{item}")
+        return answer.json()
+""",
     )
 
     def find(self, index: Index) -> Iterable[Finding]:
@@ -256,14 +272,9 @@ def _has_hooks(index: Index, module: Module, owner: ast.expr | None) -> bool:
     """Whether the client is built with event hooks, which may check every answer."""
     if owner is None:
         return False
-    home, name = index.tree.split(index.resolve(module, owner) or "", module)
-    value: object = getattr(home.globals.get(name), "value", None) if home is not None else None
-    if isinstance(owner, ast.Name) and value is None:
-        around = module.enclosing_function(owner)
-        bound = index.kinds.bindings(around).get(owner.id, []) if around is not None else []
-        value = bound[0] if bound else None
+    built = construction(index, module, owner)
     checks = ("event_hooks", "raise_for_status")
-    return isinstance(value, ast.Call) and any(keyword.arg in checks for keyword in value.keywords)
+    return built is not None and any(keyword.arg in checks for keyword in built.keywords)
 
 
 def _logger(index: Index, module: Module) -> tuple[str, list[Edit]]:
