@@ -13,13 +13,13 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
 from swarm.bench.mix import Mix
-from swarm.bench.statistics import paired_ratio
+from swarm.bench.statistics import Pair, kinds_ratio, paired_ratio
 from swarm.bench.watched import Watched, send
 from swarm.config.schema import Target
 from swarm.core.metrics import Ratio
@@ -37,23 +37,25 @@ ROOM = 0.65  # the share of the processor that servers measured together may nee
 class Burst:
     """One burst: latency in ms of each request (None without a good answer), and until all was over.
 
-    `cpu_ms` is the server's CPU time, for work behind the answers too.
+    `kinds` tells requests that do the same work. `cpu_ms` is the server's CPU time, for work behind answers too.
     """
 
     latencies_ms: tuple[float | None, ...]
+    kinds: tuple[Hashable, ...]
     whole_ms: float
     cpu_ms: float
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """One server's bursts of one round. `latencies_ms` has the mean for each place in the burst.
+    """One server's bursts of one round. `latencies_ms` has one for each request, `kinds` says of which kind it was.
 
-    None where no request of that place was answered well. `whole_ms` is the mean time until a burst was over,
-    `cpu_ms` the server's CPU time per request.
+    None where it was not answered well. `whole_ms` is the mean time until a burst was over, `cpu_ms` the server's
+    CPU time per request.
     """
 
     latencies_ms: tuple[float | None, ...]
+    kinds: tuple[Hashable, ...]
     cpu_ms: float
     whole_ms: float
 
@@ -130,16 +132,15 @@ async def _burst(watched: Watched, client: Client, traffic: Traffic, numbers: Se
 
     latencies = await asyncio.gather(*(one(place) for place in range(len(requests))))
     over_s = await watched.over(began_s, max(ends_s))
-    return Burst(tuple(latencies), 1000.0 * (over_s - began_s), 1000.0 * (watched.server.cpu_s() - cpu_s))
+    kinds = tuple(traffic.kind(number) for number in numbers)
+    return Burst(tuple(latencies), kinds, 1000.0 * (over_s - began_s), 1000.0 * (watched.server.cpu_s() - cpu_s))
 
 
 def _slice(bursts: Sequence[Burst]) -> Slice:
-    places = []
-    for place in range(SIZE):
-        good = [latency for burst in bursts if (latency := burst.latencies_ms[place]) is not None]
-        places.append(fmean(good) if good else None)
-    cpu_ms = sum(burst.cpu_ms for burst in bursts) / (SIZE * len(bursts))
-    return Slice(tuple(places), cpu_ms, fmean(burst.whole_ms for burst in bursts))
+    latencies = tuple(latency for burst in bursts for latency in burst.latencies_ms)
+    kinds = tuple(kind for burst in bursts for kind in burst.kinds)
+    cpu_ms = sum(burst.cpu_ms for burst in bursts) / len(latencies)
+    return Slice(latencies, kinds, cpu_ms, fmean(burst.whole_ms for burst in bursts))
 
 
 Measured = tuple[Ratio, float, float]
@@ -148,16 +149,26 @@ Measured = tuple[Ratio, float, float]
 def latency_ratio(before: Sequence[Slice], after: Sequence[Slice], seed: int) -> Measured | None:
     """The ratio of mean latencies, and both in ms; None with too few rounds.
 
-    A place of a round counts where both sides were answered well there. Rounds differ in their kinds of request,
-    and the two sides of a round do not.
+    A request counts where both sides answered it well. Requests are compared within their kind, where kinds came
+    often enough for that; rounds are compared as wholes where they did not.
     """
-    pairs = []
-    for one, two in zip(before, after, strict=False):
-        places = zip(one.latencies_ms, two.latencies_ms, strict=True)
-        good = [(b, a) for b, a in places if b is not None and a is not None]
-        if good:
-            pairs.append((sum(b for b, _ in good) / len(good), sum(a for _, a in good) / len(good)))
-    return _paired(pairs, seed)
+    pairs = [
+        Pair(kind, number, b, a)
+        for number, (one, two) in enumerate(zip(before, after, strict=False))
+        for kind, b, a in zip(one.kinds, one.latencies_ms, two.latencies_ms, strict=True)
+        if b is not None and a is not None
+    ]
+    if len({pair.round for pair in pairs}) < MIN_ROUNDS or not all(pair.before > 0 for pair in pairs):
+        return None
+    means = fmean(pair.before for pair in pairs), fmean(pair.after for pair in pairs)
+    try:
+        return (kinds_ratio(pairs), *means)
+    except ValueError:
+        rounds: dict[int, list[Pair]] = {}
+        for pair in pairs:
+            rounds.setdefault(pair.round, []).append(pair)
+        whole = [(fmean(p.before for p in some), fmean(p.after for p in some)) for some in rounds.values()]
+        return _paired(whole, seed)
 
 
 def whole_ratio(before: Sequence[Slice], after: Sequence[Slice], seed: int) -> Measured | None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from swarm.core.metrics import Ratio, Summary
@@ -123,6 +124,41 @@ def paired_slices_ratio(
         return of(sides[0]), of(sides[1])
 
     return paired_ratio(len(pairs), measure, seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One request sent to both sides. `kind` tells requests that do the same work, `round` those sent together."""
+
+    kind: Hashable
+    round: int
+    before: float
+    after: float
+
+
+def kinds_ratio(pairs: Sequence[Pair]) -> Ratio:
+    """after / before of the means, with a 95 % interval that the mix of kinds does not widen.
+
+    A change may help some kinds of request and not others. That is no noise: only what requests of one kind differ
+    among themselves is. Their deviations are summed by round, since requests of a round disturb each other; the
+    interval is Student's t times the standard error that this gives, with two degrees of freedom fewer than rounds.
+    ValueError with fewer than three rounds, or with no kind that came twice.
+    """
+    changes: dict[Hashable, list[float]] = {}
+    for pair in pairs:
+        changes.setdefault(pair.kind, []).append(pair.after - pair.before)
+    usual = {kind: math.fsum(several) / len(several) for kind, several in changes.items()}
+    apart: dict[int, float] = {}
+    for pair in pairs:
+        apart[pair.round] = apart.get(pair.round, 0.0) + pair.after - pair.before - usual[pair.kind]
+    count, rounds, spare = len(pairs), len(apart), len(pairs) - len(usual)
+    if rounds < 3 or spare <= 0:
+        raise ValueError("an interval takes at least three rounds, and kinds that came more than once")
+    before = math.fsum(pair.before for pair in pairs) / count
+    variance = math.fsum(x * x for x in apart.values()) / count**2 * rounds / (rounds - 1) * count / spare
+    value = math.fsum(pair.after for pair in pairs) / count / before
+    half = _standard_errors(rounds, free=rounds - 2) / math.sqrt(rounds / (rounds - 1)) * math.sqrt(variance) / before
+    return Ratio(value, (max(0.0, value - half), value + half))
 
 
 def _pooled(slices: list[list[float]]) -> list[float]:

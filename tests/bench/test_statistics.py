@@ -8,7 +8,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from swarm.bench.statistics import bootstrap_ratio, paired_ratio, paired_slices_ratio, percentile, summarize
+from swarm.bench.statistics import (
+    Pair,
+    bootstrap_ratio,
+    kinds_ratio,
+    paired_ratio,
+    paired_slices_ratio,
+    percentile,
+    summarize,
+)
 
 
 def simulated_slices(chance: random.Random, slices: int, samples: int, median_ms: float) -> list[list[float]]:
@@ -119,3 +127,35 @@ def test_paired_ratio_hands_out_numbers_of_pairs_and_takes_both_sides() -> None:
     for pairs in (0, 1):
         with pytest.raises(ValueError):
             paired_ratio(pairs, measure, seed=5)
+
+
+def kinds_of_requests(chance: random.Random, gains: dict[int, float], noise: float = 25.0) -> list[Pair]:
+    """Six rounds of four requests of ten kinds that take 300 to 1300 ms; some kinds gain a share of it."""
+    pairs = []
+    for number in range(24):
+        kind = number % 10
+        before = 300.0 + 100.0 * kind
+        after = before * (1.0 - gains.get(kind, 0.0))
+        pairs.append(Pair(kind, number // 4, before + chance.gauss(0, noise), after + chance.gauss(0, noise)))
+    return pairs
+
+
+def test_a_gain_of_some_kinds_of_request_shows_though_others_have_none() -> None:
+    chance = random.Random(1)
+    told = [kinds_ratio(kinds_of_requests(chance, {1: 0.2, 5: 0.2, 8: 0.2})).change for _ in range(200)]
+    assert told.count("better") >= 160
+    assert told.count("worse") == 0
+
+
+def test_kinds_that_are_alike_are_told_apart_no_more_often_than_an_interval_may() -> None:
+    chance = random.Random(2)
+    told = [kinds_ratio(kinds_of_requests(chance, {}, noise=120.0)).change for _ in range(1500)]
+    assert sum(change != "no change" for change in told) / len(told) <= 0.05
+
+
+def test_too_few_rounds_or_kinds_that_never_repeat_give_no_ratio() -> None:
+    pairs = kinds_of_requests(random.Random(3), {})
+    with pytest.raises(ValueError, match="three rounds"):
+        kinds_ratio(pairs[:8])
+    with pytest.raises(ValueError, match="more than once"):
+        kinds_ratio(pairs[:10])

@@ -12,6 +12,7 @@ from swarm.bench.bursts import SIZE, Burst, Slice, waves_of
 from swarm.verify.ladder import ROUNDS, Rung, judge_rung
 
 RUNS = 200
+KINDS = 10
 MOST = 0.05
 
 
@@ -25,7 +26,8 @@ def side(chance: random.Random, shared: list[float], answer: float, whole: float
     for mood in shared:
         own = mood * chance.gauss(1.0, 0.03)
         latencies = tuple(answer * own * math.exp(chance.gauss(0.0, 0.04)) for _ in range(SIZE))
-        slices.append(Slice(latencies, cpu * chance.gauss(1.0, 0.05), whole * own))
+        kinds = tuple((len(slices) * SIZE + place) % KINDS for place in range(SIZE))
+        slices.append(Slice(latencies, kinds, cpu * chance.gauss(1.0, 0.05), whole * own))
     return slices
 
 
@@ -72,6 +74,6 @@ def test_a_check_may_cost_a_few_milliseconds_and_no_more() -> None:
 
 
 def test_servers_go_together_as_far_as_the_processor_has_room() -> None:
-    busy, idle = Burst((), 1000.0, 900.0), Burst((), 1000.0, 50.0)
+    busy, idle = Burst((), (), 1000.0, 900.0), Burst((), (), 1000.0, 50.0)
     assert waves_of({f"s{n}": busy for n in range(5)}, cores=2) == [("s0", "s1"), ("s2", "s3"), ("s4",)]
     assert waves_of({f"s{n}": idle for n in range(5)}, cores=2) == [("s0", "s1", "s2", "s3", "s4")]
