@@ -37,13 +37,15 @@ ROOM = 0.65  # the share of the processor that servers measured together may nee
 class Burst:
     """One burst: latency in ms of each request (None without a good answer), and until all was over.
 
-    `kinds` tells requests that do the same work. `cpu_ms` is the server's CPU time, for work behind answers too.
+    `kinds` tells requests that do the same work. `cpu_ms` is the server's CPU time, for work behind answers too;
+    `calls` is how often it called an upstream.
     """
 
     latencies_ms: tuple[float | None, ...]
     kinds: tuple[Hashable, ...]
     whole_ms: float
     cpu_ms: float
+    calls: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,14 @@ class Slice:
     """One server's bursts of one round. `latencies_ms` has one for each request, `kinds` says of which kind it was.
 
     None where it was not answered well. `whole_ms` is the mean time until a burst was over, `cpu_ms` the server's
-    CPU time per request.
+    CPU time per request, `calls` the upstream calls per request.
     """
 
     latencies_ms: tuple[float | None, ...]
     kinds: tuple[Hashable, ...]
     cpu_ms: float
     whole_ms: float
+    calls: float = 0.0
 
 
 async def measure_bursts(
@@ -133,14 +136,16 @@ async def _burst(watched: Watched, client: Client, traffic: Traffic, numbers: Se
     latencies = await asyncio.gather(*(one(place) for place in range(len(requests))))
     over_s = await watched.over(began_s, max(ends_s))
     kinds = tuple(traffic.kind(number) for number in numbers)
-    return Burst(tuple(latencies), kinds, 1000.0 * (over_s - began_s), 1000.0 * (watched.server.cpu_s() - cpu_s))
+    cpu_ms, calls = 1000.0 * (watched.server.cpu_s() - cpu_s), len(watched.calls_since(began_s))
+    return Burst(tuple(latencies), kinds, 1000.0 * (over_s - began_s), cpu_ms, calls)
 
 
 def _slice(bursts: Sequence[Burst]) -> Slice:
     latencies = tuple(latency for burst in bursts for latency in burst.latencies_ms)
     kinds = tuple(kind for burst in bursts for kind in burst.kinds)
     cpu_ms = sum(burst.cpu_ms for burst in bursts) / len(latencies)
-    return Slice(latencies, kinds, cpu_ms, fmean(burst.whole_ms for burst in bursts))
+    calls = sum(burst.calls for burst in bursts) / len(latencies)
+    return Slice(latencies, kinds, cpu_ms, fmean(burst.whole_ms for burst in bursts), calls)
 
 
 Measured = tuple[Ratio, float, float]
@@ -173,17 +178,26 @@ def latency_ratio(before: Sequence[Slice], after: Sequence[Slice], seed: int) ->
 
 def whole_ratio(before: Sequence[Slice], after: Sequence[Slice], seed: int) -> Measured | None:
     """The ratio of the times until a burst was over with all that it caused, and both in ms."""
-    pairs = [
-        (one.whole_ms, two.whole_ms)
-        for one, two in zip(before, after, strict=False)
-        if None not in one.latencies_ms and None not in two.latencies_ms
-    ]
-    return _paired(pairs, seed)
+    return _paired([(one.whole_ms, two.whole_ms) for one, two in _good_rounds(before, after)], seed)
 
 
 def cpu_ratio(before: Sequence[Slice], after: Sequence[Slice], seed: int) -> Measured | None:
     """The ratio of CPU time per request, and both in ms; None with too few rounds."""
     return _paired([(one.cpu_ms, two.cpu_ms) for one, two in zip(before, after, strict=False)], seed)
+
+
+def calls_ratio(before: Sequence[Slice], after: Sequence[Slice], seed: int) -> Measured | None:
+    """The ratio of upstream calls per request, and both; None with too few rounds, or rounds without a call."""
+    return _paired([(one.calls, two.calls) for one, two in _good_rounds(before, after)], seed)
+
+
+def _good_rounds(before: Sequence[Slice], after: Sequence[Slice]) -> list[tuple[Slice, Slice]]:
+    """The rounds in which both sides answered every request well."""
+    return [
+        (one, two)
+        for one, two in zip(before, after, strict=False)
+        if None not in one.latencies_ms and None not in two.latencies_ms
+    ]
 
 
 def _paired(pairs: Sequence[tuple[float, float]], seed: int) -> Measured | None:

@@ -7,7 +7,15 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from swarm.bench.bursts import Measured, Slice, cpu_ratio, latency_ratio, measure_bursts, whole_ratio
+from swarm.bench.bursts import (
+    Measured,
+    Slice,
+    calls_ratio,
+    cpu_ratio,
+    latency_ratio,
+    measure_bursts,
+    whole_ratio,
+)
 from swarm.bench.filling import fill
 from swarm.bench.watched import warm_up
 from swarm.core.patches import Effect, GateResult
@@ -114,7 +122,8 @@ def to_fill(steps: Sequence[Rung], rules: Mapping[str, Rule]) -> list[str]:
 
 
 def judge_rung(rung: Rung, below: Sequence[Slice], here: Sequence[Slice], seed: int) -> Judged:
-    """A performance rung must gain: in the answer, until all is over, or in CPU time, and lose in neither time.
+    """A performance rung must gain: in the answer, until all is over, in CPU time or in upstream calls, and lose in
+    neither time.
 
     Any other must not lose. To gain or to lose takes an interval clear of 1. What answers before its work is done
     may end a little later than it did.
@@ -136,6 +145,7 @@ def judge_rung(rung: Rung, below: Sequence[Slice], here: Sequence[Slice], seed: 
     for metric, measured in (
         ("webhook_end_to_end_mean", whole),
         ("cpu_time_per_request", cpu_ratio(below, here, seed)),
+        ("upstream_calls_per_request", calls_ratio(below, here, seed)),
     ):
         if measured is None:
             continue
@@ -165,5 +175,8 @@ def _told(metric: str, measured: Measured) -> tuple[str, Effect]:
     """A measured ratio in words and as an effect."""
     ratio, before, after = measured
     low, high = ratio.ci95
-    words = f"{metric} {before:.0f} → {after:.0f} ms, ratio {ratio.value:.2f} [{low:.2f}, {high:.2f}]"
+    figures = (
+        f"{before:.2f} → {after:.2f}" if metric == "upstream_calls_per_request" else f"{before:.0f} → {after:.0f} ms"
+    )
+    words = f"{metric} {figures}, ratio {ratio.value:.2f} [{low:.2f}, {high:.2f}]"
     return words, Effect(metric, before, after, ratio.value, ratio.ci95)

@@ -13,6 +13,7 @@ from swarm.verify.ladder import ROUNDS, Rung, judge_rung
 
 RUNS = 200
 KINDS = 10
+CALLS = (5, 4, 4, 3, 3, 3, 2, 2, 1, 1)  # of each kind
 MOST = 0.05
 
 
@@ -20,22 +21,25 @@ def rung(*, gains: bool = True) -> Rung:
     return Rung("rung 1", cast("Any", None), (), gains)
 
 
-def side(chance: random.Random, shared: list[float], answer: float, whole: float, cpu: float) -> list[Slice]:
+def side(
+    chance: random.Random, shared: list[float], answer: float, whole: float, cpu: float, calls: float = 1.0
+) -> list[Slice]:
     """One tree's slices: a mood shared by all trees of a round, and a smaller one of its own."""
     slices = []
     for mood in shared:
         own = mood * chance.gauss(1.0, 0.03)
         latencies = tuple(answer * own * math.exp(chance.gauss(0.0, 0.04)) for _ in range(SIZE))
         kinds = tuple((len(slices) * SIZE + place) % KINDS for place in range(SIZE))
-        slices.append(Slice(latencies, kinds, cpu * chance.gauss(1.0, 0.05), whole * own))
+        made = sum(CALLS[kind] for kind in kinds) * calls / SIZE
+        slices.append(Slice(latencies, kinds, cpu * chance.gauss(1.0, 0.05), whole * own, made))
     return slices
 
 
-def judged(chance: random.Random, *, answer: float = 1.0, whole: float = 1.0, cpu: float = 1.0, gains: bool = True,
-           base_ms: float = 500.0) -> Any:  # fmt: skip
+def judged(chance: random.Random, *, answer: float = 1.0, whole: float = 1.0, cpu: float = 1.0, calls: float = 1.0,
+           gains: bool = True, base_ms: float = 500.0) -> Any:  # fmt: skip
     shared = [chance.gauss(1.0, 0.2) for _ in range(ROUNDS)]  # rounds differ by their kinds of request
     below = side(chance, shared, base_ms, base_ms * 1.1, 60.0)
-    here = side(chance, shared, base_ms * answer, base_ms * 1.1 * whole, 60.0 * cpu)
+    here = side(chance, shared, base_ms * answer, base_ms * 1.1 * whole, 60.0 * cpu, calls)
     return judge_rung(rung(gains=gains), below, here, seed=7)
 
 
@@ -52,6 +56,7 @@ def test_a_against_a_is_no_gain() -> None:
         ({"answer": 0.02, "whole": 1.1}, "webhook_latency_mean"),
         ({"whole": 0.6}, "webhook_end_to_end_mean"),
         ({"cpu": 0.6}, "cpu_time_per_request"),
+        ({"calls": 0.8}, "upstream_calls_per_request"),
     ],
 )
 def test_a_gain_is_told_by_what_it_is_one_of(change: dict[str, float], metric: str) -> None:
