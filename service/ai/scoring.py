@@ -15,8 +15,6 @@ SYSTEM_PROMPT = (
 def build_prompt(lead: LeadProfile) -> str:
     return "\n".join(
         [
-            f"Name: {lead.first_name} {lead.last_name}",
-            f"Email: {lead.email}",
             f"City: {lead.city}",
             f"Budget: {lead.budget}",
             f"Bedrooms: {lead.bedrooms}",

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, Depends, HTTPException
 
 from service import outcomes
+from service.api.access import require_admin
 
-router = APIRouter(prefix="/api/v1/leads")
+router = APIRouter(prefix="/api/v1/leads", dependencies=[Depends(require_admin)])
 
 
 @router.get("")

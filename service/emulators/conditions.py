@@ -38,13 +38,15 @@ class Conditions:
         return self.rng.random() < self.error_rate
 
 
-def parser(description: str, latency_ms: float, jitter_ms: float) -> argparse.ArgumentParser:
+def parser(
+    description: str, latency_ms: float, jitter_ms: float, handshake_ms: float
+) -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=description)
     options.add_argument("--host", default="127.0.0.1")
     options.add_argument("--port", type=int, required=True)
     options.add_argument("--latency-ms", type=float, default=latency_ms)
     options.add_argument("--jitter-ms", type=float, default=jitter_ms)
-    options.add_argument("--handshake-ms", type=float, default=80.0, help="on each new connection")
+    options.add_argument("--handshake-ms", type=float, default=handshake_ms, help="on each new connection")
     options.add_argument("--error-rate", type=float, default=0.01)
     options.add_argument("--seed", type=int, default=None, help="same seed, same weather")
     return options

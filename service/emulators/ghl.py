@@ -233,7 +233,7 @@ def create_app(
 
 
 def main() -> None:
-    options_parser = parser("GoHighLevel API emulator", latency_ms=116, jitter_ms=12)
+    options_parser = parser("GoHighLevel API emulator", latency_ms=76, jitter_ms=8, handshake_ms=125)
     options_parser.add_argument("--api-key", action="append", default=[], help="accept these keys only")
     options_parser.add_argument("--rate-limit", type=int, default=100, help="requests per 10 s and location")
     options_parser.add_argument("--token-ttl-s", type=int, default=86399)

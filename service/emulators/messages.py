@@ -124,7 +124,7 @@ def create_app(conditions: Conditions, api_key: str = "") -> FastAPI:
 
 
 def main() -> None:
-    options_parser = parser("Messages API emulator", latency_ms=122, jitter_ms=15)
+    options_parser = parser("Messages API emulator", latency_ms=112, jitter_ms=12, handshake_ms=92)
     options_parser.add_argument("--api-key", default="", help="accept this key only")
     options = options_parser.parse_args()
     app = create_app(from_options(options, "messages"), options.api_key)

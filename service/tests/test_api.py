@@ -1,7 +1,7 @@
 import hashlib
 import hmac
 
-from service.tests.conftest import ENDPOINT, SECRET
+from service.tests.conftest import ADMIN, ENDPOINT, SECRET
 
 
 def test_health(http):
@@ -37,25 +37,25 @@ def test_a_body_that_is_not_json_is_refused(http):
 def test_leads_are_found_by_email(http, send, contact):
     event = contact()
     send(event)
-    (lead,) = http.get("/api/v1/leads", params={"email": event["email"]}).json()
+    (lead,) = http.get("/api/v1/leads", params={"email": event["email"]}, headers=ADMIN).json()
     assert lead["ghl_id"] == event["id"]
     assert lead["first_name"] == "Ana"
-    assert http.get("/api/v1/leads", params={"email": "nobody@example.com"}).json() == []
+    assert http.get("/api/v1/leads", params={"email": "nobody@example.com"}, headers=ADMIN).json() == []
 
 
 def test_matches_of_a_lead(http, send, contact, matches):
     event = contact()
     send(event)
-    found = http.get(f"/api/v1/leads/{event['id']}/matches").json()
+    found = http.get(f"/api/v1/leads/{event['id']}/matches", headers=ADMIN).json()
     assert [row["property_id"] for row in found] == [row["property_id"] for row in matches(event["id"])]
     assert len(found) == 10
-    assert http.get("/api/v1/leads/unknown/matches").json() == []
+    assert http.get("/api/v1/leads/unknown/matches", headers=ADMIN).json() == []
 
 
 def test_latest_score_of_a_lead(http, send, contact):
     event = contact()
     send(event)
     send(contact("ContactUpdate", id=event["id"], custom={"timeline": "90 days"}))
-    score = http.get(f"/api/v1/leads/{event['id']}/score").json()
+    score = http.get(f"/api/v1/leads/{event['id']}/score", headers=ADMIN).json()
     assert (score["score"], score["tier"]) == (38, "cold")
-    assert http.get("/api/v1/leads/unknown/score").status_code == 404
+    assert http.get("/api/v1/leads/unknown/score", headers=ADMIN).status_code == 404

@@ -14,6 +14,9 @@ from service.tests.conftest import ADMIN
         ("PUT", "/api/v1/flows/flow_buyers"),
         ("PUT", "/api/v1/tenants/loc_a"),
         ("GET", "/api/v1/activity"),
+        ("GET", "/api/v1/leads?email=a@example.com"),
+        ("GET", "/api/v1/leads/c/score"),
+        ("GET", "/api/v1/leads/c/matches"),
     ],
 )
 @pytest.mark.parametrize("headers", [{}, {"X-Admin-Token": "wrong"}])

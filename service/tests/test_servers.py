@@ -95,7 +95,7 @@ def test_every_flow_stores_in_postgres(settings, tmp_path, contact, message):
         )
         assert answers == [{"answer": "480000"}]
 
-        (found,) = client.get("/api/v1/leads", params={"email": row["email"]}).json()
+        (found,) = client.get("/api/v1/leads", params={"email": row["email"]}, headers=ADMIN).json()
         assert found["ghl_id"] == lead["id"]
         export = client.get(f"/api/v1/contacts/{lead['id']}/export", headers=ADMIN).json()
         assert [len(export[kind]) for kind in ("lead", "scores", "messages")] == [1, 2, 2]
@@ -117,7 +117,8 @@ def test_a_second_start_keeps_what_postgres_holds(settings, tmp_path, contact):
             count = "SELECT count(*) FROM notifications"
             eventually(lambda: query(url, count), [{"count": 1}])
         with servers.service(tmp_path, DATABASE_URL=url, **settings) as client:
-            eventually(lambda: client.get(f"/api/v1/leads/{lead['id']}/score").json().get("tier"), "hot")
+            score = f"/api/v1/leads/{lead['id']}/score"
+            eventually(lambda: client.get(score, headers=ADMIN).json().get("tier"), "hot")
             assert query(url, "SELECT count(*) FROM properties") == [{"count": 400}]
             events = [contact(locationId="loc_a") for _ in range(8)]
             post(client, events[0])
@@ -157,4 +158,5 @@ def test_a_lost_redis_loses_no_lead(settings, tmp_path, contact):
     with servers.service(tmp_path, DATABASE_PATH=database, REDIS_URL=lost, **settings) as client:
         lead = contact()
         assert post(client, lead).status_code == 200
-        eventually(lambda: client.get(f"/api/v1/leads/{lead['id']}/score").json().get("tier"), "hot")
+        score = f"/api/v1/leads/{lead['id']}/score"
+        eventually(lambda: client.get(score, headers=ADMIN).json().get("tier"), "hot")
