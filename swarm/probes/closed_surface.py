@@ -57,6 +57,7 @@ class OpenDocuments(Probe):
     severity = "info"
     cwe = ("CWE-200",)
     sources = ("OWASP API9:2023",)
+    proves = ("open-api-docs",)
     recommendation = (
         "In production, serve no /docs, /redoc and /openapi.json "
         "(FastAPI: docs_url=None, redoc_url=None, openapi_url=None)."

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
 
-_OTHERS = ("text/plain", "application/xml")
+_OTHERS = ("text/plain", "application/xml", "application/x-www-form-urlencoded")
 
 
 class ContentType(Probe):
-    """Sends a good, signed JSON body named text/plain and application/xml.
+    """Sends a good, signed JSON body named text/plain, application/xml and a form.
 
     A service that guesses what a body is can be fed from a browser form of any site, and parses what it never
     meant to.
@@ -19,11 +19,12 @@ class ContentType(Probe):
     severity = "low"
     cwe = ("CWE-436",)
     sources = ("OWASP API8:2023", "OWASP ASVS 5.0 4.1.1")
+    proves = ("unchecked-content-type",)
     recommendation = "Answer 415 where the content type is not the one that the senders use."
     order = 31
 
     async def run(self, context: ProbeContext) -> ProbeResult:
-        """At most two requests a webhook."""
+        """At most three requests a webhook."""
         for webhook in context.webhooks():
             if "json" not in webhook.content_type:
                 continue

@@ -12,7 +12,6 @@ _HOSTILE: dict[str, bytes] = {
     "a list": b"[]",
     "a number": b"17",
     "null": b"null",
-    "an empty object": b"{}",
     "20,000 open brackets": b"[" * 20_000,
     "a number of 5,000 digits": b'{"id": ' + b"9" * 5000 + b"}",
     "NaN": b'{"id": NaN}',
@@ -25,21 +24,21 @@ _HOSTILE: dict[str, bytes] = {
 
 
 class HostileJson(Probe):
-    """Sends fourteen correctly signed bodies that break careless parsing; then asks whether the "
-    "service still lives."""
+    """Sends hostile bodies, correctly signed, that break careless parsing; then asks whether the service lives."""
 
     id = "W11"
     title = "Hostile JSON breaks the service"
     severity = "high"
     cwe = ("CWE-20", "CWE-755")
     sources = ("OWASP API4:2023", "OWASP ASVS 5.0 1.5.3")
+    proves = ("unchecked-json",)
     recommendation = (
         "Check the shape of a payload before using it, and answer 400 or 422 where it is not what was expected."
     )
     order = 40
 
     async def run(self, context: ProbeContext) -> ProbeResult:
-        """Fourteen small requests a webhook, together, and one to see whether the service still answers."""
+        """Some small requests a webhook, together, and one to see whether the service still answers."""
         for webhook in context.webhooks():
             request = context.fresh(webhook)
             sent = [context.with_body(webhook, request, body) for body in _HOSTILE.values()]

@@ -8,9 +8,9 @@ from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
 
 _SIZE_BYTES = 10 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
-_REFUSED_EARLY = (0, 413)
+_REFUSED_EARLY = (0, 413, 429)  # 429: one refusal too many of this session
 # What a server may say to chunks that it does not take at all.
-_REFUSED_CHUNKS = (0, 400, 401, 403, 411, 413, 501)
+_REFUSED_CHUNKS = (0, 400, 401, 403, 411, 413, 429, 501)
 
 
 class OversizeBody(Probe):

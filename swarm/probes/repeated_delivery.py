@@ -1,14 +1,20 @@
-"""W07: the same delivery, sent twice, has one effect."""
+"""W07: the same delivery, sent twice or twenty times at once, has one effect."""
 
 from __future__ import annotations
 
+import asyncio
+
 from swarm.config.schema import Webhook
-from swarm.probes.effects import send_watched
+from swarm.probes.effects import growth, rows_seen, send_watched, writes_seen
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
+
+_COPIES = 20
+_SETTLE_S = 0.5
 
 
 class RepeatedDelivery(Probe):
-    """Sends a delivery that was taken once more, byte for byte: every sender repeats those it is not sure of.
+    """Sends a delivery that was taken once more, byte for byte, and then a new one twenty times at the same moment:
+    every sender repeats those it is not sure of.
 
     An effect is a write to an upstream; where a webhook makes none, new rows in the service's SQLite files.
     """
@@ -18,14 +24,14 @@ class RepeatedDelivery(Probe):
     severity = "high"
     cwe = ("CWE-294", "CWE-837")
     sources = ("Standard Webhooks: idempotency", "OWASP ASVS 5.0 2.3.3, 15.4.2")
-    proves = ("repeated-work",)
+    proves = ("no-replay-protection", "repeated-work")
     recommendation = (
         "Remember delivery ids (or a digest of the signed body) and answer a repeated one without acting again."
     )
     order = 15
 
     async def run(self, context: ProbeContext) -> ProbeResult:
-        """The positive control's request once more, for each webhook."""
+        """The positive control's request once more, and twenty copies of another, for each webhook."""
         skipped = ""
         for webhook in context.webhooks():
             result = await self._one(context, webhook)
@@ -49,4 +55,25 @@ class RepeatedDelivery(Probe):
             return self.failed(f"both deliveries added rows: {dict(second.grew)}", route)
         if not answer.ok and answer.status != 409:
             return self.failed(f"the repeated delivery was answered {answer.status}", route)
+        return await self._at_once(context, webhook)
+
+    async def _at_once(self, context: ProbeContext, webhook: Webhook) -> ProbeResult:
+        """Twenty copies of a new delivery; what one alone does may differ from kind to kind, but not tenfold."""
+        route, usual = route_of(webhook), context.good_effects[route_of(webhook)]
+        request = context.fresh(webhook)
+        writes, rows = writes_seen(context), rows_seen(context)
+        answers = await asyncio.gather(*(context.send(request) for _ in range(_COPIES)))
+        await asyncio.sleep(_SETTLE_S)
+        broken = [answer for answer in answers if answer.broken]
+        if broken:
+            return self.failed(
+                f"of {_COPIES} copies at once {len(broken)} got {broken[0].status or 'no answer'}", route
+            )
+        made = writes_seen(context) - writes
+        if made > _COPIES // 2 * max(1, usual.writes) or (not usual.writes and made >= _COPIES):
+            return self.failed(f"{_COPIES} copies at once made {made} upstream writes", route)
+        grew = max(growth(rows, rows_seen(context)).values(), default=0)
+        most = max(usual.grew.values(), default=1)
+        if grew >= _COPIES // 2 * most:
+            return self.failed(f"{_COPIES} copies at once added {grew} rows to one table", route)
         return self.passed("one effect", route)

@@ -14,6 +14,25 @@ from swarm.analysis.index import AppObject, Index
 from swarm.analysis.source import FunctionNode, Module, SourceTree
 from swarm.core.patches import FileChange
 
+# From the application outwards, so that each sees what it must: a repetition is told only of what passed all checks,
+# bodies are bounded before they are parsed, and who counts or notes answers sees the one that the sender gets.
+INNERMOST_FIRST = (
+    "ReplayGuardMiddleware",
+    "DeliveryAgeMiddleware",
+    "CheckedJsonMiddleware",
+    "ContentTypeMiddleware",
+    "BodyLimitMiddleware",
+    "RateLimitMiddleware",
+    "SecurityAuditMiddleware",
+    "MetricsMiddleware",
+    "RequestIdMiddleware",
+)
+# generated modules whose words say nothing of what the target does by itself; their rules know them by their class
+GUARDS = frozenset({
+    "ReplayGuardMiddleware", "DeliveryAgeMiddleware", "CheckedJsonMiddleware", "ContentTypeMiddleware",
+    "RateLimitMiddleware", "SecurityAuditMiddleware",
+})  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Middleware:
@@ -58,14 +77,23 @@ def text_mentions(index: Index, pattern: str) -> bool:
     Modules that an earlier mend brought and that only offer figures for /metrics are no answer.
     """
     found = re.compile(pattern, re.IGNORECASE)
-    own = (module.text for module in index.tree.modules.values() if "PROMETHEUS_LINES" not in module.globals)
+    own = (module.text for module in _own_modules(index) if "PROMETHEUS_LINES" not in module.globals)
     return any(found.search(text) for text in (*own, *index.tree.other.values()))
 
 
 def code_mentions(index: Index, pattern: str) -> bool:
     """Whether any module's code holds the pattern (case does not matter)."""
     found = re.compile(pattern, re.IGNORECASE)
-    return any(found.search(module.text) for module in index.tree.modules.values())
+    return any(found.search(module.text) for module in _own_modules(index))
+
+
+def is_installed(index: Index, class_name: str) -> bool:
+    """Whether the target has a generated middleware of this name already."""
+    return any(dotted.rpartition(".")[2] == class_name for dotted in index.classes)
+
+
+def _own_modules(index: Index) -> list[Module]:
+    return [module for module in index.tree.modules.values() if not GUARDS & module.globals.keys()]
 
 
 def bound_names(module: Module) -> set[str]:
@@ -156,12 +184,44 @@ def install(index: Index, app: AppObject, middleware: Middleware) -> tuple[FileC
         line = f"{app.name}.wsgi_app = {name}({app.name}.wsgi_app)"
     else:
         line = f"{app.name}.add_middleware({name})"
-    edits = [import_edit(tree, module, statement), after_statement(module, app.node, line)]
+    edits = [import_edit(tree, module, statement), after_statement(module, _inner_neighbour(app, name), line)]
     text = middleware.wsgi_text if is_flask else middleware.asgi_text
     return (
         FileChange(module.path, module.text, apply_edits(module.text, [edit for edit in edits if edit.text])),
         FileChange(path, None, text),
     )
+
+
+def _inner_neighbour(app: AppObject, class_name: str) -> ast.stmt:
+    """The statement after which a middleware goes: what is added later lies further out, in each framework."""
+    place = INNERMOST_FIRST.index(class_name) if class_name in INNERMOST_FIRST else -1
+    around = app.module.parent(app.node)
+    body = next((b for b in _bodies(around) if app.node in b), [app.node])
+    neighbour = app.node
+    for statement in body[body.index(app.node) + 1 :]:
+        added = _added_middleware(statement, app.name)
+        if added is None:
+            break
+        if added in INNERMOST_FIRST[: place + 1]:
+            neighbour = statement
+    return neighbour
+
+
+def _bodies(node: ast.AST | None) -> list[list[ast.stmt]]:
+    parts = [getattr(node, name, None) for name in ("body", "orelse", "finalbody")]
+    return [part for part in parts if isinstance(part, list)]
+
+
+def _added_middleware(statement: ast.stmt, app_name: str) -> str | None:
+    """The class of `app.add_middleware(X)` or `app.wsgi_app = X(app.wsgi_app)`; None for another statement."""
+    value = statement.value if isinstance(statement, ast.Expr | ast.Assign) else None
+    if not isinstance(value, ast.Call):
+        return None
+    if isinstance(statement, ast.Expr) and ast.unparse(value.func) == f"{app_name}.add_middleware" and value.args:
+        return ast.unparse(value.args[0])
+    if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == f"{app_name}.wsgi_app":
+        return ast.unparse(value.func)
+    return None
 
 
 def import_edit(tree: SourceTree, module: Module, statement: str) -> Edit:

@@ -11,7 +11,8 @@ import sqlite3
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ import httpx
 import pytest
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -40,6 +42,7 @@ class Shared:
 
     def __init__(self, tmp: Path) -> None:
         self.tmp = tmp
+        self.base_url = ""
         self.log: list[str] = []
         self.calls: list[Any] = []
         self.database = tmp / "leads.db"
@@ -63,8 +66,8 @@ class Shared:
         self.calls.append(SimpleNamespace(effect="write", upstream="crm", method="PUT", path="/contacts/1"))
 
 
-def expected(timestamp: str, body: bytes) -> str:
-    return hmac.new(SECRET.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+def expected(timestamp: str, body: bytes, secret: str = SECRET) -> str:
+    return hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
 def careless(shared: Shared) -> Starlette:
@@ -76,6 +79,7 @@ def careless(shared: Shared) -> Starlette:
         try:
             shared.write_upstream()
             event = json.loads(body)
+            shared.log.append(f"note {event['note']}")
             with sqlite3.connect(shared.database) as connection:
                 connection.execute(f"INSERT INTO leads VALUES ('x', '{event['email']}')")
             return JSONResponse({"ok": True})
@@ -92,11 +96,13 @@ def careless(shared: Shared) -> Starlette:
         return JSONResponse({"SECRET": SECRET})
 
     methods = ["GET", "POST", "PUT", "DELETE"]
-    return Starlette(routes=[Route("/hook", hook, methods=methods), Route("/search", search), Route("/.env", env)])
+    app = Starlette(routes=[Route("/hook", hook, methods=methods), Route("/search", search), Route("/.env", env)])
+    app.add_middleware(CORSMiddleware, allow_origin_regex=".*", allow_credentials=True)
+    return app
 
 
-def careful(shared: Shared) -> Starlette:
-    seen: set[bytes] = set()
+def careful(shared: Shared, previous: str = "") -> Starlette:
+    seen: dict[str, bytes] = {}
     refused = itertools.count(1)
 
     def refuse() -> JSONResponse:
@@ -108,7 +114,8 @@ def careful(shared: Shared) -> Starlette:
             return JSONResponse({"error": "too large"}, status_code=413)
         body = await request.body()
         stamp, sent = request.headers.get("x-time", ""), request.headers.get("x-sig", "")
-        if not hmac.compare_digest(expected(stamp, body).encode(), sent.encode()):
+        keys = [SECRET, previous] if previous else [SECRET]
+        if sum(hmac.compare_digest(expected(stamp, body, key).encode(), sent.encode()) for key in keys) == 0:
             return refuse()
         if not stamp.isdigit() or abs(time.time() - int(stamp)) > 300:
             return refuse()
@@ -116,17 +123,19 @@ def careful(shared: Shared) -> Starlette:
             return JSONResponse({"error": "content type"}, status_code=415)
         try:
             event = json.loads(body)
-            email = str(event["email"])
+            email, event_id = str(event["email"]), str(event["event_id"])
             email.encode()
         except (ValueError, KeyError, TypeError, RecursionError):
             return JSONResponse({"error": "payload"}, status_code=422)
         digest = hashlib.sha256(body).digest()
-        if digest not in seen:
-            seen.add(digest)
+        if seen.get(event_id, digest) != digest:
+            return JSONResponse({"error": "id"}, status_code=409)
+        if event_id not in seen:
+            seen[event_id] = digest
             shared.write_upstream()
             with sqlite3.connect(shared.database) as connection:
                 connection.execute("INSERT INTO leads VALUES (?, ?)", ("x", email))
-        shared.log.append("hook taken")
+        shared.log.append(f"hook taken: {event.get('note')!r}")
         return JSONResponse({"ok": True})
 
     async def search(request: Request) -> JSONResponse:
@@ -167,12 +176,12 @@ def target() -> Target:
         signed="{timestamp}.{body}",
         timestamp_header="X-Time",
     )
-    payload = {"id": "{{uuid}}", "email": "someone@example.org", "note": "hello"}
+    payload = {"id": "{{uuid}}", "event_id": "{{uuid}}", "email": "someone@example.org", "note": "hello"}
     webhook = Webhook(path="/hook", sign=sign, payloads=[payload])
     return Target(path=".", start="x", env={"HOOK_SECRET": SECRET}, webhooks=[webhook])
 
 
-async def probe(url: str, shared: Shared) -> dict[str, ProbeResult]:
+async def probe(url: str, shared: Shared, start_again: Any = None) -> dict[str, ProbeResult]:
     async with httpx.AsyncClient(trust_env=False) as client:
         context = ProbeContext(
             base_url=url,
@@ -183,6 +192,7 @@ async def probe(url: str, shared: Shared) -> dict[str, ProbeResult]:
             upstreams=shared,  # type: ignore[arg-type]
             number=itertools.count(),
             routes=(("POST", "/hook"), ("GET", "/search?q=")),
+            start_again=start_again,
         )
         only = [one.id for one in all_probes() if one.id not in ELSEWHERE]
         return {result.probe: result for result in await run_probes(context, only)}
@@ -207,7 +217,13 @@ async def test_careless_service_fails_every_probe(serve: Any, tmp_path: Path) ->
 
 async def test_careful_service_passes_every_probe(serve: Any, tmp_path: Path) -> None:
     shared = Shared(tmp_path)
-    results = await probe(serve(careful(shared)), shared)
+
+    @asynccontextmanager
+    async def start_again(env: dict[str, str]) -> AsyncIterator[Any]:
+        shared.base_url = serve(careful(shared, env.get("HOOK_SECRET_PREVIOUS", "")))
+        yield shared
+
+    results = await probe(serve(careful(shared)), shared, start_again)
     assert {name: result.evidence for name, result in results.items() if result.outcome != "passed"} == {}
     assert findings_from(tuple(results.values())) == ()
 

@@ -11,6 +11,7 @@ from swarm.analysis.index import Function, Index, Route
 from swarm.analysis.tables import Table, find_tables
 from swarm.core.findings import Finding
 from swarm.rules.behind_the_answer import OWN_MODULE
+from swarm.rules.placing import is_installed
 from swarm.rules.rule import Example, Rule
 
 INSERT = re.compile(r"^\s*INSERT\s+INTO\s+[\"`]?(\w+)", re.IGNORECASE)
@@ -26,9 +27,11 @@ class RepeatedWork(Rule):
     way), and the second delivery then books, mails or charges again. Example: a handler that runs
     `INSERT INTO events …` and a POST with no look for the event's id.
 
-    No mend: which field is the event's id, how long it is remembered, and what the second delivery is answered
-    are decisions. The usual way: a UNIQUE column for the id, `INSERT … ON CONFLICT DO NOTHING` first, and the
-    work only where a row was inserted; an `Idempotency-Key` made of the same id for outgoing calls.
+    No mend of its own: where signatures are checked and the code shows where a delivery's id stands, the rule
+    no-replay-protection mends it. Elsewhere which field is the event's id, how long it is remembered, and what the
+    second delivery is answered are decisions. The usual way: a UNIQUE column for the id, `INSERT … ON CONFLICT DO
+    NOTHING` first, and the work only where a row was inserted; an `Idempotency-Key` made of the same id for outgoing
+    calls.
     """
 
     id = "repeated-work"
@@ -90,6 +93,8 @@ def new_order():
 
     def find(self, index: Index) -> Iterable[Finding]:
         """Every POST route that looks like a webhook, does work that counts, and remembers nothing."""
+        if is_installed(index, "ReplayGuardMiddleware"):
+            return
         tables = find_tables(index.tree)
         for route in index.routes:
             looks = WEBHOOK.search(route.path) or WEBHOOK.search(route.function.name)

@@ -1,0 +1,275 @@
+"""What a target's code shows of its webhooks: who signs them, where a delivery's id and time stand, its bodies."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from swarm.analysis.index import Function, Index, Route
+from swarm.analysis.source import Module, parameters
+
+BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """A sender of webhooks, known by its signature's header: where its documents put a delivery's id and time.
+
+    `time_field` is empty where the signature itself covers a time, or nothing does.
+    """
+
+    name: str
+    signature_header: str
+    id_headers: tuple[str, ...] = ()
+    id_fields: tuple[str, ...] = ()
+    time_field: str = ""
+
+
+SENDERS = (
+    Sender("HighLevel", "x-ghl-signature", id_fields=("webhookId",), time_field="timestamp"),
+    Sender("HighLevel", "x-wh-signature", id_fields=("webhookId",), time_field="timestamp"),
+    Sender("GitHub", "x-hub-signature-256", id_headers=("x-github-delivery",)),
+    Sender("Shopify", "x-shopify-hmac-sha256", id_headers=("x-shopify-webhook-id",)),
+    Sender("Standard Webhooks", "webhook-signature", id_headers=("webhook-id",)),
+    Sender("Svix", "svix-signature", id_headers=("svix-id",)),
+    Sender("Stripe", "stripe-signature", id_fields=("id",)),
+    Sender("Slack", "x-slack-signature", id_fields=("event_id",)),
+    Sender("Linear", "linear-signature", id_headers=("linear-delivery",), time_field="webhookTimestamp"),
+    Sender("Paddle", "paddle-signature", id_fields=("event_id",)),
+    Sender("Square", "x-square-hmacsha256-signature", id_fields=("event_id",)),
+    Sender("Razorpay", "x-razorpay-signature", id_headers=("x-razorpay-event-id",)),
+    Sender("PayPal", "paypal-transmission-sig", id_fields=("id",)),
+)
+# headers whose names say that they number deliveries; a name such as event_id in a body may number anything
+_ID_HEADER = re.compile(r"^(x-)?([a-z0-9]+-)*(delivery|delivery-id|webhook-id|event-id|event-uuid|message-id)$")
+_READERS = ("headers", "META")
+_OTHER_BODIES = re.compile(
+    r"\.form\(|\brequest\.(form|files|values|stream)\b|UploadFile|\b(Form|File)\(|parse_qsl?\(|multipart|\.stream\(\)"
+    r"|ElementTree|xmltodict|lxml|defusedxml|\bcsv\.(reader|DictReader)|protobuf|msgpack|\.parse_form"
+)
+_RAW_BODY = re.compile(r"\.(body|stream)\(\)|\.get_data\(|\brequest\.data\b|wsgi\.input")
+
+
+def senders(index: Index) -> tuple[Sender, ...]:
+    """The known senders whose signature header the code names."""
+    return tuple(sender for sender in SENDERS if any(name == sender.signature_header for name in _texts(index)))
+
+
+def _texts(index: Index) -> frozenset[str]:
+    """Every short string of the code, lower case, with `-` for `_` (Flask's environ writes HTTP_X_…)."""
+    known = index.notes.get("webhook-texts")
+    if not isinstance(known, frozenset):
+        known = frozenset(
+            node.value.lower().replace("_", "-").removeprefix("http-")
+            for module in index.tree.modules.values()
+            for node in module.nodes(ast.Constant)
+            if isinstance(node.value, str) and len(node.value) <= 60
+        ) | frozenset(_header_parameters(index))
+        index.notes["webhook-texts"] = known
+    return known
+
+
+def _header_parameters(index: Index) -> Iterator[str]:
+    """FastAPI's `x_ghl_signature: str = Header(...)`."""
+    for route in index.routes:
+        for argument in parameters(route.function.node):
+            yield argument.arg.lower().replace("_", "-")
+
+
+def read_id_headers(index: Index) -> tuple[str, ...]:
+    """Headers that the code reads and whose names say that they number deliveries."""
+    found: dict[str, None] = {}
+    for module in index.tree.modules.values():
+        for node in module.nodes(ast.Call):
+            if isinstance(node.func, ast.Attribute) and node.func.attr == "get" and node.args:
+                _note_header(found, node.func.value, node.args[0])
+        for subscript in module.nodes(ast.Subscript):
+            _note_header(found, subscript.value, subscript.slice)
+    return tuple(found)
+
+
+def _note_header(found: dict[str, None], owner: ast.expr, key: ast.expr) -> None:
+    is_headers = isinstance(owner, ast.Attribute) and owner.attr in _READERS
+    is_headers = is_headers or (isinstance(owner, ast.Name) and owner.id == "headers")
+    if is_headers and isinstance(key, ast.Constant) and isinstance(key.value, str):
+        name = key.value.lower()
+        if _ID_HEADER.match(name):
+            found.setdefault(name)
+
+
+def checks_signatures(index: Index) -> bool:
+    """Whether code on a request's way makes or compares signatures."""
+    return any(
+        isinstance(node, ast.Attribute)
+        and node.attr in ("new", "compare_digest", "verify", "hexdigest")
+        and _is_signing(function.module)
+        for function in index.reachable()
+        for node in index.own_nodes(function)
+    )
+
+
+def _is_signing(module: Module) -> bool:
+    return re.search(r"\bhmac\b|verify_signature|ed25519|webhook", module.text, re.IGNORECASE) is not None
+
+
+def body_routes(index: Index) -> tuple[Route, ...]:
+    """The routes that take bodies."""
+    return tuple(route for route in index.routes if set(route.methods) & BODY_METHODS)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A place that reads JSON from a request: `name` is what the payload is called there, empty where it has none."""
+
+    function: Function
+    call: ast.Call
+    name: str
+
+
+def json_readers(index: Index) -> tuple[Parsed, ...]:
+    """Every place on a request's way that parses the request's body as JSON."""
+    return tuple(
+        Parsed(function, node, _name_of(function.module, node))
+        for function in sorted(index.reachable(), key=lambda one: (one.module.path, one.node.lineno))
+        for node in index.own_nodes(function)
+        if isinstance(node, ast.Call) and _reads_body(index, function, node)
+    )
+
+
+def _reads_body(index: Index, function: Function, call: ast.Call) -> bool:
+    if isinstance(call.func, ast.Attribute) and call.func.attr in ("json", "get_json"):
+        owner = ast.unparse(call.func.value)
+        return owner == "request" or owner.endswith(".request") or owner in _request_names(function)
+    if index.resolve(function.module, call.func) in ("json.loads", "orjson.loads", "ujson.loads") and call.args:
+        given = ast.unparse(call.args[0])
+        return re.search(r"\b(raw_?)?(body|payload|raw|data|content)\b|request", given, re.IGNORECASE) is not None
+    return False
+
+
+def _request_names(function: Function) -> frozenset[str]:
+    return frozenset(
+        argument.arg for argument in parameters(function.node)
+        if argument.annotation is not None and ast.unparse(argument.annotation).endswith("Request")
+    )  # fmt: skip
+
+
+def _name_of(module: Module, call: ast.Call) -> str:
+    statement = module.statement(call)
+    if (
+        isinstance(statement, ast.Assign)
+        and len(statement.targets) == 1
+        and isinstance(statement.targets[0], ast.Name)
+    ):
+        return statement.targets[0].id
+    if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+        return statement.target.id
+    return ""
+
+
+def takes_objects_only(index: Index) -> bool:
+    """Whether every route with a body reads a JSON object: its payload is asked by keys where it is parsed.
+
+    A route whose parameters the framework validates (models, `dict`) checks that by itself.
+    """
+    readers = {reader.function: reader for reader in json_readers(index)}
+    routes = body_routes(index)
+    if not routes or not readers:
+        return False
+    for route in routes:
+        used = [readers[function] for function in _all_from(index, route.function) if function in readers]
+        if used and not all(_is_asked_by_keys(index, reader) for reader in used):
+            return False
+        if not used and not _is_validated(route):
+            return False
+    return True
+
+
+def every_route_reads_json(index: Index) -> bool:
+    """Whether no route with a body does without JSON, so that an empty body is good for none."""
+    readers = {reader.function for reader in json_readers(index)}
+    routes = body_routes(index)
+    return bool(routes) and all(
+        any(function in readers for function in _all_from(index, route.function)) or _has_model(index, route)
+        for route in routes
+    )
+
+
+def bodies_are_json(index: Index) -> bool:
+    """Whether no code reads a body that is anything else than JSON."""
+    readers = {reader.function for reader in json_readers(index)}
+    if any(_OTHER_BODIES.search(module.text) for module in index.tree.modules.values()):
+        return False
+    for route in body_routes(index):
+        used = _all_from(index, route.function)
+        raw = any(_RAW_BODY.search(ast.unparse(function.node)) for function in used)
+        if raw and not any(function in readers for function in used):
+            return False
+    return True
+
+
+def _has_model(index: Index, route: Route) -> bool:
+    """Whether FastAPI validates the route's body as a class of the target's or a dict."""
+    notes = [argument.annotation for argument in parameters(route.function.node) if argument.annotation is not None]
+    return route.framework == "fastapi" and any(
+        index.resolve(route.function.module, note) in index.classes or ast.unparse(note).startswith(("dict", "Dict"))
+        for note in notes
+    )
+
+
+def _all_from(index: Index, start: Function) -> list[Function]:
+    seen, todo = {start: True}, [start]
+    while todo:
+        for used in index.mentions(todo.pop()):
+            if used not in seen:
+                seen[used] = True
+                todo.append(used)
+    return list(seen)
+
+
+def _is_validated(route: Route) -> bool:
+    """Whether a FastAPI route takes its body as a model, so that nothing is left to check but the text itself."""
+    if route.framework != "fastapi":
+        return False
+    kinds = [ast.unparse(argument.annotation) for argument in parameters(route.function.node) if argument.annotation]
+    return not any(re.search(r"\b(Request|list|List|Sequence|Any|str|int|float|Body)\b", kind) for kind in kinds)
+
+
+def _is_asked_by_keys(index: Index, reader: Parsed) -> bool:
+    if not reader.name:
+        return _parent_asks(reader.function.module, reader.call)
+    if re.search(rf"isinstance\({re.escape(reader.name)}, [^)]*\b(list|List)\b", ast.unparse(reader.function.node)):
+        return False
+    return _asks(index, reader.function, reader.name, 0)
+
+
+def _parent_asks(module: Module, call: ast.Call) -> bool:
+    """`(await request.json())["type"]`."""
+    node: ast.AST | None = module.parent(call)
+    if isinstance(node, ast.Await):
+        node = module.parent(node)
+    return isinstance(node, ast.Subscript) or (isinstance(node, ast.Attribute) and node.attr in ("get", "items"))
+
+
+def _asks(index: Index, function: Function, name: str, depth: int) -> bool:
+    """Whether the function, or one that it hands the value to, asks it by a text key."""
+    for node in index.own_nodes(function):
+        if isinstance(node, ast.Subscript) and _is_name(node.value, name):
+            if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+                return True
+        elif isinstance(node, ast.Attribute) and node.attr in ("get", "items", "keys") and _is_name(node.value, name):
+            return True
+        elif isinstance(node, ast.Call) and depth < 2:
+            called = index.resolve_call(function.module, node)
+            if called is None:
+                continue
+            names = [argument.arg for argument in called.node.args.args if argument.arg not in ("self", "cls")]
+            for argument, its_name in zip(node.args, names, strict=False):
+                if _is_name(argument, name) and _asks(index, called, its_name, depth + 1):
+                    return True
+    return False
+
+
+def _is_name(node: ast.expr, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
