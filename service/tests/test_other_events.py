@@ -67,7 +67,7 @@ def test_every_name_of_an_opportunity_event(send, rows, event_type):
 def test_a_later_status_replaces_the_first(send, rows):
     event = opportunity(status="open", locationId="loc_deals")
     send(event)
-    send({**event, "status": "won"})
+    send({**event, "status": "won", "webhookId": str(uuid.uuid4())})
     (row,) = rows("SELECT * FROM opportunities WHERE id = ?", event["id"])
     assert row["status"] == "won"
     totals = rows("SELECT name, total FROM business_metrics WHERE location_id = 'loc_deals'")

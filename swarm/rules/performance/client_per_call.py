@@ -298,6 +298,8 @@ def _built(index: Index, function: Function, call: ast.Call, kind: str) -> _Plac
         return None
     other = _Place(function, call, kind, "other", is_async)
     parent = module.parent(call)
+    while isinstance(parent, ast.Call) and index.kinds.of(module, parent) == kind:
+        parent = module.parent(parent)  # `watched(client)` gives back the client itself
     if isinstance(parent, ast.Assign | ast.AnnAssign):
         targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
         kept = [t for t in targets if not isinstance(t, ast.Name) or t.id not in module.local_names(function.node)]
