@@ -75,12 +75,16 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """What one gate saw; `passed` is None where it did not apply, and `detail` says why."""
+    """What one gate saw; `passed` is None where it did not apply, and `detail` says why.
+
+    `rules` are those whose patches a refusal is about, where the gate can tell.
+    """
 
     name: GateName
     passed: bool | None
     detail: str
     duration_s: float = 0.0
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

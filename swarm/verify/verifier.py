@@ -90,10 +90,11 @@ def _refused(lab: Lab, item: Unbuilt, patch: Patch) -> JudgedPatch:
 def _suspects(
     failed: GateResult, pending: tuple[Fix, ...], patches: tuple[Patch, ...]
 ) -> tuple[tuple[Fix, ...], tuple[Fix, ...]]:
-    """Two parts to prove apart: a gate that names a file points at its patches, else halves."""
+    """Two parts to prove apart: a gate that names rules or a file points at their patches, else halves."""
     named = {
         fix.key for fix, patch in zip(pending, patches, strict=True)
-        if failed.name in ("parses", "protects", "gone") and any(f in failed.detail for f in patch.files)
+        if fix.rule in failed.rules
+        or (failed.name in ("parses", "protects", "gone") and any(f in failed.detail for f in patch.files))
     }  # fmt: skip
     if named and len(named) < len(pending):
         return (

@@ -22,6 +22,10 @@ from typing import Any
 import httpx
 import pytest
 
+from swarm.analysis.index import build_index
+from swarm.analysis.source import SourceTree
+from swarm.rules.security.webhook_shapes import takes_objects_only
+
 SECRET = "of-tests-only"
 FASTAPI = '''"""Lead hooks."""
 
@@ -486,3 +490,18 @@ def test_the_description_is_closed_unless_asked_for(tmp_path: Path, monkeypatch:
         monkeypatch.setenv("API_DOCS", value)
         with service.running():
             assert {service.send("GET", path).status_code for path in ("/docs", "/openapi.json")} == {status}
+
+
+def test_a_payload_handed_on_with_its_work_is_known_to_be_an_object(tmp_path: Path) -> None:
+    load_tools().write(
+        tmp_path,
+        {
+            "app.py": "import json\n\nfrom fastapi import FastAPI, Request\n\n"
+            "from queueing import submit\nfrom work import handle\n\n"
+            'app = FastAPI()\n\n\n@app.post("/hook")\nasync def hook(request: Request):\n'
+            "    data = json.loads(await request.body())\n    await submit(handle, data)\n    return {}\n",
+            "queueing.py": "async def submit(work, *args):\n    await work(*args)\n",
+            "work.py": 'async def handle(event):\n    print(event.get("type"))\n',
+        },
+    )
+    assert takes_objects_only(build_index(SourceTree.load(tmp_path)))

@@ -111,3 +111,10 @@ def test_pytest_is_known_however_it_is_called() -> None:
     assert is_pytest(["python", "-m", "pytest", "-q"])
     assert is_pytest([".venv/bin/pytest"])
     assert not is_pytest(["python", "-m", "unittest"])
+
+
+def test_a_hole_that_a_patch_leaves_open_points_at_the_rule_that_mends_it() -> None:
+    before = [ProbeResult("W11", "failed", "server errors for a list (500)", "Hostile JSON", "POST /hook")]
+    refused = probes.check(before, before, {"W11"})
+    assert (refused.passed, refused.rules) == (False, ("unchecked-json",))
+    assert "server errors for a list (500)" in refused.detail

@@ -261,14 +261,22 @@ def _asks(index: Index, function: Function, name: str, depth: int) -> bool:
         elif isinstance(node, ast.Attribute) and node.attr in ("get", "items", "keys") and _is_name(node.value, name):
             return True
         elif isinstance(node, ast.Call) and depth < 2:
-            called = index.resolve_call(function.module, node)
-            if called is None:
-                continue
-            names = [argument.arg for argument in called.node.args.args if argument.arg not in ("self", "cls")]
-            for argument, its_name in zip(node.args, names, strict=False):
-                if _is_name(argument, name) and _asks(index, called, its_name, depth + 1):
-                    return True
+            for called, given in _called_with(index, function.module, node):
+                names = [argument.arg for argument in called.node.args.args if argument.arg not in ("self", "cls")]
+                for argument, its_name in zip(given, names, strict=False):
+                    if _is_name(argument, name) and _asks(index, called, its_name, depth + 1):
+                        return True
     return False
+
+
+def _called_with(index: Index, module: Module, call: ast.Call) -> Iterator[tuple[Function, list[ast.expr]]]:
+    """The functions that a call runs, each with its arguments; `submit(work, data)` runs the first of its own."""
+    called = index.resolve_call(module, call)
+    if called is not None:
+        yield called, call.args
+    handed = index.named_function(module, call.args[0]) if call.args else None
+    if handed is not None:
+        yield handed, call.args[1:]
 
 
 def _is_name(node: ast.expr, name: str) -> bool:

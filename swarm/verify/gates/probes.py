@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from swarm.core.patches import GateResult
 from swarm.probes.probe import ProbeResult
+from swarm.probes.run import all_probes
 
 
 def check(before: Sequence[ProbeResult], after: Sequence[ProbeResult], closed: Collection[str] = ()) -> GateResult:
@@ -26,7 +27,10 @@ def check(before: Sequence[ProbeResult], after: Sequence[ProbeResult], closed: C
         r for r in after if r.probe in closed and r.outcome == "failed" and (r.probe, r.route) in failed_before
     ]  # fmt: skip
     if open_still:
-        return GateResult("probes", False, f"does not close what it mends: {open_still[0].title}")
+        held = {result.probe for result in open_still}
+        guilty = tuple(sorted(rule for probe in all_probes() if probe.id in held for rule in probe.proves))
+        detail = f"does not close what it mends: {open_still[0].title}: {open_still[0].evidence}"
+        return GateResult("probes", False, detail, rules=guilty)
     if not before:
         return GateResult("probes", None, "no probe applies to this target")
     return GateResult("probes", True, f"{len(passed)} still pass, {better} pass that did not")
