@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from swarm.analysis.index import Function, Index, Route
 from swarm.analysis.source import Module, parameters
+from swarm.rules.added_modules import is_added
 
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
@@ -133,6 +134,7 @@ def json_readers(index: Index) -> tuple[Parsed, ...]:
     return tuple(
         Parsed(function, node, _name_of(function.module, node))
         for function in sorted(index.reachable(), key=lambda one: (one.module.path, one.node.lineno))
+        if not is_added(function.module)
         for node in index.own_nodes(function)
         if isinstance(node, ast.Call) and _reads_body(index, function, node)
     )
@@ -233,7 +235,8 @@ def _is_validated(route: Route) -> bool:
     if route.framework != "fastapi":
         return False
     kinds = [ast.unparse(argument.annotation) for argument in parameters(route.function.node) if argument.annotation]
-    return not any(re.search(r"\b(Request|list|List|Sequence|Any|str|int|float|Body)\b", kind) for kind in kinds)
+    # plain str and int come from the path or the query: FastAPI takes no body for them
+    return not any(re.search(r"\b(Request|list|List|Sequence|Any|Body)\b", kind) for kind in kinds)
 
 
 def _is_asked_by_keys(index: Index, reader: Parsed) -> bool:
