@@ -500,7 +500,8 @@ def test_a_payload_handed_on_with_its_work_is_known_to_be_an_object(tmp_path: Pa
             "from queueing import submit\nfrom work import handle\n\n"
             'app = FastAPI()\n\n\n@app.post("/hook")\nasync def hook(request: Request):\n'
             "    data = json.loads(await request.body())\n    await submit(handle, data)\n    return {}\n",
-            "settings.py": "from fastapi import APIRouter\nfrom pydantic import BaseModel\n\nrouter = APIRouter()\n\n\n"
+            "settings.py": "from fastapi import APIRouter\nfrom pydantic import BaseModel\n\n"
+            "router = APIRouter()\n\n\n"
             "class Changes(BaseModel):\n    name: str\n\n\n"
             '@router.put("/flows/{flow_id}")\nasync def change(flow_id: str, changes: Changes):\n    return {}\n',
             "queueing.py": "async def submit(work, *args):\n    await work(*args)\n",
