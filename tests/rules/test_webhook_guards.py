@@ -509,3 +509,27 @@ def test_a_payload_handed_on_with_its_work_is_known_to_be_an_object(tmp_path: Pa
         },
     )
     assert takes_objects_only(build_index(SourceTree.load(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("line", "headers"),
+    [
+        ('request.headers["X-Courier-Delivery-Id"]', ("x-courier-delivery-id",)),
+        ('request.headers.get("X-Event-Id", "")', ("x-event-id",)),
+        # written to others, or read from their answers
+        ('headers.update({}); headers["X-Delivery-Id"] = "1"', ()),
+        ('requests.post("https://crm.example", timeout=3).headers["X-Delivery-Id"]', ()),
+        # the subscription's, in many senders' words: each delivery would look like a repetition of the first
+        ('request.headers["X-Webhook-Id"]', ()),
+    ],
+)
+def test_only_headers_of_senders_number_deliveries(tmp_path: Path, line: str, headers: tuple[str, ...]) -> None:
+    from swarm.analysis.index import build_index
+    from swarm.analysis.source import SourceTree
+    from swarm.rules.security.webhook_shapes import read_id_headers
+
+    text = FLASK.replace(
+        "    event = request.get_json", f"    headers = {{}}\n    {line}\n    event = request.get_json"
+    )
+    (tmp_path / "hooks.py").write_text(text.replace("import os\n", "import os\n\nimport requests\n"))
+    assert read_id_headers(build_index(SourceTree.load(tmp_path))) == headers

@@ -44,7 +44,8 @@ SENDERS = (
     Sender("PayPal", "paypal-transmission-sig", id_fields=("id",)),
 )
 # headers whose names say that they number deliveries; a name such as event_id in a body may number anything
-_ID_HEADER = re.compile(r"^(x-)?([a-z0-9]+-)*(delivery|delivery-id|webhook-id|event-id|event-uuid|message-id)$")
+# a webhook's id is often that of the subscription, the same in every delivery: known senders' alone are taken for one
+_ID_HEADER = re.compile(r"^(x-)?([a-z0-9]+-)*(delivery|delivery-id|event-id|event-uuid)$")
 _READERS = ("headers", "META")
 _OTHER_BODIES = re.compile(
     r"\.form\(|\brequest\.(form|files|values|stream)\b|UploadFile|\b(Form|File)\(|parse_qsl?\(|multipart|\.stream\(\)"
@@ -80,24 +81,35 @@ def _header_parameters(index: Index) -> Iterator[str]:
 
 
 def read_id_headers(index: Index) -> tuple[str, ...]:
-    """Headers that the code reads and whose names say that they number deliveries."""
+    """Headers of requests that the code reads and whose names say that they number deliveries.
+
+    What it writes into a header, or reads from an upstream's answer, says nothing of its own senders.
+    """
     found: dict[str, None] = {}
-    for module in index.tree.modules.values():
-        for node in module.nodes(ast.Call):
-            if isinstance(node.func, ast.Attribute) and node.func.attr == "get" and node.args:
-                _note_header(found, node.func.value, node.args[0])
-        for subscript in module.nodes(ast.Subscript):
-            _note_header(found, subscript.value, subscript.slice)
+    for function in sorted(index.reachable(), key=lambda one: (one.module.path, one.node.lineno)):
+        names = _request_names(function) | {"request"}
+        for node in index.own_nodes(function):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get":
+                if node.args:
+                    _note_header(found, names, node.func.value, node.args[0])
+            elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+                _note_header(found, names, node.value, node.slice)
     return tuple(found)
 
 
-def _note_header(found: dict[str, None], owner: ast.expr, key: ast.expr) -> None:
+def _note_header(found: dict[str, None], requests: frozenset[str], owner: ast.expr, key: ast.expr) -> None:
     is_headers = isinstance(owner, ast.Attribute) and owner.attr in _READERS
-    is_headers = is_headers or (isinstance(owner, ast.Name) and owner.id == "headers")
+    is_headers = is_headers and isinstance(owner, ast.Attribute) and _is_request(owner.value, requests)
     if is_headers and isinstance(key, ast.Constant) and isinstance(key.value, str):
         name = key.value.lower()
         if _ID_HEADER.match(name):
             found.setdefault(name)
+
+
+def _is_request(node: ast.expr, names: frozenset[str]) -> bool:
+    return (isinstance(node, ast.Name) and node.id in names) or (
+        isinstance(node, ast.Attribute) and node.attr == "request"
+    )
 
 
 def checks_signatures(index: Index) -> bool:
