@@ -31,6 +31,7 @@ class KnownWork:
     """How the original worked on one request: its writes, how long it took, and its longest pauses.
 
     `pause_s` is the longest time without a call in flight, `tail_s` that between its last call and its answer.
+    `met_failure` says that an upstream failed it, whether its answer told so or not.
     """
 
     writes: frozenset[CallKind]
@@ -38,6 +39,7 @@ class KnownWork:
     pause_s: float
     tail_s: float
     status: int
+    met_failure: bool = False
 
 
 def known_work(calls: Sequence[UpstreamCall], began_s: float, duration_s: float, status: int) -> KnownWork:
@@ -47,7 +49,8 @@ def known_work(calls: Sequence[UpstreamCall], began_s: float, duration_s: float,
         pause_s = max(pause_s, call.start_s - free_s)
         free_s = max(free_s, call.end_s)
     tail_s = max(0.0, began_s + duration_s - free_s)
-    return KnownWork(kinds_of(calls), duration_s, max(pause_s, tail_s), tail_s, status)
+    met_failure = any(call.status >= 500 for call in calls)
+    return KnownWork(kinds_of(calls), duration_s, max(pause_s, tail_s), tail_s, status, met_failure)
 
 
 def kinds_of(calls: Iterable[UpstreamCall]) -> frozenset[CallKind]:
@@ -79,7 +82,7 @@ async def wait_for_work(
         if len(calls()) == seen:
             break
     tail_s = _SLACK_S + 2 * known.tail_s
-    return await upstreams.quiet(max(tail_s, _RETRY_PAUSE_S) if known.status >= 500 else tail_s, _LIMIT_S)
+    return await upstreams.quiet(max(tail_s, _RETRY_PAUSE_S) if known.met_failure else tail_s, _LIMIT_S)
 
 
 async def settled(folder: Path, leave_out: Sequence[str], limit_s: float = _LIMIT_S) -> None:
