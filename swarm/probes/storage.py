@@ -7,13 +7,16 @@ import uuid
 from swarm.probes.payloads import read, write
 from swarm.probes.person import known
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
-from swarm.probes.traces import files_holding, held, settled
+from swarm.probes.traces import files_holding, held, settled, until
 
 # What decides about a person or a tenant, and is the service's to set.
 _NOT_THE_SENDERS = (
     "is_admin", "isAdmin", "role", "score", "ai_score", "tier", "verified", "balance", "credit", "owner", "tenant_id",
     "created_at", "updated_at", "password_hash", "permissions",
 )  # fmt: skip
+
+
+GONE_WITHIN_S = 5.0
 
 
 class EncryptedAtRest(Probe):
@@ -92,8 +95,13 @@ async def _stored_fields(probe: Probe, context: ProbeContext, names: tuple[str, 
             return probe.skipped(f"answered {answer.status or answer.text} to a good event with more fields")
         taken += 1  # a refusal is as good as dropping them
         await settled(context)
-        kept = held(files_holding(context, values))
-        if kept:
+
+        async def gone(values: dict[str, str] = values) -> bool:
+            return not files_holding(context, values)
+
+        # what is kept whole until it is worked on goes when that is done
+        if not await until(gone, GONE_WITHIN_S):
+            kept = held(files_holding(context, values))
             fields = ", ".join(sorted(values[value] for value in kept))
             return probe.failed(f"stored as sent: {fields}", route_of(webhook))
     return probe.passed(f"{len(names)} more fields sent, none stored") if taken else probe.skipped("no JSON payload")
