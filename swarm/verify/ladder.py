@@ -133,8 +133,12 @@ def judge_rung(rung: Rung, below: Sequence[Slice], here: Sequence[Slice], seed: 
         return Judged(rung, GateResult("benchmark", False, "too few good answers to compare"), None)
     words, effect = _told("webhook_latency_mean", answer)
     if not rung.gains:
-        slower = _slower(answer) or (whole is not None and _slower(whole))
-        return Judged(rung, GateResult("benchmark", not slower, f"slower: {words}" if slower else words), effect)
+        if _slower(answer):
+            return Judged(rung, GateResult("benchmark", False, f"slower: {words}"), effect)
+        if whole is not None and _slower(whole):
+            words, effect = _told("webhook_end_to_end_mean", whole)
+            return Judged(rung, GateResult("benchmark", False, f"slower: {words}"), effect)
+        return Judged(rung, GateResult("benchmark", True, words), effect)
     if _change(answer) == "better":
         late = whole is not None and _much_later(whole)
         told = f"{words}; but {_told('webhook_end_to_end_mean', whole)[0]}" if late and whole else words
@@ -162,8 +166,9 @@ def _change(measured: Measured | None) -> str:
 
 
 def _slower(measured: Measured) -> bool:
-    ratio, before_ms, after_ms = measured
-    return ratio.change == "worse" and after_ms - before_ms > SLOWER_MS
+    """Whether it is slower by more than may be, at the kind end of the interval too: chance refuses no check."""
+    ratio, before_ms, _ = measured
+    return ratio.change == "worse" and before_ms * (ratio.ci95[0] - 1.0) > SLOWER_MS
 
 
 def _much_later(measured: Measured) -> bool:
