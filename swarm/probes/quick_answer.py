@@ -28,7 +28,7 @@ class QuickAnswer(Probe):
     cwe = ("CWE-400",)
     sources = ("Standard Webhooks: answer quickly",)
     recommendation = "Keep the event durably, answer, and do the work afterwards."
-    order = 62
+    order = 97  # behind all others: a service may leave an upstream alone for a while after such trouble
 
     async def run(self, context: ProbeContext) -> ProbeResult:
         """Three requests a webhook, together."""
@@ -63,7 +63,7 @@ class FailingUpstreams(Probe):
     cwe = ("CWE-703",)
     sources = ("OWASP API10:2023", "OWASP ASVS 5.0 16.5.2")
     recommendation = "Keep the event durably, and try its work again, with pauses and a bound, until it is done."
-    order = 63
+    order = 98
 
     async def run(self, context: ProbeContext) -> ProbeResult:
         """Two requests for the first webhook whose requests write upstream."""
