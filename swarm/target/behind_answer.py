@@ -20,7 +20,7 @@ from swarm.target.volatile import parse_body
 CallKind = tuple[str, str, str]
 _LIMIT_S = 3.0
 _PATIENCE_S = 0.4
-_RETRY_PAUSE_S = 0.7  # what fails behind the answer may be tried again after a pause
+_RETRY_PAUSE_S = 1.6  # what fails behind the answer may be tried again after pauses, on a busy machine late
 _SLACK_S = 0.06
 _SETTLED_S = 0.12
 _SHORTEST_LEAF = 3
