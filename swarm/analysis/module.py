@@ -6,6 +6,7 @@ import ast
 import builtins
 import sys
 from collections.abc import Iterator
+from functools import cached_property
 from typing import TypeVar, cast
 
 from swarm.analysis.edits import Edit
@@ -181,10 +182,33 @@ class Module:
             return f"{self.dotted}.{name}" if self.dotted else name
         return self.imports.get(name) or (name if name in BUILTINS else None)
 
+    @cached_property
+    def head_imports(self) -> tuple[ast.Import | ast.ImportFrom, ...]:
+        """The module's imports before its first definition and before it makes an object of a library's class.
+
+        Imports further down bind their names too late for what stands above them: `app = Flask(__name__)` is often
+        followed by `from . import views`.
+        """
+        head: list[ast.Import | ast.ImportFrom] = []
+        for node in self.tree.body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) or self._makes_object(node):
+                break
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                head.append(node)
+        return tuple(head)
+
+    def _makes_object(self, node: ast.stmt) -> bool:
+        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        if not isinstance(value, ast.Call):
+            return False
+        package, _, rest = (self.resolve(value.func) or "").partition(".")
+        name = rest.rpartition(".")[2]
+        return name[:1].isupper() and package not in sys.stdlib_module_names
+
     def insert_import(self, statement: str) -> Edit:
-        """Add an import line: standard library ones among their like, others last; nothing if there."""
+        """Add an import line to the head: standard library ones among their like, others last; nothing if there."""
         wanted = ast.dump(ast.parse(statement).body[0])
-        imports = [n for n in self.tree.body if isinstance(n, ast.Import | ast.ImportFrom)]
+        imports: list[ast.Import | ast.ImportFrom] = list(self.head_imports)
         if any(ast.dump(node) == wanted for node in imports):
             return Edit(0, 0, "")
         imports = [n for n in imports if not (isinstance(n, ast.ImportFrom) and n.module == "__future__")]

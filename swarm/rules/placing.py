@@ -54,8 +54,20 @@ def main_app(index: Index) -> AppObject | None:
         return None
     return min(
         apps,
-        key=lambda app: (-_drawn_in(index.tree, app.module), app.module.path.count("/"), app.module.path),
-    )
+        key=lambda app: (
+            -_drawn_in(index.tree, app.module), app.module.path.count("/"), app.module.path,
+            app.inside_function, _is_mounted(app),
+        ),
+    )  # fmt: skip
+
+
+def _is_mounted(app: AppObject) -> bool:
+    """Whether another application of its module takes this one in: `app.mount("/admin", admin)`."""
+    return any(
+        isinstance(call.func, ast.Attribute) and call.func.attr == "mount"
+        and any(isinstance(given, ast.Name) and given.id == app.name for given in call.args)
+        for call in app.module.nodes(ast.Call)
+    )  # fmt: skip
 
 
 def _drawn_in(tree: SourceTree, module: Module) -> int:
@@ -144,6 +156,9 @@ def sibling_import(tree: SourceTree, module: Module, stem: str, name: str) -> st
     for node in module.nodes(ast.ImportFrom):
         if node.level == 1 or (node.level > 1 and f"{prefix}__init__.py" in tree.files):
             return f"from .{stem} import {name}"
+    spelled = _spelled(tree, module, folder)
+    if spelled:
+        return f"from {spelled}.{stem} import {name}"
     bare = False
     package = module.dotted if module.is_package else module.dotted.rpartition(".")[0]
     for dotted in module.imports.values():
@@ -163,6 +178,22 @@ def sibling_import(tree: SourceTree, module: Module, stem: str, name: str) -> st
     if (f"{prefix}__init__.py" in tree.files or folder) and not runs_alone:
         return f"from .{stem} import {name}"
     return f"from {stem} import {name}"
+
+
+def _spelled(tree: SourceTree, module: Module, folder: str) -> str:
+    """The package name with which the module's own imports reach modules of its folder; "" where they use none.
+
+    In a folder without `__init__.py` it is not the module's dotted name: `from src.settings import load`.
+    """
+    for node in module.nodes(ast.ImportFrom):
+        if node.level or not node.module:
+            continue
+        for dotted in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names)):
+            package = dotted.rpartition(".")[0]
+            path = f"{dotted.replace('.', '/')}.py"
+            if package and path in tree.files and path.rpartition("/")[0] == folder:
+                return package
+    return ""
 
 
 def after_statement(module: Module, node: ast.stmt, line: str) -> Edit:
@@ -230,16 +261,12 @@ def import_edit(tree: SourceTree, module: Module, statement: str) -> Edit:
     top = source.split(".")[0] or "."
     alike = [
         node
-        for node in module.tree.body
+        for node in module.head_imports
         if isinstance(node, ast.ImportFrom) and (("." * node.level + (node.module or "")).split(".")[0] or ".") == top
     ]
     if not alike:
         edit = module.insert_import(statement)
-        before_it = [
-            node
-            for node in module.tree.body
-            if isinstance(node, ast.Import | ast.ImportFrom) and module.span(node)[1] <= edit.start
-        ]
+        before_it = [node for node in module.head_imports if module.span(node)[1] <= edit.start]
         own = any(tree.split(dotted, module)[0] for dotted in _origins(module, before_it[-1:]))
         is_group_of_its_own = before_it and not own and not edit.text.startswith("\n")
         return Edit(edit.start, edit.end, "\n" + edit.text) if is_group_of_its_own else edit

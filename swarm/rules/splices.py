@@ -36,12 +36,9 @@ def import_as(module: Module, dotted: str) -> tuple[str, Edit | None]:
 
 
 def _is_top_import(module: Module, local: str) -> bool:
-    for node in module.tree.body:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            for alias in node.names:
-                if (alias.asname or alias.name.split(".")[0]) == local:
-                    return True
-    return False
+    return any(
+        (alias.asname or alias.name.split(".")[0]) == local for node in module.head_imports for alias in node.names
+    )
 
 
 def import_from(module: Module, package: str, name: str) -> tuple[str, Edit | None]:
@@ -67,10 +64,9 @@ def before_definitions(module: Module, code: str) -> Edit:
 
 def after_imports(module: Module, code: str) -> Edit:
     """New top-level constants after the last import of the module's head, a blank line before them."""
-    imports = [node for node in module.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    if not imports:
+    if not module.head_imports:
         return before_definitions(module, code)
-    last = imports[-1]
+    last = module.head_imports[-1]
     at = module.line_start((last.end_lineno or last.lineno) + 1)
     return Edit(at, at, "\n" + code.strip("\n") + "\n")
 

@@ -1,0 +1,83 @@
+"""Mends put code where it works: imports above what uses them, spelled as the tree does, at the app that serves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from swarm.analysis.index import build_index
+from swarm.analysis.source import SourceTree
+from swarm.rules.placing import main_app, sibling_import
+from tests.rules.mending import loaded, mend, write
+
+LATE = """import requests
+from flask import Flask, request
+
+app = Flask(__name__)
+
+
+def stock(item):
+    return requests.get(f"http://127.0.0.1:9/{item}").json()
+
+
+import logging
+import os
+import uuid
+
+
+@app.post("/orders")
+def take():
+    return {"id": str(uuid.uuid4()), "item": request.get_json()["item"], "pid": os.getpid(), "left": stock("tea")}
+
+
+LOG = logging.getLogger("late")
+"""
+VIEWS_LAST = """from flask import Flask
+
+app = Flask(__name__)
+
+from late import views
+"""
+VIEWS = """from flask import request
+
+from late import app
+
+
+@app.post("/orders")
+def take():
+    return {"item": request.get_json()["item"]}
+"""
+MIDDLEWARES = ("unchecked-json", "body-size-limit", "no-metrics", "no-request-id")
+
+
+@pytest.mark.parametrize("rule", [*MIDDLEWARES, "client-per-call", "missing-timeout", "missing-retry"])
+def test_imports_stand_above_what_uses_them_where_others_come_later(tmp_path: Path, rule: str) -> None:
+    write(tmp_path, {"late_imports.py": LATE})
+    mend(tmp_path, rule)
+    with loaded(tmp_path, "late_imports") as module:
+        answer = module.app.test_client().post("/orders", json={})
+    assert answer.status_code in (400, 500), "the handler fails on a payload without an item, and so it was reached"
+
+
+@pytest.mark.parametrize("rule", MIDDLEWARES)
+def test_views_that_are_imported_after_the_app_stay_behind_it(tmp_path: Path, rule: str) -> None:
+    write(tmp_path, {"late/__init__.py": VIEWS_LAST, "late/views.py": VIEWS})
+    mend(tmp_path, rule)
+    with loaded(tmp_path, "late") as module:
+        assert module.app.test_client().post("/orders", json={"item": "tea"}).json == {"item": "tea"}
+
+
+def test_the_app_of_a_module_is_preferred_to_one_that_a_function_makes_for_tests(tmp_path: Path) -> None:
+    write(tmp_path, {"main.py": (
+        "from fastapi import FastAPI\n\n\ndef for_tests():\n    test_app = FastAPI()\n    return test_app\n\n\n"
+        'admin = FastAPI()\napp = FastAPI()\napp.mount("/admin", admin)\n'
+    )})  # fmt: skip
+    app = main_app(build_index(SourceTree.load(tmp_path)))
+    assert app is not None and app.name == "app"
+
+
+def test_a_folder_without_an_init_file_is_spelled_as_its_modules_spell_it(tmp_path: Path) -> None:
+    write(tmp_path, {"src/main.py": "from src.settings import load\n", "src/settings.py": "def load(): ...\n"})
+    tree = SourceTree.load(tmp_path)
+    assert sibling_import(tree, tree.modules["src/main.py"], "guard", "X") == "from src.guard import X"
