@@ -25,7 +25,8 @@ _SECRET = re.compile(
 )
 _ABOUT_ONE = re.compile(
     r"_(url|uri|header|name|path|file|dir|type|kind|prefix|suffix|ttl|expir\w*|length|len|size|field|count|limit|id|env|var"
-    r"|algorithm|alg|scheme|format|param|regex|pattern|hash|endpoint|host|lifetime|seconds|minutes|days|version|issuer)s?$",
+    r"|algorithm|alg|scheme|format|param|regex|pattern|hash|endpoint|host|lifetime|seconds|minutes|days|version|issuer"
+    r"|backend|provider|source|store|storage|engine|driver|mode|enabled|required|manager|service|class|module)s?$",
     re.IGNORECASE,
 )
 _KNOWN_FORMS = re.compile(
@@ -89,6 +90,7 @@ class SecretInCode(Rule):
     good = (
         'import os\n\nSECRET = os.environ["SECRET"]\nTOKEN = os.getenv("TOKEN", "")\n'
         'TOKEN_URL = os.getenv("TOKEN_URL", "https://login.example/token")\n',
+        'import os\n\nBACKEND = os.getenv("SECRETS_BACKEND", "env")\nMODE = os.getenv("TOKEN_MODE", "strict")\n',
         'API_KEY_HEADER = "X-Api-Key-2024"\nTOKEN_TYPE = "bearer"\nPASSWORD_FIELD = "password"\n',
         'ENV_API_KEY = "SHOP_API_KEY_2"\nINVALID_TOKEN = "invalid_token"\nSECRET = "<your secret>"\nTOKEN = "token"\n'
         'BAD_PASSWORD = "The password is wrong"\n',
