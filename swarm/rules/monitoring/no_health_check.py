@@ -17,6 +17,7 @@ _HEALTH = re.compile(
     r"/_{0,2}(health[\w-]*|healthz?|livez?|liveness|readyz?|readiness|alive|ping|status|heartbeat|lbheartbeat|up)_{0,2}/?$",
     re.IGNORECASE,
 )
+_NAMED = re.compile(r"(^|_)(health|healthz|liveness|readiness|heartbeat)(_|$)", re.IGNORECASE)  # of a handler
 
 
 class NoHealthCheck(Rule):
@@ -64,15 +65,16 @@ class NoHealthCheck(Rule):
     good = (
         'from fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get("/api/healthz")\nasync def alive():\n'
         "    return {}\n",
+        'from fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get("/")\ndef health_check():\n'
+        '    return {"status": "HEALTHY"}\n',
         'from flask import Flask\n\napp = Flask(__name__)\n\n\n@app.route("/ping")\ndef ping():\n    return "pong"\n',
     )
 
     def find(self, index: Index) -> Iterable[Finding]:
         """One finding, at the application."""
         app = main_app(index)
-        if app is None or any(
-            _HEALTH.search(route.path) for route in index.routes if {"GET", "HEAD"} & set(route.methods)
-        ):
+        asked = [route for route in index.routes if {"GET", "HEAD"} & set(route.methods)]
+        if app is None or any(_HEALTH.search(route.path) or _NAMED.search(route.function.name) for route in asked):
             return
         if code_mentions(index, r"[\"']/[\w/.-]*(health|readyz|livez|heartbeat)[\w-]*/?[\"']"):
             return
