@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from swarm.rules.splices import add_keyword, after_imports, free_name, import_as
 CONSTANT = """# for one outgoing call, in seconds; 0: no limit
 {name} = float({os}.getenv("{name}", "10")) or None
 """
+_STREAMS = re.compile(r"\bws_connect\b|text/event-stream|\biter_(any|chunked|chunks)\b|\.content\b")
+_VERBS = ("get", "post", "put", "patch", "delete", "head", "options", "request", "ws_connect")
 HTTPX_CLIENTS = ("httpx.AsyncClient", "httpx.Client")
 
 
@@ -29,6 +32,7 @@ class _Place:
     is_aiohttp: bool
     owner: str
     by_hand: bool = False  # in a program that a person runs: no request waits for it
+    streams: bool = False  # a session that may be meant to read on and on
 
 
 class MissingTimeout(Rule):
@@ -42,6 +46,8 @@ class MissingTimeout(Rule):
     What fails after it raises the library's own timeout error, as any connection error. Calls that have a timeout
     are left alone (`httpx` has 5 seconds by itself), and so are those whose arguments come in a `**mapping`.
     In a program that a person starts, which no request reaches, it is advice: a long upload may be meant to wait.
+    So is a session of aiohttp in a module that holds WebSockets or reads streams, which a total time would cut off;
+    one whose requests each bring their own timeout is left alone.
     """
 
     id = "missing-timeout"
@@ -149,6 +155,17 @@ def stock(item):
 """,
         ),
         Example(
+            """import aiohttp
+
+
+async def listen(url):
+    async with aiohttp.ClientSession() as session, session.ws_connect(url) as events:
+        async for event in events:
+            yield event.json()
+""",
+            None,
+        ),
+        Example(
             """import argparse
 
 import requests
@@ -208,6 +225,17 @@ async def hook():
         ),
     )
     good = (
+        """import aiohttp
+
+
+class Processor:
+    async def start(self) -> None:
+        self._session = aiohttp.ClientSession()
+
+    async def send(self, url, message):
+        async with self._session.post(url, json=message, timeout=aiohttp.ClientTimeout(total=5)) as answer:
+            return answer.status
+""",
         """import httpx
 import requests
 
@@ -254,10 +282,12 @@ def read(url):
         seen[key] = seen.get(key, 0) + 1
         return self.finding(
             module, place.call,
-            evidence=f"{ast.unparse(place.call.func)}(…) in {place.owner} waits without an end",
-            recommendation="Give every outgoing call a timeout",
+            evidence=f"{ast.unparse(place.call.func)}(…) in {place.owner} waits "
+            + ("for five minutes" if place.is_aiohttp and place.given is None else "without an end"),
+            recommendation="Give every outgoing call a timeout"
+            + (", and streams one for each read (sock_read)" if place.streams else ""),
             anchor=key + (f"#{seen[key]}" if seen[key] > 1 else ""),
-            mendable=not place.by_hand,
+            mendable=not place.by_hand and not place.streams,
             severity="low" if place.by_hand else "medium" if place.is_aiohttp else None,
         )  # fmt: skip
 
@@ -307,7 +337,8 @@ def _places(index: Index, module: Module) -> Iterator[_Place]:
                 yield _Place(call, given, False, owner, by_hand)
             continue
         if dotted in ("aiohttp.ClientSession", "aiohttp.client.ClientSession"):
-            yield _Place(call, given, True, owner, by_hand)
+            if given is not None or not _each_has_its_own(module):
+                yield _Place(call, given, True, owner, by_hand, _STREAMS.search(module.text) is not None)
             continue
         request = http_call(index, module, call)
         if request is None:
@@ -317,6 +348,17 @@ def _places(index: Index, module: Module) -> Iterator[_Place]:
             if request.library == "aiohttp":
                 continue
             yield _Place(call, given, False, owner, by_hand)
+
+
+def _each_has_its_own(module: Module) -> bool:
+    """Whether every request that the module makes with a session is given a timeout of its own."""
+    requests = [
+        call
+        for call in module.nodes(ast.Call)
+        if isinstance(call.func, ast.Attribute) and call.func.attr in _VERBS
+        and ast.unparse(call.func.value).lower().rstrip("_").endswith("session")
+    ]  # fmt: skip
+    return bool(requests) and all(any(keyword.arg == "timeout" for keyword in call.keywords) for call in requests)
 
 
 def _is_program(module: Module) -> bool:
