@@ -39,6 +39,7 @@ REFERENCE_WORDS = frozenset({
     "definition", "reference", "timezone", "country", "region", "form", "field", "option", "plan", "category",
     "label", "translation", "locale", "rule", "policy", "workflow", "holiday", "jwk", "pricelist", "menu",
 })  # fmt: skip
+CHANGING_INSERT = re.compile(r"on\W?conflict|on\W?duplicate|or\s+replace|\bmerge\b", re.IGNORECASE)
 NO_RESOURCE = re.compile(r"^(?:v\d+(?:\.\d+)?|api|rest|\?|)$", re.IGNORECASE)
 
 
@@ -129,6 +130,21 @@ def _tables(index: Index, function: Function, statement: SqlCall) -> frozenset[s
 def writers_of(index: Index, tables: frozenset[str]) -> list[Writer]:
     """Those that may change one of these tables."""
     return [writer for writer in writers(index) if writer.tables is None or writer.tables & tables]
+
+
+def is_only_added_to(index: Index, table: str) -> bool:
+    """Whether requests add rows to a table and never change one: a record of what happened, longer every time."""
+    adds = False
+    for writer in writers_of(index, frozenset({table})):
+        effects = effects_cache(index).of(writer.function)
+        if table in effects.dirties:
+            return False
+        for statement in effects.sql:
+            if statement.writes and table in statement.tables:
+                if statement.verb != "INSERT" or re.search(CHANGING_INSERT, statement.text):
+                    return False
+                adds = True
+    return adds
 
 
 def is_read_without_writing(index: Index, function: Function, writing: Iterable[Function]) -> bool:

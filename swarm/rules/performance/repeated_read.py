@@ -13,6 +13,7 @@ from swarm.rules.known_reads import url_path
 from swarm.rules.rule import Example, Mend, Rule
 from swarm.rules.slow_changing import (
     is_live,
+    is_only_added_to,
     is_read_without_writing,
     is_reference,
     names_of,
@@ -65,7 +66,8 @@ class RepeatedRead(Rule):
 
     Never where the function does anything but read, takes objects or secrets, decides what may be done (checks,
     limits, permissions), reads the clock or chance, or reads what events are about (contacts, orders, messages,
-    balances); nor where a request path writes the same rows in a way that does not tell which.
+    balances) or rows that requests only add to; nor where a request path writes the same rows in a way that does not
+    tell which.
     """
 
     id = "repeated-read"
@@ -191,6 +193,38 @@ def hook():
         ),
     )
     good = (
+        # a record of what happened
+        """import sqlite3
+
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+def connect():
+    return sqlite3.connect("fleet.db")
+
+
+def save_fault(vehicle: int, code: str) -> None:
+    conn = connect()
+    conn.execute("INSERT INTO faults (vehicle, code) VALUES (?, ?)", (vehicle, code))
+    conn.commit()
+
+
+def faults_of(vehicle: int) -> list:
+    return [row[0] for row in connect().execute("SELECT code FROM faults WHERE vehicle = ?", (vehicle,)).fetchall()]
+
+
+@app.post("/faults/{vehicle}")
+def hook(vehicle: int, code: str):
+    save_fault(vehicle, code)
+    return {}
+
+
+@app.get("/faults/{vehicle}")
+def faults(vehicle: int):
+    return faults_of(vehicle)
+""",
         # what events are about; what decides; what the same request writes; objects; the clock
         """import sqlite3
 import time
@@ -323,6 +357,8 @@ def _suits(index: Index, kept: Kept) -> bool:
         return False
     writing = writers_of(index, tables)
     if any(writer.tables is None or not _tells(index, writer.function, kept) for writer in writing):
+        return False
+    if any(is_only_added_to(index, table) for table in tables):
         return False
     return is_read_without_writing(index, kept.function, [writer.function for writer in writing])
 
