@@ -173,6 +173,7 @@ def _point(call: UpstreamCall) -> FaultPoint:
 def _more_writes(first: Exchange, second: Exchange, theirs: Exchange) -> Iterator[str]:
     """Writes that the original did not make. Another attempt at an idempotent one is none."""
     expected, lonely = expected_writes(writes_of(first), writes_of(second))
+    expected = with_merged(expected, writes_of(theirs))
     _, missing, left = match_writes(expected, writes_of(theirs))
     left = _without(left, lonely)
     wider = widened([expected[number] for number in missing], left)

@@ -81,6 +81,14 @@ def test_where_the_first_of_them_fails_the_merged_one_fails() -> None:
     assert judged(base, exchange(other, status=502, kind="upstream fails"))
 
 
+def test_where_something_else_fails_the_merged_one_is_no_other_write() -> None:
+    failed = replace(NOTE, status=500)
+    base = exchange(SCORE, HOMES, failed, status=502, kind="upstream fails")
+    assert judged(base, exchange(BOTH, failed, status=502, kind="upstream fails")) == ()
+    other = replace(BOTH, body=BOTH.body.replace(b"5", b"6"))
+    assert judged(base, exchange(other, failed, status=502, kind="upstream fails"))
+
+
 @pytest.mark.parametrize(
     ("earlier", "later", "both"),
     [
