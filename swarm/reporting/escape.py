@@ -28,7 +28,9 @@ def markdown(text: str, limit: int = 0) -> str:
     """One line of Markdown that shows the text as it is, in a table's cell too."""
     line = _MARKDOWN.sub(r"\\\1", one_line(text, limit))
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;")
-    return re.sub(r"^([#+-]|\d+(?=[.)]))", r"\\\1", line).replace("://", ":&#8203;//")
+    # a list's number is one only before a space: 84.6 % stays as it is, and a backslash before a digit would be seen
+    line = re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", line)
+    return re.sub(r"^([#+-])", r"\\\1", line).replace("://", ":&#8203;//")
 
 
 def code(text: str, limit: int = 0) -> str:
