@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from swarm.bench.waterfall import typical
+from swarm.coordinator.closing import closed_on_the_way
 from swarm.coordinator.readiness import readiness
 from swarm.coordinator.state import Parts, RunRequest, RunState
 from swarm.coordinator.targets import Measured, judge_targets
@@ -65,7 +66,12 @@ def build_report(request: RunRequest, parts: Parts, state: RunState) -> Report:
             target_commit=state.target_commit,
         ),
         agents=tuple(state.agents),
-        findings=with_verdicts(state.findings, state.patches),
+        findings=closed_on_the_way(
+            with_verdicts(state.findings, state.patches),
+            state.settled,
+            (state.security_score, state.compliance_score),
+            parts.rules,
+        ),
         patches=tuple(state.patches),
         readiness=readiness(measured, request.target.load.rate, state.rollback),
         benchmarks=tuple(one for one in (state.whole, state.comparison) if one is not None),

@@ -55,5 +55,5 @@ def test_the_agents_alert_drafts_stand_in_the_report() -> None:
     swarm = Swarm(coordinator="c", specialists={"one": {"focus": "f"}})  # type: ignore[dict-item]
     target = Target(path=".", start="true")
     request = RunRequest("r", "s", swarm, "t", target, Path(), "parallel", "offline", "no key")
-    parts: Any = SimpleNamespace(clock=FakeClock(), sandbox=SimpleNamespace(name="fake"), version="1")
+    parts: Any = SimpleNamespace(clock=FakeClock(), sandbox=SimpleNamespace(name="fake"), version="1", rules={})
     assert build_report(request, parts, RunState(alerts=(draft,))).alerts == (draft,)
