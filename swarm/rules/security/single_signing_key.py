@@ -17,6 +17,7 @@ from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.digests import assigned, last_name
 from swarm.rules.splices import before_definitions, import_as
 
+_WIDTH = 118
 _KEYED = ("hmac.new", "hmac.digest", "hmac.HMAC")
 _COMPARING = ("hmac.compare_digest", "secrets.compare_digest", "_operator._compare_digest")
 _READERS = ("os.getenv", "os.environ.get")
@@ -73,8 +74,10 @@ class SingleSigningKey(Rule):
             "    before = previous.encode() if isinstance(current, bytes) else previous\n"
             "    return [current, before] if previous else [current]\n"
             "\n\ndef is_good(body: bytes, sent: str) -> bool:\n"
-            "    expected = [hmac.new(key.encode(), body, hashlib.sha256).hexdigest()"
-            ' for key in signing_keys(SECRET, "HOOK_SECRET_PREVIOUS")]\n'
+            "    expected = [\n"
+            "        hmac.new(key.encode(), body, hashlib.sha256).hexdigest()\n"
+            '        for key in signing_keys(SECRET, "HOOK_SECRET_PREVIOUS")\n'
+            "    ]\n"
             "    return any([hmac.compare_digest(one.encode(), sent.encode()) for one in expected])\n",
         ),
         Example(
@@ -309,13 +312,13 @@ def _edits(check: _Check) -> list[Edit]:
         within.append(Edit(end, end, ", key=key" if has_arguments else "key=key"))
         apart += _helper_edits(check, check.helper)
     if not check.name:
-        return [*apart, _wrapped(module, check.compare, f"{word}([", f" {loop}])", within)]
+        return [*apart, _wrapped(module, check.compare, f"{word}([", loop, "])", within)]
     value = assigned(next(_names(check.compare, check.name)), check.function.node)
     renamed = [Edit(*module.span(name), "one") for name in _names(check.compare, check.name)]
     return [
         *apart,
-        _wrapped(module, value, "[", f" {loop}]", within),
-        _wrapped(module, check.compare, f"{word}([", f" for one in {check.name}])", renamed),
+        _wrapped(module, value, "[", loop, "]", within),
+        _wrapped(module, check.compare, f"{word}([", f"for one in {check.name}", "])", renamed),
     ]
 
 
@@ -323,11 +326,16 @@ def _names(node: ast.AST, name: str) -> Iterator[ast.Name]:
     return (part for part in ast.walk(node) if isinstance(part, ast.Name) and part.id == name)
 
 
-def _wrapped(module: Module, node: ast.expr, before: str, after: str, within: Sequence[Edit]) -> Edit:
-    """One edit of a node: its text with edits inside of it, and something around."""
+def _wrapped(module: Module, node: ast.expr, opening: str, loop: str, closing: str, within: Sequence[Edit]) -> Edit:
+    """One edit of a node: its text with edits inside of it, and a loop around; on lines of their own where long."""
     start, end = module.span(node)
-    inner = [Edit(edit.start - start, edit.end - start, edit.text) for edit in within]
-    return Edit(start, end, before + apply_edits(module.text[start:end], inner) + after)
+    text = apply_edits(module.text[start:end], [Edit(e.start - start, e.end - start, e.text) for e in within])
+    whole = f"{opening}{text} {loop}{closing}"
+    line_start = module.line_start(node.lineno)
+    if "\n" in text or start - line_start + len(whole) <= _WIDTH:
+        return Edit(start, end, whole)
+    indent = module.indent(module.statement(node))
+    return Edit(start, end, f"{opening}\n{indent}    {text}\n{indent}    {loop}\n{indent}{closing}")
 
 
 def _helper_edits(check: _Check, helper: Function) -> list[Edit]:
