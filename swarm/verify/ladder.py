@@ -27,7 +27,7 @@ from swarm.verify.lab import Lab
 from swarm.verify.standing import Standing, Tree
 
 ORIGINAL = "before"
-ROUNDS = 6
+ROUNDS = 10
 FIRST_BURST = 900_000
 FIRST_WARM_UP = 890_000
 FIRST_FILL = 880_000
