@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from pathlib import Path
 
@@ -12,14 +13,16 @@ from swarm.core.errors import UsageError
 from swarm.core.metrics import did_you_mean
 
 LATEST = "latest"
+# A folder of another name was put there by somebody, and is nobody's latest run.
+_RUN_ID = re.compile(r"\d{8}-\d{6}-")
 
 
 def run_folders(out: Path) -> list[Path]:
-    """Folders that hold a report, newest first."""
+    """Folders that hold a report, newest first; those that are not named by a run's id come last."""
     if not out.is_dir():
         return []
     found = [p for p in out.iterdir() if p.name != LATEST and p.is_dir() and (p / "report.json").exists()]
-    return sorted(found, key=lambda path: path.name, reverse=True)
+    return sorted(found, key=lambda path: (bool(_RUN_ID.match(path.name)), path.name), reverse=True)
 
 
 def find_run(word: str, out: Path) -> Path:
@@ -28,7 +31,7 @@ def find_run(word: str, out: Path) -> Path:
         return Path(word).resolve()
     folders = run_folders(out)
     if word == LATEST:
-        if not folders:
+        if not folders or not _RUN_ID.match(folders[0].name):
             raise UsageError(f"no run in {out}; make one with: swarm run")
         return folders[0].resolve()
     for folder in folders:

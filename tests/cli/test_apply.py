@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -34,6 +35,18 @@ def repository(applicable: Path) -> Path:
     git(applicable, "add", "-A")
     git(applicable, "commit", "-q", "-m", "as it was")
     return applicable
+
+
+def test_a_folder_that_is_named_by_hand_is_never_the_latest_run(cli: Cli, applicable: Path) -> None:
+    reports = applicable / "reports"
+    (run,) = [path for path in reports.iterdir() if path.is_dir() and not path.is_symlink()]
+    shutil.copytree(run, reports / "sample")
+    assert "20260101-000000-tiny-abcd" in cli("apply", "--check").out
+    assert not (reports / "sample" / "applied.json").exists()
+    shutil.rmtree(run)
+    refused = cli("apply", "--check")
+    assert (refused.code, "make one with: swarm run" in refused.err) == (2, True)
+    assert cli("apply", "sample", "--check").code == 0
 
 
 def test_apply_and_rollback_leave_the_same_bytes(cli: Cli, applicable: Path) -> None:
