@@ -31,7 +31,8 @@ class KnownWork:
     """How the original worked on one request: its writes, how long it took, and its longest pauses.
 
     `pause_s` is the longest time without a call in flight, `tail_s` that between its last call and its answer.
-    `met_failure` says that an upstream failed it, whether its answer told so or not.
+    `met_failure` says that an upstream failed it, whether its answer told so or not; `behind` that it worked on
+    after its answer by itself.
     """
 
     writes: frozenset[CallKind]
@@ -40,6 +41,7 @@ class KnownWork:
     tail_s: float
     status: int
     met_failure: bool = False
+    behind: bool = False
 
 
 def known_work(calls: Sequence[UpstreamCall], began_s: float, duration_s: float, status: int) -> KnownWork:
@@ -50,7 +52,8 @@ def known_work(calls: Sequence[UpstreamCall], began_s: float, duration_s: float,
         free_s = max(free_s, call.end_s)
     tail_s = max(0.0, began_s + duration_s - free_s)
     met_failure = any(call.status >= 500 for call in calls)
-    return KnownWork(kinds_of(calls), duration_s, max(pause_s, tail_s), tail_s, status, met_failure)
+    behind = any(call.end_s > began_s + duration_s for call in calls)
+    return KnownWork(kinds_of(calls), duration_s, max(pause_s, tail_s), tail_s, status, met_failure, behind)
 
 
 def kinds_of(calls: Iterable[UpstreamCall]) -> frozenset[CallKind]:
@@ -67,11 +70,13 @@ async def wait_for_work(
     behind it: pauses between its calls, as long as the original's, are then no sign of its end.
     """
     answered_s = time.monotonic()
+    if known is None:
+        return await _unknown_work(upstreams, calls, answered_s)
     quiet = await upstreams.quiet()
-    if known is None or not quiet:
+    if not quiet:
         return quiet
     is_early = answered_s - began_s < known.duration_s / 2
-    if known.writes <= kinds_of(calls()) and not is_early:
+    if known.writes <= kinds_of(calls()) and not is_early and not known.behind:
         return quiet
     ends_s = answered_s + _LIMIT_S
     if is_early:  # the work may take as long as it took before the answer
@@ -81,8 +86,17 @@ async def wait_for_work(
         await upstreams.quiet(max(_PATIENCE_S, 3 * known.pause_s), max(0.1, ends_s - time.monotonic()))
         if len(calls()) == seen:
             break
-    tail_s = _SLACK_S + 2 * known.tail_s
+    tail_s = _SLACK_S + 2 * (known.pause_s if known.behind else known.tail_s)
     return await upstreams.quiet(max(tail_s, _RETRY_PAUSE_S) if known.met_failure else tail_s, _LIMIT_S)
+
+
+async def _unknown_work(upstreams: Upstreams, calls: Callable[[], Sequence[UpstreamCall]], answered_s: float) -> bool:
+    """The same where nothing is known yet: a target may work behind its answers by itself."""
+    quiet = await upstreams.quiet(_PATIENCE_S, _LIMIT_S)
+    behind = [call for call in calls() if call.end_s > answered_s]
+    if quiet and any(call.status >= 500 for call in behind):
+        return await upstreams.quiet(_RETRY_PAUSE_S, _LIMIT_S)
+    return quiet
 
 
 async def settled(folder: Path, leave_out: Sequence[str], limit_s: float = _LIMIT_S) -> None:

@@ -66,6 +66,18 @@ async def test_a_pause_in_the_work_is_not_its_end() -> None:
     assert [c.method for c in played.calls()] == ["PUT", "POST"]
 
 
+async def test_the_first_look_waits_for_work_that_a_target_leaves_behind_its_answers() -> None:
+    played = Played(("PUT", "/a", 0.2), ("PUT", "/a", 0.5))
+    began_s = time.monotonic()
+    await waited(played, None)
+    assert [c.method for c in played.calls()] == ["PUT", "PUT"]
+    known = known_work(played.calls(), began_s, 0.005, 200)
+    assert known.behind
+    again = Played(("PUT", "/a", 0.2), ("PUT", "/a", 0.5))
+    await waited(again, known)
+    assert len(again.calls()) == 2
+
+
 async def test_work_without_calls_gets_the_time_that_it_took() -> None:
     _, took_s = await waited(Played(), KnownWork(frozenset(), 0.5, 0.5, 0.5, 200))
     assert took_s >= 0.5
