@@ -4,7 +4,8 @@ At a fixed rate near its capacity a service queues, and the queue drowns the eff
 meets an idle service each time, so a difference of a few percent shows after a few bursts; and because its
 requests come together, work that holds up the event loop shows as well.
 
-Services mostly wait, so several are burst at together, as many as leave the processor room.
+Services mostly wait, so several are burst at together, as many as leave the processor room. What shares the
+processor with others is slower than what has it alone, so only those that were burst at together are compared.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 
@@ -63,13 +65,16 @@ class Slice:
     calls: float = 0.0
 
 
+Sides = tuple[tuple[Slice, ...], tuple[Slice, ...]]
+
+
 async def measure_bursts(
     servers: Mapping[str, Watched], target: Target, payload_root: Path, *, rounds: int, seed: int, first_number: int,
-) -> dict[str, tuple[Slice, ...]]:  # fmt: skip
-    """A slice of every server in each round, in waves whose order turns.
+) -> dict[tuple[str, str], Sides]:  # fmt: skip
+    """The slices of each server and of the next one, by the names of both: in each round, in waves whose order turns.
 
-    The nth slice of every server sends the same requests, so that caches meet the same sequence; a first burst
-    of each, for which nothing counts, tells how many may run together.
+    The nth slices of both sent the same requests at the same time; a first burst of each server, for which nothing
+    counts, tells how many may run together.
     """
     traffic = Traffic(target, payload_root, seed)
     mix = Mix(traffic, first_number)
@@ -83,32 +88,37 @@ async def measure_bursts(
         async with at_once:
             pilots[name] = await _burst(servers[name], clients[name], traffic, first)
 
-    async def slice_of(name: str, plan: Sequence[Sequence[int]]) -> None:
+    async def slice_of(wave: int, name: str, plan: Sequence[Sequence[int]]) -> None:
         bursts = [await _burst(servers[name], clients[name], traffic, numbers) for numbers in plan]
-        slices[name].append(_slice(bursts))
+        slices.setdefault((wave, name), []).append(_slice(bursts))
 
-    slices: dict[str, list[Slice]] = {name: [] for name in servers}
+    slices: dict[tuple[int, str], list[Slice]] = {}
     try:
         await asyncio.gather(*(pilot(name) for name in servers))
         slowest_s = max(burst.whole_ms for burst in pilots.values()) / 1000.0
         repeats = min(MAX_BURSTS, max(1, math.ceil(SLICE_S / max(slowest_s, 0.001))))
-        waves = waves_of({name: pilots[name] for name in servers}, cores)
+        waves = list(enumerate(waves_of({name: pilots[name] for name in servers}, cores)))
         for number in range(rounds):
-            plan = [mix.next_numbers(SIZE) for _ in range(repeats)]
             turn = number // 2 % len(waves)
             turned = [*waves[turn:], *waves[:turn]]
-            for wave in turned if number % 2 == 0 else reversed(turned):
-                await asyncio.gather(*(slice_of(name, plan) for name in wave))
+            for place, wave in turned if number % 2 == 0 else reversed(turned):
+                plan = [mix.next_numbers(SIZE) for _ in range(repeats)]
+                await asyncio.gather(*(slice_of(place, name, plan) for name in wave))
     finally:
         for client in clients.values():
             client.close()
-    return {name: tuple(measured) for name, measured in slices.items()}
+    return {
+        (below, here): (tuple(slices[place, below]), tuple(slices[place, here]))
+        for place, wave in waves
+        for below, here in pairwise(wave)
+    }
 
 
 def waves_of(pilots: Mapping[str, Burst], cores: int) -> list[tuple[str, ...]]:
     """Neighbours together, while the CPU that they need leaves room in the time of the quickest of them.
 
-    As many as there are cores go together always: a server of one process keeps no more than one core busy.
+    As many as there are cores go together always: a server of one process keeps no more than one core busy. Each
+    wave begins with the last of the one before, so that every two neighbours meet.
     """
     waves: list[tuple[str, ...]] = []
     wave: list[str] = []
@@ -116,9 +126,9 @@ def waves_of(pilots: Mapping[str, Burst], cores: int) -> list[tuple[str, ...]]:
         grown = [*wave, name]
         needed_ms = sum(pilots[one].cpu_ms for one in grown)
         time_ms = min(pilots[one].whole_ms for one in grown)
-        if len(grown) > cores and needed_ms > ROOM * cores * time_ms:
+        if len(grown) > max(2, cores) and needed_ms > ROOM * cores * time_ms:
             waves.append(tuple(wave))
-            grown = [name]
+            grown = [wave[-1], name]
         wave = grown
     return [*waves, tuple(wave)] if wave else waves
 

@@ -107,7 +107,7 @@ async def climb(standing: Standing, steps: Sequence[Rung]) -> tuple[Judged, ...]
     await standing.keep(trees[ORIGINAL], trees[steps[-1].name])
     judged, below = [], ORIGINAL
     for rung in steps:
-        judged.append(judge_rung(rung, runs[below], runs[rung.name], lab.seed))
+        judged.append(judge_rung(rung, *runs[below, rung.name], lab.seed))
         below = rung.name
     return tuple(judged)
 

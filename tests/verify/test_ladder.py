@@ -80,5 +80,10 @@ def test_a_check_may_cost_a_few_milliseconds_and_no_more() -> None:
 
 def test_servers_go_together_as_far_as_the_processor_has_room() -> None:
     busy, idle = Burst((), (), 1000.0, 900.0), Burst((), (), 1000.0, 50.0)
-    assert waves_of({f"s{n}": busy for n in range(5)}, cores=2) == [("s0", "s1"), ("s2", "s3"), ("s4",)]
+    assert waves_of({f"s{n}": busy for n in range(5)}, cores=2) == [
+        ("s0", "s1"),
+        ("s1", "s2"),
+        ("s2", "s3"),
+        ("s3", "s4"),
+    ]
     assert waves_of({f"s{n}": idle for n in range(5)}, cores=2) == [("s0", "s1", "s2", "s3", "s4")]
