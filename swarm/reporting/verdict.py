@@ -144,6 +144,8 @@ def _capital(text: str) -> str:
 
 def _speed(item: Comparison) -> tuple[str, str, Tone]:
     ratio, statistic = (item.ratio_p95, "p95") if item.ratio_p95 else (item.ratio_p50, "p50")
+    if ratio is not None and ratio.change == "no change" and item.ratio_p50 and item.ratio_p50.change != "no change":
+        ratio, statistic = item.ratio_p50, "p50"  # of few requests p95 is one or two: it knows less than the median
     before, after = (getattr(s, statistic) if s else None for s in (item.before, item.after))
     figures = f"{plain(before)} → {quantity(after, item.unit)}"
     if ratio is None:

@@ -112,7 +112,7 @@ def ratios(items: Sequence[Comparison]) -> Safe | None:
         rows += [(f"{item.name}, {statistic}", ratio) for statistic, ratio in named if ratio is not None]
     if not rows:
         return None
-    left, right, top = 250.0, 800.0, 30.0
+    left, right, top = 290.0, 800.0, 30.0
     high = max(1.25, *(min(3.0, ratio.ci95[1]) * 1.05 for _, ratio in rows))
     one = left + (right - left) / high
     bottom = top + len(rows) * 32
