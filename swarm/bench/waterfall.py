@@ -190,15 +190,21 @@ async def measure_waterfall(
 async def trace_in_turn(
     watched: Watched, trace_file: Path, traffic: Traffic, first_number: int, requests: int
 ) -> tuple[Waterfall, ...]:
-    """The waterfalls of some requests to a traced server, each sent when the one before it is over altogether."""
-    await send_to_the_end(watched, traffic, range(first_number - WARM_UP, first_number))
-    warm = len(await _settled(trace_file, {}))
-    await send_to_the_end(watched, traffic, range(first_number, first_number + requests))
-    return (await _settled(trace_file, renamed(watched.view.ports)))[warm:]
+    """The waterfalls of some requests to a traced server, each sent when the one before it is over altogether.
+
+    Statements may go on when the last upstream call has ended: the trace itself must have come to rest, too.
+    """
+    warm = 0
+    for number in range(first_number - WARM_UP, first_number + requests):
+        if number == first_number:
+            warm = len(read_trace(trace_file))
+        await send_to_the_end(watched, traffic, (number,))
+        await _at_rest(trace_file)
+    return read_trace(trace_file, renamed(watched.view.ports))[warm:]
 
 
-async def _settled(trace_file: Path, names: Mapping[str, str]) -> tuple[Waterfall, ...]:
-    """The trace once it has stopped growing: a request's line follows its answer."""
+async def _at_rest(trace_file: Path) -> None:
+    """Wait until the trace has stopped growing: a request's line follows its answer, what comes later its work."""
     size_bytes = -1
     for _ in range(40):
         now_bytes = trace_file.stat().st_size if trace_file.exists() else 0
@@ -206,7 +212,6 @@ async def _settled(trace_file: Path, names: Mapping[str, str]) -> tuple[Waterfal
             break
         size_bytes = now_bytes
         await asyncio.sleep(0.05)
-    return read_trace(trace_file, names)
 
 
 def _place(step: str) -> tuple[str, int] | None:

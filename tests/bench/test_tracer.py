@@ -91,6 +91,8 @@ def test_sqlalchemy_shows_its_statements_at_the_services_own_lines(service: Serv
     assert [(s.kind, s.name, s.function) for s in inserts if "INSERT" in s.name] == [
         ("sql", "INSERT INTO t VALUES (?)", "mapped"),
     ]  # fmt: skip
+    told = [span.name for span in waterfall.spans if "INSERT" in span.name or span.name == "COMMIT"]
+    assert told == ["INSERT INTO t VALUES (?)", "COMMIT"], "the driver's own thread tells none of them again"
     assert of_line(waterfall, service.line("ORM-COMMIT"))[0].name == "COMMIT"
     (read,) = [s for s in of_line(waterfall, service.line("ORM-SYNC")) if s.name.startswith("SELECT")]
     assert (read.kind, read.name, read.blocks_loop) == ("sql", "SELECT ? WHERE ? <> ?", True)

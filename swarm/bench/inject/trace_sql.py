@@ -163,6 +163,16 @@ def _patch_sqlite(module: Any) -> None:
         package.connect = connect  # type: ignore[union-attr]
 
 
+def _timed_already(call: Any) -> Any:
+    """The call for a connection's own thread, where sqlite3 would record the same statement a second time."""
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        _trace.inside_call.set(True)
+        return call(*args, **kwargs)
+
+    return called
+
+
 def _patch_aiosqlite(module: Any) -> None:
     original = module.Connection._execute
 
@@ -174,7 +184,7 @@ def _patch_aiosqlite(module: Any) -> None:
         chain = _trace.chain_of(sys._getframe(1))
         start = _trace.clock()
         try:
-            return await original(self, fn, *args, **kwargs)
+            return await original(self, _timed_already(fn), *args, **kwargs)
         finally:
             verb = getattr(fn, "__name__", "call")
             text = statement(args[0]) if args and isinstance(args[0], str) else verb.upper()
