@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from swarm.probes.person import credentials, erase_routes, exported, somebody
+from swarm.probes.person import Person, credentials, erase_routes, exported, somebody
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult
-from swarm.probes.traces import files_holding, held, settled
+from swarm.probes.traces import files_holding, held, settled, until
+
+_EMPTIED_WITHIN_S = 3.0
 
 
 class Erasure(Probe):
@@ -42,20 +44,29 @@ class Erasure(Probe):
         known_as = await self._delete(context, method, path, (shown[0],) if shown else person.ids)
         if known_as is None:
             return self.skipped(f"{method} {path} could not be used with what the target's env holds")
-        left = files_holding(context, person.canaries)
         told = await exported(context, person)
         if told is not None:
             return self.failed("after the deletion the export still shows the person", f"{method} {path}")
-        if held(left):
-            names = ", ".join(sorted(left))
-            return self.failed(f"after the deletion {names} still holds the person's data", f"{method} {path}")
+        left = await self._left(context, person)
+        if left:
+            return self.failed(f"after the deletion {left} still holds the person's data", f"{method} {path}")
         await context.send(person.request)
         await settled(context, calm_s=0.4)
-        if await exported(context, person) is not None or held(files_holding(context, person.canaries)):
+        if await exported(context, person) is not None or await self._left(context, person):
             return self.failed("an old event that came again brought a deleted person back", severity="medium")
         return self.passed(
             f"{len(person.canaries)} values gone from answers and files, and a repeated event undid nothing"
         )
+
+    @staticmethod
+    async def _left(context: ProbeContext, person: Person) -> str:
+        """The files that hold the person when a log that is written ahead had time to be emptied; "" for none."""
+
+        async def gone() -> bool:
+            return not files_holding(context, person.canaries)
+
+        await until(gone, _EMPTIED_WITHIN_S)
+        return ", ".join(sorted(files_holding(context, person.canaries)))
 
     @staticmethod
     async def _delete(context: ProbeContext, method: str, path: str, ids: tuple[str, ...]) -> str | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 
+from swarm.probes.kept import places_holding, read_of
 from swarm.probes.person import exported, known, told
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult
-from swarm.probes.traces import files_holding, held
 
 
 class Export(Probe):
-    """Sends an event about a new person and asks for all that is stored: every value that the service's files hold
-    must be in the answer, as JSON."""
+    """Sends an event about a new person and asks for all that is stored: every value that can be read in the
+    service's files must be in the answer, as JSON."""
 
     id = "C03"
     title = "A person's data cannot be exported whole"
@@ -27,7 +27,7 @@ class Export(Probe):
         person = await known(context)
         if person is None:
             return self.skipped("no payload with personal data was taken")
-        stored = held(files_holding(context, person.canaries))
+        stored = read_of(places_holding(context, person.canaries))
         shown = await exported(context, person)
         if shown is None:
             if stored:

@@ -13,9 +13,10 @@ from typing import Any
 from urllib.parse import quote
 
 from swarm.config.schema import Webhook
+from swarm.probes.kept import places_holding
 from swarm.probes.payloads import Path, changed, is_personal, name_of, read, strings, write
 from swarm.probes.probe import Answer, ProbeContext
-from swarm.probes.traces import files_holding, settled, until
+from swarm.probes.traces import settled, until
 from swarm.target.traffic import WebhookRequest
 
 _ATTEMPTS = 12
@@ -61,7 +62,12 @@ async def known(context: ProbeContext) -> Person | None:
 
 
 async def somebody(context: ProbeContext) -> Person | None:
-    """Send an event about a person never heard of; None where no payload holds personal data, or none is taken."""
+    """Send an event about a person never heard of; None where no payload holds personal data, or none is taken.
+
+    Where the service keeps an event and works on it behind its answer, the work is done when this returns; where the
+    work fails, as it may when an upstream does, somebody else is sent.
+    """
+    taken: Person | None = None
     for webhook in context.webhooks():
         candidates = [context.fresh(webhook) for _ in range(_ATTEMPTS)]
         # a person who is new to the sender too comes with an id that is no number of a small set
@@ -69,13 +75,19 @@ async def somebody(context: ProbeContext) -> Person | None:
             person = person_of(context, webhook, request)
             if person is not None and (await context.send(person.request)).ok:
                 await settled(context)
-                await until(partial(_is_stored, context, person))
-                return person
-    return None
+                if await until(partial(_is_worked_on, context, person)) or taken is not None:
+                    return person
+                if not places_holding(context, person.canaries):
+                    return person
+                taken = person
+    return taken
 
 
-async def _is_stored(context: ProbeContext, person: Person) -> bool:
-    return bool(files_holding(context, person.canaries)) or await exported(context, person) is not None
+async def _is_worked_on(context: ProbeContext, person: Person) -> bool:
+    """Whether the person is told of, or stands in a column: a row that only holds the whole event is a job."""
+    if any(place.cells for place in places_holding(context, person.canaries)):
+        return True
+    return await exported(context, person) is not None
 
 
 def person_of(context: ProbeContext, webhook: Webhook, request: WebhookRequest) -> Person | None:

@@ -9,9 +9,10 @@ from contextlib import closing
 from pathlib import Path
 
 from swarm.probes.effects import databases
+from swarm.probes.kept import places_holding, read_of
 from swarm.probes.person import Person, credentials, exported, known, purge_routes, somebody
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult
-from swarm.probes.traces import files_holding, held, settled
+from swarm.probes.traces import settled, until
 
 _TIMES = re.compile(r"(_at|_on|date|time|timestamp|created|updated|seen|modified)$", re.IGNORECASE)
 _YEARS_S = 20 * 365 * 86_400
@@ -37,20 +38,30 @@ class Retention(Probe):
         if old is None or new is None:
             return self.skipped("no payload with personal data was taken")
         routes = purge_routes(context)
-        if not held(files_holding(context, old.canaries)):
+        if not places_holding(context, old.canaries):
             return self.skipped("what was sent is stored nowhere that can be seen")
         if not routes:
             return self.skipped("no route that purges is known; a job outside of the service cannot be seen")
-        aged = await asyncio.to_thread(_age, context, old)
-        if not aged:
+        aged = 0
+
+        async def is_aged() -> bool:  # the file may be locked just now
+            nonlocal aged
+            aged += await asyncio.to_thread(_age, context, old)
+            return aged > 0
+
+        if not await until(is_aged):
             return self.skipped("the person's rows hold no time that could be set back")
         purged = await context.call("POST", routes[0], headers=credentials(context))
         if not purged.ok:
             return self.skipped(f"POST {routes[0]} answered {purged.status or purged.text}")
         await settled(context)
-        if await exported(context, old) is not None or held(files_holding(context, old.canaries)):
+
+        async def gone() -> bool:
+            return not places_holding(context, old.canaries) and await exported(context, old) is None
+
+        if not await until(gone):
             return self.failed("rows that are twenty years old are there after the purge", f"POST {routes[0]}")
-        if not held(files_holding(context, new.canaries)):
+        if not read_of(places_holding(context, new.canaries)):
             return self.failed("the purge drops new rows as well", f"POST {routes[0]}")
         return self.passed(f"{aged} rows set back by twenty years are gone after the purge, new ones are there")
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from collections.abc import Collection
+from typing import Any
 
-from swarm.probes.payloads import read, write
+from swarm.config.schema import Webhook
+from swarm.probes.kept import Place, places_holding, read_of
+from swarm.probes.payloads import read, strings, write
 from swarm.probes.person import known
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
-from swarm.probes.traces import files_holding, held, settled, until
+from swarm.probes.traces import LATER_S, files_holding, held, settled, until
+from swarm.target.traffic import WebhookRequest
 
 # What decides about a person or a tenant, and is the service's to set.
 _NOT_THE_SENDERS = (
     "is_admin", "isAdmin", "role", "score", "ai_score", "tier", "verified", "balance", "credit", "owner", "tenant_id",
     "created_at", "updated_at", "password_hash", "permissions",
 )  # fmt: skip
-
-
-GONE_WITHIN_S = 5.0
+_KIND_WITHIN = 12
+_OWN_TEXT = 16  # a text as long as an id: stands in this event alone
 
 
 class EncryptedAtRest(Probe):
@@ -83,25 +88,63 @@ class MassAssignment(Probe):
 async def _stored_fields(probe: Probe, context: ProbeContext, names: tuple[str, ...]) -> ProbeResult:
     taken = 0
     for webhook in context.webhooks():
-        request = context.fresh(webhook)
-        payload = read(request.body)
+        good = context.fresh(webhook)
+        payload = read(good.body)
         if not isinstance(payload, dict):
             continue
-        token = uuid.uuid4().hex[:12]
-        values = {f"{name}-{token}": name for name in names if name not in payload}
-        more = {name: value for value, name in values.items()}
-        answer = await context.send(context.with_body(webhook, request, write({**payload, **more})))
+        values, request = _with_more(context, webhook, good, names)
+        answer = await context.send(request)
         if answer.broken or answer.status == 429:
             return probe.skipped(f"answered {answer.status or answer.text} to a good event with more fields")
         taken += 1  # a refusal is as good as dropping them
-        await settled(context)
-
-        async def gone(values: dict[str, str] = values) -> bool:
-            return not files_holding(context, values)
-
-        # what is kept whole until it is worked on goes when that is done
-        if not await until(gone, GONE_WITHIN_S):
-            kept = held(files_holding(context, values))
-            fields = ", ".join(sorted(values[value] for value in kept))
-            return probe.failed(f"stored as sent: {fields}", route_of(webhook))
+        kept = await _left(context, values)
+        where = {place.name for place in kept if place.cells}
+        if kept and not where:
+            where = await _where_they_stay(context, webhook, payload, names)
+        if where:
+            fields = ", ".join(sorted({values[value] for value in read_of(kept)}))
+            return probe.failed(f"stored as sent: {fields}, in {', '.join(sorted(where))}", route_of(webhook))
     return probe.passed(f"{len(names)} more fields sent, none stored") if taken else probe.skipped("no JSON payload")
+
+
+def _with_more(
+    context: ProbeContext, webhook: Webhook, good: WebhookRequest, names: Collection[str]
+) -> tuple[dict[str, str], WebhookRequest]:
+    """A good event with more fields, and the names of these by their values."""
+    payload = read(good.body)
+    token = uuid.uuid4().hex[:12]
+    values = {f"{name}-{token}": name for name in names if name not in payload}
+    more = {name: value for value, name in values.items()}
+    return values, context.with_body(webhook, good, write({**payload, **more}))
+
+
+async def _left(context: ProbeContext, values: Collection[str]) -> tuple[Place, ...]:
+    """What can be read of the values when the work is done: what is kept whole until then goes with it."""
+    await settled(context)
+    found: list[tuple[Place, ...]] = []
+
+    async def gone() -> bool:
+        found.append(places_holding(context, values))
+        return not found[-1]
+
+    await until(gone, LATER_S)
+    return found[-1]
+
+
+async def _where_they_stay(context: ProbeContext, webhook: Webhook, payload: Any, names: Collection[str]) -> set[str]:
+    """Where events stay whole, odd fields or not. Elsewhere the work failed, with an upstream or for the odd fields,
+    and the event waits there for somebody to look at it."""
+    plain, other = (_alike(context, webhook, payload) for _ in range(2))
+    texts = {value for _, value in strings(read(plain.body)) if len(value) >= _OWN_TEXT}
+    values, odd = _with_more(context, webhook, other, names)
+    await asyncio.gather(context.send(plain), context.send(odd))
+    odd_left, plain_left = await asyncio.gather(_left(context, values), _left(context, texts))
+    stays = {place.name for place in plain_left if place.holds >= texts}
+    return {place.name for place in odd_left if place.name in stays or not texts}
+
+
+def _alike(context: ProbeContext, webhook: Webhook, payload: Any) -> WebhookRequest:
+    """A fresh event of the same kind, as far as its fields tell."""
+    fields = [at for at, _ in strings(payload)]
+    fresh = [context.fresh(webhook) for _ in range(_KIND_WITHIN)]
+    return next((request for request in fresh if [at for at, _ in strings(read(request.body))] == fields), fresh[0])

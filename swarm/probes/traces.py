@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import stat
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from pathlib import Path
@@ -39,7 +40,7 @@ def files_holding(context: ProbeContext, needles: Collection[str]) -> dict[str, 
     """By file below the service's scratch folder (the captured log left out), the needles that it holds."""
     found: dict[str, tuple[str, ...]] = {}
     root = Path(context.server.tmp)
-    for file in _files(root, control_folder(root)):
+    for file in written_files(root):
         try:
             content = file.read_bytes()
         except OSError:
@@ -55,13 +56,19 @@ def held(found: dict[str, tuple[str, ...]]) -> frozenset[str]:
     return frozenset(needle for here in found.values() for needle in here)
 
 
-def _files(root: Path, hidden: Path) -> Iterable[Path]:
+def written_files(root: Path) -> Iterable[Path]:
+    """The files below a service's scratch folder that are its own, at most 200, none of them huge."""
+    hidden = control_folder(root)
     count = 0
     for file in sorted(root.rglob("*")):
         # swarm's own captures lie right in the control folder; the service's home and state lie in folders below it
-        if file.parent == hidden or file.is_symlink() or not file.is_file():
+        if file.parent == hidden or file.is_symlink():
             continue
-        if file.stat().st_size <= _MAX_BYTES:
+        try:
+            about = file.stat()
+        except OSError:
+            continue
+        if stat.S_ISREG(about.st_mode) and about.st_size <= _MAX_BYTES:
             count += 1
             yield file
         if count >= _MAX_FILES:
