@@ -23,9 +23,8 @@ from swarm.target.traffic import Traffic
 from swarm.target.view import renamed
 
 _INJECT = Path(__file__).parent / "inject"
-TRACER_FILES: tuple[Path, ...] = tuple(
-    _INJECT / name for name in ("tracer.py", "trace_requests.py", "trace_calls.py", "trace_sql.py")
-)
+_TRACERS = ("tracer", "trace_requests", "trace_threads", "trace_calls", "trace_files", "trace_sql", "trace_pools")
+TRACER_FILES: tuple[Path, ...] = tuple(_INJECT / f"{name}.py" for name in _TRACERS)
 WARM_UP = 1
 FOLD_FROM = 3  # this many spans alike become one with a count
 _KINDS = frozenset(get_args(SpanKind))

@@ -270,7 +270,9 @@ class MonitoringFiles:
     validated_by: tuple[str, ...] = ()
 
 
-SpanKind = Literal["http", "sql", "sleep", "redis", "file", "subprocess", "blocked", "request", "other"]
+SpanKind = Literal[
+    "http", "sql", "sleep", "redis", "file", "subprocess", "blocked", "queue", "thread", "request", "other"
+]
 
 
 @dataclass(frozen=True, slots=True)

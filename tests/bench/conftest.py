@@ -210,11 +210,11 @@ class Starter:
 
     def start(
         self, kind: str, *, inject: Sequence[Path] = (), env: dict[str, str] | None = None, stub: str = "",
-        name: str = "app",
+        name: str = "app", source: str = "",
     ) -> Service:  # fmt: skip
         root = self.folder / name
         root.mkdir(exist_ok=True)
-        source = textwrap.dedent(FASTAPI_APP if kind == "fastapi" else FLASK_APP)
+        source = textwrap.dedent(source or (FASTAPI_APP if kind == "fastapi" else FLASK_APP))
         module = f"{kind}_service"
         (root / f"{module}.py").write_text(source)
         loader = self.folder / "loader"

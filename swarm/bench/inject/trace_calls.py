@@ -1,10 +1,9 @@
-"""Runs inside the target, after tracer.py: times outgoing calls, sleeps, programs and the building of clients."""
+"""Runs inside the target, after tracer.py: times outgoing calls, sleeps and the building of clients."""
 # ruff: noqa: BLE001, SIM105, UP031 - tracing never fails the target, on Python 3.8 too
 
 from __future__ import annotations
 
 import functools
-import os
 import sys
 import time
 from typing import Any
@@ -100,10 +99,8 @@ def _of_urlopen(args: Any, kwargs: Any) -> str:
     return str(_trace.masked_url(target.get_method(), target.full_url))
 
 
-def _of_program(args: Any, kwargs: Any) -> str:
-    command = args[0] if args else kwargs.get("args", kwargs.get("command", ""))
-    first = command.split() if isinstance(command, str) else list(command)
-    return os.path.basename(str(first[0])) if first else "program"  # noqa: PTH119
+def _of_opener(args: Any, kwargs: Any) -> str:
+    return _of_urlopen(args[1:], {"url": kwargs.get("fullurl", ""), "data": kwargs.get("data")})
 
 
 def _of_command(args: Any, kwargs: Any) -> str:
@@ -114,6 +111,8 @@ def _patch_httpx(module: Any) -> None:
     label = module.__name__
     time_sync(module.Client, "send", "http", _of_request)
     time_async(module.AsyncClient, "send", "http", _of_request)
+    time_sync(module.Response, "read", "http", _constant("read the answer"), WORTH_TELLING_S)
+    time_async(module.Response, "aread", "http", _constant("read the answer"), WORTH_TELLING_S)
     for name in ("Client", "AsyncClient"):
         built = _constant("build %s.%s" % (label, name))
         time_sync(getattr(module, name), "__init__", "other", built, WORTH_TELLING_S)
@@ -128,6 +127,39 @@ def _patch_aiohttp(module: Any) -> None:
     time_async(module.ClientSession, "_request", "http", _of_method_url)
     time_sync(module.ClientSession, "__init__", "other", _constant("build aiohttp.ClientSession"), WORTH_TELLING_S)
     time_async(module.ClientResponse, "read", "http", _constant("read the answer"), WORTH_TELLING_S)
+
+
+def _patch_urllib(module: Any) -> None:
+    time_sync(module, "urlopen", "http", _of_urlopen)
+    time_sync(module.OpenerDirector, "open", "http", _of_opener)
+
+
+def _patch_http_client(module: Any) -> None:
+    """A call of http.client's is two: the wait is from its request to the head of its answer."""
+    connection = module.HTTPConnection
+    request, getresponse = connection.request, connection.getresponse
+
+    @functools.wraps(request)
+    def noted(self: Any, method: Any, url: Any, *args: Any, **kwargs: Any) -> Any:
+        self.swarm_asked = _trace.clock(), method, url
+        return request(self, method, url, *args, **kwargs)
+
+    @functools.wraps(getresponse)
+    def timed(self: Any, *args: Any, **kwargs: Any) -> Any:
+        found = _trace.active()
+        asked, self.swarm_asked = getattr(self, "swarm_asked", None), None
+        try:
+            return getresponse(self, *args, **kwargs)
+        finally:
+            if found is not None and asked is not None:
+                start, method, url = asked
+                whole = url if "://" in url else "http://%s:%s%s" % (self.host, self.port, url)
+                chain = _trace.chain_of(sys._getframe(1))
+                name = _trace.masked_url(method, whole)
+                _trace.record(found, "http", name, start, _trace.clock(), chain, _trace.on_loop())
+
+    connection.request, connection.getresponse = noted, timed
+    time_sync(module.HTTPResponse, "read", "http", _constant("read the answer"), WORTH_TELLING_S)
 
 
 def _patch_redis(module: Any) -> None:
@@ -159,21 +191,20 @@ def _patch_sleep(module: Any) -> None:
         package.sleep = sleep  # type: ignore[union-attr]
 
 
-def _patch_subprocess(module: Any) -> None:
-    for name in ("run", "call", "check_call", "check_output", "getoutput"):
-        time_sync(module, name, "subprocess", _of_program)
-
-
 if _trace is not None:
+    _trace.time_sync, _trace.time_async = time_sync, time_async
     time_sync(time, "sleep", "sleep", _constant("time.sleep"))
-    time_sync(os, "system", "subprocess", _of_program)
     _trace.on_import("asyncio.tasks", _patch_sleep)
-    _trace.on_import("subprocess", _patch_subprocess)
     _trace.on_import("httpx", _patch_httpx)
     _trace.on_import("httpx2", _patch_httpx)
     _trace.on_import("requests.sessions", _patch_requests)
     _trace.on_import("aiohttp.client", _patch_aiohttp)
-    _trace.on_import("urllib.request", lambda module: time_sync(module, "urlopen", "http", _of_urlopen))
+    _trace.on_import("urllib.request", _patch_urllib)
+    _trace.on_import("http.client", _patch_http_client)
+    _trace.on_import(
+        "urllib3.response",
+        lambda module: time_sync(module.HTTPResponse, "read", "http", _constant("read the answer"), WORTH_TELLING_S),
+    )
     _trace.on_import(
         "urllib3.connectionpool",
         lambda module: time_sync(module.HTTPConnectionPool, "urlopen", "http", _of_pool),

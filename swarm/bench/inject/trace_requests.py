@@ -146,7 +146,7 @@ class _Drive:
             if chain:
                 waited = _trace.clock() - start
                 if waited > WAIT_S and len(self.request.waits) < 500:
-                    self.request.waits.append((start, waited, chain))
+                    self.request.waits.append((start, waited, chain, "other", "await"))
 
 
 def _waiting_line(coroutine: Any) -> Any:
@@ -190,12 +190,12 @@ def _keep_tasks() -> None:
     loop.set_task_factory(factory)
 
 
-async def _traced_app(call: Any, scope: Any, receive: Any, send: Any) -> None:
+async def _traced_app(call: Any, scope: Any, receive: Any, send: Any, arrived: Any = None) -> None:
     """Run `call(scope, receive, send)` as one request, unless it already is part of one."""
     if scope.get("type") != "http" or _trace.current_request.get() is not None:
         await call(scope, receive, send)
         return
-    request = _trace.Request(scope.get("method", ""), _trace.masked_path(scope.get("path", "")))
+    request = _trace.Request(scope.get("method", ""), _trace.masked_path(scope.get("path", "")), arrived)
     try:
         _keep_tasks()
     except Exception:
@@ -225,6 +225,11 @@ def _finish_asgi(request: Any, scope: Any) -> None:
         step = _steps.get(threading.get_ident())
         if step is not None and step.request is request:
             _end_step(step)  # this very step is the request's last one, and goes into its line
+        code: Any = getattr(scope.get("endpoint"), "__code__", None)
+        name = _trace.relative(code.co_filename) if code is not None else None
+        if name:  # the framework's own job for a `def` handler: the line of the handler
+            place = ((name, code.co_firstlineno, code.co_name),)
+            request.waits = [(*wait[:2], wait[2] or place, *wait[3:]) for wait in request.waits]
     except Exception:
         pass
     _trace.finish(request)
@@ -241,13 +246,19 @@ def _patch_asgi(owner: Any) -> None:
 
 
 def _patch_uvicorn(module: Any) -> None:
-    run_asgi = module.RequestResponseCycle.run_asgi
+    cycle = module.RequestResponseCycle
+    run_asgi, built = cycle.run_asgi, cycle.__init__
+
+    @functools.wraps(built)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        self.swarm_arrived = _trace.clock()  # its head was read; the task that handles it waits for its turn
+        built(self, *args, **kwargs)
 
     @functools.wraps(run_asgi)
     async def traced(self: Any, app: Any) -> None:
-        await run_asgi(self, functools.partial(_traced_app, app))
+        await run_asgi(self, functools.partial(_traced_app, app, arrived=getattr(self, "swarm_arrived", None)))
 
-    module.RequestResponseCycle.run_asgi = traced
+    cycle.__init__, cycle.run_asgi = __init__, traced
 
 
 def _patch_wsgi(owner: Any) -> None:
@@ -257,7 +268,9 @@ def _patch_wsgi(owner: Any) -> None:
     def __call__(self: Any, environ: Any, start_response: Any) -> Any:
         if _trace.current_request.get() is not None:
             return original(self, environ, start_response)
-        request = _trace.Request(environ.get("REQUEST_METHOD", ""), _trace.masked_path(environ.get("PATH_INFO", "")))
+        arrived, _trace.in_thread.arrived = getattr(_trace.in_thread, "arrived", None), None
+        path = _trace.masked_path(environ.get("PATH_INFO", ""))
+        request = _trace.Request(environ.get("REQUEST_METHOD", ""), path, arrived)
 
         def noted_start(status: Any, *rest: Any, **options: Any) -> Any:
             try:
@@ -278,45 +291,6 @@ def _patch_wsgi(owner: Any) -> None:
     owner.__call__ = __call__
 
 
-def _patch_pool(module: Any) -> None:
-    original = module.ThreadPoolExecutor.submit
-
-    @functools.wraps(original)
-    def submit(self: Any, fn: Any, *args: Any, **kwargs: Any) -> Any:
-        request = _trace.active()
-        if request is None:
-            return original(self, fn, *args, **kwargs)
-        chain = _trace.chain_of(sys._getframe(1))
-
-        @functools.wraps(fn, updated=())
-        def for_request(*inner: Any, **options: Any) -> Any:
-            _trace.in_thread.request, _trace.in_thread.creator = request, chain
-            try:
-                return fn(*inner, **options)
-            finally:
-                _trace.in_thread.request = _trace.in_thread.creator = None
-
-        return original(self, for_request, *args, **kwargs)
-
-    module.ThreadPoolExecutor.submit = submit
-
-
-def _patch_anyio(module: Any) -> None:
-    original = module.run_sync
-
-    @functools.wraps(original)
-    async def run_sync(*args: Any, **kwargs: Any) -> Any:
-        if _trace.active() is None:
-            return await original(*args, **kwargs)
-        token = _trace.creator.set(_trace.chain_of(sys._getframe(1)))
-        try:
-            return await original(*args, **kwargs)
-        finally:
-            _trace.creator.reset(token)
-
-    module.run_sync = run_sync
-
-
 if _trace is not None:
     _trace.on_import("asyncio.events", _patch_events)
     _trace.on_import("starlette.applications", lambda module: _patch_asgi(module.Starlette))
@@ -325,5 +299,3 @@ if _trace is not None:
     _trace.on_import("uvicorn.protocols.http.httptools_impl", _patch_uvicorn)
     _trace.on_import("flask.app", lambda module: _patch_wsgi(module.Flask))
     _trace.on_import("django.core.handlers.wsgi", lambda module: _patch_wsgi(module.WSGIHandler))
-    _trace.on_import("concurrent.futures.thread", _patch_pool)
-    _trace.on_import("anyio.to_thread", _patch_anyio)

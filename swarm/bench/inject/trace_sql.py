@@ -10,7 +10,8 @@ from typing import Any
 
 FETCH_WORTH_TELLING_S = 0.0002
 TEXT_LIMIT = 120
-TRACED_DRIVERS = ("pysqlite", "aiosqlite", "asyncpg", "psycopg", "psycopg_async")
+TRACED_DRIVERS = ("pysqlite", "aiosqlite", "asyncpg", "psycopg", "psycopg_async", "psycopg2")
+LOCKED = " (database is locked)"
 
 _trace: Any = sys.modules.get("_swarm_trace")
 _texts: dict[str, str] = {}
@@ -25,6 +26,8 @@ _LIST = re.compile(r"\(\s*\?(?:\s*,\s*\?)+\s*\)")
 
 def statement(sql: Any) -> str:
     """The statement with its literals replaced, one line, its first 120 characters."""
+    if isinstance(sql, bytes):
+        sql = sql[:4000].decode("utf-8", "replace")
     if not isinstance(sql, str):
         return "statement"
     known = _texts.get(sql)
@@ -38,18 +41,25 @@ def statement(sql: Any) -> str:
     return known
 
 
+def _lock_words(error: BaseException) -> str:
+    return LOCKED if "database is locked" in str(error) or "table is locked" in str(error) else ""
+
+
 def _timed(name: Any, call: Any, args: Any, kwargs: Any, least_s: float, depth: int = 2) -> Any:
     """Call and record. `name` is a text or a function that gives it."""
     request = _trace.active()
     if request is None:
         return call(*args, **kwargs)
-    start = _trace.clock()
+    start, locked = _trace.clock(), ""
     try:
         return call(*args, **kwargs)
+    except Exception as error:
+        locked = _lock_words(error)
+        raise
     finally:
         end = _trace.clock()
         if end - start >= least_s:
-            text = name if isinstance(name, str) else statement(name[0] if name else None)
+            text = (name if isinstance(name, str) else statement(name[0] if name else None)) + locked
             chain = _trace.chain_of(sys._getframe(depth))
             _trace.record(request, "sql", text, start, end, chain, _trace.on_loop())
             request.tracing_s += _trace.clock() - end
@@ -163,16 +173,6 @@ def _patch_sqlite(module: Any) -> None:
         package.connect = connect  # type: ignore[union-attr]
 
 
-def _timed_already(call: Any) -> Any:
-    """The call for a connection's own thread, where sqlite3 would record the same statement a second time."""
-
-    def called(*args: Any, **kwargs: Any) -> Any:
-        _trace.inside_call.set(True)
-        return call(*args, **kwargs)
-
-    return called
-
-
 def _patch_aiosqlite(module: Any) -> None:
     original = module.Connection._execute
 
@@ -182,50 +182,78 @@ def _patch_aiosqlite(module: Any) -> None:
         if request is None:
             return await original(self, fn, *args, **kwargs)
         chain = _trace.chain_of(sys._getframe(1))
-        start = _trace.clock()
+        start, locked = _trace.clock(), ""
         try:
-            return await original(self, _timed_already(fn), *args, **kwargs)
+            return await original(self, fn, *args, **kwargs)
+        except Exception as error:
+            locked = _lock_words(error)
+            raise
         finally:
             verb = getattr(fn, "__name__", "call")
             text = statement(args[0]) if args and isinstance(args[0], str) else verb.upper()
             if verb not in ("close", "cursor"):
-                _trace.record(request, "sql", text, start, _trace.clock(), chain)
+                _trace.record(request, "sql", text + locked, start, _trace.clock(), chain)
 
     module.Connection._execute = _execute
+    _time_coroutines(module.Connection, ("_connect",), "connect")
+    # its thread's work is timed from the side that awaits it, once
+    if hasattr(module, "_connection_worker_thread"):
+        module._connection_worker_thread = _silent(module._connection_worker_thread)
+    elif "run" in vars(module.Connection):
+        module.Connection.run = _silent(module.Connection.run)
 
 
-def _time_coroutines(owner: Any, names: Any) -> None:
+def _silent(run: Any) -> Any:
+    @functools.wraps(run)
+    def run_silently(*args: Any, **kwargs: Any) -> Any:
+        _trace.in_thread.silent = True
+        return run(*args, **kwargs)
+
+    return run_silently
+
+
+def _timed_coroutine(original: Any, told: Any) -> Any:
+    """A coroutine function that records a span; `told` is its name, or gives it from the arguments."""
+
+    @functools.wraps(original)
+    async def timed(*args: Any, **kwargs: Any) -> Any:
+        request = _trace.active()
+        if request is None:
+            return await original(*args, **kwargs)
+        chain = _trace.chain_of(sys._getframe(1))
+        token = _trace.inside_call.set(True)
+        start = _trace.clock()
+        try:
+            return await original(*args, **kwargs)
+        finally:
+            end = _trace.clock()
+            try:
+                _trace.inside_call.reset(token)
+            except ValueError:
+                pass  # closed by the garbage collector, in another context
+            text = told if isinstance(told, str) else told(args, kwargs)
+            _trace.record(request, "sql", text, start, end, chain)
+
+    return timed
+
+
+def _time_coroutines(owner: Any, names: Any, told: Any = None) -> None:
     for name in names:
         original = getattr(owner, name, None)
-        if original is None:
-            continue
+        if original is not None:
+            setattr(owner, name, _timed_coroutine(original, told or _first_argument))
 
-        def wrap(original: Any) -> Any:
-            @functools.wraps(original)
-            async def timed(self: Any, *args: Any, **kwargs: Any) -> Any:
-                request = _trace.active()
-                if request is None:
-                    return await original(self, *args, **kwargs)
-                chain = _trace.chain_of(sys._getframe(1))
-                token = _trace.inside_call.set(True)
-                start = _trace.clock()
-                try:
-                    return await original(self, *args, **kwargs)
-                finally:
-                    try:
-                        _trace.inside_call.reset(token)
-                    except ValueError:
-                        pass
-                    text = statement(args[0] if args else kwargs.get("query"))
-                    _trace.record(request, "sql", text, start, _trace.clock(), chain)
 
-            return timed
-
-        setattr(owner, name, wrap(original))
+def _first_argument(args: Any, kwargs: Any) -> str:
+    return statement(args[1] if len(args) > 1 else kwargs.get("query"))
 
 
 def _patch_psycopg(module: Any) -> None:
     _time_coroutines(module.AsyncCursor, ("execute", "executemany"))
+    _time_coroutines(module.AsyncConnection, ("commit",), "COMMIT")
+    commit = module.Connection.commit
+    module.Connection.commit = functools.wraps(commit)(lambda self: _timed("COMMIT", commit, (self,), {}, 0.0))
+    _time_connecting(module)
     for name in ("execute", "executemany"):
         original = getattr(module.Cursor, name)
 
@@ -239,8 +267,84 @@ def _patch_psycopg(module: Any) -> None:
         setattr(module.Cursor, name, wrap(original))
 
 
+def _time_connecting(module: Any) -> None:
+    """`connect` of both kinds of psycopg's connections, class methods, and the function of the module."""
+    plain, waiting = module.Connection.connect.__func__, module.AsyncConnection.connect.__func__
+
+    @functools.wraps(plain)
+    def connect(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        return _timed("connect", plain, (cls, *args), kwargs, FETCH_WORTH_TELLING_S)
+
+    module.Connection.connect = classmethod(connect)
+    module.connect = module.Connection.connect
+    module.AsyncConnection.connect = classmethod(_timed_coroutine(waiting, "connect"))
+
+
+def _psycopg2_cursor(owner: Any) -> Any:
+    class Cursor(owner):  # type: ignore[misc]
+        def execute(self, *args: Any, **kwargs: Any) -> Any:
+            return _timed(args, super().execute, args, kwargs, 0.0)
+
+        def executemany(self, *args: Any, **kwargs: Any) -> Any:
+            return _timed(args, super().executemany, args, kwargs, 0.0)
+
+        def callproc(self, *args: Any, **kwargs: Any) -> Any:
+            return _timed(args, super().callproc, args, kwargs, 0.0)
+
+    Cursor.__name__, Cursor.__qualname__, Cursor.__module__ = owner.__name__, owner.__qualname__, owner.__module__
+    return Cursor
+
+
+def _patch_psycopg2(module: Any) -> None:
+    plain_connection, plain_cursor = module.extensions.connection, module.extensions.cursor
+    cursors: dict[Any, Any] = {}
+    connections: dict[Any, Any] = {}
+    connect = module.connect
+
+    def traced_cursor(factory: Any) -> Any:
+        if isinstance(factory, type) and issubclass(factory, plain_cursor) and len(cursors) < 50:
+            if factory not in cursors:
+                cursors[factory] = _psycopg2_cursor(factory)
+            return cursors[factory]
+        return factory
+
+    def traced_connection(owner: Any) -> Any:
+        class Connection(owner):  # type: ignore[misc]
+            def cursor(self, *args: Any, **kwargs: Any) -> Any:
+                if len(args) < 2:
+                    chosen = kwargs.get("cursor_factory") or self.cursor_factory or plain_cursor
+                    kwargs["cursor_factory"] = traced_cursor(chosen)
+                return super().cursor(*args, **kwargs)
+
+            def commit(self) -> Any:
+                return _timed("COMMIT", super().commit, (), {}, 0.0)
+
+        Connection.__name__, Connection.__qualname__ = owner.__name__, owner.__qualname__
+        Connection.__module__ = owner.__module__
+        return Connection
+
+    @functools.wraps(connect)
+    def traced(*args: Any, **kwargs: Any) -> Any:
+        if len(args) < 2:
+            factory = kwargs.get("connection_factory") or plain_connection
+            if isinstance(factory, type) and factory is plain_connection:
+                if factory not in connections:
+                    connections[factory] = traced_connection(factory)
+                kwargs["connection_factory"] = connections[factory]
+        return _timed("connect", connect, args, kwargs, FETCH_WORTH_TELLING_S)
+
+    module.connect = traced
+
+
 def _patch_asyncpg(module: Any) -> None:
     _time_coroutines(module.Connection, ("execute", "executemany", "fetch", "fetchrow", "fetchval"))
+    module.connect = _timed_coroutine(module.connect, "connect")
+
+
+def _patch_asyncpg_prepared(module: Any) -> None:
+    """What SQLAlchemy runs everything with."""
+    names = ("fetch", "fetchrow", "fetchval", "fetchmany", "executemany")
+    _time_coroutines(module.PreparedStatement, names, lambda args, kwargs: statement(args[0].get_query()))
 
 
 def _patch_sqlalchemy(module: Any) -> None:
@@ -266,5 +370,7 @@ if _trace is not None:
     _trace.on_import("sqlite3.dbapi2", _patch_sqlite)
     _trace.on_import("aiosqlite.core", _patch_aiosqlite)
     _trace.on_import("psycopg", _patch_psycopg)
+    _trace.on_import("psycopg2", _patch_psycopg2)
     _trace.on_import("asyncpg.connection", _patch_asyncpg)
+    _trace.on_import("asyncpg.prepared_stmt", _patch_asyncpg_prepared)
     _trace.on_import("sqlalchemy", _patch_sqlalchemy)

@@ -1,7 +1,7 @@
 """Runs inside the unmodified target: keeps each request's waits, with the line of the target that waits.
 
-First of four files that are injected in order (tracer, trace_requests, trace_calls, trace_sql), in whatever
-interpreter the target has: standard library only, Python 3.8 and newer. SWARM_TRACE_FILE takes one JSON line a
+First of the files that are injected in order (`waterfall.TRACER_FILES`), in whatever interpreter the target has:
+standard library only, Python 3.8 and newer. SWARM_TRACE_FILE takes one JSON line a
 request; SWARM_TARGET_ROOT says which files are the target's own. Nothing here may raise into the target or
 change what it does, and the trace holds no bodies, headers, query strings or SQL parameters.
 """
@@ -24,13 +24,16 @@ MAX_PATH = 24
 LEFT_OUT = ("site-packages", "dist-packages", ".venv", "venv", ".tox", "node_modules")
 # Below these a stack is the server's and no longer the request's, also where the target starts the server itself.
 BOUNDARIES = (os.sep + "trace_requests.py", os.sep + "asyncio" + os.sep + "runners.py")
+QUEUED_S = 0.001  # a shorter wait for a turn is the usual way through the loop
+ARRIVED = "waits until the service begins with it"
 COMPREHENSIONS = ("<listcomp>", "<genexpr>", "<setcomp>", "<dictcomp>")
 
 clock = time.perf_counter
 current_request: contextvars.ContextVar[Any] = contextvars.ContextVar("swarm_trace_request", default=None)
 inside_call: contextvars.ContextVar[bool] = contextvars.ContextVar("swarm_trace_inside", default=False)
 creator: contextvars.ContextVar[Any] = contextvars.ContextVar("swarm_trace_creator", default=())
-in_thread = threading.local()  # .request and .creator in threads that got no copy of the context
+# .request and .creator in threads that got no copy of the context, .silent where another thread times the work
+in_thread = threading.local()
 
 _root = os.path.realpath(os.environ.get("SWARM_TARGET_ROOT") or os.getcwd()) + os.sep
 _relative: dict[str, Any] = {}
@@ -45,7 +48,7 @@ class Request:
     numbers = 0
     guard = threading.Lock()
 
-    def __init__(self, method: str, path: str) -> None:
+    def __init__(self, method: str, path: str, arrived: Any = None) -> None:
         self.number = 0
         if method:
             with Request.guard:
@@ -55,12 +58,16 @@ class Request:
         self.path = path
         self.status = 0
         self.spans: list[Any] = []
-        self.waits: list[Any] = []
+        self.waits: list[Any] = []  # (start, duration, chain, kind, name) of what counts where no span explains it
+        self.held = 0  # connections of pools that it has taken and not given back
         self.dropped = 0
         self.tracing_s = 0.0  # our own part of its time, so that it is not blamed on the target
         self.done = False
         self.answered: Any = None
-        self.start = clock()
+        now = clock()
+        self.start = now if arrived is None else arrived
+        if arrived is not None and now - arrived >= QUEUED_S:
+            self.spans.append(("queue", ARRIVED, arrived, now - arrived, (), False))
 
 
 # What a worker does that no request started: a queue's thread, a task of the start. Told by its time alone.
@@ -75,8 +82,13 @@ def active() -> Any:
 
     What works for none is `background`, once a first request has come.
     """
-    if inside_call.get():
+    if inside_call.get() or getattr(in_thread, "silent", False):
         return None
+    return owner()
+
+
+def owner() -> Any:
+    """The request that this code works for, inside timed calls too; `background` or None as `active` says."""
     found = current_request.get() or getattr(in_thread, "request", None)
     return found or (background if Request.numbers else None)
 
@@ -100,6 +112,21 @@ def relative(filename: str) -> Any:
 
 def chain_of(frame: Any) -> Any:
     """The target's frames from the outermost to the innermost, those that created this task or thread first."""
+    found = _own_frames(frame)
+    if not found:
+        found = _own_frames(_awaiting_frame())
+    before = getattr(in_thread, "creator", None) or creator.get()
+    return (tuple(before) + tuple(reversed(found)))[-MAX_PATH:]
+
+
+def _awaiting_frame() -> Any:
+    """Inside a greenlet (SQLAlchemy's async side) the frame that awaits it; the greenlet's own stack ends before."""
+    greenlet = sys.modules.get("greenlet")
+    parent = greenlet.getcurrent().parent if greenlet is not None else None
+    return parent.gr_frame if parent is not None else None
+
+
+def _own_frames(frame: Any) -> list[Any]:
     found: list[Any] = []
     while frame is not None:
         code = frame.f_code
@@ -112,8 +139,7 @@ def chain_of(frame: Any) -> Any:
             else:
                 found.append((name, frame.f_lineno, code.co_name))
         frame = frame.f_back
-    before = getattr(in_thread, "creator", None) or creator.get()
-    return (tuple(before) + tuple(reversed(found)))[-MAX_PATH:]
+    return found
 
 
 def on_loop() -> bool:
@@ -139,16 +165,25 @@ def record(request: Any, kind: str, name: str, start: float, end: float, chain: 
         pass
 
 
+def note_stuck(request: Any, kind: str, name: str, start: float, chain: Any) -> None:
+    """Write down a wait that has not ended: what hangs for good has no line of its own."""
+    try:
+        span = (kind, name, start, clock() - start, chain, False)
+        _write({"request": request.number, "stuck": _plain(request, span), "held": request.held})
+    except Exception:
+        pass
+
+
 def finish(request: Any) -> None:
     """Write a request's line. A wait that some span explains is no span of its own."""
     try:
         request.done = True
         end = request.answered or clock()
         spans = list(request.spans)
-        for start, waited, chain in request.waits:
+        for start, waited, chain, kind, name in sorted(request.waits, key=lambda wait: wait[3] == "other"):
             explained = sum(max(0.0, min(start + waited, s[2] + s[3]) - max(start, s[2])) for s in spans)
             if explained < waited * 0.5:
-                spans.append(("other", "await", start, waited, chain, False))
+                spans.append((kind, name, start, waited, chain, False))
         _write(
             {
                 "request": request.number,
@@ -266,7 +301,7 @@ if os.environ.get("SWARM_TRACE_FILE"):
     _shared: Any = types.ModuleType("_swarm_trace")
     for _name in (
         "Request", "active", "chain_of", "clock", "creator", "current_request", "finish", "in_thread", "inside_call",
-        "masked_path", "masked_url", "on_import", "on_loop", "record", "relative",
+        "masked_path", "masked_url", "note_stuck", "on_import", "on_loop", "owner", "record", "relative",
     ):  # fmt: skip
         setattr(_shared, _name, globals()[_name])
     sys.modules["_swarm_trace"] = _shared
