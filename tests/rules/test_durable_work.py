@@ -206,6 +206,35 @@ async def test_work_that_fails_is_kept_and_can_be_replayed(folder: Path) -> None
         await until(lambda: jobs.seen.count("begin c1 1") == 2)
 
 
+async def test_failed_work_goes_with_the_person_it_is_about(folder: Path) -> None:
+    module, jobs = load(), load("jobs")
+    async with served(
+        app_of(module, lambda data: module.submit(jobs.work, data) if data else asyncio.sleep(0))
+    ) as client:
+        for who in ("c1", "c2"):
+            await client.post("/hook", json={"id": who, "n": 1, "fails": True, "email": f"{who}@example.org"})
+        await until(lambda: module.WORK.failed == 2)
+        await client.request("DELETE", "/orders/c2", json={})  # no person
+        await client.request("DELETE", "/contacts/c1", json={})
+        await until(lambda: len(rows(folder)) == 1)
+        assert rows(folder)[0][2] == "ValueError: no room for c2"
+        files = sorted((folder / "state").glob("durable_work.db*"))
+        await until(lambda: not any(b"c1@example.org" in file.read_bytes() for file in files if file.exists()))
+
+
+async def test_failed_work_is_kept_for_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, jobs = load(), load("jobs")
+    monkeypatch.setattr(module, "LOOK_S", 0.05)
+    async with served(app_of(module, lambda data: module.submit(jobs.work, data))) as client:
+        for who in ("c1", "c2"):
+            await client.post("/", json={"id": who, "n": 1, "fails": True})
+        await until(lambda: module.WORK.failed == 2)
+        with closing(sqlite3.connect(folder / "state" / "durable_work.db")) as connection, connection:
+            connection.execute("UPDATE jobs SET received_at = received_at - 31 * 86400 WHERE number = 1")
+        await until(lambda: module.WORK.failed == 1)
+    assert [row[2] for row in rows(folder)] == ["ValueError: no room for c2"]
+
+
 async def test_a_replayed_job_does_not_overlap_one_that_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module, jobs = load(), load("jobs")
     monkeypatch.setattr(module, "LOOK_S", 0.05)
