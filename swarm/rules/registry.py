@@ -1,4 +1,4 @@
-"""All rules, found by walking the four rule packages; a broken one is refused with the reason."""
+"""All rules, found by walking the rule packages; a broken one is refused with the reason."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 from swarm.core.plugins import BrokenPlugin, discover
 from swarm.rules.rule import Rule
 
-PACKAGES = ("swarm.rules.performance", "swarm.rules.security", "swarm.rules.api", "swarm.rules.monitoring")
+PACKAGES = tuple(f"swarm.rules.{name}" for name in ("performance", "security", "api", "monitoring", "compliance"))
 
 
 @cache

@@ -15,18 +15,11 @@ from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
 from swarm.rules.distinct import distinct
 from swarm.rules.logging_calls import is_log_call, is_print
+from swarm.rules.personal_columns import PERSONAL_NAME
 from swarm.rules.placing import bound_names, free_file, import_edit, sibling_import
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.digests import assigned, last_name
 
-_PERSONAL = re.compile(
-    r"^((customer|user|contact|lead|client|person|buyer|sender|patient|guest|from|to|billing|shipping|work|home)_?)?"
-    r"(e_?mail(_?address)?|phone(_?number)?|mobile(_?number)?|first_?name|last_?name|full_?name|surname|ssn"
-    r"|social_?security(_?number)?|date_?of_?birth|dob|birth_?date|street_?address|home_?address|passport(_?number)?"
-    r"|iban|card_?number|credit_?card)$"
-    r"|^(customer|contact|lead|patient|guest|buyer)_?name$",
-    re.IGNORECASE,
-)
 # a full name of these is no person's
 _THINGS = re.compile(
     r"(^|[^a-z])(repo|repository|project|pull|pr|prid|issue|branch|package|module)([^a-z]|$)", re.IGNORECASE
@@ -229,7 +222,7 @@ def _kind(index: Index, module: Module, value: ast.expr) -> Literal["masked", "o
     ):
         key = value.args[0]
         name = key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else ""
-    if name and _PERSONAL.match(name) and not _is_of_a_thing(value, name):
+    if name and PERSONAL_NAME.match(name) and not _is_of_a_thing(value, name):
         return "masked"
     if isinstance(value, ast.Name | ast.Attribute | ast.Call):
         function = module.enclosing_function(value)
