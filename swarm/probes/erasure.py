@@ -49,11 +49,16 @@ class Erasure(Probe):
             return self.failed("after the deletion the export still shows the person", f"{method} {path}")
         left = await self._left(context, person)
         if left:
-            return self.failed(f"after the deletion {left} still holds the person's data", f"{method} {path}")
+            return self.failed(
+                f"after the deletion {left} still holds the person's data",
+                f"{method} {path}",
+                rule="deleted-data-stays",
+            )
         await context.send(person.request)
         await settled(context, calm_s=0.4)
         if await exported(context, person) is not None or await self._left(context, person):
-            return self.failed("an old event that came again brought a deleted person back", severity="medium")
+            return self.failed("an old event that came again brought a deleted person back", severity="medium",
+                               rule="no-replay-protection")  # fmt: skip
         return self.passed(
             f"{len(person.canaries)} values gone from answers and files, and a repeated event undid nothing"
         )

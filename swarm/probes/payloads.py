@@ -9,7 +9,7 @@ from typing import Any
 Path = tuple[str | int, ...]
 
 # Fields that tell a service what to do with the rest: changing them tests another thing.
-_STEERING = ("type", "event", "kind", "action", "topic", "status", "version", "object")
+STEERING = ("type", "event", "kind", "action", "topic", "status", "version", "object")
 _PERSONAL = ("email", "mail", "phone", "mobile", "firstname", "lastname", "fullname", "name")
 
 
@@ -64,7 +64,7 @@ def name_of(at: Path) -> str:
 def is_free_text(at: Path, value: str) -> bool:
     """Whether a string looks like content, not like something that steers the service."""
     name = name_of(at)
-    return not (name in _STEERING or name.endswith(("type", "at", "time", "date", "timestamp")))
+    return not (name in STEERING or name.endswith(("type", "at", "time", "date", "timestamp")))
 
 
 def is_personal(at: Path, value: str) -> bool:

@@ -8,12 +8,14 @@ from functools import partial
 from typing import Any
 
 from swarm.config.schema import Webhook
-from swarm.probes.payloads import Path, changed, is_personal, name_of, read, strings, write
+from swarm.probes.payloads import STEERING, Path, changed, is_personal, name_of, read, strings, write
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
+from swarm.probes.traces import settled
 from swarm.target.traffic import WebhookRequest
 
-_ATTEMPTS = 4
-_SETTLE_S = 0.2
+_WITHIN = 24
+_SHAPES = 6
+_CALM_S = 0.4
 
 
 class PersonalDataInLogs(Probe):
@@ -33,14 +35,14 @@ class PersonalDataInLogs(Probe):
     order = 32
 
     async def run(self, context: ProbeContext) -> ProbeResult:
-        """One request for each kind of payload, at most four a webhook."""
+        """One request for each shape of payload, at most six a webhook."""
         sent = 0
         for webhook in context.webhooks():
             canaries = await self._send(context, webhook)
             if not canaries:
                 continue
             sent += len(canaries)
-            await asyncio.sleep(_SETTLE_S)
+            await settled(context, _CALM_S)  # work behind the answer logs too
             log = context.server.log_text()
             shown = sorted({field for canary, field in canaries.items() if canary in log})
             if shown:
@@ -52,13 +54,16 @@ class PersonalDataInLogs(Probe):
         requests: list[WebhookRequest] = []
         canaries: dict[str, str] = {}
         shapes: set[tuple[str, ...]] = set()
-        for _ in range(_ATTEMPTS):
+        for _ in range(_WITHIN):
             request = context.fresh(webhook)
             payload = read(request.body)
             if not isinstance(payload, dict):
                 continue
-            shape = tuple(sorted("/".join(map(str, at)) for at, _ in strings(payload)))
-            if shape in shapes:
+            shape = (
+                *(str(payload.get(name)) for name in STEERING),
+                *("/".join(map(str, at)) for at, _ in strings(payload)),
+            )
+            if shape in shapes or len(shapes) >= _SHAPES:
                 continue
             shapes.add(shape)
             marked = self._marked(payload, canaries)

@@ -13,6 +13,7 @@ from swarm.analysis.models import is_library, models_of
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
+from swarm.rules.added_modules import is_added
 from swarm.rules.personal_columns import personal_columns
 from swarm.rules.placing import bound_names, free_file, import_edit, sibling_import
 from swarm.rules.rule import Example, Mend, Rule, edited
@@ -90,10 +91,11 @@ class DeletedDataStays(Rule):
     def find(self, index: Index) -> Iterable[Finding]:
         """One finding, where the SQLite file is opened."""
         modules = [module for _, module in sorted(index.tree.modules.items())]
-        if not index.routes or any("secure_delete" in module.text.lower() for module in modules):
+        own = [module for module in modules if not is_added(module)]
+        if not index.routes or any("secure_delete" in module.text.lower() for module in own):
             return
         tables = _tables(index)
-        where = next(_deletions(index, modules), None) if tables else None
+        where = next(_deletions(index, own), None) if tables else None
         if where is None:
             return
         for module in modules:
