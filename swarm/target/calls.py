@@ -74,18 +74,19 @@ class CallLog:
     calls: list[UpstreamCall] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     in_flight: int = 0
-    last_began_s: float = 0.0
+    last_moved_s: float = 0.0  # when the last call began or ended
 
     @contextmanager
     def flight(self) -> Iterator[float]:
         """Counts one call as in flight; gives the moment of its start."""
         started_s = time.monotonic()
-        self.last_began_s = started_s
+        self.last_moved_s = started_s
         self.in_flight += 1
         try:
             yield started_s
         finally:
             self.in_flight -= 1
+            self.last_moved_s = time.monotonic()
 
     def add(self, call: UpstreamCall) -> None:
         """Keep one call; the oldest half goes when there are too many."""
@@ -99,11 +100,14 @@ class CallLog:
             self.refused.append(what)
 
     async def quiet(self, calm_s: float = 0.06, limit_s: float = 3.0) -> bool:
-        """Wait until no call is in flight and none began for `calm_s`; False where `limit_s` passed first."""
+        """Wait until no call was in flight for `calm_s`; False where `limit_s` passed first.
+
+        Between two calls of one request there may be a pause: it must not be taken for the end.
+        """
         asked_s = time.monotonic()
         while True:
             now_s = time.monotonic()
-            idle_s = now_s - max(self.last_began_s, asked_s)
+            idle_s = now_s - max(self.last_moved_s, asked_s)
             if self.in_flight == 0 and idle_s >= calm_s:
                 return True
             if now_s - asked_s >= limit_s:

@@ -68,7 +68,7 @@ class View:
         return self.log.calls
 
     async def quiet(self, calm_s: float = 0.06, limit_s: float = 3.0) -> bool:
-        """Wait until no call is in flight and none began for `calm_s`; False where it did not get quiet."""
+        """Wait until no call was in flight for `calm_s`; False where it did not get quiet."""
         return await self.log.quiet(calm_s, limit_s)
 
     async def close(self) -> None:

@@ -166,6 +166,25 @@ async def test_quiet_waits_for_calls_that_began_after_the_answer(where: Place, t
         await ups.stop()
 
 
+async def test_quiet_takes_a_pause_between_two_calls_for_no_end(where: Place, tmp_path: Path) -> None:
+    slow = {"name": "slow", "env": "SLOW_URL", "routes": [{"path": "/", "latency_ms": 100}]}
+    ups = await Upstreams.start(*where, target(slow), tmp=tmp_path / "u")
+    try:
+        async with aiohttp.ClientSession() as client:
+
+            async def one_after_another() -> None:
+                for _ in range(3):
+                    await (await client.get(ups.env["SLOW_URL"])).read()
+                    await asyncio.sleep(0.03)
+
+            task = asyncio.create_task(one_after_another())
+            assert await ups.quiet()
+            assert len(ups.calls) == 3
+            await task
+    finally:
+        await ups.stop()
+
+
 async def test_a_program_that_does_not_come_up_is_an_error_with_its_reason(where: Place, tmp_path: Path) -> None:
     broken = {**STARTED, "start": "python -c 'import no_such_thing' {port}"}
     with pytest.raises(TargetError, match=r"upstream 'crm' did not start.*no_such_thing"):
