@@ -87,3 +87,43 @@ def test_what_needs_the_commit_keeps_it(tmp_path: Path, line: str) -> None:
     text = text.replace("await session.commit()", f"await session.commit()\n            {line}")
     write(tmp_path, {"app.py": text})
     assert [finding.mendable for finding in find(tmp_path, "commit-per-row")] == [False]
+
+
+UPSERT = APP.replace(
+    """            session.add(Event(name=name))
+            await session.commit()
+""",
+    """            result = await session.execute(select(Event).where(Event.name == name))
+            known = result.scalars().first()
+            if known is None:
+                session.add(Event(name=name))
+            else:
+                known.name = name + "!"
+            await session.commit()
+""",
+)
+
+
+async def test_what_a_turn_added_is_seen_by_the_next(tmp_path: Path) -> None:
+    write(tmp_path, {"app.py": UPSERT.replace("@PATH@", f"{tmp_path}/events.db")})
+    before = await _kept(tmp_path, ["a", "b", "a"])
+    mend(tmp_path, "commit-per-row")
+    after = await _kept(tmp_path, ["a", "b", "a"])
+    assert before == ([(1, "a!"), (2, "b")], 3)
+    assert after == ([(1, "a!"), (2, "b")], 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("AsyncSession(engine)", "AsyncSession(engine, autoflush=False)"),
+        ("session.add(Event(name=name))", "await notify(name)"),
+        ("session.add(Event(name=name))", "tell(name)"),
+        ("session.add(Event(name=name))", "return"),
+        ("where(Event.name == name)", "where(Event.name == name).with_for_update()"),
+    ],
+)
+def test_a_turn_that_does_more_keeps_its_commit(tmp_path: Path, old: str, new: str) -> None:
+    assert old in UPSERT
+    write(tmp_path, {"app.py": UPSERT.replace(old, new)})
+    assert not any(finding.mendable for finding in find(tmp_path, "commit-per-row"))

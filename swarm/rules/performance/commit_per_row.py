@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator, Sequence
 
+from swarm.analysis.database_kinds import SESSIONS
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import sql_call
 from swarm.analysis.index import Function, Index
 from swarm.core.findings import Finding
 from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.session_work import only_session_work
 from swarm.rules.splices import is_alone, whole_lines
 
 WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE")
@@ -23,8 +25,9 @@ class CommitPerRow(Rule):
 
     The mend: the commit moves behind the loop; the rows become one transaction. That changes one thing on purpose:
     if a row fails or the process dies halfway, none of the loop's rows is kept, where the first ones were. Only
-    for loops whose body is nothing but writes on that connection and plain assignments, the commit last; never
-    where the loop awaits something else, calls out, or can be left early.
+    for loops whose body is nothing but writes on that connection and plain assignments (with a SQLAlchemy session
+    also reads and decisions on what they gave), the commit last; never where the loop awaits something else, calls
+    out, or can be left early.
     """
 
     id = "commit-per-row"
@@ -78,6 +81,60 @@ async def mark(db: aiosqlite.Connection, keys: list[int]) -> None:
             (key,),
         )
     await db.commit()  # keep it
+""",
+        ),
+        Example(
+            """from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Answer(Base):
+    __tablename__ = "answers"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    field: Mapped[str]
+    text: Mapped[str]
+
+
+async def save(session: AsyncSession, answers: dict[str, str]) -> None:
+    for field, text in answers.items():
+        result = await session.execute(select(Answer).where(Answer.field == field))
+        known = result.scalars().first()
+        if known is None:
+            session.add(Answer(field=field, text=text))
+        else:
+            known.text = text
+        await session.commit()
+""",
+            """from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Answer(Base):
+    __tablename__ = "answers"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    field: Mapped[str]
+    text: Mapped[str]
+
+
+async def save(session: AsyncSession, answers: dict[str, str]) -> None:
+    for field, text in answers.items():
+        result = await session.execute(select(Answer).where(Answer.field == field))
+        known = result.scalars().first()
+        if known is None:
+            session.add(Answer(field=field, text=text))
+        else:
+            known.text = text
+    await session.commit()
 """,
         ),
         Example(
@@ -178,7 +235,11 @@ def _is_plain(index: Index, function: Function, loop: ast.For, commit: ast.stmt)
     if loop.body[-1] is not commit or loop.orelse or not is_alone(module, commit) or commit.lineno == loop.lineno:
         return False
     own = _call(commit)
-    owner = ast.unparse(own.func.value) if own is not None and isinstance(own.func, ast.Attribute) else ""
+    of = own.func.value if own is not None and isinstance(own.func, ast.Attribute) else None
+    owner = ast.unparse(of) if of is not None else ""
+    is_session = of is not None and index.kinds.of(module, of) in SESSIONS
+    if is_session and len(loop.body) > 1 and only_session_work(index, module, loop.body[:-1], owner):
+        return True
     for statement in loop.body[:-1]:
         call = _call(statement)
         sql = sql_call(index, module, call) if call is not None else None
