@@ -9,7 +9,8 @@ import asyncio
 import bisect
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -78,14 +79,15 @@ def _attributed(
 
 
 def _waterfall(entry: dict[str, Any], behind: Iterable[list[Any]], names: Mapping[str, str]) -> Waterfall:
-    spans = [_span(span, names) for span in entry["spans"]]
-    spans += [replace(_span(span, names), behind_answer=True) for span in behind]
+    spans = [span_of(span, names) for span in entry["spans"]]
+    spans += [replace(span_of(span, names), behind_answer=True) for span in behind]
     read = sorted(spans, key=lambda span: (span.start_ms, -span.duration_ms))
     request = f"{entry['method']} {entry['path']}"
     return Waterfall(request, int(entry["status"]), float(entry["duration_ms"]), tuple(read))
 
 
-def _span(span: list[Any], names: Mapping[str, str]) -> WaterfallSpan:
+def span_of(span: list[Any], names: Mapping[str, str]) -> WaterfallSpan:
+    """A span as the tracer writes it."""
     kind, name, start_ms, duration_ms, file, line, function, path, blocks = span
     for address, meaning in names.items():
         name = name.replace(address, meaning)
@@ -165,6 +167,17 @@ async def measure_waterfall(
 
     A few more go first and are left out: first requests pay for imports and connections.
     """
+    async with traced_server(place, copy, target, seed=seed, tmp=tmp) as (watched, trace_file):
+        traffic = Traffic(target, payload_root or place.path, seed)
+        return await trace_in_turn(watched, trace_file, traffic, WARM_UP, requests)
+
+
+@asynccontextmanager
+async def traced_server(
+    place: TargetPlace, copy: Copy, target: Target, *, seed: int, tmp: Path, inject: Sequence[Path] = (),
+    extra_env: Mapping[str, str] = {},
+) -> AsyncIterator[tuple[Watched, Path]]:  # fmt: skip
+    """A traced server of a copy with upstreams of its own, and the file of its trace."""
     from swarm.target.server import start_server
     from swarm.target.upstreams import Upstreams
 
@@ -174,12 +187,11 @@ async def measure_waterfall(
     try:
         view = await upstreams.view()
         server = await start_server(
-            place, copy, target, upstream_env=view.env, inject=(*view.inject, *TRACER_FILES),
-            extra_env=tracer_env(trace_file, copy.path), tmp=tmp / "server",
+            place, copy, target, upstream_env=view.env, inject=(*view.inject, *TRACER_FILES, *inject),
+            extra_env={**tracer_env(trace_file, copy.path), **extra_env}, tmp=tmp / "server",
         )  # fmt: skip
         try:
-            traffic = Traffic(target, payload_root or place.path, seed)
-            return await trace_in_turn(Watched(server, view), trace_file, traffic, WARM_UP, requests)
+            yield Watched(server, view), trace_file
         finally:
             await server.stop()
     finally:

@@ -90,6 +90,7 @@ def build_report(request: RunRequest, parts: Parts, state: RunState) -> Report:
         waterfall_before=typical(state.waterfalls_before),
         waterfall_after=typical(state.waterfalls_after),
         profile_before=state.profile,
+        sweep=state.sweep,
         phases=tuple(state.phases),
         unparsed_files=state.unparsed,
         alerts=state.alerts,

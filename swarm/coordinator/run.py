@@ -106,7 +106,7 @@ class Run:
                 if baseline.tests is not None:
                     summary.append(f"{baseline.tests.counts.passed} tests of the target pass")
             self.state.waterfalls_before = workbench.waterfalls
-            self.state.profile = workbench.profile_lines
+            self.state.profile, self.state.sweep = workbench.profile_lines, workbench.sweep
             self.state.alerts = tuple(workbench.alerts)
             async with self.phase("plan") as summary:
                 plan = await make_plan(self.request, self.parts, around, self.state, team)

@@ -29,6 +29,7 @@ from swarm.core.report import (
     TestCounts,
     Waterfall,
 )
+from swarm.core.sweep import Sweep
 from swarm.models.prices import Prices
 from swarm.rules.rule import Rule
 from swarm.verify.verifier import Proven
@@ -97,6 +98,7 @@ class RunState:
     waterfalls_before: tuple[Waterfall, ...] = ()
     waterfalls_after: tuple[Waterfall, ...] = ()
     profile: tuple[ProfileLine, ...] = ()
+    sweep: Sweep | None = None
     tests_before: TestCounts | None = None
     tests_after: TestCounts | None = None
     replay: ReplayOutcome | None = None

@@ -12,6 +12,7 @@ from swarm.core.alerts import AlertDraft
 from swarm.core.findings import Finding
 from swarm.core.metrics import Comparison
 from swarm.core.patches import JudgedPatch
+from swarm.core.sweep import Sweep
 
 RunStatus = Literal["complete", "degraded", "failed"]
 
@@ -348,6 +349,7 @@ class Report:
     waterfall_before: Waterfall | None = None
     waterfall_after: Waterfall | None = None
     profile_before: tuple[ProfileLine, ...] = ()
+    sweep: Sweep | None = None
     phases: tuple[PhaseTime, ...] = ()
     unparsed_files: tuple[str, ...] = ()
     load_note: str = ""

@@ -30,6 +30,7 @@ from swarm.core.report import (
     Verification,
     Waterfall,
 )
+from swarm.core.sweep import Sweep
 from swarm.reporting.codec import decode
 
 
@@ -74,6 +75,7 @@ def _report(data: dict[str, Any]) -> Report:
         waterfall_before=decode(Waterfall, waterfall["before"]) if waterfall.get("before") else None,
         waterfall_after=decode(Waterfall, waterfall["after"]) if waterfall.get("after") else None,
         profile_before=tuple(decode(ProfileLine, item) for item in data.get("profile", [])),
+        sweep=decode(Sweep, data["sweep"]) if data.get("sweep") else None,
         phases=tuple(decode(PhaseTime, item) for item in data.get("phases", [])),
         unparsed_files=tuple(data.get("unparsed_files", [])),
         load_note=data.get("load_note", ""),

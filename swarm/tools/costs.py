@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from swarm.core.findings import Finding, confidence_rank
+from swarm.core.findings import Finding, Severity, confidence_rank
 from swarm.core.report import Waterfall, WaterfallSpan
 
 # Below this a cost says nothing: it is within what one wait varies by.
 NOTABLE_MS = 1.0
+# From here on a cost on every request outweighs what the rule thought of it without a measurement.
+WEIGHTY_MS: dict[Severity, tuple[float, Severity]] = {"low": (10.0, "medium"), "medium": (30.0, "high")}
 
 
 def cost_ms(finding: Finding, waterfalls: Sequence[Waterfall]) -> float | None:
@@ -28,12 +30,22 @@ def cost_ms(finding: Finding, waterfalls: Sequence[Waterfall]) -> float | None:
 
 
 def with_cost(finding: Finding, waterfalls: Sequence[Waterfall]) -> Finding:
-    """The finding with its measured cost; where that is notable, its confidence is at least high."""
+    """The finding with its measured cost.
+
+    Where that is notable, its confidence is at least high; where it is weighty, its severity goes up by one.
+    """
     measured = cost_ms(finding, waterfalls)
     if measured is None:
         return finding
     notable = measured >= NOTABLE_MS and confidence_rank(finding.confidence) > confidence_rank("high")
-    return replace(finding, measured_ms=round(measured, 2), confidence="high" if notable else finding.confidence)
+    least_ms, raised = WEIGHTY_MS.get(finding.severity, (float("inf"), finding.severity))
+    first_time = finding.measured_ms is None  # a finding that is weighed again stays where it is
+    return replace(
+        finding,
+        measured_ms=round(measured, 2),
+        confidence="high" if notable else finding.confidence,
+        severity=raised if first_time and measured >= least_ms else finding.severity,
+    )
 
 
 def _within(finding: Finding, span: WaterfallSpan) -> bool:

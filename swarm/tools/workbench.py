@@ -18,6 +18,7 @@ from swarm.core.findings import Category, Finding
 from swarm.core.place import TargetPlace
 from swarm.core.ports import Clock, EventSink, Sandbox
 from swarm.core.report import ProfileLine, Waterfall
+from swarm.core.sweep import Sweep
 from swarm.tools.baseline import ANSWER_S, Baseline, Exchange, exchange, start_baseline
 from swarm.tools.finding_store import FindingStore
 from swarm.tools.lease import Lease
@@ -70,6 +71,7 @@ class Workbench:
         self._start_failure: ToolFailed | None = None
         self._closed = False
         self._waterfall: Once[tuple[Waterfall, ...]] = Once()
+        self._sweep: Sweep | None = None
         self._profile: Once[Profile] = Once()
         self._probes: Once[tuple[ProbeResult, ...]] = Once()
         self._samples: Once[tuple[Exchange, ...]] = Once()
@@ -113,6 +115,16 @@ class Workbench:
     def waterfalls(self) -> tuple[Waterfall, ...]:
         """What `waterfall` gave; empty where it was not measured (yet)."""
         return self._waterfall.value or ()
+
+    async def swept(self) -> Sweep:
+        """What the traced server does with more and more requests at once; swept right after the waterfall."""
+        await self.waterfall()
+        return self._sweep or Sweep(reason="the sweep was not made")
+
+    @property
+    def sweep(self) -> Sweep | None:
+        """What `swept` gave; None where it was not made (yet)."""
+        return self._sweep
 
     async def profile(self) -> Profile:
         """Where the processor's time goes."""
@@ -182,19 +194,23 @@ class Workbench:
                 raise
 
     async def _measure_waterfall(self) -> tuple[Waterfall, ...]:
-        from swarm.bench.waterfall import measure_waterfall
+        from swarm.bench.sweep import CENSUS_FILE, census_env, sweep, swept_of
+        from swarm.bench.waterfall import WARM_UP, trace_in_turn, traced_server
+        from swarm.target.traffic import Traffic
 
+        tmp = self.scratch / "waterfall"
+        census_file = tmp / "census.json"
         async with self.lease.measuring():
             self.emit(Progress("tracing requests"))
-            return await measure_waterfall(
-                self.place,
-                self.copy,
-                self.target,
-                requests=_TRACED,
-                seed=self.seed,
-                tmp=self.scratch / "waterfall",
-                payload_root=self.payload_root,
-            )
+            async with traced_server(
+                self.place, self.copy, self.target, seed=self.seed, tmp=tmp, inject=(CENSUS_FILE,),
+                extra_env=census_env(census_file),
+            ) as (watched, trace_file):  # fmt: skip
+                traffic = Traffic(self.target, self.payload_root, self.seed)
+                waterfalls = await trace_in_turn(watched, trace_file, traffic, WARM_UP, _TRACED)
+                self.emit(Progress("sending more and more requests at once"))
+                self._sweep = await sweep(swept_of(watched, trace_file, census_file, self.target.health), traffic)
+        return waterfalls
 
     async def _measure_profile(self) -> Profile:
         from swarm.bench.profile import profile_target

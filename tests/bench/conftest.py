@@ -246,7 +246,7 @@ class Starter:
             process.send_signal(signal.SIGTERM)
         for process in self.started:
             try:
-                process.wait(5)
+                process.wait(2)
             except subprocess.TimeoutExpired:
                 process.kill()
 

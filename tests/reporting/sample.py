@@ -37,6 +37,7 @@ from swarm.core.report import (
     WaterfallSpan,
     WorkDone,
 )
+from swarm.core.sweep import Sweep, SweepLevel
 
 ORDERS_0 = """import httpx
 
@@ -437,6 +438,20 @@ def sample_report() -> Report:
             ProfileLine("orders/db.py", 31, "matching_rows", 0.412),
             ProfileLine("orders/app.py", 9, "main", 0.08),
         ),
+        sweep=Sweep(
+            levels=(
+                SweepLevel(1, 4, 0, 2.7, 372.0, 390.0, 0.2, 0.1, (("upstream", 240.0),), 3.0),
+                SweepLevel(4, 6, 0, 9.8, 410.0, 520.0, 0.6, 0.35, (("upstream", 250.0),), 90.0),
+                SweepLevel(8, 9, 1, 10.4, 770.0, 1400.0, 0.7, 0.82, (("upstream", 260.0),), 640.0),
+            ),
+            knee=4,
+            resource="event loop",
+            words="4 at once get 10 answers/s, 8 at once 10/s: the event loop is held up 82% of the time",
+            file="orders/db.py",
+            line=31,
+            function="matching_rows",
+            health_idle_ms=2.0,
+        ),
         phases=(
             PhaseTime("baseline", 8.0),
             PhaseTime("specialists", 13.5),
@@ -523,4 +538,7 @@ def hostile_report() -> Report:
             )
         ),
         profile_before=(ProfileLine(NASTY, 1, NASTY, 0.5),),
+        sweep=Sweep(
+            (SweepLevel(1, 1, 0, 0.0, 1.0, 1.0, None, 0.0),), words=NASTY, file=NASTY, line=3, function=NASTY
+        ),
     )

@@ -35,6 +35,9 @@ def test_a_notable_cost_makes_a_finding_surer_and_never_less_sure():
     falls = [fall(span(0, 100, 1))]
     assert with_cost(finding(confidence="low"), falls).confidence == "high"
     assert with_cost(finding(confidence="proven"), falls).confidence == "proven"
+    assert with_cost(with_cost(finding(severity="low"), falls), falls).severity == "medium"
+    assert with_cost(finding(severity="medium"), falls).severity == "high"
+    assert with_cost(finding(severity="medium"), [fall(span(0, 20, 1))]).severity == "medium"
     small = with_cost(finding(confidence="low"), [fall(span(0, 0.2, 1))])
     assert (small.confidence, small.measured_ms) == ("low", 0.2)
 

@@ -49,6 +49,7 @@ def to_document(report: Report) -> dict[str, Any]:
         "alerts": encode(report.alerts),
         "waterfall": {"before": encode(report.waterfall_before), "after": encode(report.waterfall_after)},
         "profile": encode(report.profile_before),
+        "sweep": encode(report.sweep),
         "phases": encode(report.phases),
         "unparsed_files": list(report.unparsed_files),
         "load_note": report.load_note,

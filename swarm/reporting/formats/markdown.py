@@ -10,7 +10,7 @@ from swarm.core.report import Report, Score
 from swarm.reporting import verdict as say
 from swarm.reporting.escape import code, markdown
 from swarm.reporting.formats.json import patch_path
-from swarm.reporting.numbers import change, count, interval, plain, seconds, share
+from swarm.reporting.numbers import change, count, interval, plain, quantity, seconds, share
 
 NAME = "md"
 FILENAME = "report.md"
@@ -23,8 +23,8 @@ def render(report: Report) -> str:
     """The whole page."""
     sections = (
         _head(report), _before_after(report), _targets(report), _patches(report), _rejected(report),
-        _proof(report), _readiness(report), _scores(report), _open(report), _agents(report), _phases(report),
-        _gaps(report), _next(report),
+        _proof(report), _sweep(report), _readiness(report), _scores(report), _open(report), _agents(report),
+        _phases(report), _gaps(report), _next(report),
     )  # fmt: skip
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -114,6 +114,21 @@ def _proof(report: Report) -> str:
     return "## Proof\n\n" + "\n".join(lines) if lines else ""
 
 
+def _sweep(report: Report) -> str:
+    sweep = report.sweep
+    if sweep is None or not sweep.levels:
+        return ""
+    place = f", at {code(f'{sweep.file}:{sweep.line}', 90)}" if sweep.file else ""
+    rows = [
+        (f"{level.at_once}{' (the knee)' if level.at_once == sweep.knee else ''}", plain(level.rps),
+         quantity(level.mean_ms, "ms"), quantity(level.p95_ms, "ms"), str(level.failed),
+         quantity(level.health_ms, "ms"))
+        for level in sweep.levels
+    ]  # fmt: skip
+    table = _table(("at once", "answers/s", "mean", "p95", "failed", "health check, worst"), rows)
+    return f"## More and more requests at once, before\n\n{markdown(sweep.words, 300)}{place}.\n\n{table}"
+
+
 def _scores(report: Report) -> str:
     parts = [_score(label, score) for label, score in say.scores(report) if score.checks]
     return "## Scores\n\n" + "\n\n".join(parts) if parts else ""
@@ -158,7 +173,7 @@ def _open(report: Report) -> str:
         return "## Findings left open\n\nNone." if report.findings else ""
     counts = ", ".join(f"{n} {severity}" for severity, n in say.severity_counts(findings))
     rows = [_finding(f) for f in findings[:MOST_OPEN]]
-    table = _table(("severity", "where", "what", "confidence", "do"), rows)
+    table = _table(("severity", "where", "what", "a request waits there", "confidence", "do"), rows)
     more = len(findings) - MOST_OPEN
     rest = f"\n\n… and {more} more in `report.json`." if more > 0 else ""
     fold = f"<details><summary>All of them</summary>\n\n{table}{rest}\n\n</details>"
@@ -169,7 +184,8 @@ def _finding(finding: Finding) -> list[str]:
     where = f"{finding.file}:{finding.line}" if finding.line else finding.file
     title = markdown(finding.title, 140) + (" (its patch was rejected)" if finding.status == "rejected" else "")
     place = code(where, 90) if where else "the running service"
-    return [finding.severity, place, title, finding.confidence, markdown(finding.recommendation, 200)]
+    cost = "" if finding.measured_ms is None else quantity(finding.measured_ms, "ms")
+    return [finding.severity, place, title, cost, finding.confidence, markdown(finding.recommendation, 200)]
 
 
 def _agents(report: Report) -> str:

@@ -12,7 +12,7 @@ from swarm.reporting import verdict as say
 from swarm.reporting.escape import clean, one_line
 from swarm.reporting.formats.json import patch_path
 from swarm.reporting.numbers import change, interval, seconds, share
-from swarm.reporting.page import latency, timeline, waterfall
+from swarm.reporting.page import latency, sweep, timeline, waterfall
 from swarm.reporting.page.diffs import DiffLine, diff_lines
 from swarm.reporting.page.svg import Safe
 
@@ -104,6 +104,7 @@ class PageView:
     curves: tuple[CurveView, ...]
     waterfalls: tuple[tuple[str, str, Safe], ...]
     kinds: tuple[str, ...]
+    sweep: Safe | None
     timeline: Safe | None
     parallel: str
     accepted: tuple[PatchView, ...]
@@ -132,6 +133,7 @@ def page_view(report: Report, limits: Limits) -> PageView:
         curves=_curves(report.benchmarks),
         waterfalls=_waterfalls(report),
         kinds=tuple(sorted(kinds)),
+        sweep=sweep.chart(report.sweep) if report.sweep else None,
         timeline=timeline.chart(report.agents, report.phases),
         parallel=_parallel(report),
         accepted=tuple(p for p in patches if not p.rejected_by),
