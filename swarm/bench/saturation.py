@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from itertools import pairwise
 from swarm.core.report import WaterfallSpan
 from swarm.core.sweep import Resource, Sweep, SweepLevel
 
-SCALES = 1.3  # twice as many senders that bring less than this many times the answers: something is full
+SCALES = 1.3  # twice as many senders that bring less than so many times the answers: something is full
 FULL_CPU = 0.8  # of one core: a Python process has no more than one for its own code
 BUSY_CPU = 0.35  # is enough where the event loop is held up by code that computes
 FULL_LOOP = 0.5
@@ -113,9 +114,14 @@ def union(intervals: Iterable[tuple[float, float]]) -> float:
 def knee_of(levels: Sequence[SweepLevel]) -> int | None:
     """The place of the first level that no later one outdoes by enough; None where answers grew to the end."""
     for place, level in enumerate(levels[:-1]):
-        if all(later.rps < level.rps * SCALES for later in levels[place + 1 :]):
+        if all(later.rps < level.rps * _expected(level, later) for later in levels[place + 1 :]):
             return place
     return None
+
+
+def _expected(level: SweepLevel, later: SweepLevel) -> float:
+    doublings = math.log2(later.at_once / level.at_once)
+    return float(SCALES**doublings)
 
 
 def judge(seen: Sequence[LevelSeen]) -> Sweep:
