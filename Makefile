@@ -17,8 +17,9 @@ $(STAMP): pyproject.toml constraints.txt
 run: $(STAMP)    ## send the swarm at the reference service
 	$(BIN)/swarm run
 
-test: $(STAMP)   ## run all tests
-	$(BIN)/python -m pytest -q
+test: $(STAMP)   ## run all tests: side by side, since most of them wait; then those that measure time
+	$(BIN)/python -m pytest -q -n 4 --dist=worksteal -m "not alone"
+	$(BIN)/python -m pytest -q -m alone
 
 lint: $(STAMP)   ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

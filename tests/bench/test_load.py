@@ -67,6 +67,7 @@ async def peer(delay_s: float = 0.02, workers: int = 500, fails_each: int = 0) -
     server.close()
 
 
+@pytest.mark.alone
 async def test_requests_come_at_their_rate_and_count_from_their_due_time(tmp_path: Path) -> None:
     async with peer(0.03) as server:
         run = await run_load(server.base_url, TARGET, tmp_path, rate=40, seconds=1, seed=3)
@@ -76,6 +77,7 @@ async def test_requests_come_at_their_rate_and_count_from_their_due_time(tmp_pat
     assert len({json.loads(body)["id"] for body in server.bodies}) == 40
 
 
+@pytest.mark.alone
 async def test_a_queue_in_the_server_shows_in_the_latency(tmp_path: Path) -> None:
     # one worker of 50 ms takes 20/s; at 40/s the last of 40 waits for about a second: a closed loop would hide it
     async with peer(0.05, workers=1) as server:
@@ -115,6 +117,7 @@ def test_no_side_is_always_first() -> None:
     assert all(order.count(name) == 6 for name in "ABC")
 
 
+@pytest.mark.alone
 async def test_side_by_side_finds_a_faster_server_and_leaves_the_cold_start_out(tmp_path: Path) -> None:
     told: list[str] = []
     async with peer(0.120) as slow, peer(0.030) as fast:
@@ -149,6 +152,7 @@ def test_a_comparison_says_what_it_cannot_judge() -> None:
         assert part in comparison.note
 
 
+@pytest.mark.alone
 async def test_capacity_is_found_between_steps(tmp_path: Path) -> None:
     # 2 workers of 25 ms take 80/s: 50 passes, 75 passes, 112 queues up
     async with peer(0.025, workers=2) as server:

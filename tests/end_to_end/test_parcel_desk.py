@@ -17,6 +17,7 @@ import pytest
 
 from tests.cli.tiny import left_running, run_program, scratch_left, swarm_environment
 
+pytestmark = pytest.mark.alone
 DESK = Path(__file__).parents[1] / "targets" / "parcel_desk"
 SPECIALISTS = {
     "courier_latency_tuner": "performance",

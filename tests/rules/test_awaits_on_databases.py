@@ -121,6 +121,7 @@ def test_what_may_run_together(tmp_path: Path, lines: tuple[str, ...], together:
     assert found(tmp_path, *lines) == together
 
 
+@pytest.mark.alone
 async def test_sessions_of_their_own_are_open_at_the_same_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

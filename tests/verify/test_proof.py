@@ -156,6 +156,7 @@ async def test_the_batch_is_bisected_and_the_good_ones_kept(lab: Lab) -> None:
     assert {gate.name for gate in proven.judgement.gates} >= {"tests", "starts", "replay", "probes", "gone"}
 
 
+@pytest.mark.alone
 async def test_a_gain_is_accepted_and_a_loss_is_not(lab: Lab) -> None:
     slow = edit(
         "    total = price(", "    import time\n    time.sleep(0.05)\n    total = price(", category="performance"
