@@ -58,8 +58,8 @@ def test_what_is_waited_for_before_the_service_begins_is_the_servers() -> None:
 def test_the_loop_is_held_once_by_overlapping_spans_and_by_each_worker_for_itself() -> None:
     request = TracedRequest(1, 10.0, 100.0, (span("blocked", 0, 50, blocks=True), span("sql", 20, 30, blocks=True)))
     other = TracedRequest(2, 10.0, 100.0, ())
-    assert loop_held([request], 10.0, 10.1) == 0.5
-    assert loop_held([request, other], 10.0, 10.1) == 0.25
+    assert round(loop_held([request], 10.0, 10.1), 6) == 0.5
+    assert round(loop_held([request, other], 10.0, 10.1), 6) == 0.25
     assert loop_held([], 10.0, 10.1) == 0.0
 
 
