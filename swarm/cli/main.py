@@ -11,6 +11,7 @@ import typer
 from swarm.cli import (
     apply,
     bench,
+    compare,
     doctor,
     explain,
     report,
@@ -31,7 +32,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (run, scan, bench, apply, rollback, report, runs, validate, explain, doctor):
+for module in (run, scan, bench, apply, rollback, report, compare, runs, validate, explain, doctor):
     app.command(module.NAME, short_help=module.SHORT)(module.command)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -163,3 +164,16 @@ def test_report_mistakes(cli: Cli, applicable: Path) -> None:
     assert cli("report", "-f", "docx").code == 2
     said = cli("report", "-o", "nowhere/report.md")
     assert said.code == 2 and "cannot write nowhere/report.md" in said.err
+
+
+def test_two_runs_stand_side_by_side(cli: Cli, applicable: Path) -> None:
+    run = "20260101-000000-tiny-abcd"
+    shutil.copytree(applicable / "reports" / run, applicable / "reports" / "20260102-000000-tiny-beef")
+    said = cli("compare", run, "latest")
+    assert said.code == 0
+    assert f"{run}" in said.out and "patches accepted · rejected" in said.out
+    assert said.out.splitlines()[-1].startswith("next: swarm report ")
+    assert cli("compare", run, "latest", "--format", "md").out.startswith("# ")
+    refused = cli("compare", "latest", "latest")
+    assert (refused.code, "both words name" in refused.err) == (2, True)
+    assert cli("compare", run, "latest", "--format", "csv").code == 2
