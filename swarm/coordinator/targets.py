@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 from swarm.bench.statistics import summarize
 from swarm.bench.watched import Whole
-from swarm.core.metrics import Comparison, Summary, parse_target_expression
+from swarm.coordinator.questions import model_times
+from swarm.core.metrics import Comparison, Summary, TargetExpression, parse_target_expression
 from swarm.core.model_calls import is_model_path
 from swarm.core.report import (
+    CacheUse,
     Capacity,
     ContextEfficiency,
     ErrorRates,
@@ -58,7 +60,7 @@ def judge_targets(expressions: Sequence[tuple[str, str]], measured: Measured) ->
     outcomes = []
     for text, specialist in expressions:
         expression = parse_target_expression(text)
-        before, after, reason = _values(expression.metric, expression.statistic, measured)
+        before, after, reason = _values(expression, measured)
         if after is None:
             why = f"not measured, because {reason or 'the run ended before it'}"
             outcomes.append(TargetOutcome(text, specialist, before, None, None, why))
@@ -67,17 +69,19 @@ def judge_targets(expressions: Sequence[tuple[str, str]], measured: Measured) ->
     return tuple(outcomes)
 
 
-def _values(metric: str, statistic: str, m: Measured) -> Values:
+def _values(expression: TargetExpression, m: Measured) -> Values:
     """Before, after and a reason or a remark, in the metric's canonical unit."""
+    metric, statistic = expression.metric, expression.statistic
     match metric:
         case "webhook_processing_time" | "webhook_latency":
             return _latency(m.whole, statistic, m, "to the end of all that a webhook causes")
         case "webhook_ack_time":
             return _latency(m.answer, statistic, m, "to the answer, under load")
         case "model_response_time":
-            return _per_question(statistic, m)
+            before, after, remark = model_times(m.wholes_before, m.wholes_after, expression)
+            return _statistic(before, statistic), _statistic(after, statistic), remark
         case "api_response_time" | "database_write_time" | "database_query_time":
-            return _from_spans(metric, statistic, m)
+            return _from_spans(expression, m)
         case "throughput" | "concurrent_webhook_capacity":
             if m.capacity is None:
                 return None, None, m.reasons.get("capacity", "capacity was not measured")
@@ -85,7 +89,7 @@ def _values(metric: str, statistic: str, m: Measured) -> Values:
         case "memory_usage" | "memory_efficiency" | "cpu_usage":
             return _resource(metric, m)
         case "cache_hit_rate" | "cache_operation_time":
-            return _cache(metric, m)
+            return _cache(expression, m)
         case "error_rate" | "api_error_rate":
             return _errors(metric, m)
         case "time_savings":
@@ -129,41 +133,33 @@ def _errors(metric: str, m: Measured) -> Values:
     return _percent(before), _percent(after), why
 
 
-def _cache(metric: str, m: Measured) -> Values:
+def _cache(expression: TargetExpression, m: Measured) -> Values:
     before, after = m.side_before.cache, m.side_after.cache
-    if metric == "cache_operation_time":
+    if expression.metric == "cache_operation_time":
         why = "mean of the slowest tier, by the service's own metrics" if after.operation_ms is not None else ""
         return before.operation_ms, after.operation_ms, why or after.reason or "no cache reports its times"
     if after.hit_rate is None:
         return _percent(before.hit_rate), None, after.reason or "there was no load benchmark"
-    kinds = ", ".join(f"{kind or 'all'} {hits} of {asked}" for kind, hits, asked in after.kinds)
-    return _percent(before.hit_rate), _percent(after.hit_rate), f"by the service's own metrics under load: {kinds}"
+    told = ", ".join(f"{kind or 'all'} {hits} of {asked}" for kind, hits, asked in after.kinds)
+    rates = _hit_rate(expression, before), _hit_rate(expression, after)
+    if rates[1] is None:
+        return _percent(rates[0]), None, f"no cache of that kind was asked under load: {told}"
+    which = f"of the kinds that hold {' or '.join(expression.of)}, " if expression.of else ""
+    return _percent(rates[0]), _percent(rates[1]), f"{which}by the service's own metrics under load: {told}"
 
 
-def _per_question(statistic: str, m: Measured) -> Values:
-    """Model calls of the same requests on both sides: a question that needs no call any more took no time."""
-    good = {one.number for one in m.wholes_before if one.ok} & {one.number for one in m.wholes_after if one.ok}
-    sides = []
-    for wholes in (m.wholes_before, m.wholes_after):
-        calls = [call for one in wholes if one.number in good for call in one.calls if is_model_path(call.path)]
-        sides.append([1000.0 * (call.end_s - call.start_s) for call in calls])
-    before, after = sides
-    if not before and not after:
-        return None, None, "no call to a model was seen"
-    saved = max(0, len(before) - len(after))
-    after = [*after, *[0.0] * saved]
-    remark = f"per question that the original asks (n = {len(before)})"
-    if saved:
-        remark += f"; {saved} were answered without a call and count as 0 ms"
-    return (
-        _statistic(summarize(before), statistic) if before else None,
-        _statistic(summarize(after), statistic),
-        remark,
-    )
+def _hit_rate(expression: TargetExpression, cache: CacheUse) -> float | None:
+    """Hits by all that was asked of the kinds that the expression names, 0 to 1."""
+    if not expression.of:
+        return cache.hit_rate
+    chosen = [(hits, asked) for kind, hits, asked in cache.kinds if expression.selects(kind)]
+    asked_in_all = sum(asked for _, asked in chosen)
+    return sum(hits for hits, _ in chosen) / asked_in_all if asked_in_all else None
 
 
-def _from_spans(metric: str, statistic: str, m: Measured) -> Values:
-    before, after = _span_values(metric, m.waterfalls_before), _span_values(metric, m.waterfalls_after)
+def _from_spans(expression: TargetExpression, m: Measured) -> Values:
+    metric, statistic = expression.metric, expression.statistic
+    before, after = _span_values(expression, m.waterfalls_before), _span_values(expression, m.waterfalls_after)
     remark = "per webhook, traced" if metric.startswith("database") else "per call, as the service sees it, traced"
     if not after:
         kind = "SQL statement" if metric.startswith("database") else "outgoing call"
@@ -175,12 +171,15 @@ def _from_spans(metric: str, statistic: str, m: Measured) -> Values:
     )
 
 
-def _span_values(metric: str, waterfalls: Sequence[Waterfall]) -> list[float]:
-    values: list[float] = []
+def _span_values(expression: TargetExpression, waterfalls: Sequence[Waterfall]) -> list[float]:
+    metric, values = expression.metric, list[float]()
     for waterfall in waterfalls:
         if metric == "api_response_time":
             calls = [s for s in waterfall.spans if s.kind == "http"]
-            values += [s.duration_ms for s in calls if not is_model_path(s.name.partition("?")[0])]
+            values += [
+                s.duration_ms for s in calls
+                if not is_model_path(s.name.partition("?")[0]) and expression.selects(s.name)
+            ]  # fmt: skip
             continue
         statements = [s for s in waterfall.spans if s.kind == "sql"]
         chosen = [

@@ -59,7 +59,7 @@ END_TO_END = "webhook, end to end"
 
 Operator = Literal["<", "<=", ">", ">=", "=="]
 _EXPRESSION = re.compile(
-    r"^\s*(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*(?P<op><=|>=|==|<|>)\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>.*?)\s*$"
+    r"^\s*(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*(?:\[(?P<of>[^\[\]]+)\])?\s*(?P<op><=|>=|==|<|>)\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>.*?)\s*$"
 )
 _STATISTICS = ("p50", "p90", "p95", "p99", "mean")
 
@@ -96,11 +96,20 @@ _UNIT_SCALES: dict[str, dict[str, float]] = {
 }  # fmt: skip
 
 
+# Metrics of several things, of which an expression may name some, and what its words are looked for in.
+SELECTABLE: dict[str, str] = {
+    "model_response_time": "the system prompt of the question",
+    "cache_hit_rate": "the kind of what is cached",
+    "api_response_time": "the upstream, method and path of the call",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class TargetExpression:
-    """`NAME OPERATOR NUMBER UNIT`, its number in the metric's canonical unit.
+    """`NAME[OF] OPERATOR NUMBER UNIT`, its number in the metric's canonical unit.
 
-    `statistic` is p50, p90, p95, p99 or mean; p95 where the expression names none.
+    `statistic` is p50, p90, p95, p99 or mean; p95 where the expression names none. `of` narrows a metric of
+    SELECTABLE to what any of its words occurs in; empty for all.
     """
 
     text: str
@@ -109,6 +118,11 @@ class TargetExpression:
     operator: Operator
     number: float
     unit: str
+    of: tuple[str, ...] = ()
+
+    def selects(self, name: str) -> bool:
+        """Whether it is about the thing of this name; capital letters make no difference."""
+        return not self.of or any(word.lower() in name.lower() for word in self.of)
 
     def met_by(self, value: float) -> bool:
         """Whether `value`, in the canonical unit, meets the target."""
@@ -126,7 +140,7 @@ class TargetExpression:
 
 
 def parse_target_expression(text: str) -> TargetExpression:
-    """Read one expression, such as `webhook_latency_p95 < 500ms`.
+    """Read one expression, such as `webhook_latency_p95 < 500ms` or `cache_hit_rate[tenant, agent] > 85%`.
 
     Raises UsageError with the mistake and its mend.
     """
@@ -141,11 +155,15 @@ def parse_target_expression(text: str) -> TargetExpression:
     unit = METRIC_UNITS.get(name)
     if unit is None:
         raise UsageError(f"target {text!r}: metric {name!r} is unknown{did_you_mean(name, METRIC_UNITS)}")
+    of = tuple(word.strip() for word in (match["of"] or "").split(",") if word.strip())
+    if match["of"] is not None and (not of or name not in SELECTABLE):
+        known = ", ".join(SELECTABLE)
+        raise UsageError(f"target {text!r}: [{match['of']}] names no part of {name}; parts have: {known}")
     scale = _UNIT_SCALES[unit].get(match["unit"].lower())
     if scale is None:
         raise UsageError(f"target {text!r}: unit {match['unit']!r} does not fit {name}; use {unit}")
     operator: Operator = match["op"]  # type: ignore[assignment]
-    return TargetExpression(text, name, statistic, operator, float(match["number"]) * scale, unit)
+    return TargetExpression(text, name, statistic, operator, float(match["number"]) * scale, unit, of)
 
 
 def did_you_mean(word: str, known: object) -> str:

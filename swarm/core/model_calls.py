@@ -35,3 +35,28 @@ def is_question(method: str, path: str, body: bytes) -> bool:
     if not isinstance(asked, dict) or any(asked.get(name) for name in _ACTS):
         return False
     return any(asked.get(name) for name in _INPUT)
+
+
+def instructions(body: bytes) -> str:
+    """What a question tells the model to be, on one line: its system prompt; "" where it has none."""
+    try:
+        asked = json.loads(body)
+    except ValueError:
+        return ""
+    if not isinstance(asked, dict):
+        return ""
+    given = asked.get("system") or asked.get("instructions") or asked.get("systemInstruction")
+    messages = asked.get("messages") or asked.get("input")
+    if not given and isinstance(messages, list):
+        told = [one for one in messages if isinstance(one, dict) and one.get("role") in ("system", "developer")]
+        given = [one.get("content") for one in told]
+    return " ".join(_text(given).split())
+
+
+def _text(value: object) -> str:
+    """The text of a string, of blocks of content, or of a list of them."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        return _text(value.get("text") or value.get("parts"))
+    return " ".join(_text(part) for part in value) if isinstance(value, list) else ""

@@ -71,8 +71,20 @@ class Ends:
     sides: tuple[Side, Side]
 
 
+@dataclass(frozen=True, slots=True)
+class UnderLoad:
+    """What one end did while loaded: its upstream calls, what its caches counted, how long work went on after."""
+
+    calls: tuple[UpstreamCall, ...]
+    drain_s: float | None
+    scraped: tuple[Samples | None, Samples | None]
+
+
 async def measure_ends(standing: Standing, stack: Stack) -> Ends:
-    """Serial requests, then open-loop load; afterwards only the two ends run on."""
+    """Open-loop load, then serial requests to warm services; afterwards only the two ends run on.
+
+    What a service keeps is filled by the load: requests that repeat others find it, as they do in operation.
+    """
     lab = standing.lab
     trace_file = lab.folder("traced") / "waterfall.jsonl"
     trees = {
@@ -81,18 +93,26 @@ async def measure_ends(standing: Standing, stack: Stack) -> Ends:
     }  # fmt: skip
     servers = await standing.run(trees)
     await standing.keep(*trees.values())
-    whole = await see_whole(standing, servers, trace_file)
-    await standing.keep(trees[BEFORE], trees[AFTER])
+    traffic = Traffic(lab.target, lab.payload_root, lab.seed)
+    await asyncio.gather(*(warm_up(one, traffic, FIRST_WARM_UP, WARM_S) for one in servers.values()))
     ends = servers[BEFORE], servers[AFTER]
     began_s, scraped = time.monotonic(), await _scraped(ends)
     loaded = await _load(standing, ends)
     drains = await asyncio.gather(*(_drained(one, time.monotonic()) for one in ends))
+    now = await _scraped(ends)
+    under = [
+        UnderLoad(ends[at].calls_since(began_s), drains[at], (scraped[at], now[at])) for at in range(len(ends))
+    ]  # fmt: skip
+    whole = await see_whole(standing, servers, trace_file)
+    await standing.keep(trees[BEFORE], trees[AFTER])
+    before = _side(traffic, whole.before, loaded.before, under[0])
+    after = _side(traffic, whole.after, loaded.after, under[1])
     return Ends(
         whole,
         loaded,
         ErrorRates(error_rate(loaded.before), error_rate(loaded.after)),
         (resources(loaded.before), resources(loaded.after)),
-        await _sides(standing, ends, whole, loaded, drains, began_s, scraped),
+        (before, after),
     )
 
 
@@ -103,7 +123,6 @@ async def see_whole(standing: Standing, servers: dict[str, Watched], trace_file:
     """
     lab = standing.lab
     traffic = Traffic(lab.target, lab.payload_root, lab.seed)
-    await asyncio.gather(*(warm_up(one, traffic, FIRST_WARM_UP, WARM_S) for one in servers.values()))
     lab.say(f"benchmark: {WHOLES} requests a side, each seen to the end of all that it causes")
     mix = Mix(traffic, FIRST_WHOLE)
     numbers = mix.next_numbers(WHOLES)
@@ -185,27 +204,15 @@ async def _scraped(ends: tuple[Watched, Watched]) -> list[Samples | None]:
     return list(await asyncio.gather(*(scrape(one.server.base_url) for one in ends)))
 
 
-async def _sides(
-    standing: Standing, ends: tuple[Watched, Watched], whole: SeenWhole, loaded: Loaded,
-    drains: Sequence[float | None], began_s: float, scraped: Sequence[Samples | None],
-) -> tuple[Side, Side]:  # fmt: skip
-    """Work done, upstream calls and caches of both sides."""
-    lab = standing.lab
-    traffic = Traffic(lab.target, lab.payload_root, lab.seed)
-    now = await _scraped(ends)
-    made = []
-    for at, (wholes, runs) in enumerate(((whole.before, loaded.before), (whole.after, loaded.after))):
-        calls = ends[at].calls_since(began_s)
-        learned = WritesByKind.learned([(traffic.kind(one.number), one) for one in wholes])
-        made.append(
-            Side(
-                _work_done(traffic, learned, runs, calls, drains[at]),
-                _use(wholes, (*calls, *(call for one in wholes for call in one.calls))),
-                _cache(scraped[at], now[at]),
-                tuple(sorted({name for name, _ in now[at] or ()})),
-            )
-        )
-    return made[0], made[1]
+def _side(traffic: Traffic, wholes: Sequence[Whole], runs: Sequence[LoadRun], under: UnderLoad) -> Side:
+    """Work done, upstream calls and caches of one end."""
+    learned = WritesByKind.learned([(traffic.kind(one.number), one) for one in wholes])
+    return Side(
+        _work_done(traffic, learned, runs, under.calls, under.drain_s),
+        _use(wholes, (*under.calls, *(call for one in wholes for call in one.calls))),
+        _cache(*under.scraped),
+        tuple(sorted({name for name, _ in under.scraped[1] or ()})),
+    )
 
 
 def _work_done(

@@ -78,12 +78,14 @@ ALL = Measured(
         ("webhook_ack_time < 15ms", 12.0, True),
         ("api_error_rate < 1%", 0.0, True),
         ("cache_hit_rate > 85%", 90.0, True),
+        ("cache_hit_rate[flow, AGENT] > 85%", 90.0, True),
         ("cache_operation_time < 10ms", 0.5, True),
         ("model_response_time_p50 < 30ms", 0.0, True),
         ("error_rate < 1%", 0.5, True),
         ("concurrent_webhook_capacity > 20/s", 40.0, True),
         ("memory_efficiency < 100MB per process", 90.0, True),
         ("api_response_time < 150ms", 120.0, True),
+        ("api_response_time_mean[crm] < 100ms", 120.0, False),
         ("model_response_time_mean < 80ms", 75.0, True),
         ("database_query_time < 50ms", 30.0, True),
         ("database_write_time < 50ms", 45.0, True),
@@ -104,3 +106,32 @@ def test_what_was_not_measured_is_never_met(metric: str) -> None:
         assert outcome.met is None
         assert outcome.after is None
         assert outcome.reason.startswith("not measured, because ")
+
+
+def test_a_target_may_name_the_question_or_the_kind_that_it_means() -> None:
+    score, coach = b'{"system": "You score leads."}', b'{"system": [{"type": "text", "text": "You coach\\nagents."}]}'
+    asked = [
+        UpstreamCall("ai", "POST", "/v1/messages", "", body, 200, 1.0, 1.2, "read", {})
+        for body in (score, coach, score, coach)
+    ]
+    kinds = CacheUse((("flow", 1, 10), ("agent", 9, 10)), 0.5, 0.5)
+    measured = Measured(
+        wholes_before=(Whole(4, 200, True, 1.0, 900.0, tuple(asked)),),
+        wholes_after=(Whole(4, 200, True, 1.0, 400.0, tuple(asked[:1] + asked[2:3])),),
+        side_after=Side(cache=kinds),
+    )
+    texts = [
+        "model_response_time_mean < 30ms", "model_response_time_mean[coach] < 30ms",
+        "model_response_time_mean[summarise] < 30ms", "cache_hit_rate[agent] > 85%", "cache_hit_rate[price] > 85%",
+    ]  # fmt: skip
+    every, coaching, unknown, agent, price = judge_targets([(text, "someone") for text in texts], measured)
+    assert (every.before, every.after, every.met) == (pytest.approx(200.0), pytest.approx(100.0), False)
+    assert "“You coach agents.” mean 200 → 0 ms (2 of 2 without a call)" in every.reason
+    assert "“You score leads.” mean 200 → 200 ms" in every.reason
+    assert (coaching.after, coaching.met) == (0.0, True)
+    assert "You score" not in coaching.reason
+    assert unknown.met is None
+    assert "“You coach agents.”" in unknown.reason
+    assert (agent.after, agent.met) == (90.0, True)
+    assert price.met is None
+    assert "agent 9 of 10" in price.reason

@@ -47,3 +47,14 @@ def test_a_target_is_met_by_its_operator() -> None:
 )
 def test_a_change_must_be_clear_of_one(ratio: Ratio, change: str) -> None:
     assert ratio.change == change
+
+
+def test_an_expression_may_name_parts_of_a_metric_that_has_some() -> None:
+    expression = parse_target_expression("cache_hit_rate[ tenant, Agent ] > 85%")
+    assert (expression.metric, expression.of) == ("cache_hit_rate", ("tenant", "Agent"))
+    assert expression.selects("agent-context")
+    assert not expression.selects("pipelines")
+    assert parse_target_expression("cache_hit_rate > 85%").selects("pipelines")
+    for wrong in ("webhook_latency[fast] < 1ms", "cache_hit_rate[] > 85%", "cache_hit_rate[ , ] > 85%"):
+        with pytest.raises(UsageError):
+            parse_target_expression(wrong)

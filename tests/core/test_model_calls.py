@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from swarm.core.model_calls import is_question
+from swarm.core.model_calls import instructions, is_question
 
 ASKED = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}]}).encode()
 
@@ -36,3 +36,22 @@ def test_a_model_apis_paths_with_an_input_are_questions(path: str) -> None:
 )
 def test_what_may_change_something_is_none(path: str, body: bytes) -> None:
     assert not is_question("POST", path, body)
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"system": "You  score\\nleads."}', "You score leads."),
+        (b'{"system": [{"type": "text", "text": "You"}, {"type": "text", "text": "coach."}]}', "You coach."),
+        (
+            b'{"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]}',
+            "Be brief.",
+        ),
+        (b'{"systemInstruction": {"parts": [{"text": "Be kind."}]}}', "Be kind."),
+        (b'{"messages": [{"role": "user", "content": "Hi"}]}', ""),
+        (b"no JSON", ""),
+        (b"[]", ""),
+    ],
+)
+def test_the_system_prompt_of_a_question_is_its_name(body: bytes, told: str) -> None:
+    assert instructions(body) == told
