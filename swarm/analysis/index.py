@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
+from swarm.analysis.call_paths import routes_by_function
 from swarm.analysis.kinds import Kinds
 from swarm.analysis.parts import AppObject, ClassInfo, Framework, Function, Route
-from swarm.analysis.routes import find_apps, find_hooks, find_routes
+from swarm.analysis.routes import find_apps, find_dependencies, find_hooks, find_routes
 from swarm.analysis.source import FunctionNode, Module, SourceTree, own_nodes
 
 __all__ = ["AppObject", "ClassInfo", "Framework", "Function", "Index", "Route", "build_index"]
 
 REGISTERING_CALLS = ("append", "add", "register", "setdefault", "update", "insert", "on", "subscribe")
+QUEUED = ("delay", "apply_async", "apply_async_on_commit")  # of Celery's tasks
 HANDING_CALLS = {"to_thread": 0, "run_in_executor": 1, "run_in_threadpool": 0, "run_sync": 0}
 
 
@@ -92,6 +94,19 @@ class Index:
     def calls(self, function: Function) -> Iterator[ast.Call]:
         """The calls in the function's own body, in order."""
         return (node for node in self.own_nodes(function) if isinstance(node, ast.Call))
+
+    def calls_named(self, name: str) -> Sequence[tuple[Module, ast.Call]]:
+        """Every call in the tree whose function goes by this last name, with its module."""
+        return self._calls_by_name.get(name, ())
+
+    @cached_property
+    def _calls_by_name(self) -> dict[str, list[tuple[Module, ast.Call]]]:
+        found: dict[str, list[tuple[Module, ast.Call]]] = {}
+        for module in self.tree.modules.values():
+            for call in module.nodes(ast.Call):
+                name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+                found.setdefault(name, []).append((module, call))
+        return found
 
     def function_of(self, node: FunctionNode) -> Function:
         """The Function of a definition's node."""
@@ -207,6 +222,9 @@ class Index:
         for node in places:
             if not isinstance(node, ast.Name | ast.Attribute) or not isinstance(node.ctx, ast.Load):
                 continue
+            parent = module.parent(node)
+            if isinstance(parent, ast.Attribute) and parent.attr in QUEUED:
+                continue  # a job for another process: it is not run here
             named = self.named_function(module, node)
             if named is not None:
                 yield named
@@ -255,7 +273,7 @@ class Index:
     @cached_property
     def _reachable(self) -> frozenset[Function]:
         hooks = find_hooks(self)
-        todo = [*(route.function for route in self.routes), *hooks]
+        todo = [*(route.function for route in self.routes), *hooks, *find_dependencies(self)]
         if todo:
             todo += self.registered
         seen = set(todo)
@@ -289,8 +307,23 @@ class Index:
         return frozenset(seen)
 
     def on_event_loop(self, function: Function) -> bool:
-        """Whether the function runs on the event loop: it is async, or called directly from what is."""
-        return function in self._on_loop
+        """Whether the function runs on the loop that requests share: it is async, or called directly from what is.
+
+        Flask runs each `async def` view on a loop of its own, in the thread of its request.
+        """
+        return function in self._on_loop and not self._is_flasks_alone(function)
+
+    def _is_flasks_alone(self, function: Function) -> bool:
+        routes = self.routes_reaching(function)
+        return bool(routes) and all(route.framework == "flask" for route in routes)
+
+    def routes_reaching(self, function: Function) -> tuple[Route, ...]:
+        """The routes whose requests may run the function: by calls, dependencies, decorators, callbacks."""
+        return self._reaching.get(function, ())
+
+    @cached_property
+    def _reaching(self) -> dict[Function, tuple[Route, ...]]:
+        return routes_by_function(self)
 
     @cached_property
     def apps(self) -> tuple[AppObject, ...]:

@@ -288,8 +288,25 @@ class Kinds:
                 kind = self.annotated(module, annotation) if annotation is not None else None
                 if kind is None and isinstance(defaults.get(name), ast.Call):
                     kind = self.of(module, defaults[name], depth + 1)
+                if kind is None and annotation is None and getattr(function, "name", "") == "__init__":
+                    kind = self._of_constructed(module, function, name, depth)
                 return kind
         return None
+
+    def _of_constructed(self, module: Module, function: FunctionNode, name: str, depth: int) -> str | None:
+        """What the tree hands to a constructor: `Hooks(Service())`, where all who build the class agree."""
+        owner = module.parent(function)
+        if not isinstance(owner, ast.ClassDef):
+            return None
+        dotted = f"{module.dotted}.{self._index.function_of(function).qualname.rpartition('.')[0]}"
+        place = [argument.arg for argument in parameters(function)].index(name) - 1
+        kinds: set[str | None] = set()
+        for where, call in self._index.calls_named(owner.name):
+            if self._index.resolve(where, call.func) == dotted:
+                by_name = next((word.value for word in call.keywords if word.arg == name), None)
+                given = by_name or (call.args[place] if 0 <= place < len(call.args) else None)
+                kinds.add(self.of(where, given, depth + 1) if given is not None else None)
+        return kinds.pop() if len(kinds) == 1 else None
 
     def _of_turn(self, module: Module, function: FunctionNode, name: str) -> str | None:
         """The mapped class that a loop goes through: `for lead in (await session.scalars(…)).all():`."""

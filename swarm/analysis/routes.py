@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from swarm.analysis.parts import AppObject, Framework, Function, Route
-from swarm.analysis.source import Module
+from swarm.analysis.route_paths import Prefixes, argument, exact_app, mounted_under, text_of
+from swarm.analysis.source import Module, parameters
 
 if TYPE_CHECKING:
     from swarm.analysis.index import Index
@@ -36,7 +37,8 @@ HOOKS = frozenset({
     "context_processor", "errorhandler", "exception_handler", "middleware", "teardown_appcontext",
     "teardown_request",
 })  # fmt: skip
-VIEW_BASES = ("HTTPEndpoint", "MethodView", "View", "BaseHTTPMiddleware")
+DEPENDS = frozenset({"fastapi.Depends", "fastapi.params.Depends", "fastapi.Security", "fastapi.params.Security"})
+VIEW_BASES = ("HTTPEndpoint", "MethodView", "View", "Resource", "BaseHTTPMiddleware")
 
 
 def find_apps(index: Index) -> tuple[AppObject, ...]:
@@ -75,11 +77,15 @@ def _assigned_name(statement: ast.Assign | ast.AnnAssign | ast.Return) -> str:
     return ast.unparse(target)
 
 
-def _framework_of(index: Index, module: Module, owner: ast.expr, known: dict[str, AppObject]) -> AppObject | None:
-    """The application object that an expression stands for: by its kind first, else by its name."""
+def app_of(index: Index, module: Module, owner: ast.expr, known: dict[str, AppObject]) -> AppObject | None:
+    """The application object that an expression stands for: by its name first, else by its kind."""
     dotted = index.resolve(module, owner)
     if dotted is not None and dotted in known:
         return known[dotted]
+    if isinstance(owner, ast.Attribute) and owner.attr == "router":
+        inner = app_of(index, module, owner.value, known)
+        if inner is not None:
+            return inner  # `app.router` is the application's own
     around = module.enclosing_function(owner)
     text = ast.unparse(owner)
     if around is not None:
@@ -93,54 +99,114 @@ def _framework_of(index: Index, module: Module, owner: ast.expr, known: dict[str
         return same[0] if same else None
     if kind in index.classes:
         return next((app for app in index.apps if index.resolve(app.module, app.call.func) == kind), None)
+    return _handed_in(index, module, owner, known)
+
+
+def _handed_in(index: Index, module: Module, owner: ast.expr, known: dict[str, AppObject]) -> AppObject | None:
+    """The application that a function is called with: `def register(app): @app.post(…)`, `register(app)`."""
+    if not isinstance(owner, ast.Name):
+        return None
+    for around in module.ancestors(owner):
+        if not isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        names = [given.arg for given in parameters(around)]
+        if owner.id in names:
+            place = names.index(owner.id)
+            for where, call in index.calls_named(around.name):
+                given = argument(call, place, owner.id)
+                if given is not None and index.resolve_call(where, call) is index.function_of(around):
+                    found = exact_app(index, where, given)
+                    if found is not None:
+                        return found
     return None
 
 
 def find_routes(index: Index) -> tuple[Route, ...]:
     """Every route: decorators, `add_…` calls, `Route(…)` lists and view classes."""
     known = {f"{app.module.dotted}.{app.name}": app for app in index.apps if not app.inside_function}
+    prefixes = Prefixes(index)
     found: dict[tuple[Function, str, tuple[str, ...]], Route] = {}
-    for route in [*_decorated(index, known), *_added(index, known)]:
+    for route in [*_decorated(index, known, prefixes), *_added(index, known, prefixes)]:
         found.setdefault((route.function, route.path, route.methods), route)
     return tuple(found.values())
 
 
-def _decorated(index: Index, known: dict[str, AppObject]) -> Iterator[Route]:
+def _paths(
+    index: Index, module: Module, app: AppObject, path: ast.expr | None, prefixes: Prefixes
+) -> tuple[str, ...]:
+    """The whole paths of a route; "" where the code computes it."""
+    own = text_of(index, module, path)
+    is_known = own or (isinstance(path, ast.Constant) and path.value == "")
+    return tuple(prefix + own for prefix in prefixes.of(app)) if is_known else ("",)
+
+
+def _decorated(index: Index, known: dict[str, AppObject], prefixes: Prefixes) -> Iterator[Route]:
     for function in index.functions:
         for decorator in function.node.decorator_list:
-            if not isinstance(decorator, ast.Call) or not isinstance(decorator.func, ast.Attribute):
-                continue
-            verb = decorator.func.attr
-            if verb not in ROUTING:
-                continue
-            app = _framework_of(index, function.module, decorator.func.value, known)
-            if app is not None:
-                path = _prefix(app) + _constant(_argument(decorator, 0, "path", "rule"))
-                yield Route(_methods(decorator, verb), path, function, app.framework, function.module)
+            if isinstance(decorator, ast.Call):
+                yield from _registered_by(index, function.module, decorator, function, known, prefixes)
+    for module in index.tree.modules.values():
+        for call in module.nodes(ast.Call):  # `app.post("/hook")(handle)`
+            if isinstance(call.func, ast.Call) and len(call.args) == 1:
+                for function in _handlers(index, module, call.args[0]):
+                    yield from _registered_by(index, module, call.func, function, known, prefixes)
 
 
-def _added(index: Index, known: dict[str, AppObject]) -> Iterator[Route]:
+def _registered_by(
+    index: Index, module: Module, decorator: ast.Call, function: Function, known: dict[str, AppObject],
+    prefixes: Prefixes,
+) -> Iterator[Route]:  # fmt: skip
+    verb = decorator.func.attr if isinstance(decorator.func, ast.Attribute) else ""
+    if verb not in ROUTING or not isinstance(decorator.func, ast.Attribute):
+        return
+    app = app_of(index, module, decorator.func.value, known)
+    if app is not None:
+        for path in _paths(index, module, app, argument(decorator, 0, "path", "rule"), prefixes):
+            yield Route(_methods(decorator, verb), path, function, app.framework, module)
+
+
+def _added(index: Index, known: dict[str, AppObject], prefixes: Prefixes) -> Iterator[Route]:
     for module in index.tree.modules.values():
         for call in module.nodes(ast.Call):
             name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
             position = ADDERS.get(name)
-            framework: Framework | None = None
             if position is not None and isinstance(call.func, ast.Attribute):
-                app = _framework_of(index, module, call.func.value, known)
-                framework = app.framework if app is not None else None
+                app = app_of(index, module, call.func.value, known)
+                if app is not None:
+                    paths = _paths(index, module, app, argument(call, 0, "path", "rule"), prefixes)
+                    yield from _served(index, module, call, position, paths, app.framework)
+            elif name == "add_resource":
+                yield from _resources(index, module, call)
             elif index.resolve(module, call.func) in ROUTE_CLASSES:
-                position, framework = 1, "starlette"
-            if position is None or framework is None:
-                continue
-            handler = _argument(call, position, *HANDLER_KEYWORDS)
-            path = _constant(_argument(call, 0, "path", "rule"))
-            if handler is not None:
-                for function in _handlers(index, module, handler):
-                    yield Route(_methods(call, "route"), path, function, framework, module)
+                path = text_of(index, module, argument(call, 0, "path"))
+                paths = (mounted_under(index, module, call) + path if path else "",)
+                yield from _served(index, module, call, 1, paths, "starlette")
+
+
+def _served(
+    index: Index, module: Module, call: ast.Call, position: int, paths: tuple[str, ...], framework: Framework
+) -> Iterator[Route]:
+    handler = argument(call, position, *HANDLER_KEYWORDS)
+    for function in _handlers(index, module, handler) if handler is not None else ():
+        verb = function.name if function.class_name and function.name in VERBS else "route"
+        for path in paths:
+            yield Route(_methods(call, verb), path, function, framework, module)
+
+
+def _resources(index: Index, module: Module, call: ast.Call) -> Iterator[Route]:
+    """`Api.add_resource(Class, "/path", …)` of flask_restful and its kin."""
+    kind = index.kinds.of(module, call.func.value) if isinstance(call.func, ast.Attribute) else None
+    if not call.args or not (kind or "").startswith(("flask_restful.", "flask_restx.")):
+        return
+    for function in _handlers(index, module, call.args[0]):
+        for path in [text_of(index, module, one) for one in call.args[1:]] or [""]:
+            yield Route((function.name.upper(),), path, function, "flask", module)
 
 
 def _handlers(index: Index, module: Module, handler: ast.expr) -> list[Function]:
     """The functions behind a handler: itself, or the verbs of a view class (also `View.as_view("x")`)."""
+    if isinstance(handler, ast.Call) and index.resolve(module, handler.func) == "functools.partial" and handler.args:
+        return _handlers(index, module, handler.args[0])
     if isinstance(handler, ast.Call) and isinstance(handler.func, ast.Attribute):
         handler = handler.func.value
     info = index.classes.get(index.resolve(module, handler) or "")
@@ -149,6 +215,23 @@ def _handlers(index: Index, module: Module, handler: ast.expr) -> list[Function]
         return [method for name, method in info.methods.items() if name in verbs]
     function = index.named_function(module, handler)
     return [function] if function is not None else []
+
+
+def find_dependencies(index: Index) -> list[Function]:
+    """What `Depends` and `Security` name outside of signatures: of applications, routers, classes of views."""
+    found: list[Function] = []
+    for module in index.tree.modules.values():
+        for call in module.nodes(ast.Call):
+            dotted = index.resolve(module, call.func) or ""
+            if dotted in DEPENDS and call.args:
+                function = index.resolve_call(module, call) or index.named_function(module, call.args[0])
+                if function is not None:
+                    found.append(function)
+                info = index.classes.get(index.resolve(module, call.args[0]) or "")
+                found += [info.methods[name] for name in ("__init__",) if info is not None and name in info.methods]
+                made = index.classes.get(index.kinds.of(module, call.args[0]) or "")
+                found += [made.methods[name] for name in ("__call__",) if made is not None and name in made.methods]
+    return found
 
 
 def find_hooks(index: Index) -> list[Function]:
@@ -174,27 +257,12 @@ def _is_asgi(function: Function) -> bool:
     return names[1:] == ["scope", "receive", "send"] or names[1:] == ["environ", "start_response"]
 
 
-def _argument(call: ast.Call, position: int, *names: str) -> ast.expr | None:
-    for keyword in call.keywords:
-        if keyword.arg in names:
-            return keyword.value
-    return call.args[position] if len(call.args) > position else None
-
-
-def _constant(node: ast.expr | None) -> str:
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
-
-
-def _prefix(app: AppObject) -> str:
-    return _constant(_argument(app.call, 99, "prefix", "url_prefix"))
-
-
 def _methods(call: ast.Call, verb: str) -> tuple[str, ...]:
     if verb in VERBS:
         return (verb.upper(),)
     if "websocket" in verb:
         return ("WEBSOCKET",)
-    given = _argument(call, 99, "methods")
+    given = argument(call, 99, "methods")
     if isinstance(given, ast.List | ast.Tuple | ast.Set):
         return tuple(str(item.value).upper() for item in given.elts if isinstance(item, ast.Constant))
     return ("GET",)

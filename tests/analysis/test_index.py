@@ -59,7 +59,7 @@ def routes_of(index: Index) -> set[tuple[str, str, str, str]]:
                 "    async def post(self, request): ...\nasync def f(request): ...\n"
                 "app = Starlette(routes=[Route('/f', f), Mount('/m', routes=[Route('/e', E, methods=['POST'])])])\n"
             },
-            {("GET", "/f", "f", "starlette"), ("POST", "/e", "E.post", "starlette")},
+            {("GET", "/f", "f", "starlette"), ("POST", "/m/e", "E.post", "starlette")},
         ),
         (
             {

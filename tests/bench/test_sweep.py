@@ -157,6 +157,7 @@ def swept(service: Service, path: str, levels: tuple[int, ...] = (1, 4, 12)) -> 
     return asyncio.run(sweep(under, Traffic(target, service.root, 1), levels=levels))
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("path", "resource", "marker"),
     [
@@ -176,6 +177,7 @@ def test_the_resource_that_is_full_is_named_with_its_line(
     assert abs(found.line - service.line(marker)) <= 1 and found.file == "fastapi_service.py"
 
 
+@pytest.mark.alone
 def test_what_scales_has_no_knee(service: Service) -> None:
     found = swept(service, "/none", (1, 4, 8))
     assert (found.knee, found.resource) == (None, None), found
@@ -203,6 +205,7 @@ def test_containers_that_grow_with_every_event_are_named_and_bounded_ones_are_no
     assert all(0.8 < one.per_event < 1.2 and one.file == "fastapi_service.py" for one in found.growing)
 
 
+@pytest.mark.alone
 def test_writers_that_lock_each_other_out_of_sqlite(flask_service: Service) -> None:
     found = swept(flask_service, "/writes", (1, 4, 16))
     assert found.resource == "database", found
@@ -210,6 +213,7 @@ def test_writers_that_lock_each_other_out_of_sqlite(flask_service: Service) -> N
     assert found.locked and found.locked[0][0] == "flask_service.py"
 
 
+@pytest.mark.alone
 def test_a_sync_service_that_scales_has_no_knee(flask_service: Service) -> None:
     found = swept(flask_service, "/none", (1, 4, 8))
     assert (found.knee, found.resource) == (None, None), found

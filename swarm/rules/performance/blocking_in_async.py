@@ -264,12 +264,25 @@ async def async_handler():
     later = await asyncio.to_thread(lambda: requests.get("https://b.example", timeout=2))
     return [answer.json(), later.json()]
 """,
+        """import time
+
+from flask import Flask
+
+app = Flask(__name__)
+
+
+@app.post("/own-loop")
+async def own_loop():
+    time.sleep(0.1)
+    return {}
+""",
     )
 
     def find(self, index: Index) -> Iterable[Finding]:
         """Every blocking call in an async function on a request's path."""
         for function in index.functions:
-            if function.is_async and index.on_request_path(function.module, function.node.body[0]):
+            on_path = index.on_request_path(function.module, function.node.body[0])
+            if function.is_async and on_path and index.on_event_loop(function):
                 seen: dict[str, int] = {}
                 for place in _places(index, function):
                     yield self._finding(place, seen)
