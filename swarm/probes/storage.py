@@ -12,7 +12,7 @@ from swarm.probes.kept import Place, places_holding, read_of
 from swarm.probes.payloads import read, strings, write
 from swarm.probes.person import known
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
-from swarm.probes.traces import LATER_S, files_holding, held, settled, until
+from swarm.probes.traces import files_holding, held, settled, until
 from swarm.target.traffic import WebhookRequest
 
 # What decides about a person or a tenant, and is the service's to set.
@@ -127,7 +127,7 @@ async def _left(context: ProbeContext, values: Collection[str]) -> tuple[Place, 
         found.append(places_holding(context, values))
         return not found[-1]
 
-    await until(gone, LATER_S)
+    await until(gone)
     return found[-1]
 
 

@@ -26,9 +26,9 @@ async def settled(context: ProbeContext, calm_s: float = _SETTLE_S) -> None:
     await asyncio.sleep(_SETTLE_S)
 
 
-async def until(holds: Callable[[], Awaitable[bool]], within_s: float = LATER_S) -> bool:
+async def until(holds: Callable[[], Awaitable[bool]], within_s: float | None = None) -> bool:
     """Whether something holds within a time: work that a service does after its answer takes a while to show."""
-    deadline_s = time.monotonic() + within_s
+    deadline_s = time.monotonic() + (LATER_S if within_s is None else within_s)
     while not await holds():
         if time.monotonic() >= deadline_s:
             return False

@@ -23,6 +23,7 @@ INNERMOST_FIRST = (
     "ContentTypeMiddleware",
     "BodyLimitMiddleware",
     "RateLimitMiddleware",
+    "DataAuditMiddleware",
     "SecurityAuditMiddleware",
     "MetricsMiddleware",
     "RequestIdMiddleware",
@@ -30,7 +31,7 @@ INNERMOST_FIRST = (
 # generated modules whose words say nothing of what the target does by itself; their rules know them by their class
 GUARDS = frozenset({
     "ReplayGuardMiddleware", "DeliveryAgeMiddleware", "CheckedJsonMiddleware", "ContentTypeMiddleware",
-    "RateLimitMiddleware", "SecurityAuditMiddleware",
+    "RateLimitMiddleware", "DataAuditMiddleware", "SecurityAuditMiddleware",
 })  # fmt: skip
 
 

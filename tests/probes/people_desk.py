@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import json
 import sqlite3
@@ -33,7 +34,7 @@ ROUTES = (
     ("POST", "/privacy/purge"),
     ("POST", "/hook"),
 )
-IDS = ("C02", "C03", "C04", "C05", "C06", "C07", "C11", "C12", "C13", "C16", "C17", "W18", "W19", "W20")
+IDS = ("C02", "C03", "C04", "C05", "C06", "C07", "C10", "C11", "C12", "C13", "C16", "C17", "W18", "W19", "W20")
 
 
 class World:
@@ -47,12 +48,26 @@ class World:
         self.gone: set[str] = set()
         self.silent: set[str] = set()
         self.jobs = itertools.count(1)
+        self.digest = ""
         self.database = tmp / "people.db"
         with self.connect() as connection:
             connection.execute(
                 "CREATE TABLE people (id TEXT PRIMARY KEY, email TEXT, name TEXT, more TEXT, seen_at TEXT)"
             )
             connection.execute("CREATE TABLE jobs (number INTEGER PRIMARY KEY, event TEXT)")
+
+    def note(self, what: str, why: str) -> None:
+        """An entry of the trail, with the digest of the one before; a loose trail has none."""
+        if "untraced" in self.flaws:
+            return
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        entry = {"time": moment, "what": what, "who": "hook", "why": why}
+        if "loose" not in self.flaws:
+            entry["before"] = self.digest
+            made = hashlib.sha256(json.dumps(entry).encode()).hexdigest()
+            self.digest = entry["digest"] = made[::-1] if "forged" in self.flaws else made
+        with (self.tmp / "trail.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
 
     def connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.database)
@@ -108,6 +123,9 @@ def service(world: World) -> Starlette:
             question = {"messages": [{"role": "user", "content": f"Score {event['firstName']}"}]}
             world.call("POST", "/v1/messages", question, "read")
         world.call("PUT", f"/contacts/{who}", {"ai_score": score})
+        world.note("person stored", event["type"])
+        if "undecided" not in world.flaws:
+            world.note("lead scored", event["type"])
         if "address" in world.flaws:
             world.call("GET", f"/search/{event['email']}", {}, "read")
 
@@ -143,6 +161,7 @@ def service(world: World) -> Starlette:
         with world.connect() as connection:
             if request.method == "DELETE":
                 world.gone.add(who)
+                world.note("person erased", "asked for")
                 if "lazy" not in world.flaws:
                     connection.execute("DELETE FROM people WHERE id = ?", (who,))
                 return JSONResponse({})

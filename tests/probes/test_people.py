@@ -19,6 +19,7 @@ from swarm.analysis.index import build_index
 from swarm.analysis.source import SourceTree
 from swarm.config.schema import Sign, Webhook
 from swarm.core.errors import TargetError
+from swarm.probes import traces
 from swarm.probes.probe import ProbeContext
 from swarm.probes.routes import headers_of
 from swarm.probes.run import run_probes
@@ -48,6 +49,9 @@ async def test_a_service_that_honours_all_of_it(serve: Any, tmp_path: Path) -> N
         ("half", "C03", "not in the export: firstName"),
         ("hoards", "C05", "after the purge"),
         ("deaf", "C06", "messages after STOP"),
+        ("untraced", "C10", "no file or table gained an entry"),
+        ("loose", "C10", "in none would a changed one show"),
+        ("undecided", "C10", "no entry for what was decided (ai_score)"),
         ("keeps", "C12", "stored as sent"),
         ("keeps", "W19", "is_admin"),
         ("biased", "C13", "alike but for the name"),
@@ -57,7 +61,10 @@ async def test_a_service_that_honours_all_of_it(serve: Any, tmp_path: Path) -> N
         ("fetches", "W20", "called the address"),
     ],
 )
-async def test_each_flaw_is_seen(flaw: str, probe_id: str, words: str, serve: Any, tmp_path: Path) -> None:
+async def test_each_flaw_is_seen(
+    flaw: str, probe_id: str, words: str, serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(traces, "LATER_S", 0.6)  # nothing here is done behind an answer
     world = World(tmp_path, flaw, "plain")
     results = await probe(serve(service(world)), world, (probe_id,))
     assert results[probe_id].outcome == "failed", results
@@ -68,6 +75,12 @@ async def test_rights_are_seen_where_files_hold_plain_text(serve: Any, tmp_path:
     world = World(tmp_path, "plain")
     results = await probe(serve(service(world)), world, ("C02", "C03", "C04", "C05"))
     assert {result.outcome for result in results.values()} == {"passed"}, results
+
+
+async def test_a_chain_whose_digests_say_nothing_proves_nothing(serve: Any, tmp_path: Path) -> None:
+    world = World(tmp_path, "forged")
+    results = await probe(serve(service(world)), world, ("C10",))
+    assert results["C10"].outcome == "skipped", results
 
 
 async def test_work_behind_the_answer_is_awaited(serve: Any, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from swarm.analysis.index import Index
 from swarm.core.findings import Finding
+from swarm.rules.audit_chain import chained
 from swarm.rules.placing import is_installed, main_app, text_mentions
 from swarm.rules.rule import Example, Mend, Rule
 from swarm.rules.security.generated import installed, middleware
@@ -79,7 +80,7 @@ class NoSecurityAudit(Rule):
         return installed(
             index,
             findings,
-            middleware("security_audit", _CLASS),
+            chained(middleware("security_audit", _CLASS)),
             "Keep an audit trail of security events",
             "One JSON line for each refusal, accepted delivery and use of data, to the logger security.audit and, "
             "chained by digests, to AUDIT_LOG_PATH. SECURITY_AUDIT=0 turns it off.",
