@@ -8,7 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import httpx
 
@@ -71,9 +72,20 @@ class Effects:
     grew: Mapping[str, int]
 
 
-# Starts the same tree once more, with these variables set anew: its address and server while the block lasts.
-# Raises TargetError where it does not start so.
-StartAgain = Callable[[Mapping[str, str]], "AbstractAsyncContextManager[RunningServer]"]
+class StartAgain(Protocol):
+    """Starts the same tree once more, with these variables set anew: its server while the block lasts.
+
+    On a fresh {tmp}, or on that of a server which has ended; beside the session's upstreams, or beside others.
+    Raises TargetError where it does not start so.
+    """
+
+    def __call__(
+        self, env: Mapping[str, str], tmp: Path | None = None, upstreams: Upstreams | None = None
+    ) -> AbstractAsyncContextManager[RunningServer]: ...
+
+
+# Upstreams as fresh as the session's were at its start, while the block lasts.
+FreshUpstreams = Callable[[], "AbstractAsyncContextManager[Upstreams]"]
 
 
 @dataclass(slots=True)
@@ -85,7 +97,7 @@ class ProbeContext:
     `answers` collects what the service said in the whole session: the probe of error details reads it.
     `validations` collects whether signatures, good and bad, were judged rightly: `judged` adds to it.
     `header_names` are the request headers that the code reads.
-    `start_again` is None where nobody can start the tree a second time.
+    `start_again` and `fresh_upstreams` are None where nobody can start the tree, or what it calls, a second time.
     """
 
     base_url: str
@@ -103,6 +115,7 @@ class ProbeContext:
     header_names: tuple[str, ...] = ()
     shared: list[asyncio.Future[object]] = field(default_factory=list)  # what one probe finds out and others use
     start_again: StartAgain | None = None
+    fresh_upstreams: FreshUpstreams | None = None
 
     def webhooks(self) -> tuple[Webhook, ...]:
         """The webhooks to probe, at most three."""

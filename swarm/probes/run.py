@@ -14,7 +14,6 @@ from swarm.probes.effects import send_watched
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
 
 NO_CONTROL = "positive control failed"  # how the reason begins where no probe can say anything
-START_AGAIN_S = 8.0  # how long a second start may take within a probe
 _CONTROL_ATTEMPTS = 4
 _PROBE_DEADLINE_S = 15.0
 _SESSION_DEADLINE_S = 60.0

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from swarm.bench.profile import Profile
     from swarm.probes.probe import ProbeResult
     from swarm.target.copies import Copy
-    from swarm.target.server import RunningServer
 
 # Numbers of requests, kept apart so that no two senders repeat each other's ids.
 _SAMPLE_FROM, _SENT_FROM, _PROBE_FROM, _LOAD_FROM = 500_000, 600_000, 700_000, 800_000
@@ -250,28 +247,19 @@ class Workbench:
 
         from swarm.probes.probe import ProbeContext
         from swarm.probes.routes import headers_of, routes_of
-        from swarm.probes.run import START_AGAIN_S, run_probes
-        from swarm.target.server import start_server
+        from swarm.probes.run import run_probes
+        from swarm.probes.second_start import SecondStart
 
         baseline = await self.baseline()
         starts = itertools.count(1)
-
-        @asynccontextmanager
-        async def start_again(env: Mapping[str, str]) -> AsyncIterator[RunningServer]:
-            server = await start_server(
-                self.place,
-                self.copy,
-                self.target,
-                upstream_env=baseline.upstreams.env,
-                inject=baseline.upstreams.inject,
-                extra_env=env,
-                tmp=self.scratch / f"again-{next(starts)}",
-                deadline_s=START_AGAIN_S,
-            )
-            try:
-                yield server
-            finally:
-                await server.stop()
+        again = SecondStart(
+            self.place,
+            self.copy,
+            self.target,
+            baseline.upstreams,
+            self.seed,
+            lambda: self.scratch / f"again-{next(starts)}",
+        )
 
         async with (
             self.lease.working(),
@@ -287,7 +275,8 @@ class Workbench:
                 number=itertools.count(_PROBE_FROM),
                 routes=routes_of(self.index),
                 header_names=headers_of(self.index),
-                start_again=start_again,
+                start_again=again.service,
+                fresh_upstreams=again.upstreams,
             )
             return await run_probes(context)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from swarm.analysis.index import Index
 from swarm.probes.probe import ProbeContext, ProbeResult
 from swarm.probes.routes import headers_of, routes_of
-from swarm.probes.run import START_AGAIN_S, run_probes
+from swarm.probes.run import run_probes
+from swarm.probes.second_start import SecondStart
 from swarm.target.copies import Copy
 from swarm.target.server import RunningServer, start_server
 from swarm.target.traffic import Traffic
@@ -56,23 +57,7 @@ async def probe_live(lab: Lab, live: Live, index: Index, only: Collection[str] =
     """All live probes (or `only` some) against a running tree; the routes that its code names are probed too."""
     import httpx
 
-    @asynccontextmanager
-    async def start_again(env: Mapping[str, str]) -> AsyncIterator[RunningServer]:
-        server = await start_server(
-            lab.place,
-            live.copy,
-            lab.target,
-            upstream_env=live.upstreams.env,
-            inject=live.upstreams.inject,
-            extra_env=env,
-            tmp=lab.folder("again"),
-            deadline_s=START_AGAIN_S,
-        )
-        try:
-            yield server
-        finally:
-            await server.stop()
-
+    again = SecondStart(lab.place, live.copy, lab.target, live.upstreams, lab.seed, lambda: lab.folder("again"))
     async with httpx.AsyncClient(trust_env=False, timeout=20.0) as client:
         context = ProbeContext(
             base_url=live.server.base_url,
@@ -84,6 +69,7 @@ async def probe_live(lab: Lab, live: Live, index: Index, only: Collection[str] =
             number=itertools.count(FIRST_PROBE),
             routes=routes_of(index),
             header_names=headers_of(index),
-            start_again=start_again,
+            start_again=again.service,
+            fresh_upstreams=again.upstreams,
         )
         return await run_probes(context, only)

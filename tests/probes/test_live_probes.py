@@ -34,7 +34,18 @@ from swarm.target.traffic import Traffic
 
 SECRET = "probe-secret-4711"
 # What these services have no place for: tests of their own ask it (test_people.py, test_upstream_trouble.py).
-ELSEWHERE = {"W05", "W15", "W17", "W18", "W19", "W20", "W21", "W24", *(f"C{number:02d}" for number in range(2, 18))}
+ELSEWHERE = {
+    "W05",
+    "W26",
+    "W15",
+    "W17",
+    "W18",
+    "W19",
+    "W20",
+    "W21",
+    "W24",
+    *(f"C{number:02d}" for number in range(2, 18)),
+}
 
 
 class Shared:

@@ -19,6 +19,7 @@ from swarm.verify.candidate import empty_stack, extend
 from swarm.verify.fixes import Fix
 from swarm.verify.gates import durable, replay
 from swarm.verify.lab import Lab
+from swarm.verify.live import probe_live, running
 from tests.verify import early_service as early
 
 RULE = "work-before-answer"
@@ -97,3 +98,22 @@ async def test_a_patch_that_answers_as_late_as_before_has_nothing_to_prove(lab: 
     replayed, kept = await judge(lab, edit(early.AWAITED + "        print('done')\n"))
     assert replayed.passed, replayed.detail
     assert kept.passed is None
+
+
+@pytest.mark.parametrize(
+    ("mend", "outcome"),
+    [
+        (early.AWAITED, "passed"),
+        (early.TASK_WITH_OUTBOX, "failed"),
+        (early.AWAITED.replace("await dispatch(data)", "json.dumps(data)"), "skipped"),
+    ],
+    ids=["done before the answer", "create_task", "nothing done"],
+)
+async def test_the_probe_kills_the_service_by_itself(lab: Lab, mend: str, outcome: str) -> None:
+    stack, _ = extend(lab.original, [edit(mend)], lab.rules)
+    trial = lab.trial(stack, stack.patches)
+    async with running(lab, trial.copy, "killed") as live:
+        (result,) = await probe_live(lab, live, stack.index, ("W26",))
+    assert result.outcome == outcome, result.evidence
+    if outcome == "failed":
+        assert "POST ledger/entries never came" in result.evidence

@@ -1,0 +1,61 @@
+"""The same tree, and what it calls, started once more beside the server that is probed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from swarm.config.schema import Target
+from swarm.core.place import TargetPlace
+from swarm.target.copies import Copy
+from swarm.target.server import RunningServer, start_server
+from swarm.target.upstreams import Upstreams
+
+_STARTS_WITHIN_S = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class SecondStart:
+    """What is probed, and where it may be started again: `fresh` gives a new folder each time.
+
+    Its two methods are what a ProbeContext calls `start_again` and `fresh_upstreams`.
+    """
+
+    place: TargetPlace
+    copy: Copy
+    target: Target
+    session: Upstreams
+    seed: int
+    fresh: Callable[[], Path]
+
+    @asynccontextmanager
+    async def service(
+        self, env: Mapping[str, str], tmp: Path | None = None, upstreams: Upstreams | None = None
+    ) -> AsyncIterator[RunningServer]:
+        """As `swarm.probes.probe.StartAgain` says."""
+        beside = upstreams or self.session
+        server = await start_server(
+            self.place,
+            self.copy,
+            self.target,
+            upstream_env=beside.env,
+            inject=beside.inject,
+            extra_env=env,
+            tmp=tmp or self.fresh(),
+            deadline_s=_STARTS_WITHIN_S,
+        )
+        try:
+            yield server
+        finally:
+            await server.stop()
+
+    @asynccontextmanager
+    async def upstreams(self) -> AsyncIterator[Upstreams]:
+        """As `swarm.probes.probe.FreshUpstreams` says."""
+        started = await Upstreams.start(self.place, self.copy, self.target, tmp=self.fresh(), seed=self.seed)
+        try:
+            yield started
+        finally:
+            await started.stop()
