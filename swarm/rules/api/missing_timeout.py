@@ -254,6 +254,26 @@ async def ask(url):
     return await client.get(url)
 """,
         """import requests
+from requests.adapters import HTTPAdapter
+
+
+class PatientAdapter(HTTPAdapter):
+    def send(self, request, **kwargs):
+        kwargs["timeout"] = kwargs.get("timeout") or 5
+        return super().send(request, **kwargs)
+
+
+class Shop:
+    def __init__(self):
+        self._session = requests.Session()
+        adapter = PatientAdapter(max_retries=3)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+
+    def orders(self):
+        return self._session.get("https://shop.example/orders").json()
+""",
+        """import requests
 
 
 class Patient(requests.Session):
@@ -344,10 +364,29 @@ def _places(index: Index, module: Module) -> Iterator[_Place]:
         if request is None:
             continue
         limited = request.library == "requests" and call.func is not None and not _is_send(call)
+        if (
+            limited
+            and not is_none
+            and request.owner is not None
+            and _has_patient_adapter(index, module, request.owner)
+        ):
+            continue
         if is_none or limited:
             if request.library == "aiohttp":
                 continue
             yield _Place(call, given, False, owner, by_hand)
+
+
+def _has_patient_adapter(index: Index, module: Module, session: ast.expr | None) -> bool:
+    """Whether adapters of the target's own, which look at timeouts, are mounted on the session for every address."""
+    name, mounted = ast.unparse(session).rpartition(".")[2] if session is not None else "", []
+    for call in module.nodes(ast.Call):
+        mounts = isinstance(call.func, ast.Attribute) and call.func.attr == "mount" and len(call.args) == 2
+        if mounts and ast.unparse(call.func).split(".")[-2] == name:
+            info = index.classes.get(index.kinds.of(module, call.args[1]) or "")
+            methods = info.methods.values() if info is not None else ()
+            mounted.append(any("timeout" in ast.unparse(method.node) for method in methods))
+    return bool(mounted) and all(mounted)
 
 
 def _each_has_its_own(module: Module) -> bool:

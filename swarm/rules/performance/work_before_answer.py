@@ -258,6 +258,7 @@ async def hook(data: dict):
             recommendation=f"{_ADVICE}. Not done by itself here: {doubt}" if doubt else _ADVICE,
             anchor=f"{handler.qualname}:{work.names}",
             mendable=not doubt and alone,
+            severity="low" if doubt else None,  # until a measurement says what it costs
         )
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:

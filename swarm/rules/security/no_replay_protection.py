@@ -10,6 +10,7 @@ from swarm.core.findings import Finding
 from swarm.rules.placing import is_installed, main_app
 from swarm.rules.rule import Example, Mend, Rule
 from swarm.rules.security.generated import installed, middleware
+from swarm.rules.security.remembered_deliveries import claims_deliveries
 from swarm.rules.security.webhook_shapes import body_routes, checks_signatures, read_id_headers, senders
 
 _CLASS = "ReplayGuardMiddleware"
@@ -75,6 +76,12 @@ class NoReplayProtection(Rule):
         '@app.post("/hook")\ndef hook():\n    hmac.new(b"k", request.get_data(), "sha256").hexdigest()\n'
         '    if request.headers["X-GitHub-Delivery"] in seen_ids:\n        return {}\n'
         '    seen_ids.add(request.headers["X-GitHub-Delivery"])\n    return {}\n',
+        # the insert that takes a delivery's id but once
+        "import hmac\nimport sqlite3\n\nfrom flask import Flask, request\n\napp = Flask(__name__)\n\n\n"
+        '@app.post("/hook")\ndef hook():\n    hmac.new(b"k", request.get_data(), "sha256").hexdigest()\n'
+        '    with sqlite3.connect("shop.db") as connection:\n        added = connection.execute(\n'
+        '            "INSERT INTO taken (delivery_id) VALUES (?) ON CONFLICT DO NOTHING", (request.json["id"],)\n'
+        "        )\n    return {} if added.rowcount == 0 else work()\n\n\ndef work():\n    return {}\n",
         # no sender of webhooks here
         'from fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.post("/orders")\n'
         'async def order(body: dict) -> dict:\n    return {"id": body["event_id"]}\n',
@@ -85,7 +92,7 @@ class NoReplayProtection(Rule):
         app = main_app(index)
         if app is None or is_installed(index, _CLASS) or _remembers(index):
             return
-        if not body_routes(index) or not checks_signatures(index):
+        if not body_routes(index) or not checks_signatures(index) or claims_deliveries(index):
             return
         headers, fields = _places(index)
         where = ", ".join([*(f"the header {name}" for name in headers), *(f"the body's {name}" for name in fields)])

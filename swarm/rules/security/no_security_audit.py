@@ -13,7 +13,10 @@ from swarm.rules.security.generated import installed, middleware
 from swarm.rules.security.webhook_shapes import body_routes, checks_signatures
 
 _CLASS = "SecurityAuditMiddleware"
-_KNOWN = r"audit[-_. ]?(log|trail|event|record|entry|logger)|security[-_.](log|audit|event)|log_security|\bsiem\b"
+_KNOWN = (
+    r"audit[-_. ]?(log|trail|event|record|entry|logger)|security[-_.](log|audit|event)|log_security|\bsiem\b"
+    r"|getLogger\([^)\n]*\baudit\b"
+)
 
 
 class NoSecurityAudit(Rule):

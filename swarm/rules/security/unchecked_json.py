@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Sequence
 
 from swarm.analysis.index import Index
@@ -9,7 +10,7 @@ from swarm.core.findings import Finding
 from swarm.rules.placing import is_installed, main_app
 from swarm.rules.rule import Example, Mend, Rule
 from swarm.rules.security.generated import installed, middleware
-from swarm.rules.security.webhook_shapes import every_route_reads_json, json_readers, takes_objects_only
+from swarm.rules.security.webhook_shapes import Parsed, every_route_reads_json, json_readers, takes_objects_only
 
 _CLASS = "CheckedJsonMiddleware"
 
@@ -55,6 +56,10 @@ class UncheckedJson(Rule):
         "from fastapi import FastAPI\nfrom pydantic import BaseModel\n\napp = FastAPI()\n\n\n"
         'class Order(BaseModel):\n    id: str\n\n\n@app.post("/orders")\nasync def take(order: Order) -> dict:\n'
         '    return {"id": order.id}\n',
+        # whoever thinks of depth has looked at what JSON can be
+        "from flask import Flask, abort, request\n\napp = Flask(__name__)\n\n\n@app.post('/hook')\ndef hook():\n"
+        "    try:\n        event = request.get_json()\n    except RecursionError:\n        abort(400)\n"
+        "    return {'id': str(event)}\n",
         # JSON of its own files
         "import json\n\nfrom flask import Flask\n\napp = Flask(__name__)\n\n\n@app.get('/prices')\ndef prices():\n"
         "    return json.loads(open('prices.json').read())\n",
@@ -63,7 +68,7 @@ class UncheckedJson(Rule):
     def find(self, index: Index) -> Iterable[Finding]:
         """One finding, at the application, that names the first places where bodies are parsed."""
         app = main_app(index)
-        readers = json_readers(index)
+        readers = [reader for reader in json_readers(index) if not _expects_depth(reader)]
         if app is None or not readers or is_installed(index, _CLASS):
             return
         places = dict.fromkeys(reader.function.qualname for reader in readers)
@@ -93,3 +98,12 @@ class UncheckedJson(Rule):
             "Answers 400 or 422 to JSON that is too deep, out of range, ambiguous or holds characters that no text "
             "should; good JSON passes byte for byte. CHECKED_JSON=0 turns it off.",
         )
+
+
+def _expects_depth(reader: Parsed) -> bool:
+    """Whether the code around catches what too deep a nesting raises."""
+    for around in reader.function.module.ancestors(reader.call):
+        for handler in around.handlers if isinstance(around, ast.Try) else []:
+            if handler.type is not None and "RecursionError" in ast.unparse(handler.type):
+                return True
+    return False

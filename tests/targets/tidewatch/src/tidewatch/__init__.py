@@ -1,0 +1,1 @@
+"""Takes a port's vessel events, looks up the berth, keeps the arrivals."""
