@@ -34,7 +34,7 @@ def shown_inapplicable(index: Index) -> dict[str, str]:
         return {}
     files = f"{len(index.tree.modules)} files"
     shown: dict[str, str] = {}
-    if not any(_calls(index, _RUNNING)):
+    if all(_names_a_module(call) for call in _calls(index, _RUNNING)):
         shown["S04"] = f"no code, command, template or pickle is run or loaded anywhere in {files}"
     if not any(_calls(index, _BROKEN_DIGESTS)) and not _texts(index, _BROKEN_NAMES):
         shown["S06"] = f"no MD5 or SHA-1 anywhere in {files}"
@@ -55,6 +55,16 @@ def _calls(index: Index, wanted: tuple[str, ...]) -> Iterator[ast.Call]:
             dotted = index.resolve(module, call.func) or ""
             if any(fnmatchcase(dotted, name) for name in wanted):
                 yield call
+
+
+def _names_a_module(call: ast.Call) -> bool:
+    """`import_module("redis")`, also `import_module("a" if … else "b")`: what is loaded stands in the code."""
+    if ast.unparse(call.func).rpartition(".")[2] not in ("import_module", "__import__") or not call.args:
+        return False
+    name = call.args[0]
+    return all(isinstance(part, ast.Constant) for part in (
+        (name.body, name.orelse) if isinstance(name, ast.IfExp) else (name,)
+    ))  # fmt: skip
 
 
 def _keywords(index: Index, wanted: tuple[str, ...]) -> bool:

@@ -426,3 +426,16 @@ def test_submitting_is_quick(folder: Path) -> None:
 
     assert asyncio.run(submit()) < 0.1
     assert len(jobs.seen) == 2 * 20
+
+
+@pytest.mark.parametrize(
+    "name", ["os:system", "jobs:os.system", "antigravity:fly", "json:loads", "httpx:get", "jobs:nothing", "jobs"]
+)
+def test_a_row_or_a_sender_names_nothing_that_the_application_does_not_define(folder: Path, name: str) -> None:
+    module, jobs = load(), load("jobs")
+    assert module.function_named("jobs:work") is jobs.work
+    loaded = set(sys.modules)
+    with pytest.raises((LookupError, AttributeError)):
+        module.function_named(name)
+    assert module.written(jobs.work, ({"__model__": name, "fields": {}},)) is None
+    assert set(sys.modules) == loaded

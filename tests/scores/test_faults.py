@@ -125,3 +125,13 @@ def test_draws_that_are_pauses_are_no_secret(tmp_path: Path) -> None:
         "    await asyncio.sleep(random.uniform(0, 1))\n    pause_s = 2 * random.random()\n    return pause_s\n"
     )
     assert "2 draws" in shown_inapplicable(index_of(tmp_path, text))["S05"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [('"redis"', True), ('"a" if q else "b"', True), ("q", False), ('"plugins." + q', False)]
+)
+def test_a_module_that_the_code_names_is_not_run_as_data(tmp_path: Path, name: str, shown: bool) -> None:
+    text = FASTAPI + (
+        f"\nimport importlib\n\n\n@app.get('/x')\nasync def x(q: str):\n    return importlib.import_module({name})\n"
+    )
+    assert ("S04" in shown_inapplicable(index_of(tmp_path, text))) is shown
