@@ -90,7 +90,7 @@ def check_targets(config: Path | None) -> Iterator[Check]:
     """The agents of agents.yaml, and each target: its path, its interpreter, and then all of it at work."""
     source = config or Path(CONFIG_NAME)
     if not source.exists():
-        yield Check("config", "missing", f"no {source}", "write one (README, 'Your own service')")
+        yield Check("config", "missing", f"no {source}", "swarm init PATH writes one")
         return
     try:
         agents = load_agents(source)

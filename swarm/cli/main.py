@@ -14,6 +14,7 @@ from swarm.cli import (
     compare,
     doctor,
     explain,
+    init,
     report,
     rollback,
     run,
@@ -32,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (run, scan, bench, apply, rollback, report, compare, runs, validate, explain, doctor):
+for module in (run, scan, bench, apply, rollback, report, compare, runs, init, validate, explain, doctor):
     app.command(module.NAME, short_help=module.SHORT)(module.command)
 
 

@@ -58,9 +58,7 @@ def _config_for(word: str | None, here: Path) -> Path:
     if not beside.exists():
         if word and not (here / word).exists():
             raise TargetError(f"no target {word!r}: there is no such folder, and no {CONFIG_NAME} here to name it")
-        raise UsageError(
-            f"no {CONFIG_NAME} in {here}; write one (README, 'Your own service'), or name one with -c FILE"
-        )
+        raise UsageError(f"no {CONFIG_NAME} in {here}; `swarm init PATH` writes one, -c FILE names another")
     return beside
 
 

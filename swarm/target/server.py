@@ -137,10 +137,14 @@ def _can_bind(port: int) -> bool:
 
 
 async def _set_up_once(place: TargetPlace, copy: Copy, target: Target, tmp: Path, extra: Mapping[str, str]) -> None:
-    """Run `setup` once for a copy; where it can touch {tmp}, which is fresh at every start, once for each."""
+    """Run `setup` once for a copy; where it can touch what is fresh at every start, once for each.
+
+    Fresh are {tmp}, and a database that an upstream's program serves.
+    """
     if target.setup is None:
         return
-    per_tmp = any("{tmp}" in text for text in (target.setup, *target.env.values()))
+    served = any(upstream.start and not upstream.url.startswith("http") for upstream in target.upstreams)
+    per_tmp = served or any("{tmp}" in text for text in (target.setup, *target.env.values()))
     done = (control_folder(tmp) if per_tmp else copy.workspace) / SETUP_DONE
     if done.exists():
         return

@@ -1,0 +1,144 @@
+"""Writes a route for every upstream call that was seen, with an answer that the code can go on with."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from swarm.analysis.index import Index
+from swarm.analysis.parts import Function
+from swarm.config.schema import UpstreamRoute
+from swarm.core.model_calls import is_question
+from swarm.intake.shapes import Reader, Shape, example_of
+from swarm.target.calls import UpstreamCall, path_shape
+
+_LATENCY_MS = 40.0
+_MODEL_LATENCY_MS = 200.0
+_ANTHROPIC = {
+    "id": "msg_{{uuid}}", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "end_turn",
+    "content": [{"type": "text", "text": "ok"}], "usage": {"input_tokens": 10, "output_tokens": 2},
+}  # fmt: skip
+_CHAT = {
+    "id": "chatcmpl-{{uuid}}", "object": "chat.completion", "created": 1700000000, "model": "gpt",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12},
+}  # fmt: skip
+
+
+def routes_for(index: Index, calls: Sequence[UpstreamCall], sent: Iterable[str] = ()) -> tuple[UpstreamRoute, ...]:
+    """One route for each method and shape of path among the calls of one upstream.
+
+    `sent` are values of the events that were sent: where one of them stands in a path, it is a parameter.
+    """
+    values = {value for value in sent if len(value) > 3}
+    shapes: dict[tuple[str, str], UpstreamCall] = {}
+    for call in calls:
+        shapes.setdefault((call.method.upper(), _template(call.path, values)), call)
+    return tuple(_route(index, method, path, call) for (method, path), call in shapes.items())
+
+
+def _template(path: str, values: set[str]) -> str:
+    """The path with `{id}`, `{id2}` … where it holds somebody's id."""
+    parts, count = [], 0
+    for part, shape in zip(path.split("/"), path_shape(path).split("/"), strict=True):
+        if part and (shape == "*" or part in values):
+            count += 1
+            parts.append("{id}" if count == 1 else f"{{id{count}}}")
+        else:
+            parts.append(part.replace("{", "").replace("}", ""))
+    return "/".join(parts)
+
+
+def _route(index: Index, method: str, path: str, call: UpstreamCall) -> UpstreamRoute:
+    body = _known_answer(method, path, call)
+    read = example_of(_read(index, path)) if body is None else None
+    if body is None:
+        body = read if isinstance(read, dict | list) and read else {"ok": True, "id": "{{uuid}}"}
+    question = is_question(method, call.path, call.body)
+    latency = _MODEL_LATENCY_MS if question else _LATENCY_MS
+    values = {"method": method, "path": path, "latency_ms": latency, "jitter_ms": latency / 8, "json": body}
+    return UpstreamRoute.model_validate(values)
+
+
+def _known_answer(method: str, path: str, call: UpstreamCall) -> Any:
+    """Answers whose form is public and the same for everybody: model APIs, tokens, chat services."""
+    if path.endswith("/v1/messages"):
+        return _ANTHROPIC
+    if path.endswith("/chat/completions"):
+        return _CHAT
+    if path.endswith("/embeddings"):
+        return {"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [0.1] * 8}], "model": "e"}
+    if re.search(r"(oauth\w*|connect|auth)(/v?[\d.]*)?(/\w+)*/(access_)?token$", path) and b"grant_type" in call.body:
+        return {"access_token": "test-access-token", "token_type": "bearer", "expires_in": 3600}
+    host = call.upstream.lower()
+    if "api.telegram.org" in host:
+        if path.lower().endswith("/getme"):
+            return {"ok": True, "result": {"id": 1, "is_bot": True, "first_name": "bot", "username": "test_bot"}}
+        if not re.search(r"/(send|edit|copy|forward)\w*$", path):
+            return {"ok": True, "result": True}
+        return {"ok": True, "result": {"message_id": 1, "date": 1700000000, "chat": {"id": 1, "type": "private"}}}
+    if host.endswith("slack.com") and path.startswith("/api/"):
+        return {"ok": True, "ts": "1700000000.000100", "channel": "C1", "user": "U1", "team_id": "T1", "bot_id": "B1"}
+    return None
+
+
+def _read(index: Index, path: str) -> Shape:
+    """The fields that are read off an answer, in the functions that build this path."""
+    shape = Shape()
+    for function in _callers(index, path):
+        reader = _AnswerReader(index, shape)
+        reader.read(function, {})
+    return shape
+
+
+def _callers(index: Index, path: str) -> Iterator[Function]:
+    """Functions whose constants hold the path's last plain words, those with most of them first."""
+    words = [part for part in path.split("/") if part and not part.startswith("{") and len(part) > 2]
+    if not words:
+        return
+    scored = []
+    for function in index.functions:
+        texts = [
+            node.value
+            for node in index.own_nodes(function)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+        found = sum(any(word in text for text in texts) for word in words)
+        if any(words[-1] in text for text in texts) and ("json" in function.module.segment(function.node)):
+            scored.append((found, function))
+    best = max((count for count, _ in scored), default=0)
+    yield from (function for count, function in scored if count == best)
+
+
+class _AnswerReader(Reader):
+    """Takes every `.json()` of what is no request for the answer."""
+
+    def __init__(self, index: Index, shape: Shape) -> None:
+        super().__init__(index, shape, of_request=False)
+
+    def is_root(self, module: object, node: ast.expr) -> bool:
+        """Whether an expression is the answer's body."""
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "json":
+            return ast.unparse(node.func.value).rsplit(".", 1)[-1] not in ("request", "req")
+        return False
+
+
+def sent_values(body: bytes) -> set[str]:
+    """The plain values of an event's body."""
+    try:
+        todo: list[Any] = [json.loads(body)]
+    except ValueError:
+        return set()
+    found: set[str] = set()
+    while todo:
+        value = todo.pop()
+        if isinstance(value, dict):
+            todo += value.values()
+        elif isinstance(value, list):
+            todo += value
+        elif isinstance(value, str | int) and not isinstance(value, bool):
+            found.add(str(value))
+    return found

@@ -1,0 +1,313 @@
+"""Sends a service its first events: tries the ways of being genuine, and mends what it says is missing in a body."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from swarm.config.schema import Webhook
+from swarm.core.errors import TargetError
+from swarm.intake.draft import Draft
+from swarm.intake.examples import plausible
+from swarm.intake.signatures import Checked, candidates
+from swarm.intake.survey import Survey
+from swarm.intake.webhooks import Entry
+from swarm.target.server import RunningServer
+from swarm.target.traffic import Traffic
+from swarm.target.upstreams import Upstreams
+from swarm.target.wire import Client, WireError
+
+_ANSWER_S = 20.0
+_BODY_MENDS = 6
+_REFUSED = (401, 403)
+_FORM = "application/x-www-form-urlencoded"
+_JSON = "application/json"
+_KEY_ERROR = re.compile(r"^KeyError: '([^']+)'", re.MULTILINE)
+_STANDARD = re.compile(
+    r"^(content-|user-agent|host|accept|cookie|x-forwarded|x-real-ip|origin|referer|if-|forwarded|cf-)", re.IGNORECASE
+)
+_KNOWN_HEADERS = {"x-github-event": "push", "x-gitlab-event": "Push Hook", "x-shopify-topic": "orders/create",
+                  "x-event-key": "repo:push"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One event and what came of it: `webhook` and `payload` are places in the draft's lists; status 0, no answer."""
+
+    webhook: int
+    payload: int
+    status: int
+    body: bytes
+    answer: str
+
+    @property
+    def good(self) -> bool:
+        """Whether the service took it."""
+        return 200 <= self.status < 400
+
+
+class Sender:
+    """Sends events of one service."""
+
+    def __init__(self, survey: Survey, tell: Callable[[str], None]) -> None:
+        self._survey = survey
+        self._tell = tell
+        self._number = 0
+
+    async def round(
+        self, draft: Draft, server: RunningServer, upstreams: Upstreams, *, first: bool
+    ) -> tuple[Draft, tuple[Sent, ...]]:
+        """Every example of every webhook once; in the first round also how to sign, and what bodies lack."""
+        client = Client(server.base_url)
+        try:
+            if first:
+                draft = await self._health(draft, client)
+            for number, entry in enumerate(self._survey.entries[: len(draft.target.webhooks)]):
+                if first:
+                    draft = await self._genuine(draft, number, entry, client)
+                draft = await self._complete(draft, number, client, server)
+            sent = []
+            for number, webhook in enumerate(draft.target.webhooks):
+                for payload in range(max(1, len(webhook.payloads))):
+                    sent.append(await self._send(draft, number, client, payload))
+                    await upstreams.quiet(limit_s=5.0)
+        finally:
+            client.close()
+        return draft, tuple(sent)
+
+    async def _health(self, draft: Draft, client: Client) -> Draft:
+        health = draft.target.health
+        if health is None:
+            return draft
+        try:
+            status = (await client.send("GET", client.encode("GET", health, {}, b""), _ANSWER_S)).status
+        except WireError:
+            status = 0
+        if 200 <= status < 300:
+            return draft
+        return draft.having(health=None).doubting(
+            f"{health} answers {status or 'nothing'}: any answer is taken for health", "start"
+        )
+
+    async def _genuine(self, draft: Draft, number: int, entry: Entry, client: Client) -> Draft:
+        """The webhook with the first way of being genuine that is not refused."""
+        ways = candidates(self._survey.index, entry, self._survey.settings)
+        usual = _usual_headers(entry)
+        tried: list[tuple[Checked, Sent, bool]] = []
+        for way in ways:
+            attempt = self._with(draft, number, way, usual)
+            try:
+                sent = await self._send(attempt, number, client, 0)
+                told = await self._is_told_apart(attempt, number, client, sent) if _signs(way) else False
+            except TargetError:  # the secret's form does not fit the scheme
+                continue
+            tried.append((way, sent, told))
+            if told and sent.good:
+                break
+        # what is told apart from a forgery is the right way, whatever the service then makes of the event
+        best = min(tried, key=lambda one: (not one[2] or _refusal(one[1]) == 3, _refusal(one[1])), default=None)
+        if best is None:
+            return draft
+        way, sent, _ = best
+        draft = self._with(draft, number, way, usual)
+        if way.sign.scheme != "none":
+            self._tell(
+                f"{entry.path}: signed by {way.sign.scheme} in {way.sign.header}, secret in {way.sign.secret_env}"
+            )
+        if sent.status in _REFUSED or (_refusal(sent) == 2 and len(ways) > 1):
+            words = f"{entry.method} {entry.path} answers {sent.status} ({sent.answer[:60]}): say how senders sign it"
+            draft = draft.doubting(words, "webhooks", number, "sign")
+        return draft
+
+    async def _is_told_apart(self, draft: Draft, number: int, client: Client, genuine: Sent) -> bool:
+        """Whether the same event with another secret gets another answer."""
+        webhook = draft.target.webhooks[number]
+        names = [webhook.sign.secret_env] if webhook.sign.scheme != "none" else []
+        env = {name: _other(draft.target.env[name]) for name in names}
+        headers = {
+            name: value if name in _plain(webhook) else _other(value) for name, value in webhook.headers.items()
+        }
+        webhooks = list(draft.target.webhooks)
+        webhooks[number] = webhook.model_copy(update={"headers": headers})
+        forged = await self._send(draft.having(webhooks=webhooks).with_env(env), number, client, 0)
+        return (forged.status, _steady(forged.answer)) != (genuine.status, _steady(genuine.answer))
+
+    def _with(self, draft: Draft, number: int, way: Checked, usual: dict[str, str]) -> Draft:
+        env = dict(draft.target.env)
+        headers = dict(usual)
+        by_name = {setting.name: setting for setting in self._survey.settings}
+        for variable in [*([way.sign.secret_env] if way.sign.secret_env else []), *(v for _, v in way.headers)]:
+            if not env.get(variable):
+                default = by_name[variable].default if variable in by_name else None
+                env[variable] = default or f"test-{variable.lower().replace('_', '-')}-0123456789abcdef"
+        for header, variable in way.headers:
+            bearer = header.lower() == "authorization"
+            headers[header] = f"Bearer {env[variable]}" if bearer else env[variable]
+        if way.sign.scheme == "standard-webhooks":
+            env[way.sign.secret_env] = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+        webhooks = list(draft.target.webhooks)
+        webhooks[number] = webhooks[number].model_copy(update={"sign": way.sign, "headers": headers})
+        return draft.having(env=env, webhooks=webhooks)
+
+    async def _complete(self, draft: Draft, number: int, client: Client, server: RunningServer) -> Draft:
+        """Give the bodies what the service says they lack, for as long as that helps."""
+        for payload in range(len(draft.target.webhooks[number].payloads)):
+            for _ in range(_BODY_MENDS):
+                before = len(server.log_text())
+                sent = await self._send(draft, number, client, payload)
+                if sent.good:
+                    break
+                better = _mended(draft.target.webhooks[number], payload, sent, server.log_text()[before:])
+                if better is None:
+                    break
+                webhooks = list(draft.target.webhooks)
+                webhooks[number] = better
+                draft = draft.having(webhooks=webhooks)
+        return draft
+
+    async def _send(self, draft: Draft, number: int, client: Client, payload: int) -> Sent:
+        webhook = draft.target.webhooks[number]
+        payloads = webhook.payloads[payload : payload + 1]
+        single = webhook.model_copy(update={"payloads": payloads})
+        target = draft.target.model_copy(update={"webhooks": [single]})
+        self._number += 1
+        request = Traffic(target, self._survey.root, seed=11).request_for(single, self._number, time.time())
+        try:
+            message = client.encode(request.method, request.path, request.headers, request.body)
+            answer = await client.send(request.method, message, _ANSWER_S)
+        except WireError as error:
+            return Sent(number, payload, 0, request.body, str(error))
+        words = answer.body.decode("utf-8", "replace").replace("\n", " ")
+        return Sent(number, payload, answer.status, request.body, words)
+
+
+def _signs(way: Checked) -> bool:
+    return way.sign.scheme != "none" or bool(way.headers)
+
+
+def _plain(webhook: Webhook) -> set[str]:
+    """Headers that hold no secret."""
+    return {name for name in webhook.headers if not re.search(r"token|secret|auth|key|password", name, re.IGNORECASE)}
+
+
+def _other(secret: str) -> str:
+    """Another secret of the same form."""
+    return secret[:-2] + (
+        "A=" if secret.endswith("=") and secret[-2] != "A" else "zz" if not secret.endswith("=") else "E="
+    )
+
+
+def _steady(answer: str) -> str:
+    """An answer without what changes from one to the next."""
+    return re.sub(r"[0-9a-f-]{8,}|\d+", "", answer)[:200]
+
+
+def _refusal(sent: Sent) -> int:
+    """0 taken, 1 taken in but not well, 2 refused for its form, 3 refused as not genuine."""
+    if sent.good:
+        return 0
+    if sent.status in _REFUSED:
+        return 3
+    if 400 <= sent.status < 500:
+        worded = re.search(r"signature|unauthor|forbidden|secret|token|verif", sent.answer, re.IGNORECASE)
+        return 3 if worded else 1 if sent.status in (422, 404) else 2
+    return 1
+
+
+def _usual_headers(entry: Entry) -> dict[str, str]:
+    """Headers that the code reads and that say nothing secret: kinds and ids of a delivery."""
+    found: dict[str, str] = {}
+    for name in entry.headers:
+        low = name.lower()
+        if low in _KNOWN_HEADERS:
+            found[name] = _KNOWN_HEADERS[low]
+        elif _STANDARD.match(low) or re.search(r"sign|token|secret|auth|key|timestamp|hmac", low):
+            continue
+        elif re.search(r"id$|delivery|idempot|uuid|nonce", low):
+            found[name] = "{{uuid}}"
+        elif re.search(r"event|topic|type", low):
+            found[name] = "created"
+    return found
+
+
+def _mended(webhook: Webhook, place: int, sent: Sent, log: str) -> Webhook | None:
+    """The webhook with a body that has what was missed; None where the answer tells nothing."""
+    if sent.status == 415 or (sent.status == 400 and "form" in sent.answer.lower() and webhook.content_type == _JSON):
+        other = _FORM if webhook.content_type == _JSON else _JSON
+        return None if sent.status != 415 else webhook.model_copy(update={"content_type": other})
+    body = webhook.payloads[place]
+    if not isinstance(body, dict):
+        return None
+    grown: dict[str, Any] = copy.deepcopy(body)
+    changed = False
+    if sent.status == 422:
+        for loc, kind in _details(sent.answer):
+            changed |= _put(grown, loc, kind)
+    elif sent.status >= 400 and (keys := _KEY_ERROR.findall(log)) and keys[-1] not in grown:
+        grown[keys[-1]] = plausible(keys[-1])
+        changed = True
+    elif sent.status == 400:
+        for name in _named_missing(sent.answer):
+            if name not in grown:
+                grown[name] = plausible(name)
+                changed = True
+    if not changed:
+        return None
+    payloads = list(webhook.payloads)
+    payloads[place] = grown
+    return webhook.model_copy(update={"payloads": payloads})
+
+
+def _named_missing(answer: str) -> list[str]:
+    """Fields that an answer in words says are missing: `Missing field: order_id`, `'sku' is required`."""
+    found = re.findall(r"[Mm]issing[^:'\"]{0,40}[:'\" ]+\s*['\"]?([A-Za-z_]\w*)", answer)
+    found += re.findall(r"['\"]?([A-Za-z_]\w*)['\"]? (?:is|are) (?:required|missing)", answer)
+    return [
+        name
+        for name in found
+        if name.lower() not in ("field", "fields", "required", "signature", "header", "it", "body")
+    ]
+
+
+def _details(answer: str) -> list[tuple[list[str | int], str]]:
+    """Places and kinds of the mistakes in FastAPI's answer to a body that does not validate."""
+    try:
+        details = json.loads(answer).get("detail", [])
+    except (ValueError, AttributeError):
+        return []
+    if not isinstance(details, list):
+        return []
+    found = []
+    for item in details:
+        loc = item.get("loc", []) if isinstance(item, dict) else []
+        if len(loc) > 1 and loc[0] == "body":
+            kind = str(item.get("type", ""))
+            word = re.match(r"(?:type_error\.)?(int|float|bool|string|str|dict|list|integer)", kind)
+            names = {"string": "str", "integer": "int"}
+            expected = (item.get("ctx") or {}).get("expected", "")
+            chosen = re.match(r"'([^']+)'", str(expected))
+            found.append((list(loc[1:]), f"={chosen[1]}" if chosen else names.get(word[1], word[1]) if word else ""))
+    return found
+
+
+def _put(body: dict[str, Any], loc: list[str | int], kind: str) -> bool:
+    """Set a value at a place; False where the place does not exist and cannot be made."""
+    at: Any = body
+    for part in loc[:-1]:
+        if isinstance(at, dict) and isinstance(part, str):
+            at = at.setdefault(part, {})
+        elif isinstance(at, list) and isinstance(part, int) and part < len(at):
+            at = at[part]
+        else:
+            return False
+    last = loc[-1]
+    value: Any = kind[1:] if kind.startswith("=") else plausible(str(last), kind)
+    if isinstance(at, dict) and isinstance(last, str) and at.get(last) != value:
+        at[last] = value
+        return True
+    return False

@@ -1,0 +1,43 @@
+"""Values that a field's name suggests; {{…}} is filled anew for every request."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_BY_NAME: tuple[tuple[str, Any], ...] = (
+    (r"e_?mail", "{{uuid}}@example.com"),
+    (r"phone|mobile|msisdn|^from$|^to$|wa_id", "+15555550100"),
+    (r"(^|_)(amount|total|price|subtotal|fee|balance|cost)(_|$|cents)", 1250),
+    (r"(^|_)(count|qty|quantity|number|size|length|score|age|page|limit|offset|index|version|port|retries)$", 2),
+    (r"currency", "USD"),
+    (r"country", "US"),
+    (r"time_?zone", "UTC"),
+    (r"(^|_)(timestamp|ts)$", 1700000000),
+    (r"(_at|_on|date|time|_until|starts?|ends?|expires?)$", "{{now}}"),
+    (r"url|link|href|uri$", "https://example.com/path"),
+    (r"^(is|has|can|should|was)_|enabled|active|verified|success|^ok$|livemode", True),
+    (r"first_?name", "Ada"),
+    (r"last_?name|surname", "Example"),
+    (r"name$", "Ada Example"),
+    (r"(^|_)(sha|commit|hash|digest)$", "0123456789abcdef0123456789abcdef01234567"),
+    (r"^ref$|branch", "refs/heads/main"),
+    (r"(^|_)(id|uuid|guid|key|sku|reference|number|token|nonce)$|Id$|ID$", "{{uuid}}"),
+    (r"status|state", "active"),
+    (r"(^|_)(type|event|action|kind|topic)$", "created"),
+    (r"text|body|message|content|description|comment|title|subject|note", "hello from a test"),
+    (r"reason|summary|query|prompt", "hello from a test"),
+    (r"items|lines|list|entries|events|alerts|records|changes|commits|messages|tags|labels$", []),
+    (r"metadata|attributes|payload|data|properties|params|headers|annotations|details|context|custom", {}),
+)  # fmt: skip
+
+
+def plausible(name: str, kind: str = "") -> Any:
+    """A value for a field: of its type where one is known, and as its name suggests."""
+    suggested = next((value for pattern, value in _BY_NAME if re.search(pattern, name)), "value")
+    wanted = {"int": int, "float": (int, float), "bool": bool, "str": str, "dict": dict, "list": list}.get(kind)
+    if wanted is None or (isinstance(suggested, wanted) and isinstance(suggested, bool) == (kind == "bool")):  # type: ignore[arg-type]
+        return suggested
+    if kind == "int":
+        return "{{int:1:500}}" if re.search(r"id$|Id$", name) else 2
+    return {"float": 1.5, "bool": True, "str": "value", "dict": {}, "list": []}[kind]

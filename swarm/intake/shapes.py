@@ -1,0 +1,333 @@
+"""Reads off the code what a JSON value must look like: which fields it takes, and what it compares them with."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from swarm.analysis.index import Index
+from swarm.analysis.parts import Function
+from swarm.analysis.source import Module
+from swarm.intake.examples import plausible
+
+_DEPTH = 5
+_REQUESTS = ("request", "req")
+_BODY_CALLS = ("json", "get_json", "form", "loads")
+_CHOICES = 6
+
+
+@dataclass(slots=True, eq=False)
+class Shape:
+    """What is known of one value: its fields, its items, constants that it is compared with, its type."""
+
+    fields: dict[str, Shape] = field(default_factory=dict)
+    items: Shape | None = None
+    choices: list[Any] = field(default_factory=list)
+    kind: str = ""
+    is_body: bool = False
+
+    def key(self, name: str) -> Shape:
+        """The shape of one field."""
+        return self.fields.setdefault(name, Shape())
+
+    def item(self) -> Shape:
+        """The shape of one item."""
+        if self.items is None:
+            self.items = Shape()
+        return self.items
+
+    @property
+    def known(self) -> bool:
+        """Whether anything at all was read off it."""
+        return bool(self.fields or self.items or self.choices or self.kind)
+
+
+def example_of(shape: Shape, name: str = "") -> Any:
+    """A value of this shape, its own choice first, else what its name suggests."""
+    if shape.fields:
+        return {key: example_of(value, key) for key, value in shape.fields.items()}
+    if shape.items is not None:
+        return [example_of(shape.items, name.rstrip("s"))]
+    if shape.choices:
+        return shape.choices[0]
+    return plausible(name, shape.kind)
+
+
+def variants_of(shape: Shape) -> list[Any]:
+    """Examples that differ in the field which the code decides by, at most six; one where there is none."""
+    chosen = _deciding(shape)
+    if chosen is None:
+        return [example_of(shape)]
+    found = []
+    for choice in list(chosen.choices)[:_CHOICES]:
+        chosen.choices.remove(choice)
+        chosen.choices.insert(0, choice)
+        found.append(example_of(shape))
+    return found
+
+
+def _deciding(shape: Shape) -> Shape | None:
+    named = [
+        s for name, s in shape.fields.items() if name in ("type", "event", "action", "event_type", "kind", "topic")
+    ]
+    for candidate in [*named, *shape.fields.values()]:
+        if len(candidate.choices) > 1:
+            return candidate
+    return next((inner for s in shape.fields.values() if (inner := _deciding(s)) is not None), None)
+
+
+class Reader:
+    """Follows one value through functions. `roots` says which expressions are the value itself."""
+
+    def __init__(self, index: Index, shape: Shape, *, of_request: bool) -> None:
+        self._index = index
+        self._shape = shape
+        self._of_request = of_request
+        self._seen: set[tuple[Function, tuple[tuple[str, int], ...]]] = set()
+        self.reads_form = False
+
+    def read(self, function: Function, names: dict[str, Shape], depth: int = 0) -> Shape | None:
+        """Walk a function; `names` are those that hold the value. Gives the shape of what it returns."""
+        key = (function, tuple(sorted((name, id(shape)) for name, shape in names.items())))
+        if depth > _DEPTH or key in self._seen:
+            return None
+        self._seen.add(key)
+        known = dict(names)
+        walk = _Walk(self, self._index, function.module, known, depth)
+        for node in self._index.own_nodes(function):
+            walk.visit(node)
+        return walk.returned
+
+    def is_root(self, module: Module, node: ast.expr) -> bool:
+        """Whether an expression is the body of the request that is handled."""
+        if not self._of_request:
+            return False
+        if isinstance(node, ast.Attribute) and node.attr in ("json", "form", "values") and _is_request(node.value):
+            self.reads_form |= node.attr != "json"
+            return True
+        if not isinstance(node, ast.Call):
+            return False
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
+        if name not in _BODY_CALLS:
+            return False
+        if name == "loads":
+            return bool(node.args) and "header" not in ast.unparse(node.args[0])
+        if isinstance(node.func, ast.Attribute) and _is_request(node.func.value):
+            self.reads_form |= name == "form"
+            return True
+        return False
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the whole value."""
+        return self._shape
+
+
+def _is_request(node: ast.expr) -> bool:
+    text = ast.unparse(node)
+    return text.rsplit(".", 1)[-1] in _REQUESTS or text.endswith("_request")
+
+
+class _Walk:
+    """One function's walk, in the order of its source."""
+
+    def __init__(self, reader: Reader, index: Index, module: Module, known: dict[str, Shape], depth: int) -> None:
+        self._reader = reader
+        self._index = index
+        self._module = module
+        self._known = known
+        self._depth = depth
+        self.returned: Shape | None = None
+
+    def visit(self, node: ast.AST) -> None:
+        """Take from one node what it tells."""
+        if isinstance(node, ast.Assign):
+            shape = self.shape(node.value)
+            if shape is not None:
+                for target in node.targets:
+                    self._bind(target, shape)
+        elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value is not None:
+            shape = self.shape(node.value)
+            if shape is not None:
+                self._bind(node.target, shape)
+        elif isinstance(node, ast.For | ast.AsyncFor):
+            self._loop(node.target, node.iter)
+        elif isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
+            for part in node.generators:  # they come after what they bind for
+                self._loop(part.target, part.iter)
+        elif isinstance(node, ast.Compare):
+            self._compare(node)
+        elif isinstance(node, ast.Match):
+            self._match(node)
+        elif isinstance(node, ast.Return) and node.value is not None:
+            self.returned = self.shape(node.value) or self.returned
+        elif isinstance(node, ast.Subscript | ast.Call):
+            self.shape(node)
+
+    def _bind(self, target: ast.expr, shape: Shape) -> None:
+        if isinstance(target, ast.Name):
+            self._known[target.id] = shape
+
+    def _loop(self, target: ast.expr, iterated: ast.expr) -> None:
+        if isinstance(iterated, ast.Call) and ast.unparse(iterated.func) == "enumerate" and iterated.args:
+            iterated = iterated.args[0]
+            target = target.elts[-1] if isinstance(target, ast.Tuple) else target
+        if isinstance(iterated, ast.Call) and isinstance(iterated.func, ast.Attribute) \
+                and iterated.func.attr in ("items", "keys", "values"):  # fmt: skip
+            return
+        shape = self.shape(iterated)
+        if shape is not None and not shape.fields:
+            self._bind(target, shape.item())
+
+    def _compare(self, node: ast.Compare) -> None:
+        shape = self.shape(node.left)
+        for operator, other in zip(node.ops, node.comparators, strict=True):
+            if isinstance(operator, ast.In | ast.NotIn) and isinstance(node.left, ast.Constant):
+                continue  # `"x" in data` asks for a field that may be missing
+            if shape is None:
+                shape = self.shape(other)
+                other = node.left
+            if shape is not None and isinstance(operator, ast.Eq | ast.NotEq | ast.In | ast.NotIn):
+                self._choices(shape, other)
+            elif shape is not None and isinstance(other, ast.Constant) and isinstance(other.value, int | float):
+                shape.kind = shape.kind or "int"
+
+    def _choices(self, shape: Shape, other: ast.expr) -> None:
+        for value in _constants(self._index, self._module, other):
+            if value not in shape.choices and value not in ("", None) and not isinstance(value, bool):
+                shape.choices.append(value)
+
+    def _match(self, node: ast.Match) -> None:
+        shape = self.shape(node.subject)
+        for case in node.cases:
+            for pattern in ast.walk(case.pattern):
+                if shape is not None and isinstance(pattern, ast.MatchValue):
+                    self._choices(shape, pattern.value)
+
+    def shape(self, node: ast.expr) -> Shape | None:
+        """The shape of an expression, fields made known as it names them; None where it is something else."""
+        if self._reader.is_root(self._module, node):
+            return self._reader.shape
+        if isinstance(node, ast.Name):
+            return self._known.get(node.id)
+        if isinstance(node, ast.Await | ast.Starred):
+            return self.shape(node.value)
+        if isinstance(node, ast.BoolOp):
+            return next((found for value in node.values if (found := self.shape(value)) is not None), None)
+        if isinstance(node, ast.IfExp):
+            return self.shape(node.body) or self.shape(node.orelse)
+        if isinstance(node, ast.Subscript):
+            return self._subscript(node)
+        if isinstance(node, ast.Call):
+            return self._call(node)
+        return None
+
+    def _subscript(self, node: ast.Subscript) -> Shape | None:
+        owner = self.shape(node.value)
+        if owner is None:
+            inner = self.shape(node.slice)  # TABLE[event["type"]]: the table's keys are its choices
+            if inner is not None:
+                self._choices(inner, node.value)
+            return None
+        if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+            return owner.key(node.slice.value)
+        return owner.item() if not owner.fields else None
+
+    def _call(self, node: ast.Call) -> Shape | None:
+        if isinstance(node.func, ast.Attribute):
+            owner = self.shape(node.func.value)
+            if owner is not None:
+                return self._method(owner, node)
+            if node.func.attr == "get" and node.args:
+                inner = self.shape(node.args[0])
+                if inner is not None:
+                    self._choices(inner, node.func.value)
+        name = ast.unparse(node.func)
+        if name in ("int", "float", "Decimal", "Decimal.Decimal") and node.args:
+            shape = self.shape(node.args[0])
+            if shape is not None and not shape.fields:
+                shape.kind = "int" if name == "int" else "float"
+            return None
+        if name in ("dict", "str", "list", "cast", "typing.cast") and node.args:
+            return self.shape(node.args[-1])
+        return self._into(node)
+
+    def _method(self, owner: Shape, node: ast.Call) -> Shape | None:
+        assert isinstance(node.func, ast.Attribute)
+        first = node.args[0] if node.args else None
+        if node.func.attr in ("get", "pop", "setdefault", "getlist") and isinstance(first, ast.Constant) \
+                and isinstance(first.value, str):  # fmt: skip
+            found = owner.key(first.value)
+            default = node.args[1] if len(node.args) > 1 else None
+            if isinstance(default, ast.Constant) and isinstance(default.value, int | float | bool):
+                found.kind = found.kind or type(default.value).__name__
+            elif isinstance(default, ast.List):
+                found.item()
+            elif isinstance(default, ast.Dict):
+                found.kind = found.kind or "dict"
+            return found
+        if node.func.attr in ("strip", "lower", "upper", "split", "startswith", "encode", "replace"):
+            owner.kind = owner.kind or "str"
+            if node.func.attr in ("strip", "lower", "upper"):
+                return owner
+            if node.func.attr == "startswith" and isinstance(first, ast.Constant):
+                self._choices(owner, first)
+        if node.func.attr in ("copy",):
+            return owner
+        return None
+
+    def _into(self, node: ast.Call) -> Shape | None:
+        """Go on in a function of the target's that gets the value, or the request that holds it."""
+        function = self._index.resolve_call(self._module, node)
+        given = list(node.args)
+        for place, argument in enumerate(node.args[:2]):  # add_task(work, body), to_thread(work, body), submit(…)
+            named = isinstance(argument, ast.Name | ast.Attribute) and function is None
+            handed = self._index.named_function(self._module, argument) if named else None
+            if handed is not None:
+                function, given = handed, list(node.args[place + 1 :])
+        if function is None:
+            return None
+        names = [a.arg for a in [*function.node.args.posonlyargs, *function.node.args.args]]
+        if function.class_name and names[:1] in (["self"], ["cls"]):
+            names = names[1:]
+        bound: dict[str, Shape] = {}
+        passes_request = False
+        pairs: Iterator[tuple[str, ast.expr]] = iter(
+            [*zip(names, given, strict=False), *((k.arg, k.value) for k in node.keywords if k.arg)]
+        )
+        for name, value in pairs:
+            shape = self.shape(value)
+            passes_request |= isinstance(value, ast.Name) and value.id in _REQUESTS
+            if shape is not None:
+                bound[name] = shape
+        if bound or passes_request or (not node.args and not node.keywords and self._reader._of_request):
+            return self._reader.read(function, bound, self._depth + 1)
+        return None
+
+
+def _constants(index: Index, module: Module, node: ast.expr) -> Iterator[Any]:
+    """The constants that an expression stands for: itself, a collection's items, a table's keys, an enum's value."""
+    if isinstance(node, ast.Constant):
+        yield node.value
+    elif isinstance(node, ast.List | ast.Tuple | ast.Set):
+        for item in node.elts:
+            yield from _constants(index, module, item)
+    elif isinstance(node, ast.Dict):
+        for key in node.keys:
+            if key is not None:
+                yield from _constants(index, module, key)
+    elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("set", "frozenset", "tuple") and node.args:
+        yield from _constants(index, module, node.args[0])
+    elif isinstance(node, ast.Name | ast.Attribute):
+        dotted = index.resolve(module, node)
+        home, name = index.tree.split(dotted, module) if dotted else (None, "")
+        value = getattr(home.globals.get(name), "value", None) if home is not None else None
+        if home is not None and isinstance(value, ast.expr) and not isinstance(value, ast.Name | ast.Attribute):
+            yield from _constants(index, home, value)
+        elif home is not None and "." in name:
+            info = index.classes.get(f"{home.dotted}.{name.split('.')[0]}")
+            attribute = info.attributes.get(name.split(".")[1]) if info is not None else None
+            if isinstance(attribute, ast.Constant):
+                yield attribute.value

@@ -1,0 +1,120 @@
+"""How a webhook is signed, read off the code that checks it: candidates, the likeliest first."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from swarm.analysis.index import Index
+from swarm.analysis.parts import Function
+from swarm.config.schema import Sign
+from swarm.intake.settings import Setting
+from swarm.intake.webhooks import Entry
+
+_SIGNATURE = re.compile(r"sign|hmac|digest|x-hub-|-sig\b", re.IGNORECASE)
+_CREDENTIAL = re.compile(r"token|secret|auth|api-?key|password|x-key", re.IGNORECASE)
+_KNOWN = {
+    "x-hub-signature-256": ("github", "sha256={hex}", "{body}"),
+    "x-hub-signature": ("hmac-sha1", "sha1={hex}", "{body}"),
+    "stripe-signature": ("stripe", None, None),
+    "webhook-signature": ("standard-webhooks", None, None),
+    "svix-signature": ("standard-webhooks", None, None),
+    "x-slack-signature": ("hmac-sha256", "v0={hex}", "v0:{timestamp}:{body}"),
+    "x-signature-ed25519": ("ed25519", "{hex}", "{timestamp}{body}"),
+    "x-shopify-hmac-sha256": ("hmac-sha256", "{base64}", "{body}"),
+    "x-line-signature": ("hmac-sha256", "{base64}", "{body}"),
+}
+_TIMESTAMPS = {"x-slack-signature": "X-Slack-Request-Timestamp", "x-signature-ed25519": "X-Signature-Timestamp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What one way of being genuine is: a signature, headers that hold a secret, or neither."""
+
+    sign: Sign = field(default_factory=Sign)
+    headers: tuple[tuple[str, str], ...] = ()  # header and the variable whose value it holds, "" before a scheme word
+    words: str = ""
+
+
+def candidates(index: Index, entry: Entry, settings: Iterable[Setting]) -> tuple[Checked, ...]:
+    """Ways worth a try, at most eight; the last one sends no proof at all."""
+    reached = sorted(entry.reached, key=lambda function: function.dotted)
+    digests = [d for function in reached for d in _digests(index, function)]
+    secrets = _secrets(index, entry, reached, list(settings))
+    signature = [name for name in entry.headers if _SIGNATURE.search(name)]
+    signature += [name for name in entry.headers if name not in signature and digests and _CREDENTIAL.search(name)]
+    timestamp = next((name for name in entry.headers if "timestamp" in name.lower()), None)
+    found: list[Checked] = []
+    text = "\n".join(function.module.segment(function.node) for function in reached)
+    for name in signature or (_named_by_library(text) if not digests else []):
+        for secret in secrets[:3] or ():
+            found += _signed(name, secret.name, digests, text, timestamp)
+    if not digests:
+        for name in entry.headers:
+            if _CREDENTIAL.search(name) and name not in signature:
+                found += [Checked(Sign(), ((name, secret.name),)) for secret in secrets[:2]]
+    found.append(Checked())
+    return tuple(dict.fromkeys(found))[:8]
+
+
+def _named_by_library(text: str) -> list[str]:
+    if "construct_event" in text:
+        return ["Stripe-Signature"]
+    if "svix" in text or "standardwebhooks" in text:
+        return ["webhook-signature"]
+    return ["X-Slack-Signature"] if re.search(r"SignatureVerifier|SlackRequestHandler", text) else []
+
+
+def _signed(header: str, secret: str, digests: list[str], text: str, timestamp: str | None) -> Iterator[Checked]:
+    known = _KNOWN.get(header.lower())
+    if known is not None:
+        scheme, form, signed = known
+        stamp = _TIMESTAMPS.get(header.lower())
+        values: dict[str, object] = {"scheme": scheme, "header": header, "secret_env": secret}
+        if form is not None:
+            values |= {"format": form, "signed": signed}
+        if stamp is not None:
+            values["timestamp_header"] = stamp
+        yield Checked(Sign.model_validate(values))
+    scheme = "hmac-sha1" if digests and all(d == "sha1" for d in digests) else "hmac-sha256"
+    prefix = next((p for p in re.findall(r"[\"'](sha256=|sha1=|v1=|v0=|hmac-sha256=|v1,)", text)), "")
+    encoded = "{base64}" if "b64encode" in text and "hexdigest" not in text else "{hex}"
+    for form in dict.fromkeys([prefix + encoded, encoded, f"{scheme[5:]}={{hex}}"]):
+        common = {"scheme": scheme, "header": header, "secret_env": secret, "format": form}
+        if timestamp:
+            for signed in ("{timestamp}.{body}", "{timestamp}{body}", "{timestamp}:{body}"):
+                yield Checked(Sign.model_validate({**common, "signed": signed, "timestamp_header": timestamp}))
+        yield Checked(Sign.model_validate({**common, "signed": "{body}"}))
+
+
+def _digests(index: Index, function: Function) -> Iterator[str]:
+    """Names of the hashes of `hmac` that a function uses."""
+    for call in index.calls(function):
+        name = index.resolve(function.module, call.func) or ""
+        if name in ("hmac.new", "hmac.digest", "hmac.HMAC"):
+            words = ast.unparse(call).lower()
+            yield "sha1" if "sha1" in words else "sha512" if "sha512" in words else "sha256"
+
+
+def _secrets(index: Index, entry: Entry, reached: list[Function], settings: list[Setting]) -> list[Setting]:
+    """Settings that may hold the secret: read or named where the check is, and called one."""
+    checking = [f for f in reached if any(True for _ in _digests(index, f))] or reached
+    near = "\n".join(function.module.text for function in {f.module: f for f in checking}.values())
+    close = "\n".join(function.module.segment(function.node) for function in checking)
+    path = entry.path.lower()
+
+    def rank(setting: Setting) -> tuple[bool, bool, bool, bool]:
+        name = setting.name.upper()
+        words = [word for word in name.lower().split("_") if len(word) > 3]
+        return (
+            setting.name not in close and setting.name.lower() not in close,
+            not re.search(r"WEBHOOK|SIGN|HOOK", name),
+            not any(word in path for word in words),
+            setting.name not in near and setting.name.lower() not in near,
+        )
+
+    possible = [s for s in settings if re.search(r"SECRET|SIGN|TOKEN|KEY|HOOK", s.name.upper()) and s.kind == "str"
+                and not re.search(r"URL|ID$|ENABLE|HEADER", s.name.upper())]  # fmt: skip
+    return sorted(possible, key=rank)

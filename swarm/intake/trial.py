@@ -1,0 +1,276 @@
+"""Starts the service as the draft says, sends it events, and learns from what it answers and whom it calls."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from swarm.config.schema import Target, Upstream
+from swarm.core.errors import TargetError
+from swarm.core.place import TargetPlace
+from swarm.intake.answers import routes_for, sent_values
+from swarm.intake.draft import Draft
+from swarm.intake.events import Sender, Sent
+from swarm.intake.preparation import missing_folder, with_folder
+from swarm.intake.settings import Setting, harmless_value
+from swarm.intake.survey import Survey
+from swarm.target.calls import UpstreamCall
+from swarm.target.commandline import command_line
+from swarm.target.copies import Copy, make_copy, moved
+from swarm.target.place import resolve_place
+from swarm.target.server import RunningServer, start_server
+from swarm.target.upstreams import Upstreams
+
+_MENDS = 12
+_COMMANDS = 6
+_ROUNDS = 4
+_DEADLINE_S = 25.0
+_MISSING = re.compile(r"put ([A-Za-z_0-9, ]+) into the target's `env`")
+_NOT_THERE = re.compile(r"cannot import '([^']+)'")
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How the last round went: whether it started at all, and what each event got."""
+
+    draft: Draft
+    started: bool
+    sent: tuple[Sent, ...] = ()
+    why: str = ""
+
+
+class Trials:
+    """All tries of one service, on one copy of it."""
+
+    def __init__(self, survey: Survey, scratch: Path, tell: Callable[[str], None]) -> None:
+        self._survey = survey
+        self._scratch = scratch
+        self._tell = tell
+        self._count = 0
+        self._workspace: Path | None = None
+        self._at_start: tuple[list[UpstreamCall], list[str]] = ([], [])
+
+    async def run(self) -> Trial:
+        """Find a command that starts it, then send events and play what it calls, until nothing new is seen."""
+        draft, why = await self._started(self._survey.draft)
+        if draft is None:
+            return Trial(self._survey.draft.doubting(f"it did not start: {why}", "start"), False, (), why)
+        sender = Sender(self._survey, self._tell)
+        sent: tuple[Sent, ...] = ()
+        for number in range(1, _ROUNDS + 1):
+            try:
+                async with self._running(draft) as (server, upstreams):
+                    draft, sent = await sender.round(draft, server, upstreams, first=number == 1)
+                    grown = self._learn(draft, upstreams.calls, upstreams.refused, server.refused_egress(), sent)
+            except TargetError as error:
+                return Trial(draft.doubting(f"it did not start again: {first_line(error)}", "start"), False, sent)
+            answers = ", ".join(dict.fromkeys(str(one.status) for one in sent)) or "none"
+            self._tell(f"round {number}: {len(sent)} events sent, answers {answers}; {_told(grown, draft)}")
+            if grown.target.upstreams == draft.target.upstreams:
+                draft = grown
+                break
+            draft = grown
+        return Trial(draft, True, sent)
+
+    async def _started(self, draft: Draft) -> tuple[Draft | None, str]:
+        """The draft with a command that starts the service, and what had to be added for it."""
+        reasons: list[str] = []
+        commands = self._survey.commands[:_COMMANDS]
+        for command in commands:
+            folder = command.folder if command.folder and (self._survey.root / command.folder).is_dir() else ""
+            tried = draft.having(start=command.start)
+            if folder:
+                tried = tried.having(cwd=folder)
+            elif draft.target.cwd is not None and command.source in (
+                "Dockerfile",
+                "Procfile",
+                "README.md",
+                "Makefile",
+            ):
+                tried = tried.having(cwd=None)
+            if (absent := self._not_installed(tried)) and command is not commands[-1]:
+                reasons.append(absent)
+                continue
+            self._tell(f"starting: {command.start}")
+            done, why = await self._mended(tried)
+            if done is not None:
+                return done, ""
+            self._tell(f"  {why}")
+            reasons.append(why)
+            if (missing := _NOT_THERE.search(why)) and not self._is_own(missing[1]):
+                break  # no other command has what is not installed
+        told = [why for why in reasons if "is neither beside" not in why] or reasons
+        return None, told[0] if told else "no command that starts it was found"
+
+    def _not_installed(self, draft: Draft) -> str:
+        """Why the command's program cannot be run at all, "" where it can."""
+        try:
+            place = resolve_place(draft.name, draft.target, self._survey.root)
+            command_line(draft.target.start, place, tmp=self._scratch, port=0)
+        except TargetError as error:
+            return first_line(error)
+        return ""
+
+    def _is_own(self, module: str) -> bool:
+        """Whether a module that cannot be imported is one of the tree's own."""
+        top = module.split(".")[0]
+        return any(
+            top in (part, part.removesuffix(".py"))
+            for path in self._survey.index.tree.files
+            for part in path.split("/")
+        )
+
+    async def _mended(self, draft: Draft) -> tuple[Draft | None, str]:
+        """Start it, adding what it says it lacks, for as long as that helps."""
+        why = ""
+        for _ in range(_MENDS):
+            try:
+                async with self._running(draft):
+                    return draft, ""
+            except TargetError as error:
+                why = first_line(error)
+                better = self._mend(draft, str(error), why) or self._played(draft)
+            if better is None:
+                return None, why
+            draft = better
+        return None, why
+
+    def _played(self, draft: Draft) -> Draft | None:
+        """The draft with what the service called as it started; None where that is played already."""
+        calls, refused = self._at_start
+        grown = self._learn(draft, calls, refused, (), ())
+        if grown.target.upstreams == draft.target.upstreams:
+            return None
+        self._tell(f"  as it starts it {_told(grown, draft)}: played from now on")
+        return grown
+
+    def _mend(self, draft: Draft, text: str, why: str) -> Draft | None:
+        """The draft with what an error asks for; None where it asks for nothing that swarm can give."""
+        if found := _MISSING.search(text):
+            known = {setting.name.upper(): setting for setting in self._survey.settings}
+            missing = [name.strip() for name in found[1].split(",")]
+            new = {}
+            for name in missing:
+                setting = known.get(name.upper(), Setting(name, True, None, "str", ""))
+                if setting.name not in draft.target.env:
+                    new[setting.name] = harmless_value(setting, self._survey.examples.get(setting.name))
+            if new:
+                self._tell(f"  it wants {', '.join(new)}: given harmless values")
+                return draft.with_env(new)
+        if "setup " in why and draft.target.setup is not None:
+            self._tell(f"  {why}")
+            return draft.having(setup=None).doubting(
+                f"`{draft.target.setup}` fails ({why}), so it is left out", "start"
+            )
+        if folder := missing_folder(text, draft.target.setup, self._survey.index):
+            self._tell(f"  it wants the folder {folder}/: made before its start")
+            return draft.having(setup=with_folder(draft.target.setup, folder))
+        if draft.target.health is not None and "answers" in why and draft.target.health in why:
+            return draft.having(health=None).doubting(f"{why}: any answer is taken for health", "start")
+        return None
+
+    @asynccontextmanager
+    async def _running(self, draft: Draft) -> AsyncIterator[tuple[RunningServer, Upstreams]]:
+        self._count += 1
+        tmp = self._scratch / f"try-{self._count}"
+        target = draft.target
+        place = resolve_place(draft.name, target, self._survey.root)
+        copy = self._copy(place)
+        upstreams = await Upstreams.start(place, copy, target, tmp=tmp / "upstreams", seed=7)
+        try:
+            self._at_start = ([], [])
+            server = await start_server(
+                place, copy, target, upstream_env=upstreams.env, inject=upstreams.inject, tmp=tmp / "server",
+                deadline_s=_DEADLINE_S,
+            )  # fmt: skip
+            try:
+                yield server, upstreams
+            finally:
+                await server.stop()
+        except TargetError:
+            self._at_start = (upstreams.calls, upstreams.refused)
+            raise
+        finally:
+            await upstreams.stop()
+
+    def _copy(self, place: TargetPlace) -> Copy:
+        """The one copy of the tree, seen from the folder that this try starts in."""
+        if self._workspace is None:
+            self._workspace = make_copy(place, self._scratch / "tree").workspace
+        workspace = self._workspace
+        return Copy(workspace, moved(place.path, place, workspace), moved(place.cwd, place, workspace))
+
+    def _learn(
+        self,
+        draft: Draft,
+        calls: list[UpstreamCall],
+        refused: list[str],
+        egress: tuple[str, ...],
+        sent: tuple[Sent, ...],
+    ) -> Draft:
+        """The draft with a route for each call that nobody played."""
+        values = {value for one in sent for value in sent_values(one.body)}
+        unplayed = [call for call in calls if _is_refused(call, draft.target)]
+        upstreams = list(draft.target.upstreams)
+        for name in dict.fromkeys(call.upstream for call in unplayed):
+            own = [call for call in unplayed if call.upstream == name]
+            routes = list(routes_for(self._survey.index, own, values))
+            at = next((n for n, known in enumerate(upstreams) if known.name == name or known.host == name), None)
+            if at is None:
+                upstreams.append(Upstream(name=host_name(name, upstreams), host=name, routes=routes))
+            else:
+                kept = [
+                    r for r in upstreams[at].routes if (r.method, r.path) not in {(n.method, n.path) for n in routes}
+                ]
+                upstreams[at] = upstreams[at].model_copy(update={"routes": [*kept, *routes]})
+        draft = draft.having(upstreams=upstreams)
+        other = [line.removeprefix("CONNECT ") for line in refused if line.startswith("CONNECT ")]
+        for address in dict.fromkeys([*other, *egress]):
+            if not address.startswith(_LOCAL):
+                draft = draft.doubting(f"it connects to {address}, which is no http that swarm plays", "upstreams")
+        return draft
+
+
+def _is_refused(call: UpstreamCall, target: Target) -> bool:
+    """Whether nobody played it: it got our 502, and no declared route has answered so."""
+    return (
+        call.status == 502
+        and not any(up.start and up.name == call.upstream for up in target.upstreams)
+        and not any(route.status == 502 for up in target.upstreams if up.name == call.upstream for route in up.routes)
+    )
+
+
+def host_name(host: str, others: list[Upstream]) -> str:
+    """A short name for a host, unlike the others'."""
+    parts = [
+        part for part in host.split(".") if part not in ("api", "www", "com", "io", "org", "net", "co", "app", "dev")
+    ]
+    name = re.sub(r"[^a-z0-9-]", "-", (parts[-1] if parts else host).lower()) or "upstream"
+    taken = {other.name for other in others}
+    number = 2
+    while name in taken:
+        name, number = f"{name.rstrip('0123456789')}{number}", number + 1
+    return name
+
+
+def _told(grown: Draft, before: Draft) -> str:
+    new = []
+    old = {(u.name, r.method, r.path) for u in before.target.upstreams for r in u.routes}
+    for upstream in grown.target.upstreams:
+        new += [
+            f"{route.method} {upstream.host or upstream.name}{route.path}" for route in upstream.routes
+            if (upstream.name, route.method, route.path) not in old
+        ]  # fmt: skip
+    if not new:
+        return "no call that is not played"
+    return f"calls {', '.join(new[:4])}" + (f" and {len(new) - 4} more" if len(new) > 4 else "")
+
+
+def first_line(error: TargetError) -> str:
+    """The error's first line without the target's name before it."""
+    line = str(error).splitlines()[0]
+    return re.sub(r"^target [\w.-]+(: | does not start: )", "", line)

@@ -1,0 +1,335 @@
+"""Finds the routes that senders call: their whole paths, and what a request to them looks like."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from swarm.analysis.index import Index
+from swarm.analysis.parts import Function, Route
+from swarm.analysis.routes import HANDLER_KEYWORDS, ROUTE_CLASSES, ROUTING
+from swarm.analysis.source import Module
+from swarm.intake.constants import text_of
+from swarm.intake.models import example_of_model, model_class
+from swarm.intake.shapes import Reader, Shape, example_of, variants_of
+
+_LIKELY = re.compile(
+    r"web_?hook|hook|event|callback|notif|ingest|incoming|inbound|receiv|alert|deliver", re.IGNORECASE
+)
+_UNLIKELY = re.compile(
+    r"login|logout|auth|token|admin|upload|register|signup|password|session|graphql|metrics|settings|config"
+    r"|replay|retry|test|simulate|subscri|dead.?letter|outgoing|delete|clear|reset|report|rules?$|set_?webhook",
+    re.IGNORECASE,
+)
+_HEALTH = re.compile(
+    r"/(api/)?(v\d+/)?(_*health\w*|healthz|livez?|ready\w*|ping|status|alive|heartbeat|up)/?$", re.IGNORECASE
+)
+_CONVERTER = re.compile(r"<(?:(\w+):)?(\w+)>|\{(\w+)(?::(\w+))?\}")
+_MOST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One route for senders; `headers` are those that its code reads by name."""
+
+    route: Route
+    path: str
+    method: str
+    payloads: tuple[dict[str, Any], ...]
+    is_form: bool
+    score: int
+    reached: frozenset[Function]
+    headers: tuple[str, ...] = field(default_factory=tuple)
+
+
+def find_entries(index: Index) -> tuple[Entry, ...]:
+    """The routes that look most like webhooks, at most four; where none does, those that take a body."""
+    paths = route_paths(index)
+    entries = [
+        _entry(index, route, path) for route, path in paths
+        if set(route.methods) & {"POST", "PUT"} and path.startswith("/")
+    ]  # fmt: skip
+    unique = {(entry.method, entry.path): entry for entry in sorted(entries, key=lambda e: e.score)}
+    ranked = sorted(unique.values(), key=lambda e: -e.score)
+    likely = [entry for entry in ranked if entry.score >= 2]
+    likely = [entry for entry in likely if entry.method == "POST"] or likely
+    return tuple((likely or [entry for entry in ranked if entry.score >= 0][:2])[:_MOST])
+
+
+def health_path(index: Index) -> str | None:
+    """The GET route that tells whether the service is well."""
+    gets = [
+        path for route, path in route_paths(index) if "GET" in route.methods and "{" not in path and "<" not in path
+    ]
+    return next((path for path in sorted(gets, key=len) if _HEALTH.search(path)), None)
+
+
+def route_paths(index: Index) -> list[tuple[Route, str]]:
+    """Every route with its whole path, the prefixes of routers, blueprints and mounts before it."""
+    prefixes = _mounts(index)
+    owners = {f"{app.module.dotted}.{app.name}": app for app in index.apps}
+    found: list[tuple[Route, str]] = []
+    for route in index.routes:
+        written, owner = _written(index, route)
+        text = written if written is not None else route.path
+        app = owners.get(owner or "")
+        own = ""
+        if app is not None and not app.is_app:
+            given = next((k.value for k in app.call.keywords if k.arg in ("prefix", "url_prefix")), None)
+            own = text_of(index, app.module, given) or ""
+        before = prefixes.get(owner or "", [""])
+        found += [(route, _joined(prefix, own, text)) for prefix in before]
+    return found
+
+
+def _joined(*parts: str) -> str:
+    path = (
+        "".join(part.rstrip("/") if part != "/" or number else "" for number, part in enumerate(parts[:-1]))
+        + parts[-1]
+    )
+    return path if path.startswith("/") or not path else f"/{path}"
+
+
+def _written(index: Index, route: Route) -> tuple[str | None, str | None]:
+    """A route's own path and the dotted name of the object that it stands on."""
+    module = route.module
+    for decorator in route.function.node.decorator_list:
+        if isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Attribute) \
+                and decorator.func.attr in ROUTING:  # fmt: skip
+            given = decorator.args[0] if decorator.args else next(
+                (k.value for k in decorator.keywords if k.arg in ("path", "rule")), None)  # fmt: skip
+            path = text_of(index, module, given)
+            if path is None or (route.path and not path.endswith(route.path.rsplit("/", 1)[-1])):
+                continue
+            return path, _owner(index, module, decorator.func.value)
+    for call in module.nodes(ast.Call):
+        handler = next((k.value for k in call.keywords if k.arg in HANDLER_KEYWORDS), None)
+        candidates = [*call.args, *([handler] if handler is not None else [])]
+        if not any(index.named_function(module, arg) is route.function for arg in candidates
+                   if isinstance(arg, ast.Name | ast.Attribute)):  # fmt: skip
+            continue
+        path = text_of(index, module, call.args[0]) if call.args else None
+        if index.resolve(module, call.func) in ROUTE_CLASSES:
+            return path, _list_owner(index, module, call)
+        if isinstance(call.func, ast.Attribute):
+            return path, _owner(index, module, call.func.value)
+    return None, None
+
+
+def _owner(index: Index, module: Module, node: ast.expr) -> str | None:
+    dotted = index.resolve(module, node)
+    return dotted or f"{module.dotted}.{ast.unparse(node)}"
+
+
+def _list_owner(index: Index, module: Module, call: ast.Call) -> str | None:
+    """For `routes = [Route(…)]` the list's name, for `Mount("/x", routes=[Route(…)])` the mount's place."""
+    for around in module.ancestors(call):
+        if isinstance(around, ast.Call) and (index.resolve(module, around.func) or "").endswith(".Mount"):
+            return f"{module.path}:{around.lineno}:{around.col_offset}"
+        if isinstance(around, ast.Assign) and isinstance(around.targets[0], ast.Name):
+            return f"{module.dotted}.{around.targets[0].id}"
+    return None
+
+
+def _mounts(index: Index) -> dict[str, list[str]]:
+    """Prefixes in front of an object's routes, over several steps; [""] where it is mounted plainly."""
+    steps: dict[str, list[tuple[str, str | None]]] = {}
+    for module in index.tree.modules.values():
+        for call in module.nodes(ast.Call):
+            name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+            keywords = {k.arg: k.value for k in call.keywords if k.arg}
+            if name in ("include_router", "register_blueprint") and (call.args or "router" in keywords):
+                child = call.args[0] if call.args else keywords["router"]
+                prefix = text_of(index, module, keywords.get("prefix") or keywords.get("url_prefix")) or ""
+                assert isinstance(call.func, ast.Attribute)
+                parent = _owner(index, module, call.func.value)
+                steps.setdefault(_child(index, module, child), []).append((prefix, parent))
+            elif (index.resolve(module, call.func) or "").endswith(".Mount") or (
+                name == "mount" and len(call.args) > 1
+            ):
+                prefix = (text_of(index, module, call.args[0]) if call.args else "") or ""
+                child_node = (
+                    keywords.get("routes") or keywords.get("app") or (call.args[1] if len(call.args) > 1 else None)
+                )
+                where = f"{module.path}:{call.lineno}:{call.col_offset}"
+                parent = _list_owner(index, module, call)
+                steps.setdefault(where, []).append((prefix, parent if parent != where else None))
+                if isinstance(child_node, ast.Name | ast.Attribute):
+                    steps.setdefault(_child(index, module, child_node), []).append((prefix, parent))
+    return {child: _chain(steps, child, frozenset()) for child in steps}
+
+
+def _child(index: Index, module: Module, node: ast.expr) -> str:
+    dotted = index.resolve(module, node)
+    if dotted is not None:
+        return dotted
+    return f"{module.dotted}.{ast.unparse(node)}"
+
+
+def _chain(steps: dict[str, list[tuple[str, str | None]]], child: str, seen: frozenset[str]) -> list[str]:
+    if child in seen or child not in steps:
+        return [""]
+    found: list[str] = []
+    for prefix, parent in steps[child]:
+        before = _chain(steps, parent, seen | {child}) if parent else [""]
+        found += [one.rstrip("/") + prefix for one in before]
+    return list(dict.fromkeys(found))[:3]
+
+
+def _entry(index: Index, route: Route, path: str) -> Entry:
+    function = route.function
+    reached = index.reaches(function) | _dependencies(index, function)
+    payloads, is_form = body_of(index, function)
+    reads_body = bool(payloads) or any(_reads_body(index, one) for one in reached)
+    score = 2 * bool(_LIKELY.search(path) or _LIKELY.search(function.name)) - 3 * bool(_UNLIKELY.search(path))
+    score += 2 * any(_verifies(index, one) for one in reached) + reads_body
+    score -= 2 * ("{" in path or "<" in path)
+    method = "POST" if "POST" in route.methods else "PUT"
+    headers = tuple(
+        dict.fromkeys(name for one in sorted(reached, key=lambda f: f.dotted) for name in headers_read(index, one))
+    )
+    return Entry(route, _filled(path), method, payloads, is_form, score, reached, headers)
+
+
+def _dependencies(index: Index, function: Function) -> frozenset[Function]:
+    """Functions that FastAPI runs before the handler, and decorators of the target's own."""
+    found: set[Function] = set()
+    for one in index.mentions(function):
+        found |= index.reaches(one)
+    for decorator in function.node.decorator_list:
+        for node in ast.walk(decorator):
+            named = (
+                index.named_function(function.module, node) if isinstance(node, ast.Name | ast.Attribute) else None
+            )
+            if named is not None:
+                found |= index.reaches(named)
+                found |= {index.function_of(inner) for inner in ast.walk(named.node)
+                          if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)}  # fmt: skip
+    return frozenset(found)
+
+
+def _filled(path: str) -> str:
+    """The path with a value for each of its parameters."""
+
+    def value(found: re.Match[str]) -> str:
+        kind, name = found[1] or found[4] or "", found[2] or found[3]
+        return "{{int:1:50}}" if kind == "int" else "{{uuid}}" if "id" in name.lower() else "test"
+
+    return _CONVERTER.sub(value, path)
+
+
+def _reads_body(index: Index, function: Function) -> bool:
+    for node in index.own_nodes(function):
+        if isinstance(node, ast.Attribute) and node.attr in ("json", "body", "form", "get_json", "get_data", "data") \
+                and ast.unparse(node.value).rsplit(".", 1)[-1] in ("request", "req"):  # fmt: skip
+            return True
+    return False
+
+
+def _verifies(index: Index, function: Function) -> bool:
+    for call in index.calls(function):
+        name = index.resolve(function.module, call.func) or ast.unparse(call.func)
+        if name in ("hmac.new", "hmac.digest", "hmac.compare_digest") or name.endswith(
+            ("construct_event", "Webhook.verify")
+        ):
+            return True
+    return False
+
+
+def headers_read(index: Index, function: Function) -> Iterator[str]:
+    """Names of headers that a function reads."""
+    arguments = function.node.args
+    pairs = [*zip(reversed(arguments.args), reversed(arguments.defaults), strict=False),
+             *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]  # fmt: skip
+    for argument, default in pairs:
+        if isinstance(default, ast.Call) and ast.unparse(default.func).rsplit(".", 1)[-1] == "Header":
+            alias = next(
+                (text_of(index, function.module, k.value) for k in default.keywords if k.arg == "alias"), None
+            )
+            yield alias or argument.arg.replace("_", "-")
+    for argument in [*arguments.args, *arguments.kwonlyargs]:
+        if argument.annotation is not None and "Header(" in ast.unparse(argument.annotation):
+            found = re.search(r"alias=['\"]([^'\"]+)", ast.unparse(argument.annotation))
+            yield found[1] if found else argument.arg.replace("_", "-")
+    for node in index.own_nodes(function):
+        given: ast.expr | None = None
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "get"
+            and node.args
+        ):
+            owner, given = ast.unparse(node.func.value), node.args[0]
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            owner, given = ast.unparse(node.value), node.slice
+        else:
+            continue
+        if owner.endswith("headers"):
+            name = text_of(index, function.module, given)
+            if name:
+                yield name
+
+
+def body_of(index: Index, function: Function) -> tuple[tuple[dict[str, Any], ...], bool]:
+    """Example bodies that the code itself tells: of a model in the signature, else of the fields that it reads."""
+    shape = Shape(is_body=True)
+    reader = Reader(index, shape, of_request=True)
+    names: dict[str, Shape] = {}
+    from_model: dict[str, Any] = {}
+    for argument in [*function.node.args.args, *function.node.args.kwonlyargs]:
+        info = model_class(index, function.module, argument.annotation)
+        if info is not None and not _is_depends(function, argument.arg):
+            from_model |= example_of_model(index, info)
+        elif argument.annotation is not None and re.match(r"(dict|Dict|Any)\b", ast.unparse(argument.annotation)):
+            names[argument.arg] = shape
+        elif argument.annotation is not None and "Form(" in ast.unparse(argument.annotation):
+            reader.reads_form = True
+            shape.key(argument.arg)
+    for name in _form_parameters(function):
+        reader.reads_form = True
+        shape.key(name)
+    reader.read(function, names)
+    validated = _validated(index, function, shape)
+    if from_model or validated:
+        return ({**from_model, **validated},), False
+    if not shape.known:
+        return (), reader.reads_form
+    bodies = [body for body in variants_of(shape) if isinstance(body, dict)]
+    single = example_of(shape)
+    return tuple(bodies or ([single] if isinstance(single, dict) else [])), reader.reads_form
+
+
+def _is_depends(function: Function, name: str) -> bool:
+    arguments = function.node.args
+    pairs = zip(reversed(arguments.args), reversed(arguments.defaults), strict=False)
+    return any(a.arg == name and "Depends" in ast.unparse(d) for a, d in pairs)
+
+
+def _form_parameters(function: Function) -> Iterator[str]:
+    arguments = function.node.args
+    for argument, default in zip(reversed(arguments.args), reversed(arguments.defaults), strict=False):
+        if isinstance(default, ast.Call) and ast.unparse(default.func).rsplit(".", 1)[-1] == "Form":
+            yield argument.arg
+
+
+def _validated(index: Index, function: Function, shape: Shape) -> dict[str, Any]:
+    """The model that the handler itself makes of the body: `Event(**data)`, `Event.model_validate_json(raw)`."""
+    for call in index.calls(function):
+        func = call.func
+        if isinstance(func, ast.Attribute) and func.attr in (
+            "model_validate",
+            "model_validate_json",
+            "parse_obj",
+            "parse_raw",
+        ):
+            func = func.value
+        elif not any(keyword.arg is None for keyword in call.keywords):
+            continue
+        if isinstance(func, ast.Name | ast.Attribute):
+            info = model_class(index, function.module, func)
+            if info is not None:
+                return example_of_model(index, info)
+    return {}

@@ -1,0 +1,253 @@
+"""What reading a tree tells, started nothing."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from swarm.core.errors import TargetError
+from swarm.intake.applications import find_applications
+from swarm.intake.commands import start_commands
+from swarm.intake.interpreter import find_interpreter
+from swarm.intake.recorded import bodies_sent
+from swarm.intake.settings import find_settings, harmless_value
+from swarm.intake.signatures import candidates
+from swarm.intake.survey import survey
+from swarm.intake.webhooks import find_entries, health_path
+from tests.intake.strangers import NOTES, ORDERS, PINGS, index_of, write_tree
+
+
+def test_factory_of_a_src_layout(tmp_path: Path) -> None:
+    (app, *_) = find_applications(index_of(tmp_path, ORDERS))
+    assert (app.framework, app.written, app.is_factory, app.root) == ("fastapi", "orders.app:create_app", True, "src")
+
+
+def test_object_made_by_a_factory_goes_first(tmp_path: Path) -> None:
+    files = {**NOTES, "wsgi.py": "from notes import create_app\n\napplication = create_app()\n"}
+    (app, *_) = find_applications(index_of(tmp_path, files))
+    assert (app.written, app.is_factory) == ("wsgi:application", False)
+
+
+def test_service_in_a_folder_below(tmp_path: Path) -> None:
+    files = {f"backend/{name}": text for name, text in PINGS.items()}
+    (app, *_) = find_applications(index_of(tmp_path, files))
+    assert (app.root, app.written) == ("backend", "server:application")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "start"),
+    [
+        ("Procfile", "web: gunicorn -w 4 -b 0.0.0.0:$PORT app:app\n", "gunicorn app:app --bind 127.0.0.1:{port}"),
+        (
+            "Dockerfile",
+            'FROM python\nCMD ["uvicorn", "app:app", "--host", "0.0.0.0", "--port", "80", "--proxy-headers"]\n',
+            "uvicorn app:app --proxy-headers --host 127.0.0.1 --port {port}",
+        ),
+        (
+            "docker-compose.yml",
+            "services:\n  web:\n    command: sh -c 'alembic upgrade && uvicorn app:app --reload --host 0.0.0.0'\n",
+            "uvicorn app:app --host 127.0.0.1 --port {port}",
+        ),
+        (
+            "Makefile",
+            "run:\n\tpoetry run flask --app app run --debug -p 5001\n",
+            "flask --app app run --host 127.0.0.1 --port {port}",
+        ),
+    ],
+)
+def test_commands_that_are_written(tmp_path: Path, name: str, text: str, start: str) -> None:
+    write_tree(tmp_path, {name: text})
+    assert start in [command.start for command in start_commands(tmp_path, ())]
+
+
+def test_prose_is_no_command(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"README.md": "Start it with uvicorn or any ASGI server of your choice: it listens.\n"})
+    assert start_commands(tmp_path, ()) == ()
+
+
+def test_settings_and_which_are_required(tmp_path: Path) -> None:
+    text = """
+        import os
+        from decouple import config
+        from environs import Env
+
+        env = Env()
+        A = os.environ["A_SECRET"]
+        B = os.getenv("B_SECRET")
+        C = os.environ.get("C_URL", "http://c.example")
+        D = config("D_COUNT", cast=int)
+        E = env.int("E_SIZE")
+        F = env.str("F_NAME", "f")
+
+
+        def required(name):
+            value = os.getenv(name)
+            if not value:
+                raise RuntimeError(name)
+            return value
+
+
+        G = required("G_KEY")
+        """
+    found = {s.name: s for s in find_settings(index_of(tmp_path, {**ORDERS, "more.py": text}))}
+    required = {name for name, setting in found.items() if setting.required}
+    assert required == {"A_SECRET", "D_COUNT", "E_SIZE", "G_KEY", "WEBHOOK_SECRET", "REGION"}
+    assert found["B_SECRET"].wants_value and not found["F_NAME"].wants_value
+    assert found["SHOP_API"].default == "https://api.shop.example/v2"
+    assert (harmless_value(found["D_COUNT"]), harmless_value(found["E_SIZE"])) == ("1", "1")
+    assert len(harmless_value(found["A_SECRET"])) >= 16
+
+
+def test_settings_of_pydantic(tmp_path: Path) -> None:
+    text = """
+        from pydantic import Field
+        from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+        class Settings(BaseSettings):
+            model_config = SettingsConfigDict(env_prefix="SHOP_")
+            secret: str
+            retries: int = Field(default=3)
+            size: int
+            region: str = Field(..., alias="REGION")
+            api: str = "https://api.shop.example"
+        """
+    found = {s.name: s for s in find_settings(index_of(tmp_path, {"settings.py": text}))}
+    assert {name for name, setting in found.items() if setting.required} == {"SHOP_SECRET", "SHOP_SIZE", "REGION"}
+    assert (found["SHOP_SIZE"].kind, found["SHOP_API"].default) == ("int", "https://api.shop.example")
+
+
+def test_routes_with_all_prefixes(tmp_path: Path) -> None:
+    orders = index_of(tmp_path / "orders", ORDERS)
+    notes = index_of(tmp_path / "notes", NOTES)
+    pings = index_of(tmp_path / "pings", PINGS)
+    assert [e.path for e in find_entries(orders)] == ["/api/v1/hooks/orders"]
+    assert [e.path for e in find_entries(notes)] == ["/in/event"]
+    assert [e.path for e in find_entries(pings)] == ["/hooks/event"]
+    assert (health_path(orders), health_path(notes), health_path(pings)) == ("/healthz", "/in/ping", "/health")
+
+
+def test_body_from_the_fields_that_are_read(tmp_path: Path) -> None:
+    (entry,) = find_entries(index_of(tmp_path, ORDERS))
+    assert [body["type"] for body in entry.payloads] == ["order.created", "order.deleted"]
+    assert all(body["order"]["id"] for body in entry.payloads)
+
+
+def test_body_read_by_a_function_that_works_later(tmp_path: Path) -> None:
+    text = """
+        from fastapi import BackgroundTasks, FastAPI, Request
+
+        app = FastAPI()
+
+
+        def work(event):
+            print(event["customer"]["email"], [line["sku"] for line in event["lines"]])
+
+
+        @app.post("/hook")
+        async def hook(request: Request, tasks: BackgroundTasks):
+            tasks.add_task(work, await request.json())
+        """
+    (entry,) = find_entries(index_of(tmp_path, {"app.py": text}))
+    assert entry.payloads == ({"customer": {"email": "{{uuid}}@example.com"}, "lines": [{"sku": "{{uuid}}"}]},)
+
+
+def test_body_of_a_model(tmp_path: Path) -> None:
+    text = """
+        from enum import Enum
+        from typing import Literal, Optional
+
+        from fastapi import FastAPI
+        from pydantic import BaseModel, EmailStr, Field
+
+        app = FastAPI()
+
+
+        class Kind(str, Enum):
+            paid = "paid"
+
+
+        class Line(BaseModel):
+            sku: str
+            count: int
+
+
+        class Event(BaseModel):
+            kind: Kind
+            version: Literal["2"]
+            customer: EmailStr
+            lines: list[Line]
+            order_id: int = Field(..., alias="orderId")
+            note: Optional[str] = None
+
+
+        @app.post("/events")
+        def take(event: Event):
+            return event
+        """
+    (entry,) = find_entries(index_of(tmp_path, {"app.py": text}))
+    assert entry.payloads == (
+        {
+            "kind": "paid", "version": "2", "customer": "{{uuid}}@example.com",
+            "lines": [{"sku": "{{uuid}}", "count": 2}], "orderId": "{{int:1:500}}",
+        },
+    )  # fmt: skip
+
+
+def test_bodies_that_tests_send(tmp_path: Path) -> None:
+    text = """
+        import json
+
+        BODY = {"type": "order.created", "order": {"id": 7}}
+
+
+        def test_it(client):
+            client.post("/hooks/orders", json=BODY)
+            client.post("/hooks/orders", content=json.dumps({"type": "x"}).encode())
+            client.post("/other", json={"no": 1})
+        """
+    write_tree(tmp_path, {"tests/test_app.py": text})
+    bodies, _ = bodies_sent(tmp_path, "/hooks/orders")
+    assert bodies == ({"type": "order.created", "order": {"id": 7}}, {"type": "x"})
+
+
+def test_signature_is_read_off_its_check(tmp_path: Path) -> None:
+    index = index_of(tmp_path, ORDERS)
+    (entry,) = find_entries(index)
+    first, *_, last = candidates(index, entry, find_settings(index))
+    assert first.sign.model_dump(exclude_none=True) == {
+        "scheme": "hmac-sha256", "header": "X-Shop-Signature", "secret_env": "WEBHOOK_SECRET",
+        "format": "sha256={hex}", "signed": "{body}",
+    }  # fmt: skip
+    assert last.sign.scheme == "none"
+
+
+def test_missing_imports_are_named_with_their_place(tmp_path: Path) -> None:
+    text = (
+        "import json\nimport no_such_package.inner\n\ntry:\n    import no_such_extra\nexcept ImportError:\n    pass\n"
+    )
+    found = find_interpreter(tmp_path, index_of(tmp_path, {"app.py": text, "own.py": "import app\n"}))
+    assert found.missing == {"no_such_package": "app.py:2"}
+
+
+def test_virtual_environment_of_the_tree(tmp_path: Path) -> None:
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    (tmp_path / ".venv" / "pyvenv.cfg").write_text("home = /\n")
+    assert find_interpreter(tmp_path, index_of(tmp_path, PINGS)).python == ".venv/bin/python"
+
+
+def test_folder_without_a_service(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"tool.py": "print('hello')\n"})
+    with pytest.raises(TargetError, match="no FastAPI, Starlette or Flask application"):
+        survey(tmp_path, None, print)
+
+
+def test_real_secrets_are_not_read(tmp_path: Path) -> None:
+    files = {**NOTES, ".env": "NOTES_TOKEN=the-real-one\n", ".env.example": "NOTES_TOKEN=change-me\n"}
+    found = survey(write_tree(tmp_path, files), None, lambda _: None).draft
+    assert "the-real-one" not in str(found.target)
+    assert found.target.env["NOTES_TOKEN"].startswith("test-")
