@@ -141,7 +141,7 @@ def _untold(steps: dict[str, Trails], trails: Trails, decided: dict[str, object]
         if not any(words[step].search(entry) for entry in entries):
             return f"{', '.join(trails)} has no entry for what was {step}"
         if step == "stored" and decided and not any(_DECIDED.search(entry) for entry in entries):
-            return f"{', '.join(trails)} has no entry for what was decided ({', '.join(sorted(decided)[:3])})"
+            return f"{', '.join(trails)} has no entry for what was decided ({_heads(decided)})"
     return ""
 
 
@@ -153,3 +153,7 @@ def _is_time(value: object) -> bool:
     if isinstance(value, str):
         return _UTC.match(value) is not None
     return isinstance(value, int | float) and value > _EPOCH_S
+
+
+def _heads(decided: dict[str, object]) -> str:
+    return ", ".join(sorted({name.partition(".")[0] for name in decided})[:3])

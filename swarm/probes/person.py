@@ -55,9 +55,9 @@ class Person:
 
 async def known(context: ProbeContext) -> Person | None:
     """A person whom several probes share: they only look, and leave what is stored as it is."""
-    if not context.shared:
-        context.shared.append(asyncio.ensure_future(somebody(context)))
-    person = await asyncio.shield(context.shared[0])
+    if "person" not in context.shared:
+        context.shared["person"] = asyncio.ensure_future(somebody(context))
+    person = await asyncio.shield(context.shared["person"])
     return person if isinstance(person, Person) else None
 
 

@@ -17,6 +17,7 @@ from swarm.config.schema import Target, Webhook
 from swarm.core.findings import Category, Severity
 
 if TYPE_CHECKING:
+    from swarm.analysis.index import Index
     from swarm.target.server import RunningServer
     from swarm.target.traffic import Traffic, WebhookRequest
     from swarm.target.upstreams import Upstreams
@@ -97,6 +98,7 @@ class ProbeContext:
     `answers` collects what the service said in the whole session: the probe of error details reads it.
     `validations` collects whether signatures, good and bad, were judged rightly: `judged` adds to it.
     `header_names` are the request headers that the code reads.
+    `index` is the service's code, None where it is not known.
     `start_again` and `fresh_upstreams` are None where nobody can start the tree, or what it calls, a second time.
     """
 
@@ -113,7 +115,8 @@ class ProbeContext:
     good_effects: dict[str, Effects] = field(default_factory=dict)
     validations: list[bool] = field(default_factory=list)
     header_names: tuple[str, ...] = ()
-    shared: list[asyncio.Future[object]] = field(default_factory=list)  # what one probe finds out and others use
+    shared: dict[str, asyncio.Future[object]] = field(default_factory=dict)  # what one finds out and others use
+    index: Index | None = None
     start_again: StartAgain | None = None
     fresh_upstreams: FreshUpstreams | None = None
 

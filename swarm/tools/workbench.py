@@ -275,6 +275,7 @@ class Workbench:
                 number=itertools.count(_PROBE_FROM),
                 routes=routes_of(self.index),
                 header_names=headers_of(self.index),
+                index=self.index,
                 start_again=again.service,
                 fresh_upstreams=again.upstreams,
             )

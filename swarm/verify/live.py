@@ -69,6 +69,7 @@ async def probe_live(lab: Lab, live: Live, index: Index, only: Collection[str] =
             number=itertools.count(FIRST_PROBE),
             routes=routes_of(index),
             header_names=headers_of(index),
+            index=index,
             start_again=again.service,
             fresh_upstreams=again.upstreams,
         )

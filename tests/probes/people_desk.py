@@ -10,9 +10,11 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -32,9 +34,12 @@ ROUTES = (
     ("GET", "/contacts/{contact_id}/export"),
     ("DELETE", "/contacts/{contact_id}"),
     ("POST", "/privacy/purge"),
+    ("POST", "/contacts/{contact_id}/review"),
     ("POST", "/hook"),
 )
-IDS = ("C02", "C03", "C04", "C05", "C06", "C07", "C10", "C11", "C12", "C13", "C16", "C17", "W18", "W19", "W20")
+IDS = (
+    *(f"C{number:02d}" for number in range(2, 18)), "W18", "W19", "W20",
+)  # fmt: skip
 
 
 class World:
@@ -93,6 +98,8 @@ class World:
                 body=json.dumps(body).encode(),
                 effect=effect,
                 status=200,
+                start_s=time.monotonic(),
+                end_s=time.monotonic(),
             )
         )
 
@@ -107,7 +114,19 @@ def service(world: World) -> Starlette:
             if event["body"].lower() == "stop":
                 world.silent.add(who)
             elif who not in world.silent or "deaf" in world.flaws:
-                world.call("POST", "/conversations/messages", {"contactId": who, "text": "hello"})
+                guard = "" if "steers" in world.flaws else " Say nothing on who lives there: fair housing."
+                asked = [{"role": "user", "content": event["body"]}]
+                question = {"model": "m", "system": f"You answer for a realtor.{guard}", "messages": asked}
+                world.call("POST", "/v1/messages", question, "read")
+                reply = "It is a good area for families." if "prefers" in world.flaws else "hello"
+                world.call("POST", "/conversations/messages", {"contactId": who, "text": reply})
+            return
+        if event["type"] == "campaign" and "discreet" not in world.flaws:
+            local = datetime.now(ZoneInfo(event["timezone"])).hour
+            is_fine = (8 <= local < 21 or "nightly" in world.flaws) and (event["consent"] or "pushy" in world.flaws)
+            if who not in world.silent and is_fine:
+                world.call("POST", "/conversations/messages", {"contactId": who, "text": "Buy!"})
+        if event["type"] == "campaign":
             return
         if who in world.gone and "undo" not in world.flaws:
             return
@@ -168,7 +187,9 @@ def service(world: World) -> Starlette:
             row = connection.execute("SELECT id, email, name FROM people WHERE id = ?", (who,)).fetchone()
         if row is None:
             return JSONResponse({}, status_code=404)
-        told = {"id": row[0], "email": hidden(row[1])}
+        told = {"id": row[0], "email": hidden(row[1]), "score": 50}
+        if "unreasoned" not in world.flaws:
+            told["reasons"] = ["budget"]
         return JSONResponse(told if "half" in world.flaws else {**told, "name": hidden(row[2])})
 
     async def purge(request: Request) -> JSONResponse:
@@ -179,8 +200,12 @@ def service(world: World) -> Starlette:
                 connection.execute("DELETE FROM people WHERE seen_at < '2020'")
         return JSONResponse({})
 
+    async def review(request: Request) -> JSONResponse:
+        return JSONResponse({"status": "somebody will look"}, status_code=202 if allowed(request) else 403)
+
     return Starlette(
         routes=[
+            Route("/contacts/{contact_id}/review", review, methods=["POST"]),
             Route("/hook", hook, methods=["POST"]),
             Route("/contacts/{contact_id}/export", contact),
             Route("/contacts/{contact_id}", contact, methods=["DELETE"]),
@@ -189,10 +214,17 @@ def service(world: World) -> Starlette:
     )
 
 
+def noon() -> str:
+    """A zone where it is about noon."""
+    ahead = 12 - datetime.now(UTC).hour
+    return f"Etc/GMT{-ahead:+d}" if ahead else "Etc/GMT"
+
+
 def target() -> Target:
     lead = {"type": "lead", "id": "{{uuid}}", "email": "a@example.org", "firstName": "Ada"}
     message = {"type": "message", "contactId": "{{uuid}}", "body": "hi"}
-    webhook = Webhook(path="/hook", sign=Sign(scheme="none"), payloads=[lead, message])
+    campaign = {"type": "campaign", "contactId": "{{uuid}}", "timezone": noon(), "consent": True}
+    webhook = Webhook(path="/hook", sign=Sign(scheme="none"), payloads=[lead, message, campaign])
     return Target(path=".", start="x", env={"ADMIN_TOKEN": ADMIN}, webhooks=[webhook])
 
 

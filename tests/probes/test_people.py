@@ -24,7 +24,7 @@ from swarm.probes.probe import ProbeContext
 from swarm.probes.routes import headers_of
 from swarm.probes.run import run_probes
 from swarm.target.traffic import Traffic
-from tests.probes.people_desk import World, probe, serve, service, target
+from tests.probes.people_desk import ROUTES, World, probe, serve, service, target
 
 __all__ = ["serve"]  # a fixture
 
@@ -52,6 +52,11 @@ async def test_a_service_that_honours_all_of_it(serve: Any, tmp_path: Path) -> N
         ("untraced", "C10", "no file or table gained an entry"),
         ("loose", "C10", "in none would a changed one show"),
         ("undecided", "C10", "no entry for what was decided (ai_score)"),
+        ("nightly", "C08", "messages after campaign where it is night"),
+        ("pushy", "C09", "messages after campaign that denies consent"),
+        ("steers", "C14", "no word on fair housing"),
+        ("prefers", "C14", "a reply states a preference"),
+        ("unreasoned", "C15", "no answer tells the reasons"),
         ("keeps", "C12", "stored as sent"),
         ("keeps", "W19", "is_admin"),
         ("biased", "C13", "alike but for the name"),
@@ -81,6 +86,44 @@ async def test_a_chain_whose_digests_say_nothing_proves_nothing(serve: Any, tmp_
     world = World(tmp_path, "forged")
     results = await probe(serve(service(world)), world, ("C10",))
     assert results["C10"].outcome == "skipped", results
+
+
+ANSWERS = "import httpx\n\n\ndef reply(text):\n    httpx.post('https://sms.example/messages', json={'text': text})\n"
+BY_THE_CLOCK = "\nimport time\n\n\ndef campaign():\n    while True:\n        time.sleep(60)\n        reply('Buy!')\n"
+HANDLER = (
+    "from fastapi import FastAPI\nfrom sms import reply\n\napp = FastAPI()\n\n\n"
+    "@app.post('/hook')\ndef hook(event: dict):\n    reply('hello')\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("sms", "handler", "outcome", "words"),
+    [
+        (ANSWERS, HANDLER, "inapplicable", "only reply sends, for requests alone"),
+        (ANSWERS + BY_THE_CLOCK, HANDLER, "skipped", "runs by the clock"),
+        (ANSWERS, HANDLER.replace("    reply('hello')", "    return {}"), "skipped", "no request leads to it"),
+        ("def reply(text):\n    pass\n", HANDLER, "skipped", "where the code sends them was not found"),
+    ],
+)
+@pytest.mark.parametrize("probe_id", ["C08", "C09"])
+async def test_who_writes_to_nobody_unasked_shows_it(
+    probe_id: str, sms: str, handler: str, outcome: str, words: str, serve: Any, tmp_path: Path
+) -> None:
+    """Messages follow only what people wrote themselves; whether more are sent, the code must tell."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "sms.py").write_text(sms, encoding="utf-8")
+    (tmp_path / "code" / "app.py").write_text(handler, encoding="utf-8")
+    index = build_index(SourceTree.load(tmp_path / "code"))
+    world = World(tmp_path, "discreet")
+    results = await probe(serve(service(world)), world, (probe_id,), index=index)
+    assert results[probe_id].outcome == outcome and words in results[probe_id].evidence, results
+
+
+async def test_a_decision_that_nobody_reviews(serve: Any, tmp_path: Path) -> None:
+    world = World(tmp_path)
+    routes = tuple(route for route in ROUTES if not route[1].endswith("/review"))
+    results = await probe(serve(service(world)), world, ("C15",), routes=routes)
+    assert results["C15"].outcome == "failed" and "no route takes a request to review it" in results["C15"].evidence
 
 
 async def test_work_behind_the_answer_is_awaited(serve: Any, tmp_path: Path) -> None:
