@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from swarm.probes.probe import Answer, Probe, ProbeContext, ProbeResult, route_of
 from swarm.probes.traces import settled
+from swarm.target.behind_answer import kept_in
 from swarm.target.calls import path_shape
+from swarm.target.environment import CONTROL
 from swarm.target.upstreams import UpstreamCall
 
 _SLOW_S = 3.0
@@ -55,14 +58,19 @@ class QuickAnswer(Probe):
 
 class FailingUpstreams(Probe):
     """Lets every upstream answer 500, and then garbage, for a moment: the request must be taken, attempts stay
-    bounded, and what was taken is done once the upstreams work again."""
+    bounded, and what was taken is done once the upstreams work again, or kept whole to be done again.
+
+    A table that keeps good events as well is a record of what came, and no sign that one was not done.
+    """
 
     id = "W21"
     title = "An upstream's bad moment loses an event"
     severity = "medium"
     cwe = ("CWE-703",)
     sources = ("OWASP API10:2023", "OWASP ASVS 5.0 16.5.2")
-    recommendation = "Keep the event durably, and try its work again, with pauses and a bound, until it is done."
+    recommendation = (
+        "Keep the event durably until its work is done, and what failed until somebody has it done again."
+    )
     order = 98
 
     async def run(self, context: ProbeContext) -> ProbeResult:
@@ -74,21 +82,31 @@ class FailingUpstreams(Probe):
         webhook = next((w for w in context.webhooks() if context.good_effects[route_of(w)].writes), None)
         if webhook is None:
             return self.skipped("no request was seen to write to an upstream")
+        done: list[str] = []
         for answer_with in ("error", "garbage"):
             before = len(context.upstreams.snapshot())
             with context.upstreams.in_trouble(answer_with):
-                answer = await context.send(context.fresh(webhook))
+                request = context.fresh(webhook)
+                answer = await context.send(request)
                 await settled(context)
                 meanwhile = context.upstreams.snapshot()[before:]
             problem = _borne(answer, meanwhile, answer_with)
             if problem:
                 return self.failed(problem, route_of(webhook))
-            if not await self._done_later(context, len(meanwhile) + before):
+            if await self._done_later(context, len(meanwhile) + before):
+                done.append(f"{answer_with}: done afterwards")
+                continue
+            kept = await asyncio.to_thread(
+                _kept, context, request.body, context.good_requests[route_of(webhook)].body
+            )
+            if not kept:
                 return self.failed(
-                    f"taken while upstreams gave {answer_with}, and not done {_RECOVERS_WITHIN_S:g} s later",
+                    f"taken while upstreams gave {answer_with}, not done {_RECOVERS_WITHIN_S:g} s later, "
+                    "and kept nowhere",
                     route_of(webhook),
                 )
-        return self.passed("taken while upstreams gave errors and garbage, and done afterwards")
+            done.append(f"{answer_with}: kept to be done again, in {min(kept)}")
+        return self.passed(f"taken while upstreams gave {'; '.join(done)}")
 
     @staticmethod
     async def _done_later(context: ProbeContext, seen: int) -> bool:
@@ -98,6 +116,12 @@ class FailingUpstreams(Probe):
                 return True
             await asyncio.sleep(0.1)
         return False
+
+
+def _kept(context: ProbeContext, body: bytes, good: bytes) -> frozenset[str]:
+    """Tables that hold this event whole, and no event that was done."""
+    folder = Path(context.server.tmp)
+    return kept_in(folder, body, (CONTROL,)) - kept_in(folder, good, (CONTROL,))
 
 
 def _borne(answer: Answer, calls: Sequence[UpstreamCall], answer_with: str) -> str:

@@ -117,3 +117,20 @@ async def test_the_probe_kills_the_service_by_itself(lab: Lab, mend: str, outcom
     assert result.outcome == outcome, result.evidence
     if outcome == "failed":
         assert "POST ledger/entries never came" in result.evidence
+
+
+@pytest.mark.parametrize(
+    ("mend", "outcomes"),
+    [
+        (None, {"W15": "passed", "W21": "passed"}),
+        (early.AWAITED, {"W15": "failed", "W21": "failed"}),
+        (early.TASK, {"W15": "passed", "W21": "failed"}),
+    ],
+    ids=["the rule's mend", "work before the answer", "create_task"],
+)
+async def test_probes_trouble_the_upstreams(lab: Lab, mend: str | None, outcomes: dict[str, str]) -> None:
+    stack, _ = extend(lab.original, [own_fix(lab) if mend is None else edit(mend)], lab.rules)
+    trial = lab.trial(stack, stack.patches)
+    async with running(lab, trial.copy, "troubled") as live:
+        results = await probe_live(lab, live, stack.index, ("W15", "W21"))
+    assert {result.probe: result.outcome for result in results} == outcomes, [r.evidence for r in results]
