@@ -214,6 +214,13 @@ def hook():
 """
 
 
+def test_a_body_of_two_lengths_is_refused(client: TestClient) -> None:
+    both = {"Content-Length": str(len(LEAD)), "Transfer-Encoding": "chunked"}
+    refused = client.post("/hook", content=LEAD, headers=both)
+    assert (refused.status_code, refused.headers["connection"]) == (400, "close")
+    assert client.request("GET", "/leads?q=x", content=b"x", headers=both).status_code == 400
+
+
 def test_flask_refuses_what_it_refused(tmp_path: Path, tools: ModuleType) -> None:
     tools.write(tmp_path, {"desk.py": FLASK})
     tools.mend(tmp_path, "unsafe-signature-compare", "body-size-limit")
@@ -224,6 +231,8 @@ def test_flask_refuses_what_it_refused(tmp_path: Path, tools: ModuleType) -> Non
         for sent in ({}, {"X-Sig": ""}, {"X-Sig": "é"}, {"X-Sig": good[:-1]}):
             assert client.post("/hook", data=b"{}", headers=sent).status_code == 401
         assert client.post("/hook", data=b" " * 1_100_000).status_code == 413
+        both = {"X-Sig": good, "Transfer-Encoding": "chunked"}
+        assert client.post("/hook", data=b"{}", headers=both).status_code == 400
 
 
 def test_an_unset_shared_secret_does_not_match_a_missing_header(tmp_path: Path, tools: ModuleType) -> None:
