@@ -10,7 +10,7 @@ from swarm.analysis.call_paths import routes_by_function
 from swarm.analysis.kinds import Kinds
 from swarm.analysis.parts import AppObject, ClassInfo, Framework, Function, Route
 from swarm.analysis.routes import find_apps, find_dependencies, find_hooks, find_routes
-from swarm.analysis.source import FunctionNode, Module, SourceTree, own_nodes
+from swarm.analysis.source import FunctionNode, Module, SourceTree, own_nodes, own_of
 
 __all__ = ["AppObject", "ClassInfo", "Framework", "Function", "Index", "Route", "build_index"]
 
@@ -28,7 +28,6 @@ class Index:
         self.classes: dict[str, ClassInfo] = {}
         self._by_node: dict[ast.AST, Function] = {}
         self._by_dotted: dict[str, Function] = {}
-        self._own: dict[ast.AST, tuple[ast.AST, ...]] = {}
         self.notes: dict[str, object] = {}  # what later analyses keep with the index
         self._mentioned: dict[Function, tuple[Function, ...]] = {}
         self._named: dict[ast.AST, Function | None] = {}
@@ -87,13 +86,11 @@ class Index:
 
     def own_nodes(self, function: Function) -> tuple[ast.AST, ...]:
         """The nodes of the function's body in order, those of nested functions left out."""
-        if function.node not in self._own:
-            self._own[function.node] = tuple(own_nodes(function.node))
-        return self._own[function.node]
+        return own_nodes(function.node)
 
     def calls(self, function: Function) -> Iterator[ast.Call]:
         """The calls in the function's own body, in order."""
-        return (node for node in self.own_nodes(function) if isinstance(node, ast.Call))
+        return iter(own_of(function.node, ast.Call))
 
     def calls_named(self, name: str) -> Sequence[tuple[Module, ast.Call]]:
         """Every call in the tree whose function goes by this last name, with its module."""
@@ -182,6 +179,18 @@ class Index:
             found = (self.resolve_call(function.module, call) for call in self.calls(function))
             self._callees[function] = frozenset(callee for callee in found if callee is not None)
         return self._callees[function]
+
+    def callers(self, function: Function) -> tuple[Function, ...]:
+        """The target's functions that call this one directly, in the order of the tree."""
+        return self._callers.get(function, ())
+
+    @cached_property
+    def _callers(self) -> dict[Function, tuple[Function, ...]]:
+        found: dict[Function, list[Function]] = {}
+        for caller in self.functions:
+            for callee in self.callees(caller):
+                found.setdefault(callee, []).append(caller)
+        return {callee: tuple(callers) for callee, callers in found.items()}
 
     def handed_over(self, function: Function) -> Iterator[Function]:
         """The target's functions that this one hands to a thread: `asyncio.to_thread(f)`, `run_in_executor`."""

@@ -15,7 +15,7 @@ from swarm.analysis.database_kinds import (
     SYNC_SESSIONS,
 )
 from swarm.analysis.entities import object_of, objects_of
-from swarm.analysis.source import FunctionNode, Module, own_nodes, parameters
+from swarm.analysis.source import FunctionNode, Module, own_nodes, own_of, parameters
 
 if TYPE_CHECKING:
     from swarm.analysis.index import Index
@@ -310,8 +310,8 @@ class Kinds:
 
     def _of_turn(self, module: Module, function: FunctionNode, name: str) -> str | None:
         """The mapped class that a loop goes through: `for lead in (await session.scalars(…)).all():`."""
-        for node in own_nodes(function):
-            if isinstance(node, ast.For) and isinstance(node.target, ast.Name) and node.target.id == name:
+        for node in own_of(function, ast.For):
+            if isinstance(node.target, ast.Name) and node.target.id == name:
                 model = objects_of(self._index, module, node.iter)
                 if model is not None and model.is_class:
                     return model.dotted

@@ -15,6 +15,7 @@ N = TypeVar("N", bound=ast.AST)
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 SHARED_NODES = (ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop)
 BUILTINS = frozenset(dir(builtins))
+_KEPT, _KEPT_BY_KIND = "_swarm_own_nodes", "_swarm_own_by_kind"  # attributes of a function's node
 
 
 class Module:
@@ -47,7 +48,7 @@ class Module:
         while todo:
             node = todo.pop()
             by_type.setdefault(type(node), []).append(node)
-            children = list(ast.iter_child_nodes(node))
+            children = child_nodes(node)
             for child in children:
                 # contexts and operators are shared singletons: they have no place of their own
                 if not isinstance(child, SHARED_NODES):
@@ -261,14 +262,47 @@ def _is_standard(node: ast.Import | ast.ImportFrom) -> bool:
     return node.names[0].name.split(".")[0] in sys.stdlib_module_names
 
 
-def own_nodes(function: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a function's body in the order of the source, nested functions and classes left out."""
+def child_nodes(node: ast.AST) -> list[ast.AST]:
+    """What `ast.iter_child_nodes` gives, in half its time: fifty thousand lines have half a million nodes."""
+    found: list[ast.AST] = []
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if isinstance(value, ast.AST):
+            found.append(value)
+        elif isinstance(value, list):
+            found.extend(item for item in value if isinstance(item, ast.AST))
+    return found
+
+
+def own_nodes(function: ast.AST) -> tuple[ast.AST, ...]:
+    """The nodes of a function's body in the order of the source, nested functions and classes left out.
+
+    Walked once and kept with the node: every rule asks, and nobody changes a tree.
+    """
+    kept = vars(function).get(_KEPT)
+    if kept is None:
+        kept = vars(function)[_KEPT] = tuple(_walk_own(function))
+    found: tuple[ast.AST, ...] = kept
+    return found
+
+
+def own_of(function: ast.AST, kind: type[N]) -> list[N]:
+    """Those of one class of node, in order."""
+    kinds: dict[type[ast.AST], list[ast.AST]] | None = vars(function).get(_KEPT_BY_KIND)
+    if kinds is None:
+        kinds = vars(function)[_KEPT_BY_KIND] = {}
+        for node in own_nodes(function):
+            kinds.setdefault(type(node), []).append(node)
+    return cast("list[N]", kinds.get(kind, []))
+
+
+def _walk_own(function: ast.AST) -> Iterator[ast.AST]:
     todo: list[ast.AST] = list(reversed(getattr(function, "body", [])))
     while todo:
         node = todo.pop()
         yield node
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            todo.extend(reversed(list(ast.iter_child_nodes(node))))
+            todo.extend(reversed(child_nodes(node)))
 
 
 def parameters(function: FunctionNode) -> list[ast.arg]:

@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from swarm.analysis.module import FunctionNode, Module, own_nodes, parameters
+from swarm.analysis.module import FunctionNode, Module, own_nodes, own_of, parameters
 from swarm.core.patches import FileChange
 
-__all__ = ["FunctionNode", "Module", "SourceTree", "own_nodes", "parameters"]
+__all__ = ["FunctionNode", "Module", "SourceTree", "own_nodes", "own_of", "parameters"]
 
 # test doubles (emulators, mocks …) are programs of the tests, not of the service
 SKIPPED_FOLDERS = frozenset({

@@ -60,7 +60,7 @@ def _is_kept(index: Index, function: Function, thing: Thing, depth: int = 0) -> 
     decorators = [ast.unparse(d).split("(")[0].rsplit(".", 1)[-1] for d in function.node.decorator_list]
     if any(name in KEPT_BY for name in decorators) or _stores(index, function, thing):
         return True
-    callers = [other for other in index.functions if function in index.callees(other) and other is not function]
+    callers = [other for other in index.callers(function) if other is not function]
     for other in callers:
         if _keeps_result(index, other, function):
             return True
@@ -87,10 +87,9 @@ def _keeps_result(index: Index, caller: Function, made_by: Function) -> bool:
     for node in index.own_nodes(caller):
         if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
             continue
-        calls = [part for part in ast.walk(node.value) if isinstance(part, ast.Call)]
-        given = any(index.resolve_call(module, call) is made_by for call in calls)
-        given = given or any(isinstance(part, ast.Name) and part.id in names for part in ast.walk(node.value))
-        if not given:
+        parts = list(ast.walk(node.value))
+        given = any(isinstance(part, ast.Call) and index.resolve_call(module, part) is made_by for part in parts)
+        if not given and not any(isinstance(part, ast.Name) and part.id in names for part in parts):
             continue
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
             for part in target.elts if isinstance(target, ast.Tuple) else [target]:

@@ -14,6 +14,10 @@ from swarm.core.findings import Finding
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.splices import WIDTH, is_alone, whole_lines
 
+BLOCKS = (
+    ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.ExceptHandler, ast.match_case,
+    ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef,
+)  # fmt: skip
 PARTIAL_VERBS = frozenset({"PUT", "PATCH"})
 PAYLOADS = frozenset({"json", "data", "payload", "body", "content"})
 PURE_CALLS = frozenset(
@@ -233,7 +237,7 @@ async def hook(event: dict):
 
 
 def _runs(index: Index, function: Function) -> Iterator[list[_Update]]:
-    for node in [function.node, *index.own_nodes(function)]:
+    for node in [function.node, *(node for node in index.own_nodes(function) if isinstance(node, BLOCKS))]:
         for body in (getattr(node, field, None) for field in ("body", "orelse", "finalbody")):
             run: list[_Update] = []
             for statement in [*body, None] if isinstance(body, list) else []:

@@ -7,7 +7,7 @@ import re
 from typing import Literal
 
 from swarm.analysis.index import Function, Index
-from swarm.analysis.source import FunctionNode, Module, own_nodes, parameters
+from swarm.analysis.source import FunctionNode, Module, own_of, parameters
 
 Form = Literal["text", "bytes", "unknown"]
 _KEYED = ("hmac.new", "hmac.digest", "hmac.HMAC")
@@ -40,9 +40,8 @@ def assigned(node: ast.expr, function: FunctionNode | None) -> ast.expr:
             break
         values = [
             inner.value
-            for inner in own_nodes(function)
-            if isinstance(inner, ast.Assign)
-            and any(isinstance(target, ast.Name) and target.id == node.id for target in inner.targets)
+            for inner in own_of(function, ast.Assign)
+            if any(isinstance(target, ast.Name) and target.id == node.id for target in inner.targets)
         ]
         if len(values) != 1:
             break
