@@ -114,9 +114,20 @@ def _is_plain(
     elsewhere = {
         node.id for node in ast.walk(function.node)
         if isinstance(node, ast.Name) and node not in inside and isinstance(node.ctx, ast.Load)
+        and not _has_own_loop(module, node)
     }  # fmt: skip
     simple = all(isinstance(part, ast.Name | ast.Tuple | ast.List | ast.Store) for part in ast.walk(loop.target))
     return simple and not targets & elsewhere and (commit is None or is_alone(module, commit))
+
+
+def _has_own_loop(module: Module, name: ast.Name) -> bool:
+    """Whether another loop or comprehension around a name binds it anew."""
+    for around in module.ancestors(name):
+        targets = [around.target] if isinstance(around, ast.For | ast.AsyncFor) else []
+        targets += [generator.target for generator in getattr(around, "generators", [])]
+        if any(isinstance(part, ast.Name) and part.id == name.id for target in targets for part in ast.walk(target)):
+            return True
+    return False
 
 
 def _is_plain_class(index: Index, model: Model) -> bool:

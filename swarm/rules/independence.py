@@ -77,6 +77,11 @@ def _may_go_first(statement: ast.stmt, run: Sequence[Step]) -> bool:
     return not read & given and name not in given | used
 
 
+def step_of(index: Index, function: Function, waited: ast.Await) -> Step | None:
+    """An awaited call on its own, if it is safe to run beside others of its kind."""
+    return _step(index, function, ast.Assign(targets=[ast.Name("_", ast.Store())], value=waited))
+
+
 def _step(index: Index, function: Function, statement: ast.stmt) -> Step | None:
     """The statement as `name = await call(…)` (in sync code `name = call(…)`), if safe to run beside others."""
     match statement:

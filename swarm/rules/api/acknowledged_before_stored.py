@@ -1,0 +1,230 @@
+"""Events that are answered with "taken" while they exist in memory only."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+
+from swarm.analysis.effects import http_call
+from swarm.analysis.index import Function, Index
+from swarm.analysis.statements import sql_call
+from swarm.core.findings import Finding
+from swarm.rules.distinct import distinct
+from swarm.rules.rule import Example, Rule
+
+TASKS = frozenset({"asyncio.create_task", "asyncio.ensure_future"})
+QUEUES = ("queue.Queue", "queue.SimpleQueue", "queue.LifoQueue", "asyncio.Queue", "collections.deque",
+          "multiprocessing.Queue")  # fmt: skip
+BROKERS = ("xadd", "lpush", "rpush", "publish", "delay", "send_message", "apply_async")
+
+
+class AcknowledgedBeforeStored(Rule):
+    """A handler of POSTs starts a task or a thread, or puts the event into a queue in memory, and answers.
+
+    Why: the sender takes the answer for a receipt and does not send again. Where the process ends before the work
+    is done (a deploy, a crash), the event is lost, and nobody knows. Example: `asyncio.create_task(handle(event))`
+    and `return {"status": "ok"}`. (Tasks of FastAPI's BackgroundTasks are told by work-before-answer.)
+
+    What to do: store the event first (a row, a broker that keeps it), answer, and work from the store. No patch is
+    written: the code does not show how the work may be repeated.
+    """
+
+    id = "acknowledged-before-stored"
+    category = "api"
+    severity = "low"
+    title = "An event is acknowledged before it is stored"
+    sources = ("https://docs.python.org/3/library/asyncio-task.html#asyncio.create_task",)
+    bad = (
+        Example(
+            """import asyncio
+
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+async def handle(event):
+    await asyncio.sleep(1)
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    asyncio.create_task(handle(event))
+    return {"status": "taken"}
+""",
+            None,
+            "fastapi",
+        ),
+        Example(
+            """import threading
+
+from flask import Flask, request
+
+app = Flask(__name__)
+
+
+def handle(event):
+    print(event)
+
+
+@app.post("/hook")
+def hook():
+    threading.Thread(target=handle, args=(request.get_json(),)).start()
+    return "taken"
+""",
+            None,
+            "flask",
+        ),
+    )
+    good = (
+        """import asyncio
+import sqlite3
+
+from fastapi import FastAPI
+
+app = FastAPI()
+db = sqlite3.connect("events.db")
+
+
+async def handle(event):
+    await asyncio.sleep(1)
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    db.execute("INSERT INTO events VALUES (?)", (event["id"],))
+    db.commit()
+    asyncio.create_task(handle(event))
+    return {"status": "taken"}
+
+
+@app.post("/both")
+async def both(event: dict):
+    first = asyncio.create_task(handle(event))
+    second = asyncio.create_task(handle(event))
+    await asyncio.gather(first, second)
+    return {"status": "done"}
+
+
+@app.get("/warm")
+async def warm():
+    asyncio.create_task(handle({}))
+    return {}
+""",
+    )
+
+    @distinct
+    def find(self, index: Index) -> Iterable[Finding]:
+        """Work that a handler of POSTs leaves to memory, with nothing stored or sent before."""
+        seen: set[Function] = set()
+        for route in index.routes:
+            if not {"POST", "PUT"} & set(route.methods) or route.function in seen:
+                continue
+            seen.add(route.function)
+            for call, what in _left(index, route.function):
+                if not _is_kept_before(index, route.function, call):
+                    yield self.finding(
+                        route.function.module, call,
+                        evidence=f"{route.function.qualname} answers and leaves the event to {what}",
+                        recommendation="Store the event before the answer, and work from the store",
+                        anchor=f"{route.function.qualname}:{ast.unparse(call.func)}",
+                        mendable=False,
+                    )  # fmt: skip
+
+
+def _left(index: Index, function: Function) -> Iterator[tuple[ast.Call, str]]:
+    module = function.module
+    for call in index.calls(function):
+        dotted = index.resolve(module, call.func) or ""
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+        if (dotted in TASKS or name == "create_task") and not _is_awaited(index, function, call):
+            yield call, "a task in memory"
+        elif (
+            name == "start" and isinstance(call.func, ast.Attribute) and _is_thread(index, function, call.func.value)
+        ):
+            yield call, "a thread"
+        elif name in ("put", "put_nowait", "append") and isinstance(call.func, ast.Attribute):
+            kind = index.kinds.of(module, call.func.value) or _made_by(index, function, call.func.value)
+            if kind in QUEUES:
+                yield call, "a queue in memory"
+        elif name == "submit" and isinstance(call.func, ast.Attribute):
+            of_pool = _made_by(index, function, call.func.value).endswith("PoolExecutor")
+            if of_pool and not _is_awaited(index, function, call):
+                yield call, "a pool of threads"
+
+
+def _is_awaited(index: Index, function: Function, call: ast.Call) -> bool:
+    """Whether the handler waits for what it started: the task has a name that is used again, or stands in a call."""
+    module = function.module
+    parent = module.parent(call)
+    if isinstance(parent, ast.Expr):
+        return False
+    if not isinstance(parent, ast.Assign) or not isinstance(parent.targets[0], ast.Name):
+        return True
+    name = parent.targets[0].id
+    uses = [
+        n for n in ast.walk(function.node) if isinstance(n, ast.Name) and n.id == name and n is not parent.targets[0]
+    ]
+    kept = ("add_done_callback", "add", "set_name")
+    return any(
+        not (isinstance(module.parent(use), ast.Attribute) and getattr(module.parent(use), "attr", "") in kept)
+        and not _is_noted(module.parent(use))
+        for use in uses
+    )
+
+
+def _is_noted(parent: ast.AST | None) -> bool:
+    """`tasks.add(task)` keeps a task from the garbage collector; it waits for nothing."""
+    return (
+        isinstance(parent, ast.Call)
+        and isinstance(parent.func, ast.Attribute)
+        and parent.func.attr in ("add", "append")
+    )
+
+
+def _is_thread(index: Index, function: Function, value: ast.expr) -> bool:
+    made = _made_by(index, function, value)
+    if isinstance(value, ast.Call):
+        made = index.resolve(function.module, value.func) or ""
+    joined = isinstance(value, ast.Name) and f"{value.id}.join(" in ast.unparse(function.node)
+    return made in ("threading.Thread", "threading.Timer", "multiprocessing.Process") and not joined
+
+
+def _made_by(index: Index, function: Function, value: ast.expr) -> str:
+    """The maker of what a name holds, in the function or a module."""
+    if not isinstance(value, ast.Name | ast.Attribute):
+        return ""
+    bound = index.kinds.bindings(function.node).get(value.id, []) if isinstance(value, ast.Name) else []
+    home = function.module
+    made: object = bound[0] if len(bound) == 1 else None
+    if made is None:
+        found, name = index.tree.split(index.resolve(home, value) or "", home)
+        home = found or home
+        made = getattr(found.globals.get(name), "value", None) if found is not None else None
+    return index.resolve(home, made.func) or "" if isinstance(made, ast.Call) else ""
+
+
+def _is_kept_before(index: Index, function: Function, call: ast.Call) -> bool:
+    """Whether the handler itself, or a function that it calls first, writes to a database or sends the event on."""
+    for before in index.calls(function):
+        if before.lineno > call.lineno or before is call:
+            continue
+        sql = sql_call(index, function.module, before)
+        request = http_call(index, function.module, before)
+        if (sql is not None and sql.writes) or (request is not None and not request.reads):
+            return True
+        callee = index.resolve_call(function.module, before)
+        inside = index.calls(callee) if callee is not None and before not in ast.walk(call) else ()
+        if callee is not None and any(
+            (found := sql_call(index, callee.module, one)) is not None and found.writes for one in inside
+        ):
+            return True
+        if isinstance(before.func, ast.Attribute) and before.func.attr in (
+            "xadd",
+            "lpush",
+            "rpush",
+            "publish",
+            "delay",
+        ):
+            return True
+    return False

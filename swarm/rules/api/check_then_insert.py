@@ -1,0 +1,204 @@
+"""A look for a row, and an insert where there was none: two deliveries at the same moment both insert."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+
+from swarm.analysis.index import Function, Index
+from swarm.analysis.source import Module
+from swarm.analysis.statements import SqlCall, sql_call
+from swarm.core.findings import Finding
+from swarm.rules.distinct import distinct
+from swarm.rules.request_code import request_functions
+from swarm.rules.rule import Example, Rule
+
+SAFE_WORDS = ("on conflict", "on_conflict", "or ignore", "or replace", "for update", "for_update", "on_duplicate",
+              "integrityerror", "uniqueviolation", "begin immediate", "begin exclusive", "serializable")  # fmt: skip
+
+
+class CheckThenInsert(Rule):
+    """A function looks whether a row is there, and inserts it where it is not, with nothing that holds others off.
+
+    Why: senders repeat deliveries, also while the first is being handled; both look, both find nothing, both
+    insert: the event is handled twice. The same in memory with an `await` between the look and the note. Example:
+    `if not db.execute("SELECT 1 FROM events WHERE id = ?", …).fetchone(): db.execute("INSERT INTO events …")`.
+
+    What to do: a unique constraint, and insert first (`ON CONFLICT DO NOTHING`, or catch the violation): who
+    inserted, handles. No patch is written: the constraint belongs to the tables.
+    """
+
+    id = "check-then-insert"
+    category = "api"
+    severity = "low"
+    title = "Two deliveries at the same moment are both taken for the first"
+    cwe = ("CWE-367",)
+    sources = ("https://www.sqlite.org/lang_upsert.html",)
+    bad = (
+        Example(
+            """import sqlite3
+
+from flask import Flask, request
+
+app = Flask(__name__)
+db = sqlite3.connect("events.db")
+
+
+@app.post("/hook")
+def hook():
+    key = request.get_json()["id"]
+    if db.execute("SELECT 1 FROM events WHERE id = ?", (key,)).fetchone():
+        return "again"
+    db.execute("INSERT INTO events (id) VALUES (?)", (key,))
+    db.commit()
+    return "new"
+""",
+            None,
+            "flask",
+        ),
+        Example(
+            """import httpx
+from fastapi import FastAPI
+
+app = FastAPI()
+client = httpx.AsyncClient(timeout=5)
+SEEN = set()
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    if event["id"] in SEEN:
+        return {"status": "again"}
+    await client.post("https://a.example", json=event)
+    SEEN.add(event["id"])
+    return {"status": "new"}
+""",
+            None,
+            "fastapi",
+        ),
+    )
+    good = (
+        """import sqlite3
+
+from fastapi import FastAPI
+
+app = FastAPI()
+db = sqlite3.connect("events.db")
+SEEN = set()
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    if event["id"] in SEEN:
+        return {"status": "again"}
+    SEEN.add(event["id"])
+    new = db.execute("INSERT INTO events (id) VALUES (?) ON CONFLICT DO NOTHING", (event["id"],)).rowcount
+    if db.execute("SELECT 1 FROM senders WHERE id = ?", (event["from"],)).fetchone() is None:
+        return {"status": "unknown"}
+    if not new:
+        return {"status": "again"}
+    try:
+        known = db.execute("SELECT 1 FROM people WHERE id = ?", (event["from"],)).fetchone()
+        if not known:
+            db.execute("INSERT INTO people (id) VALUES (?)", (event["from"],))
+    except sqlite3.IntegrityError:
+        pass
+    return {"status": "new"}
+""",
+    )
+
+    @distinct
+    def find(self, index: Index) -> Iterable[Finding]:
+        """Reads of a table that decide whether the same function inserts into it, and such looks into memory."""
+        for function in request_functions(index):
+            source = ast.unparse(function.node).lower()
+            if any(word in source for word in SAFE_WORDS):
+                continue
+            for node, what in [*_tables(index, function), *_sets(index, function)]:
+                yield self.finding(
+                    function.module, node,
+                    evidence=f"{function.qualname} looks into {what} first, and adds to it where nothing was found",
+                    recommendation="Insert first under a unique constraint: who inserted, handles",
+                    anchor=f"{function.qualname}:{what}",
+                    mendable=False,
+                )  # fmt: skip
+
+
+def _tables(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
+    module = function.module
+    statements = [sql for call in index.calls(function) if (sql := sql_call(index, module, call)) is not None]
+    reads = [sql for sql in statements if sql.verb == "SELECT" and sql.tables]
+    told: set[str] = set()
+    for read in reads:
+        for written in statements:
+            shared = read.tables & written.tables
+            if written.verb != "INSERT" or not shared or written.call.lineno <= read.call.lineno or shared & told:
+                continue
+            if _decides(index, function, read, written):
+                told |= shared
+                yield written.call, f"the table {', '.join(sorted(shared))}"
+
+
+def _decides(index: Index, function: Function, read: SqlCall, written: SqlCall) -> bool:
+    """Whether what was read is asked in an `if` around the insert, or in one before it that leaves."""
+    module = function.module
+    statement = module.statement(read.call)
+    names = {
+        part.id for part in ast.walk(statement) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+    }  # fmt: skip
+    names |= _derived(index, function, names)
+
+    def asks(test: ast.expr) -> bool:
+        inside = any(part is read.call for part in ast.walk(test))
+        return inside or any(isinstance(part, ast.Name) and part.id in names for part in ast.walk(test))
+
+    for around in module.ancestors(written.call):
+        if isinstance(around, ast.If) and asks(around.test):
+            return True
+    for node in index.own_nodes(function):
+        if not isinstance(node, ast.If) or node.lineno >= written.call.lineno or not asks(node.test):
+            continue
+        if isinstance(node.body[-1], ast.Return | ast.Raise | ast.Continue):
+            return True
+    return False
+
+
+def _derived(index: Index, function: Function, names: set[str]) -> set[str]:
+    """Variables that are made of those: `row = result.first()`."""
+    found: set[str] = set()
+    for node in index.own_nodes(function):
+        if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
+            continue
+        if any(isinstance(part, ast.Name) and part.id in names | found for part in ast.walk(node.value)):
+            found.add(node.targets[0].id)
+    return found
+
+
+def _sets(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
+    """`if key in SEEN: return`, an await, and then `SEEN.add(key)`."""
+    if not function.is_async:
+        return
+    module = function.module
+    waits = [node.lineno for node in index.own_nodes(function) if isinstance(node, ast.Await)]
+    for node in index.own_nodes(function):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=owner), attr="add" | "append"), args=[key]):
+                pass
+            case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=owner), slice=key)]):
+                pass
+            case _:
+                continue
+        if owner in module.local_names(function.node):
+            continue
+        for asked in index.own_nodes(function):
+            if isinstance(asked, ast.Compare) and isinstance(asked.ops[0], ast.In | ast.NotIn) \
+                    and ast.unparse(asked.comparators[0]) == owner and ast.unparse(asked.left) == ast.unparse(key) \
+                    and any(asked.lineno < line <= node.lineno for line in waits) \
+                    and not _is_locked(module, node):  # fmt: skip
+                yield node, owner
+                break
+
+
+def _is_locked(module: Module, node: ast.AST) -> bool:
+    around = [part for part in module.ancestors(node) if isinstance(part, ast.With | ast.AsyncWith)]
+    return any("lock" in ast.unparse(item.context_expr).lower() for part in around for item in part.items)

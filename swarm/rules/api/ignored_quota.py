@@ -1,0 +1,117 @@
+"""An upstream's 429 that is met without a look at when the quota is free again."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+
+from swarm.analysis.index import Index
+from swarm.analysis.source import Module
+from swarm.core.findings import Finding
+from swarm.rules.distinct import distinct
+from swarm.rules.rule import Example, Rule
+
+TELLING = ("retry-after", "ratelimit-reset", "ratelimit-remaining", "rate-limit", "retry_after")
+WRAPPERS = ("tenacity", "stamina", "backoff", "urllib3.util.retry", "urllib3.util", "aiolimiter", "pyrate_limiter")
+
+
+class IgnoredQuota(Rule):
+    """The code knows that an upstream may answer 429 and sends again, but nowhere reads when it may.
+
+    Why: who asks again at once uses up the next window too; some senders' penalties grow. The answer says how long
+    to wait (`Retry-After`, `X-RateLimit-Reset`). Example: `if answer.status_code == 429: time.sleep(1)`.
+
+    What to do: wait as long as `Retry-After` says, no longer than the request may take. Where the whole service has
+    no such care, no-circuit-breaker's mend brings it.
+    """
+
+    id = "ignored-quota"
+    category = "api"
+    severity = "low"
+    title = "A 429 is answered without a look at Retry-After"
+    sources = ("https://www.rfc-editor.org/rfc/rfc9110#field.retry-after",)
+    bad = (
+        Example(
+            """import asyncio
+
+import httpx
+from fastapi import FastAPI
+
+app = FastAPI()
+client = httpx.AsyncClient(timeout=5)
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    for _ in range(3):
+        answer = await client.put("https://crm.example/1", json=event)
+        if answer.status_code != 429:
+            return {"status": answer.status_code}
+        await asyncio.sleep(1)
+""",
+            None,
+            "fastapi",
+        ),
+    )
+    good = (
+        """import time
+
+import requests
+from flask import Flask, request
+
+app = Flask(__name__)
+
+
+@app.post("/hook")
+def hook():
+    answer = requests.put("https://crm.example/1", json=request.get_json(), timeout=5)
+    if answer.status_code == 429:
+        time.sleep(float(answer.headers.get("Retry-After", 1)))
+        answer = requests.put("https://crm.example/1", json=request.get_json(), timeout=5)
+    return "", answer.status_code
+
+
+@app.post("/other")
+def other():
+    if request.content_length > 1000:
+        return "", 429
+    return ""
+""",
+    )
+
+    @distinct
+    def find(self, index: Index) -> Iterable[Finding]:
+        """Comparisons of a status with 429 beside a pause or a loop, in modules that never read the header."""
+        for module in index.tree.modules.values():
+            if "429" not in module.text or not index.routes:
+                continue
+            if any(word in module.text.lower() for word in TELLING) or _has_wrapper(module):
+                continue
+            for compared in _comparisons(module):
+                function = index.enclosing(module, compared)
+                if function is not None and index.on_request_path(module, compared):
+                    yield self.finding(
+                        module, compared,
+                        evidence=f"{function.qualname} meets a 429 and reads no Retry-After",
+                        recommendation="Wait as long as Retry-After says before the call is made again",
+                        anchor=f"{function.qualname}:429",
+                        mendable=False,
+                    )  # fmt: skip
+
+
+def _has_wrapper(module: Module) -> bool:
+    return any(origin.startswith(WRAPPERS) for origin in module.imports.values())
+
+
+def _comparisons(module: Module) -> Iterator[ast.Compare]:
+    for node in module.nodes(ast.Compare):
+        sides = [node.left, *node.comparators]
+        numbers = [part for side in sides for part in ast.walk(side) if isinstance(part, ast.Constant)]
+        asks = any(isinstance(side, ast.Attribute) and side.attr in ("status_code", "status") for side in sides)
+        if not asks or not any(number.value == 429 for number in numbers):
+            continue
+        function = module.enclosing_function(node)
+        loops = [around for around in module.ancestors(node) if isinstance(around, ast.For | ast.While)]
+        pauses = function is not None and "sleep(" in ast.unparse(function)
+        if loops or pauses:
+            yield node

@@ -1,0 +1,134 @@
+"""JSON that is written only to be read again, or laid out for people on every request."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+
+from swarm.analysis.index import Function, Index
+from swarm.core.findings import Finding
+from swarm.rules.distinct import distinct
+from swarm.rules.request_code import loops_around, request_functions
+from swarm.rules.rule import Example, Rule
+
+
+class CopiedByJson(Rule):
+    """A request writes JSON and reads it at once, writes the same text in every turn of a loop, or indents it.
+
+    Why: text is the slowest way to copy; large bodies hold the event loop meanwhile, and an indented body is up to
+    a third longer. Example: `json.loads(json.dumps(event))`, `json.dumps(event)` once for each subscriber.
+
+    What to do: `dict(event)` or `copy.deepcopy`; write once before the loop; leave `indent` to tools.
+    """
+
+    id = "copied-by-json"
+    category = "performance"
+    severity = "low"
+    title = "JSON is written for nothing"
+    sources = ("https://docs.python.org/3/library/json.html",)
+    bad = (
+        Example(
+            """import json
+
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.post("/events")
+async def events(event: dict):
+    return json.loads(json.dumps(event))
+""",
+            None,
+            "fastapi",
+        ),
+        Example(
+            """import json
+
+from flask import Flask, request
+
+app = Flask(__name__)
+queues = {}
+
+
+@app.post("/events")
+def events():
+    event = request.get_json()
+    for queue in queues.values():
+        queue.put(json.dumps(event))
+    return json.dumps(event, indent=2)
+""",
+            None,
+            "flask",
+        ),
+    )
+    good = (
+        """import json
+
+from flask import Flask, request
+
+app = Flask(__name__)
+queues = {}
+
+
+@app.post("/events")
+def events():
+    event = request.get_json()
+    text = json.dumps(event)
+    for name, queue in queues.items():
+        queue.put(text)
+        queue.put(json.dumps({"to": name, "event": event}))
+    return json.dumps(json.loads(text))
+""",
+    )
+
+    @distinct
+    def find(self, index: Index) -> Iterable[Finding]:
+        """Round trips, repeated writing of the same value in a loop, and indents."""
+        for function in request_functions(index):
+            for call in index.calls(function):
+                why = _waste(index, function, call)
+                if why:
+                    yield self.finding(
+                        function.module, call,
+                        evidence=f"{function.qualname} {why}: {' '.join(ast.unparse(call).split())[:80]}",
+                        recommendation="Copy without a text, write once before the loop, leave out the indent",
+                        anchor=f"{function.qualname}:{ast.unparse(call)}",
+                        mendable=False,
+                    )  # fmt: skip
+
+
+def _waste(index: Index, function: Function, call: ast.Call) -> str:
+    module = function.module
+    dotted = index.resolve(module, call.func)
+    first = call.args[0] if call.args else None
+    if dotted == "json.loads" and isinstance(first, ast.Call) and index.resolve(module, first.func) == "json.dumps":
+        changes = any(keyword.arg in ("default", "cls") for keyword in first.keywords)
+        return "" if changes else "writes JSON only to read it again"
+    if dotted != "json.dumps" or first is None:
+        return ""
+    indents = [keyword.value for keyword in call.keywords if keyword.arg == "indent"]
+    if any(not isinstance(value, ast.Constant) or value.value is not None for value in indents):
+        return "lays JSON out for people"
+    loop = next(iter(loops_around(module, call)), None)
+    if not isinstance(loop, ast.For | ast.AsyncFor) or not isinstance(first, ast.Name):
+        return ""
+    set_inside = {
+        part.id for part in ast.walk(loop) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+    }  # fmt: skip
+    changed = any(
+        isinstance(part, ast.Subscript | ast.Attribute) and isinstance(part.ctx, ast.Store)
+        and _root(part) == first.id
+        for part in ast.walk(loop)
+    ) or any(
+        isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and _root(part.func.value) == first.id
+        and part.func.attr in ("update", "append", "pop", "setdefault", "extend", "insert", "clear")
+        for part in ast.walk(loop)
+    )  # fmt: skip
+    return "" if first.id in set_inside or changed else "writes the same JSON in every turn of a loop"
+
+
+def _root(node: ast.AST) -> str:
+    while isinstance(node, ast.Subscript | ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""

@@ -1,0 +1,255 @@
+"""Lists, sets and dicts of a module that requests add to and nothing ever takes from."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+
+from swarm.analysis.index import Function, Index
+from swarm.analysis.source import Module
+from swarm.core.findings import Finding
+from swarm.rules.added_modules import is_added
+from swarm.rules.distinct import distinct
+from swarm.rules.rule import Example, Rule
+
+ADDING = frozenset({"append", "add", "extend", "insert", "appendleft", "setdefault", "update"})
+TAKING = frozenset({"pop", "popitem", "popleft", "clear", "remove", "discard", "difference_update", "move_to_end"})
+MAKERS = ("list", "set", "dict", "collections.defaultdict", "collections.OrderedDict", "collections.Counter",
+          "collections.deque", "defaultdict", "OrderedDict", "Counter", "deque")  # fmt: skip
+
+
+class UnboundedGrowth(Rule):
+    """A request puts something into a list, set or dict that lives as long as the process, and nothing takes it out.
+
+    Why: memory grows with every event until the process is killed, usually at night; `x in LIST` gets slower on the
+    way. Example: `SEEN.add(event["id"])` with `SEEN = set()` at the top, or `functools.cache` on a function whose
+    arguments come from requests.
+
+    What to do: a bound (`deque(maxlen=…)`, `lru_cache(maxsize=…)`, an `OrderedDict` that drops its oldest), a
+    lifetime, or a store outside of the process. No patch is written: how much must be remembered, the code does not
+    say.
+    """
+
+    id = "unbounded-growth"
+    category = "performance"
+    severity = "low"
+    title = "Memory grows with every request"
+    sources = ("https://docs.python.org/3/library/collections.html#collections.deque",)
+    bad = (
+        Example(
+            """from fastapi import FastAPI
+
+app = FastAPI()
+SEEN = set()
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    if event["id"] in SEEN:
+        return {"status": "again"}
+    SEEN.add(event["id"])
+    return {"status": "new"}
+""",
+            None,
+            "fastapi",
+        ),
+        Example(
+            """import functools
+
+from flask import Flask
+
+app = Flask(__name__)
+
+
+@functools.lru_cache(maxsize=None)
+def label(name):
+    return name.title()
+
+
+@app.get("/label/<name>")
+def show(name):
+    return label(name)
+""",
+            None,
+            "flask",
+        ),
+    )
+    good = (
+        """import functools
+from collections import deque
+
+from fastapi import FastAPI
+
+app = FastAPI()
+LATEST = deque(maxlen=100)
+COUNTS = {}
+WAITING = []
+HANDLERS = {}
+
+
+def on(name):
+    def register(function):
+        HANDLERS[name] = function
+        return function
+
+    return register
+
+
+@functools.cache
+def settings():
+    return {}
+
+
+@functools.lru_cache(maxsize=500)
+def label(name):
+    return name.title()
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    LATEST.append(event)
+    COUNTS["all"] = COUNTS.get("all", 0) + 1
+    WAITING.append(label(event["id"]))
+    return settings()
+
+
+@app.post("/next")
+async def take():
+    return WAITING.pop()
+""",
+    )
+
+    @distinct
+    def find(self, index: Index) -> Iterable[Finding]:
+        """Containers of modules that only grow on requests' paths, and caches without a bound there."""
+        decorators = _decorators(index)
+        for function in index.functions if index.routes else ():
+            if not index.on_request_path(function.module, function.node.body[0]) or is_added(function.module):
+                continue
+            if decorators & {function, *_around(index, function)}:
+                continue  # it runs when modules are imported
+            for node, name in [*_additions(index, function), *_caches(index, function)]:
+                yield self.finding(
+                    function.module, node,
+                    evidence=f"{function.qualname} adds to {name}, and nothing takes anything out of it",
+                    recommendation="Give it a bound or a lifetime",
+                    anchor=f"{function.qualname}:{name}",
+                    mendable=False,
+                )  # fmt: skip
+
+
+def _decorators(index: Index) -> set[Function]:
+    """The functions that stand above others with an @."""
+    found = set()
+    for function in index.functions:
+        for decorator in function.node.decorator_list:
+            called = decorator.func if isinstance(decorator, ast.Call) else decorator
+            named = index.named_function(function.module, called)
+            found |= {named} if named is not None else set()
+    return found
+
+
+def _around(index: Index, function: Function) -> Iterator[Function]:
+    for node in function.module.ancestors(function.node):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield index.function_of(node)
+
+
+def _additions(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
+    told: set[str] = set()
+    for node in index.own_nodes(function):
+        owner, varies = _added_to(node)
+        if owner is None or not varies or not isinstance(owner, ast.Name | ast.Attribute):
+            continue
+        home, name = index.tree.split(index.resolve(function.module, owner) or "", function.module)
+        is_local = isinstance(owner, ast.Name) and owner.id in function.module.local_names(function.node)
+        if home is None or is_local or name in told or not _is_empty_container(home, name):
+            continue
+        if not _is_taken_from(index, home, name):
+            told.add(name)
+            yield node, name
+
+
+def _added_to(node: ast.AST) -> tuple[ast.expr | None, bool]:
+    """What a node adds to, and whether what is added can differ from request to request."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=owner, attr=method), args=[first, *_]) if method in ADDING:
+            return owner, not isinstance(first, ast.Constant)
+        case (
+            ast.Assign(targets=[ast.Subscript(value=owner, slice=key)])
+            | ast.AugAssign(target=ast.Subscript(value=owner, slice=key))
+        ):
+            return owner, not isinstance(key, ast.Constant)
+    return None, False
+
+
+def _is_empty_container(home: Module, name: str) -> bool:
+    value = getattr(home.globals.get(name), "value", None)
+    match value:
+        case ast.List(elts=[]) | ast.Dict(keys=[]):
+            return True
+        case ast.Call(func=func, args=args, keywords=keywords):
+            maker = home.resolve(func) or ast.unparse(func)
+            bounded = any(keyword.arg == "maxlen" for keyword in keywords) or (
+                maker.endswith("deque") and len(args) > 1
+            )
+            filled = bool(args) and not maker.endswith("defaultdict")
+            return maker in MAKERS and not bounded and not filled
+    return False
+
+
+def _is_taken_from(index: Index, home: Module, name: str) -> bool:
+    """Whether anything anywhere takes from it, replaces it, looks at its size, or hands it on out of sight."""
+    for module in index.tree.modules.values():
+        nodes: list[ast.Name | ast.Attribute] = [*module.nodes(ast.Name), *module.nodes(ast.Attribute)]
+        for node in nodes:
+            shown = node.id if isinstance(node, ast.Name) else node.attr
+            if shown != name or index.tree.split(index.resolve(module, node) or "", module) != (home, name):
+                continue
+            if _takes(module, node, home, name):
+                return True
+    return False
+
+
+def _takes(module: Module, node: ast.Name | ast.Attribute, home: Module, name: str) -> bool:
+    parent = module.parent(node)
+    if isinstance(node.ctx, ast.Store | ast.Del):
+        return module.statement(node) is not home.globals.get(name)
+    match parent:
+        case ast.Attribute(attr=method):
+            return method in TAKING
+        case ast.Subscript(ctx=ast.Del()):
+            return True
+        case ast.Subscript(ctx=ast.Store(), slice=ast.Slice()):
+            return True
+        case ast.Call(func=ast.Name(id="len")):
+            return isinstance(module.parent(parent), ast.Compare)
+        case ast.Call(args=args) if node in args:
+            return ast.unparse(parent.func) not in (
+                "len",
+                "sorted",
+                "list",
+                "dict",
+                "set",
+                "sum",
+                "any",
+                "all",
+                "str",
+            )
+        case ast.Assign() | ast.AnnAssign() | ast.Return() | ast.keyword():
+            return True
+    return False
+
+
+def _caches(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
+    given = [a for a in function.node.args.args if a.arg not in ("self", "cls")]
+    if not given:
+        return
+    for decorator in function.node.decorator_list:
+        called = decorator.func if isinstance(decorator, ast.Call) else decorator
+        dotted = index.resolve(function.module, called)
+        arguments = ast.unparse(decorator)[len(ast.unparse(called)) :]
+        if dotted == "functools.cache" or (
+            dotted == "functools.lru_cache" and arguments in ("(maxsize=None)", "(None)")
+        ):
+            yield decorator, f"its cache ({ast.unparse(decorator)})"

@@ -1,0 +1,63 @@
+"""What rules about the code that requests run ask again and again: its functions, and the loops around a node."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from swarm.analysis.index import Function, Index
+from swarm.analysis.source import Module
+from swarm.rules.added_modules import is_added
+
+KEPT_BY = ("cache", "lru_cache", "cached_property", "alru_cache", "fixture")
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
+
+
+def request_functions(index: Index) -> Iterator[Function]:
+    """The functions that requests run, but for those whose answer a decorator keeps; none where no route is known."""
+    for function in index.functions if index.routes else ():
+        on_path = index.on_request_path(function.module, function.node.body[0])
+        if on_path and not is_kept(function) and not is_added(function.module):
+            yield function
+
+
+def is_kept(function: Function) -> bool:
+    """Whether a decorator keeps what the function gives: it runs once, not on every request."""
+    names = [ast.unparse(d).split("(")[0].rsplit(".", 1)[-1].lower() for d in function.node.decorator_list]
+    return any(name in KEPT_BY for name in names)
+
+
+def loops_around(module: Module, node: ast.AST) -> Iterator[ast.AST]:
+    """The loops and comprehensions of its own function that run the node each turn, the innermost first."""
+    inner, once = node, False
+    for around in module.ancestors(node):
+        if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+            return
+        if isinstance(around, ast.For | ast.AsyncFor | ast.While):
+            if inner is not getattr(around, "iter", None) and inner not in around.orelse:
+                yield around
+        elif isinstance(around, ast.comprehension):
+            once = inner is around.iter
+        elif isinstance(around, COMPREHENSIONS):
+            if not (once and inner is around.generators[0]):
+                yield around
+            once = False
+        inner = around
+
+
+def is_kept_by_hand(module: Module, node: ast.AST, function: Function) -> bool:
+    """Whether what is made goes into a global or an attribute, or is only made where there is none yet."""
+    declared = (part for part in ast.walk(function.node) if isinstance(part, ast.Global | ast.Nonlocal))
+    outer = {name for part in declared for name in part.names}
+    statement = module.statement(node)
+    targets = getattr(statement, "targets", None) or [getattr(statement, "target", None)]
+    for target in targets:
+        if isinstance(target, ast.Attribute | ast.Subscript) or (isinstance(target, ast.Name) and target.id in outer):
+            return True
+    for around in module.ancestors(node):
+        if around is function.node:
+            return False
+        asked = ast.unparse(around.test) if isinstance(around, ast.If) else ""
+        if " is None" in asked or "not in" in asked:
+            return True
+    return False
