@@ -20,6 +20,7 @@ from swarm.core.report import (
     TimeEfficiency,
     Verification,
 )
+from swarm.scores.areas import validated_areas
 
 
 def build_report(request: RunRequest, parts: Parts, state: RunState) -> Report:
@@ -84,6 +85,10 @@ def build_report(request: RunRequest, parts: Parts, state: RunState) -> Report:
         targets=judge_targets(expressions, measured),
         security_score=state.security_score,
         compliance_score=state.compliance_score,
+        areas=validated_areas(
+            {name: specialist.validation_areas for name, specialist in request.swarm.specialists.items()},
+            (state.security_score, state.compliance_score),
+        ),
         context=context_efficiency(state.agents),
         time=time,
         verification=Verification(state.tests_before, state.tests_after, state.replay, parts.sandbox.name),

@@ -212,6 +212,23 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class ValidatedArea:
+    """An area that a specialist was told to validate, and the checks of the scores that speak of it.
+
+    `asked` counts those that apply to the target; `good_before` and `good_after` those with a credit, `open` are the
+    others' ids after the patches. No checks: the scores have none for this area.
+    """
+
+    specialist: str
+    area: str
+    checks: tuple[str, ...] = ()
+    asked: int = 0
+    good_before: int = 0
+    good_after: int = 0
+    open: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ContextEfficiency:
     """Tokens of the swarm against one generalist; None where no generalist was measured."""
 
@@ -357,3 +374,4 @@ class Report:
     side_before: Side = Side()
     side_after: Side = Side()
     readiness: tuple[ReadinessLine, ...] = ()
+    areas: tuple[ValidatedArea, ...] = ()

@@ -27,6 +27,7 @@ from swarm.core.report import (
     Side,
     TargetOutcome,
     TimeEfficiency,
+    ValidatedArea,
     Verification,
     Waterfall,
 )
@@ -83,6 +84,7 @@ def _report(data: dict[str, Any]) -> Report:
         side_before=decode(Side, data.get("sides", {}).get("before", {})),
         side_after=decode(Side, data.get("sides", {}).get("after", {})),
         readiness=tuple(decode(ReadinessLine, item) for item in data.get("readiness", [])),
+        areas=tuple(decode(ValidatedArea, item) for item in data.get("areas", [])),
     )
 
 

@@ -10,7 +10,16 @@ from typing import Literal
 from swarm.core.findings import SEVERITIES, Finding, confidence_rank, severity_rank
 from swarm.core.metrics import ANSWER, Comparison, Ratio
 from swarm.core.patches import Accepted, JudgedPatch, Rejected
-from swarm.core.report import Capacity, ErrorRates, Report, Score, Side, TestCounts, WorkDone
+from swarm.core.report import (
+    Capacity,
+    ErrorRates,
+    Report,
+    Score,
+    Side,
+    TestCounts,
+    ValidatedArea,
+    WorkDone,
+)
 from swarm.reporting.numbers import change, count, interval, is_number, plain, quantity, seconds, share
 
 RAMP_STEP = 2.0  # the rates of the capacity's ramp rise by this factor
@@ -240,6 +249,14 @@ def _latency_rows(item: Comparison) -> list[Row]:
             Row(label, quantity(before, item.unit), quantity(after, item.unit), words, change_tone(ratio, item.unit))
         )
     return rows
+
+
+def area_cells(area: ValidatedArea) -> tuple[str, str, str, str]:
+    """Its checks, how many were good before and after the patches, and those that are not."""
+    if not area.checks:
+        return "no check of the scores speaks of it", "–", "–", "–"
+    before, after = f"{area.good_before} of {area.asked}", f"{area.good_after} of {area.asked}"
+    return ", ".join(area.checks), before, after, ", ".join(area.open) or "none"
 
 
 def _figures(label: str, before: float | None, after: float | None, unit: str) -> list[Row]:

@@ -32,6 +32,7 @@ from swarm.core.report import (
     TestCounts,
     TimeEfficiency,
     UpstreamUse,
+    ValidatedArea,
     Verification,
     Waterfall,
     WaterfallSpan,
@@ -428,6 +429,10 @@ def sample_report() -> Report:
             planted=(PlantedFault("signature", 3, 3), PlantedFault("compare", 2, 2, 2, 0)),
         ),
         compliance_score=Score(None, None, reason="no check of compliance ran"),
+        areas=(
+            ValidatedArea("security_hardener", "webhook_signature_validation", ("W01", "S01"), 2, 1, 2, ()),
+            ValidatedArea("security_hardener", "bus_factor"),
+        ),
         context=ContextEfficiency(12400, 109500, None, None, None, "no generalist ran beside the swarm"),
         time=TimeEfficiency(13.5, 38.0, 13.5, 0.644737),
         verification=Verification(TestCounts(41, 0, 1), TestCounts(41, 0, 1), ReplayOutcome(24, 24), "bubblewrap"),

@@ -42,6 +42,7 @@ def to_document(report: Report) -> dict[str, Any]:
         "sides": {"before": encode(report.side_before), "after": encode(report.side_after)},
         "readiness": encode(report.readiness),
         "targets": encode(report.targets),
+        "areas": encode(report.areas),
         "scores": {"security": encode(report.security_score), "compliance": encode(report.compliance_score)},
         "efficiency": {"context": encode(report.context), "time": encode(report.time)},
         "verification": encode(report.verification),

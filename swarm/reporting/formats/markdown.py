@@ -131,7 +131,18 @@ def _sweep(report: Report) -> str:
 
 def _scores(report: Report) -> str:
     parts = [_score(label, score) for label, score in say.scores(report) if score.checks]
+    if report.areas:
+        parts.insert(0, _areas(report))
     return "## Scores\n\n" + "\n\n".join(parts) if parts else ""
+
+
+def _areas(report: Report) -> str:
+    """Each area that a specialist was told to validate, with its checks."""
+    rows = [
+        (markdown(one.specialist), markdown(one.area), *(markdown(cell) for cell in say.area_cells(one)))
+        for one in report.areas
+    ]
+    return _table(("specialist", "area", "checks", "good before", "good after", "open after"), rows)
 
 
 def _score(label: str, score: Score) -> str:

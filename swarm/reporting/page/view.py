@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from swarm.core.findings import Finding, confidence_rank, severity_rank
 from swarm.core.metrics import Comparison
 from swarm.core.patches import GateResult, JudgedPatch, Rejected
-from swarm.core.report import Report, Score, ScoreCheck
+from swarm.core.report import Report, Score, ScoreCheck, ValidatedArea
 from swarm.reporting import verdict as say
 from swarm.reporting.escape import clean, one_line
 from swarm.reporting.formats.json import patch_path
@@ -116,6 +116,7 @@ class PageView:
     statuses: tuple[str, ...]
     gaps: tuple[tuple[str, str], ...]
     scores: tuple[ScoreView, ...]
+    areas: tuple[tuple[ValidatedArea, tuple[str, str, str, str]], ...]
 
 
 def page_view(report: Report, limits: Limits) -> PageView:
@@ -145,6 +146,7 @@ def page_view(report: Report, limits: Limits) -> PageView:
         statuses=tuple(sorted({f.status for f in ordered})),
         gaps=say.not_measured(report),
         scores=_scores(report),
+        areas=tuple((area, say.area_cells(area)) for area in report.areas),
     )
 
 
