@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Sequence
 
 from swarm.config.schema import Webhook
 from swarm.probes.effects import growth, rows_seen, send_watched, writes_seen
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
+from swarm.target.calls import UpstreamCall
 
 _COPIES = 20
 _SETTLE_S = 0.5
@@ -62,6 +65,7 @@ class RepeatedDelivery(Probe):
         route, usual = route_of(webhook), context.good_effects[route_of(webhook)]
         request = context.fresh(webhook)
         writes, rows = writes_seen(context), rows_seen(context)
+        calls_before = context.upstreams.snapshot()
         answers = await asyncio.gather(*(context.send(request) for _ in range(_COPIES)))
         await asyncio.sleep(_SETTLE_S)
         broken = [answer for answer in answers if answer.broken]
@@ -69,6 +73,9 @@ class RepeatedDelivery(Probe):
             return self.failed(
                 f"of {_COPIES} copies at once {len(broken)} got {broken[0].status or 'no answer'}", route
             )
+        twice = doubled_post(context.upstreams.snapshot()[len(calls_before) :], calls_before)
+        if twice:
+            return self.failed(f"{_COPIES} copies at once: {twice}", route)
         made = writes_seen(context) - writes
         if made > _COPIES // 2 * max(1, usual.writes) or (not usual.writes and made >= _COPIES):
             return self.failed(f"{_COPIES} copies at once made {made} upstream writes", route)
@@ -77,3 +84,25 @@ class RepeatedDelivery(Probe):
         if grew >= _COPIES // 2 * most:
             return self.failed(f"{_COPIES} copies at once added {grew} rows to one table", route)
         return self.passed("one effect", route)
+
+
+def doubled_post(calls: Sequence[UpstreamCall], before: Sequence[UpstreamCall] = ()) -> str:
+    """What an upstream was told twice, to the byte: two of the copies got past the check at the same moment.
+
+    "" where nothing was. PUT and DELETE may be said twice, a POST that failed may be tried again, and where alike
+    POSTs were seen `before` (of single deliveries) they tell nothing.
+    """
+    earlier = _told(before)
+    for (upstream, path, body), count in _told(calls).items():
+        alike_before = max((n for key, n in earlier.items() if key[:2] == (upstream, path)), default=1)
+        if count > alike_before:
+            return f"{upstream} got the same POST {path} {count} times ({len(body)} bytes)"
+    return ""
+
+
+def _told(calls: Sequence[UpstreamCall]) -> Counter[tuple[str, str, bytes]]:
+    return Counter(
+        (call.upstream, call.path, call.body)
+        for call in calls
+        if call.method == "POST" and call.effect == "write" and 200 <= call.status < 300
+    )
