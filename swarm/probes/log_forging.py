@@ -24,6 +24,7 @@ class LogForging(Probe):
     severity = "medium"
     cwe = ("CWE-117",)
     sources = ("OWASP ASVS 5.0 16.4.1",)
+    proves = ("log-forging",)
     recommendation = "Escape line ends and control characters in what is logged, or log it as JSON."
     order = 43
 
