@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from swarm.analysis.edits import Edit, apply_edits
 from swarm.analysis.index import Function, Index
+from swarm.analysis.source import Module
 from swarm.core.patches import FileChange
 from swarm.core.report import PlantedFault
 from swarm.probes.probe import ProbeResult
 
 MUST_FAIL = ("W01", "W02", "W03")
 _REFUSALS = (401, 403)
+_REFUSING = ("werkzeug.exceptions.Unauthorized", "werkzeug.exceptions.Forbidden")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,15 @@ class Blinded:
 
 
 def without_refusals(index: Index) -> Blinded | None:
-    """Every `if` on a request's path that ends in 401 or 403 never holds; None where there is none."""
+    """Every `if` on a request's path that ends in 401 or 403 never holds, every `except` that does lets it pass.
+
+    None where there is neither.
+    """
     changes: list[FileChange] = []
     count = 0
     for module in index.tree.modules.values():
         edits = [
-            Edit(*module.span(branch.test), "False")
+            _taken_out(module, branch)
             for function in index.functions
             if function.module is module
             for branch in _refusing(index, function)
@@ -52,12 +57,19 @@ def signature_fault(results: Sequence[ProbeResult]) -> PlantedFault:
     return PlantedFault("signature", len(asked), sum(result.outcome == "failed" for result in asked))
 
 
-def _refusing(index: Index, function: Function) -> Iterator[ast.If]:
+def _taken_out(module: Module, branch: ast.If | ast.ExceptHandler) -> Edit:
+    if isinstance(branch, ast.If):
+        return Edit(*module.span(branch.test), "False")
+    return Edit(module.span(branch.body[0])[0], module.span(branch.body[-1])[1], "pass")
+
+
+def _refusing(index: Index, function: Function) -> Iterator[ast.If | ast.ExceptHandler]:
     if index.routes and function not in index.reachable():
         return
-    for node in index.own_nodes(function):
-        if isinstance(node, ast.If) and any(_refuses(index, function, statement) for statement in node.body):
-            yield node
+    branches = [node for node in index.own_nodes(function) if isinstance(node, ast.If | ast.ExceptHandler)]
+    for branch in branches:
+        if any(_refuses(index, function, statement) for statement in branch.body):
+            yield branch
 
 
 def _refuses(index: Index, function: Function, statement: ast.stmt) -> bool:
@@ -70,6 +82,8 @@ def _refuses(index: Index, function: Function, statement: ast.stmt) -> bool:
         if isinstance(node, ast.Attribute) and node.attr.startswith(
             ("HTTP_401", "HTTP_403", "UNAUTHORIZED", "FORBIDDEN")
         ):
+            return True
+        if isinstance(node, ast.Name | ast.Attribute) and index.resolve(function.module, node) in _REFUSING:
             return True
         if isinstance(node, ast.Call):
             called = index.resolve_call(function.module, node)

@@ -32,7 +32,7 @@ class SweepConcurrency(Tool):
         if not bench.target.webhooks:
             raise ToolFailed("the target declares no webhook to send")
         sweep = await bench.swept()
-        findings = findings_of(sweep, bench.index, bench.findings.all())
+        findings = findings_of(sweep, bench.index, bench.findings.all(), bench.target.load.rate)
         more: dict[str, Any] = {
             "levels": [_level(level) for level in sweep.levels],
             "knee_at_once": sweep.knee,

@@ -11,6 +11,7 @@ from swarm.core.sweep import Growing, Resource, Sweep
 
 FROZEN_MS = 1000.0  # the usual patience of a probe: Kubernetes gives a health check one second
 FROZEN_AT_MOST = 16  # at once: many more at the same moment is load, and every service answers later then
+AMPLE = 3.0
 SHRINKING = frozenset({"pop", "popitem", "popleft", "clear", "remove", "discard", "cache_clear"})
 _ADVICE: dict[Resource, tuple[str, Severity, str, str]] = {
     "event loop": (
@@ -36,9 +37,15 @@ _ADVICE: dict[Resource, tuple[str, Severity, str, str]] = {
 }  # fmt: skip
 
 
-def findings_of(sweep: Sweep, index: Index, known: Sequence[Finding]) -> tuple[Finding, ...]:
-    """The findings of a sweep. A line that is held up and has a finding of its own already gets no second one."""
-    found = [*_hanging(sweep), *_locked(sweep), *_full(sweep, known), *_frozen(sweep)]
+def findings_of(
+    sweep: Sweep, index: Index, known: Sequence[Finding], load_rate: float | None = None
+) -> tuple[Finding, ...]:
+    """The findings of a sweep. A line that is held up and has a finding of its own already gets no second one.
+
+    Something is full first in every service: where that comes at AMPLE times the rate that the target declares, or
+    more, it is told as low.
+    """
+    found = [*_hanging(sweep), *_locked(sweep), *_full(sweep, known, load_rate), *_frozen(sweep)]
     found += [finding for one in sweep.growing for finding in _growing(one, index)]
     return tuple(found)
 
@@ -67,7 +74,7 @@ def _locked(sweep: Sweep) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _full(sweep: Sweep, known: Sequence[Finding]) -> Iterator[Finding]:
+def _full(sweep: Sweep, known: Sequence[Finding], load_rate: float | None) -> Iterator[Finding]:
     advice = _ADVICE.get(sweep.resource) if sweep.resource else None
     if advice is None or not sweep.file or (sweep.resource == "database" and sweep.locked):
         return
@@ -79,6 +86,9 @@ def _full(sweep: Sweep, known: Sequence[Finding]) -> Iterator[Finding]:
     )
     if not covered:
         rule, severity, title, recommendation = advice
+        at_knee = next((level.rps for level in sweep.levels if level.at_once == sweep.knee), 0.0)
+        if load_rate and at_knee >= AMPLE * load_rate:
+            severity = "low"
         yield _finding(rule, severity, title, (sweep.file, sweep.line), sweep.function, sweep.words, recommendation)
 
 

@@ -97,6 +97,19 @@ def test_nothing_is_taken_out_where_nothing_is_refused(tmp_path: Path) -> None:
     assert without_refusals(index_of(tmp_path, "def f(x):\n    if x:\n        return 200\n    return 404\n")) is None
 
 
+def test_refusals_by_exception_are_taken_out_too(tmp_path: Path) -> None:
+    text = (
+        "from fastapi import FastAPI, HTTPException\nfrom werkzeug.exceptions import Unauthorized\napp = FastAPI()\n"
+        "@app.post('/a')\ndef a():\n    try:\n        check()\n    except ValueError:\n        log()\n"
+        "        raise HTTPException(401)\n    return {}\n"
+        "@app.post('/b')\ndef b(x):\n    if not x:\n        raise Unauthorized\n    return {}\n"
+    )
+    blinded = without_refusals(index_of(tmp_path, text))
+    assert blinded is not None and blinded.refusals == 2
+    after = blinded.changes[0].after or ""
+    assert "    except ValueError:\n        pass\n    return {}\n" in after and "if False:" in after
+
+
 def test_probes_that_still_pass_without_refusals_are_blind() -> None:
     seen = [
         ProbeResult("W01", "failed", "", ""),

@@ -33,6 +33,11 @@ def test_the_full_resource_is_a_finding_at_its_line_with_the_measurement() -> No
     assert found.evidence == "1 at once …" and not found.mendable
 
 
+def test_what_is_full_far_above_the_declared_rate_is_low() -> None:
+    assert [one.severity for one in findings_of(full("database"), index_of(), (), 3.0)] == ["low"]
+    assert [one.severity for one in findings_of(full("database"), index_of(), (), 9.0)] == ["medium"]
+
+
 def test_a_processor_or_an_upstream_that_is_full_is_no_fault_of_a_line() -> None:
     assert rules(full("cpu")) == rules(full("upstream")) == rules(full("server")) == []
     assert rules(Sweep((level(1),), words="answers still grew")) == []
