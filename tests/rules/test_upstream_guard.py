@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from swarm.rules.api.no_circuit_breaker import TEXT
-from tests.rules.mending import loaded, write
+from tests.rules.mending import loaded, mend, write
 
 
 @pytest.fixture
@@ -124,3 +124,46 @@ def test_a_session_of_requests_fails_with_its_own_error(guard: Any) -> None:
             session.get("http://127.0.0.1:9/", timeout=1)
     with pytest.raises(requests.ConnectionError, match="left alone"):
         session.get("http://127.0.0.1:9/", timeout=1)
+
+
+async def test_errors_of_the_callers_own_do_not_open_it(guard: Any) -> None:
+    def send(request: httpx.Request) -> httpx.Response:
+        raise httpx.PoolTimeout("no connection is free", request=request)
+
+    client = guard.guarded(httpx.AsyncClient(transport=httpx.MockTransport(send)))
+    for _ in range(5):
+        with pytest.raises(httpx.PoolTimeout):
+            await client.get("http://crm.example/a")
+    session = guard.guarded(requests.Session())
+    for _ in range(5):
+        with pytest.raises(requests.exceptions.InvalidSchema):
+            session.get("nothing://crm.example/a")
+
+
+async def test_retries_do_not_wait_for_a_host_that_is_left_alone(guard: Any, tmp_path: Path) -> None:
+    write(tmp_path, {"app.py": RETRYING})
+    mend(tmp_path, "missing-retry")
+    upstream = Upstream(0)
+    with loaded(tmp_path, "app") as app:
+        app.client = upstream.client(guard)
+        with pytest.raises(httpx.ConnectError, match="gone"):
+            await app.stock()
+        assert upstream.asked == 3
+        began_s = time.monotonic()
+        with pytest.raises(httpx.ConnectError, match="left alone"):
+            await app.stock()
+        assert time.monotonic() - began_s < 0.09, "the first pause of a retry is 0.1 s at least"
+        assert upstream.asked == 3
+
+
+RETRYING = """import httpx
+from fastapi import FastAPI
+
+app = FastAPI()
+client = httpx.AsyncClient(timeout=5)
+
+
+@app.get("/stock")
+async def stock():
+    return (await client.get("http://crm.example/stock")).json()
+"""

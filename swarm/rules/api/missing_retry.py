@@ -35,8 +35,9 @@ RETRY = '''{define} {name}(call):
             if response.status_code not in (429, 500, 502, 503, 504, 529):
                 return response
             pause_s = max(pause_s, {asked}(response))
-        except {errors}:
-            if attempt >= {attempts} or {time}.monotonic() - started + pause_s > {budget}:
+        except {errors} as error:
+            left_alone = getattr(error, "is_left_alone", False)  # a breaker is open: the upstream was not asked
+            if left_alone or attempt >= {attempts} or {time}.monotonic() - started + pause_s > {budget}:
                 raise
         if attempt >= {attempts} or {time}.monotonic() - started + pause_s > {budget}:
             return response
