@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -35,7 +36,8 @@ def load(name: str) -> ModuleType:
 
 
 @pytest.fixture
-def cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModuleType]:
+    monkeypatch.setenv("ANSWER_CACHE_PATH", str(tmp_path / "writes"))
     for name in ("REDIS_URL", "ANSWER_CACHE", "DATABASE_URL"):
         monkeypatch.delenv(name, raising=False)
     yield load("answer_cache")
@@ -242,6 +244,36 @@ async def test_what_was_read_before_a_write_is_not_kept_after_it(cache: ModuleTy
     assert (await get("a"))["name"] == "two"
 
 
+async def test_another_process_of_the_machine_sees_a_write_at_once(
+    cache: ModuleType, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get, _ = flow_of(cache, source)
+    _, change = flow_of(load("other_process"), source)
+    for key in "ab":
+        assert (await get(key))["name"] == "one"
+    await change("a", {"name": "two"})
+    assert [(await get(key))["name"] for key in "ab"] == ["two", "one"], "b was not written, and is kept"
+    assert "two" not in (tmp_path / "writes").read_text()
+    monkeypatch.setattr(sys.modules["other_process"], "MOST_WRITES_BYTES", 0)
+    await change("c", {"name": "two"})
+    assert [(await get(key))["name"] for key in "ab"] == ["two", "two"], "the file began anew: nothing is sure"
+
+
+async def test_without_the_file_a_write_elsewhere_is_seen_after_its_time(
+    cache: ModuleType, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANSWER_CACHE_PATH", "0")
+    monkeypatch.setenv("CACHE_L1_TTL_S", "0.05")
+    get, _ = flow_of(cache, source)
+    _, change = flow_of(load("other_process"), source)
+    await get("a")
+    await change("a", {"name": "two"})
+    assert (await get("a"))["name"] == "one"
+    await asyncio.sleep(0.06)
+    assert (await get("a"))["name"] == "two"
+    assert not list(tmp_path.iterdir())
+
+
 async def test_another_database_has_other_answers(
     cache: ModuleType, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -408,7 +440,8 @@ def redis_port() -> Iterator[int]:
 
 @pytest.fixture
 def two(redis_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ModuleType, ModuleType]]:
-    """The module of two processes that share a Redis."""
+    """The module of two processes, of different machines, that share a Redis."""
+    monkeypatch.setenv("ANSWER_CACHE_PATH", "0")
     monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{redis_port}/0")
     monkeypatch.setenv("CACHE_L1_TTL_S", "0.2")
     yield load("answer_cache_1"), load("answer_cache_2")
