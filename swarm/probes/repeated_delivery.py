@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from swarm.config.schema import Webhook
-from swarm.probes.effects import growth, rows_seen, send_watched, writes_seen
+from swarm.probes.effects import growth, rows_seen, send_watched
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
 from swarm.target.calls import UpstreamCall
 
@@ -64,7 +64,7 @@ class RepeatedDelivery(Probe):
         """Twenty copies of a new delivery; what one alone does may differ from kind to kind, but not tenfold."""
         route, usual = route_of(webhook), context.good_effects[route_of(webhook)]
         request = context.fresh(webhook)
-        writes, rows = writes_seen(context), rows_seen(context)
+        rows = rows_seen(context)
         calls_before = context.upstreams.snapshot()
         answers = await asyncio.gather(*(context.send(request) for _ in range(_COPIES)))
         await asyncio.sleep(_SETTLE_S)
@@ -73,10 +73,11 @@ class RepeatedDelivery(Probe):
             return self.failed(
                 f"of {_COPIES} copies at once {len(broken)} got {broken[0].status or 'no answer'}", route
             )
-        twice = doubled_post(context.upstreams.snapshot()[len(calls_before) :], calls_before)
+        calls = context.upstreams.snapshot()[len(calls_before) :]
+        twice = doubled_post(calls, calls_before)
         if twice:
             return self.failed(f"{_COPIES} copies at once: {twice}", route)
-        made = writes_seen(context) - writes
+        made = distinct_writes(calls)
         if made > _COPIES // 2 * max(1, usual.writes) or (not usual.writes and made >= _COPIES):
             return self.failed(f"{_COPIES} copies at once made {made} upstream writes", route)
         grew = max(growth(rows, rows_seen(context)).values(), default=0)
@@ -98,6 +99,14 @@ def doubled_post(calls: Sequence[UpstreamCall], before: Sequence[UpstreamCall] =
         if count > alike_before:
             return f"{upstream} got the same POST {path} {count} times ({len(body)} bytes)"
     return ""
+
+
+def distinct_writes(calls: Sequence[UpstreamCall]) -> int:
+    """Writes that change something: a PUT or DELETE said again, to the byte, leaves what the first one left."""
+    writes = [call for call in calls if call.effect == "write"]
+    settable = [call for call in writes if call.method in ("PUT", "DELETE")]
+    said = {(call.upstream, call.method, call.path, call.query, call.body) for call in settable}
+    return len(writes) - len(settable) + len(said)
 
 
 def _told(calls: Sequence[UpstreamCall]) -> Counter[tuple[str, str, bytes]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swarm.probes.repeated_delivery import doubled_post
+from swarm.probes.repeated_delivery import distinct_writes, doubled_post
 from swarm.target.calls import Effect, UpstreamCall
 
 
@@ -20,6 +20,11 @@ def test_what_may_be_said_twice_is_none() -> None:
     assert doubled_post([call(effect="read"), call(effect="read")]) == "", "a question"
     assert doubled_post([call(body=b"1"), call(body=b"2")]) == ""
     assert doubled_post([]) == ""
+
+
+def test_a_put_that_is_said_again_changes_nothing_more() -> None:
+    assert distinct_writes([call("PUT")] * 20) == 1
+    assert distinct_writes([call("PUT"), call("PUT", b"other"), call("DELETE"), call(), call(effect="read")]) == 4
 
 
 def test_a_service_that_says_things_twice_anyway_is_no_race() -> None:
