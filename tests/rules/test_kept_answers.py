@@ -329,6 +329,7 @@ def test_the_mended_service_reads_once_and_sees_its_own_writes(
 
     database = tmp_path / "shop.db"
     monkeypatch.setenv("SHOP_DB", str(database))
+    monkeypatch.setenv("ANSWER_CACHE_PATH", str(tmp_path / "answer_cache.writes"))
     conn = sqlite3.connect(database)
     conn.executescript(
         "CREATE TABLE plans (name, price); CREATE TABLE fees (plan, name, share);"

@@ -11,6 +11,7 @@ from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
+from swarm.rules.added_modules import is_added
 from swarm.rules.logging_calls import is_log_call
 from swarm.rules.placing import free_file, import_edit, main_app, sibling_import, text_mentions
 from swarm.rules.rule import Example, Mend, Rule
@@ -127,7 +128,7 @@ def _above(module: Module, statement: ast.stmt) -> int:
 
 def _plain_values(index: Index) -> Iterator[tuple[Module, ast.Call]]:
     """Log calls on a request's path that write a value which is no number, no constant and not quoted."""
-    for module in index.tree.modules.values():
+    for module in (one for one in index.tree.modules.values() if not is_added(one)):
         for call in module.nodes(ast.Call):
             if is_log_call(module, call) and index.on_request_path(module, call) and _writes_text(call):
                 yield module, call
