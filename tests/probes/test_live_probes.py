@@ -14,7 +14,6 @@ import traceback
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -30,6 +29,7 @@ from swarm.config.schema import Sign, Target, Webhook
 from swarm.probes.probe import Answer, ProbeContext, ProbeResult
 from swarm.probes.run import all_probes, findings_from, run_probes
 from swarm.probes.sql_injection import places
+from swarm.target.calls import UpstreamCall
 from swarm.target.traffic import Traffic
 
 SECRET = "probe-secret-4711"
@@ -55,7 +55,7 @@ class Shared:
         self.tmp = tmp
         self.base_url = ""
         self.log: list[str] = []
-        self.calls: list[Any] = []
+        self.calls: list[UpstreamCall] = []
         self.database = tmp / "leads.db"
         with sqlite3.connect(self.database) as connection:
             connection.execute("CREATE TABLE leads (id TEXT, email TEXT)")
@@ -74,7 +74,7 @@ class Shared:
         pass
 
     def write_upstream(self) -> None:
-        self.calls.append(SimpleNamespace(effect="write", upstream="crm", method="PUT", path="/contacts/1"))
+        self.calls.append(UpstreamCall("crm", "PUT", "/contacts/1", "", b"{}", 200, 0.0, 0.1, "write", {}))
 
 
 def expected(timestamp: str, body: bytes, secret: str = SECRET) -> str:
