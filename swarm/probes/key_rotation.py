@@ -15,8 +15,8 @@ _HMAC = ("hmac-sha256", "hmac-sha1", "github", "stripe", "standard-webhooks")
 
 
 class KeyRotation(Probe):
-    """Starts the service a second time with another key as `<SECRET>_PREVIOUS`, and signs with it; the service that
-    knows no such key must refuse it.
+    """Starts the service a second time with another key as `<SECRET>_PREVIOUS`, and where it does not know that with
+    both in `<SECRET>`, a comma between them, and signs with it; who knows no such key must refuse it.
 
     A key that can be changed only at one moment on both sides is not changed.
     """
@@ -35,25 +35,32 @@ class KeyRotation(Probe):
         webhook = next((hook for hook in context.signed_webhooks() if hook.sign.scheme in _HMAC), None)
         if webhook is None:
             return self.skipped("no webhook is signed with a shared key")
-        old = _other_key(webhook, context.target.env.get(webhook.sign.secret_env, ""))
+        name = webhook.sign.secret_env
+        secret = context.target.env.get(name, "")
+        old = _other_key(webhook, secret)
         afterwards = await context.send(_signed(context, webhook, old))
         if afterwards.ok:
             return self.failed("a key that is not set is good", route_of(webhook), severity="critical")
         if context.start_again is None:
             return self.skipped("the service cannot be started a second time here")
-        try:
-            async with context.start_again({f"{webhook.sign.secret_env}_PREVIOUS": old}) as server:
-                beside = replace(context, base_url=server.base_url, server=server)
-                current = await beside.send(context.fresh(webhook))
-                previous = await beside.send(_signed(context, webhook, old))
-        except SwarmError as error:
-            return self.skipped(f"a second start failed: {str(error).splitlines()[0]}")
-        if not current.ok:
-            return self.skipped(f"the second start answered {current.status} to the current key")
-        if not previous.ok:
-            seen = f"answered {previous.status} to the key in {webhook.sign.secret_env}_PREVIOUS"
-            return self.failed(seen, route_of(webhook))
-        return self.passed("both keys are good while both are set, and the old one is not afterwards")
+        statuses: list[str] = []
+        for env in ({f"{name}_PREVIOUS": old}, {name: f"{secret},{old}"}):
+            try:
+                async with context.start_again(env) as server:
+                    beside = replace(context, base_url=server.base_url, server=server)
+                    current = await beside.send(context.fresh(webhook))
+                    previous = await beside.send(_signed(context, webhook, old))
+            except SwarmError as error:
+                if not statuses:
+                    return self.skipped(f"a second start failed: {str(error).splitlines()[0]}")
+                break
+            if current.ok and previous.ok:
+                return self.passed("both keys are good while both are set, and the old one is not afterwards")
+            if not current.ok and not statuses:
+                return self.skipped(f"the second start answered {current.status} to the current key")
+            statuses.append(str(previous.status))
+        seen = f"answered {statuses[0]} to the key in {name}_PREVIOUS, and took no two keys in {name}"
+        return self.failed(seen, route_of(webhook))
 
 
 def _signed(context: ProbeContext, webhook: Webhook, secret: str) -> WebhookRequest:
