@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -82,18 +83,21 @@ async def send_to_the_end(watched: Watched, traffic: Traffic, numbers: Iterable[
     return tuple(wholes)
 
 
-async def warm_up(watched: Watched, traffic: Traffic, first_number: int, seconds: float) -> int:
-    """Requests one after another for so long (one at least): imports, connections, caches; how many were sent.
+async def warm_up(watched: Watched, traffic: Traffic, first_number: int, seconds: float, at_once: int = 1) -> int:
+    """Requests for so long (one wave at least), `at_once` together: imports, connections, caches; how many were sent.
 
-    Two sides that get the same time get as much of the same sequence as each can take.
+    Two sides that get the same time get as much of the same sequence as each can take. The next wave waits until
+    all is over that the last one caused: what answers early would have a queue when it is measured.
     """
-    client, sent = Client(watched.server.base_url), 0
-    mix = Mix(traffic, first_number)
+    clients = [Client(watched.server.base_url) for _ in range(at_once)]
+    sent, mix = 0, Mix(traffic, first_number)
     ends_s = time.monotonic() + seconds
     while not sent or time.monotonic() < ends_s:
         began_s = time.monotonic()
-        await send(client, traffic.request(mix.next_numbers(1)[0], time.time()))
-        await watched.over(began_s, time.monotonic())  # else what answers early has a queue when it is measured
-        sent += 1
-    client.close()
+        requests = [traffic.request(number, time.time()) for number in mix.next_numbers(at_once)]
+        await asyncio.gather(*(send(client, one) for client, one in zip(clients, requests, strict=True)))
+        await watched.over(began_s, time.monotonic())
+        sent += at_once
+    for client in clients:
+        client.close()
     return sent

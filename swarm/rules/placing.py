@@ -6,7 +6,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from swarm.analysis.edits import Edit, apply_edits
@@ -48,9 +48,13 @@ class Middleware:
 def main_app(index: Index) -> AppObject | None:
     """The application that serves the target: of several, the one whose module draws in most of the tree.
 
-    None where there is none with a name: nothing can be added to it then.
+    One that a factory returns as it makes it (`return Starlette(…)`) is taken where none has a name; what is added
+    to it gives it one. None where nothing can be added to any.
     """
     apps = [app for app in index.apps if app.is_app and app.name and isinstance(app.node, ast.Assign | ast.AnnAssign)]
+    if not apps:
+        returned = [app for app in index.apps if app.is_app and _is_returned(app)]
+        apps = [replace(app, name=free_name(app.module, "app", "application")) for app in returned]
     if not apps:
         return None
     return min(
@@ -60,6 +64,10 @@ def main_app(index: Index) -> AppObject | None:
             app.inside_function, _is_mounted(app),
         ),
     )  # fmt: skip
+
+
+def _is_returned(app: AppObject) -> bool:
+    return isinstance(app.node, ast.Return) and app.node.value is app.call and on_own_line(app.module, app.node)
 
 
 def _is_mounted(app: AppObject) -> bool:
@@ -204,6 +212,16 @@ def after_statement(module: Module, node: ast.stmt, line: str) -> Edit:
     return Edit(end, end, f"{lead}{module.indent(node)}{line}\n")
 
 
+def added_line(app: AppObject, node: ast.stmt, line: str) -> Edit:
+    """A line after a statement at the application; a `return` of it becomes a name, the line and the `return`."""
+    module = app.module
+    if not isinstance(node, ast.Return):
+        return after_statement(module, node, line)
+    indent = module.indent(node)
+    lines = f"{app.name} = {module.segment(app.call)}", line, f"return {app.name}"
+    return Edit(*module.span(node), f"\n{indent}".join(lines))
+
+
 def install(index: Index, app: AppObject, middleware: Middleware) -> tuple[FileChange, ...]:
     """The changes that put a middleware around an application: a new module beside it, an import and one line."""
     module, tree = app.module, index.tree
@@ -216,7 +234,7 @@ def install(index: Index, app: AppObject, middleware: Middleware) -> tuple[FileC
         line = f"{app.name}.wsgi_app = {name}({app.name}.wsgi_app)"
     else:
         line = f"{app.name}.add_middleware({name})"
-    edits = [import_edit(tree, module, statement), after_statement(module, _inner_neighbour(app, name), line)]
+    edits = [import_edit(tree, module, statement), added_line(app, _inner_neighbour(app, name), line)]
     text = middleware.wsgi_text if is_flask else middleware.asgi_text
     return (
         FileChange(module.path, module.text, apply_edits(module.text, [edit for edit in edits if edit.text])),

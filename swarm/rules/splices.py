@@ -8,6 +8,7 @@ from swarm.analysis.edits import Edit
 from swarm.analysis.source import FunctionNode, Module
 
 WIDTH = 100
+ENVIRONMENT_FILLERS = frozenset({"load_dotenv", "read_env", "read_envfile", "load_env"})
 
 
 def names_in(module: Module) -> set[str]:
@@ -63,12 +64,27 @@ def before_definitions(module: Module, code: str) -> Edit:
 
 
 def after_imports(module: Module, code: str) -> Edit:
-    """New top-level constants after the last import of the module's head, a blank line before them."""
+    """New top-level constants after the last import of the module's head, a blank line before them.
+
+    Where the module reads a file of settings into the environment (`load_dotenv()`), they come after that: what
+    they are set to may stand in it.
+    """
     if not module.head_imports:
         return before_definitions(module, code)
-    last = module.head_imports[-1]
+    last: ast.stmt = module.head_imports[-1]
+    for node in module.tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            break
+        if node.lineno > last.lineno and _fills_environment(node):
+            last = node
     at = module.line_start((last.end_lineno or last.lineno) + 1)
     return Edit(at, at, "\n" + code.strip("\n") + "\n")
+
+
+def _fills_environment(node: ast.stmt) -> bool:
+    """Whether a statement of module level calls `load_dotenv` or its like, behind an `if` too."""
+    calls = (part.func for part in ast.walk(node) if isinstance(part, ast.Call))
+    return any(ast.unparse(func).rsplit(".", 1)[-1] in ENVIRONMENT_FILLERS for func in calls)
 
 
 def plain_logger(module: Module) -> tuple[str, list[Edit]]:

@@ -31,7 +31,8 @@ WHOLES = 16  # requests of each side that are seen to their end
 ENOUGH_WHOLES = 40  # of the patched side, where time allows: the 95th of 16 would be the slowest one
 SPARE_S = 4.0  # how much longer the patched side may go on for them
 TRACED_REQUESTS = 12
-WARM_S = 1.5
+WARM_S = 4.0  # in waves: a service that keeps answers has seen what repeats, as it has in operation
+WARM_AT_ONCE = 8
 FIRST_WARM_UP = 880_000
 FIRST_WHOLE = 870_000
 FIRST_TRACED = 860_000
@@ -94,7 +95,7 @@ async def measure_ends(standing: Standing, stack: Stack) -> Ends:
     servers = await standing.run(trees)
     await standing.keep(*trees.values())
     traffic = Traffic(lab.target, lab.payload_root, lab.seed)
-    await asyncio.gather(*(warm_up(one, traffic, FIRST_WARM_UP, WARM_S) for one in servers.values()))
+    await asyncio.gather(*(warm_up(one, traffic, FIRST_WARM_UP, WARM_S, WARM_AT_ONCE) for one in servers.values()))
     ends = servers[BEFORE], servers[AFTER]
     began_s, scraped = time.monotonic(), await _scraped(ends)
     loaded = await _load(standing, ends)

@@ -81,3 +81,70 @@ def test_a_folder_without_an_init_file_is_spelled_as_its_modules_spell_it(tmp_pa
     write(tmp_path, {"src/main.py": "from src.settings import load\n", "src/settings.py": "def load(): ...\n"})
     tree = SourceTree.load(tmp_path)
     assert sibling_import(tree, tree.modules["src/main.py"], "guard", "X") == "from src.guard import X"
+
+
+FACTORY = """from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+
+async def hook(request):
+    return JSONResponse(await request.json())
+
+
+def create_app():
+    return Starlette(
+        routes=[Route("/hook", hook, methods=["POST"])],
+    )
+"""
+
+
+def test_an_app_that_a_factory_returns_gets_a_name_and_its_middlewares(tmp_path: Path) -> None:
+    from starlette.testclient import TestClient
+
+    write(tmp_path, {"late.py": FACTORY})
+    mend(tmp_path, "body-size-limit", "no-request-id", "no-metrics")
+    text = (tmp_path / "late.py").read_text()
+    assert text.count("    return app\n") == 1
+    assert text.count("app.add_middleware(") == 3
+    with loaded(tmp_path, "late") as late:
+        client = TestClient(late.create_app())
+        answer = client.post("/hook", json={"id": 1})
+        assert answer.json() == {"id": 1}
+        assert answer.headers["x-request-id"]
+        assert client.post("/hook", content=b"[" + b"1," * 2_000_000 + b"1]").status_code == 413
+        assert "http_server_request" in client.get("/metrics").text
+
+
+@pytest.mark.parametrize("rule", ["no-health-check"])
+def test_no_route_is_written_behind_a_return(tmp_path: Path, rule: str) -> None:
+    from tests.rules.mending import find
+
+    write(tmp_path, {"late.py": FACTORY})
+    assert [finding.mendable for finding in find(tmp_path, rule)] == [False]
+
+
+DOTENV = """import os
+
+import httpx
+from dotenv import load_dotenv
+from fastapi import FastAPI
+
+load_dotenv()
+
+KEY = os.environ["KEY"]
+app = FastAPI()
+client = httpx.AsyncClient(timeout=5)
+
+
+@app.get("/stock")
+async def stock():
+    return (await client.get("https://a.example", headers={"key": KEY})).json()
+"""
+
+
+def test_settings_come_after_the_file_that_fills_the_environment(tmp_path: Path) -> None:
+    write(tmp_path, {"late.py": DOTENV})
+    mend(tmp_path, "missing-retry")
+    text = (tmp_path / "late.py").read_text()
+    assert text.index("load_dotenv()") < text.index("HTTP_RETRY_ATTEMPTS = ") < text.index("KEY = ")

@@ -84,7 +84,7 @@ class NoHealthCheck(Rule):
             evidence="no route looks like a health check",
             recommendation="Add a route that answers 200 as long as the process takes requests.",
             anchor=f"app {app.name}",
-            mendable=not _caught_already(index),
+            mendable=not _caught_already(index) and not isinstance(app.node, ast.Return),
         )
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:

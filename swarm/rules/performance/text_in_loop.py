@@ -113,8 +113,7 @@ def _begun(index: Index, function: Function) -> Iterator[tuple[str, str]]:
 def _grown(index: Index, function: Function, begun: dict[str, str]) -> Iterator[tuple[ast.stmt, str, str]]:
     for node in index.own_nodes(function):
         match node:
-            case ast.Assign(targets=[target], value=ast.BinOp(left=left, op=ast.Add())) \
-                    if ast.unparse(target) == ast.unparse(left):  # fmt: skip
+            case ast.Assign(targets=[target], value=ast.BinOp(op=ast.Add()) as added) if _begins_with(added, target):
                 name = ast.unparse(target)
                 if begun.get(name) in ("a list", "bytes") or (name in begun and not isinstance(target, ast.Name)):
                     yield node, name, begun[name]
@@ -122,3 +121,10 @@ def _grown(index: Index, function: Function, begun: dict[str, str]) -> Iterator[
                 name = ast.unparse(target)
                 if begun.get(name) == "bytes" or (begun.get(name) == "a text" and not isinstance(target, ast.Name)):
                     yield node, name, begun[name]
+
+
+def _begins_with(added: ast.expr, target: ast.expr) -> bool:
+    """Whether a sum's first part is the target itself: `text = text + row + "\\n"`."""
+    while isinstance(added, ast.BinOp) and isinstance(added.op, ast.Add):
+        added = added.left
+    return ast.unparse(added) == ast.unparse(target)

@@ -14,7 +14,7 @@ from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
 from swarm.rules.behind_the_answer import OWN_MODULE, Work, background_tasks, waited_work
 from swarm.rules.distinct import distinct
-from swarm.rules.placing import after_statement, free_file, import_edit, main_app, sibling_import
+from swarm.rules.placing import added_line, free_file, import_edit, main_app, sibling_import
 from swarm.rules.reaching import import_of
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.splices import first_line, free_name, is_alone
@@ -342,7 +342,7 @@ def _with_module(
     line = f"{app.name}.add_middleware(DurableWork)"
     if app.framework == "flask":
         line = f"{app.name}.wsgi_app = DurableWork({app.name}.wsgi_app)"
-    at_app = [after_statement(app.module, app.node, line)]
+    at_app = [added_line(app, app.node, line)]
     new = FileChange(path, None, module_text(app.framework == "flask"))
     if module is app.module:
         statement = sibling_import(tree, module, stem, f"DurableWork, {imported}")
