@@ -239,6 +239,20 @@ async def test_careful_service_passes_every_probe(serve: Any, tmp_path: Path) ->
     assert findings_from(tuple(results.values())) == ()
 
 
+async def test_two_keys_in_one_setting_are_a_way_to_change_them(serve: Any, tmp_path: Path) -> None:
+    shared, starts = Shared(tmp_path), []
+
+    @asynccontextmanager
+    async def start_again(env: dict[str, str]) -> AsyncIterator[Any]:
+        starts.append(sorted(env))
+        shared.base_url = serve(careful(shared, env.get("HOOK_SECRET", "").partition(",")[2]))
+        yield shared
+
+    results = await probe(serve(careful(shared)), shared, start_again)
+    assert results["W27"].outcome == "passed", results["W27"].evidence
+    assert ["HOOK_SECRET_PREVIOUS"] in starts and ["HOOK_SECRET"] in starts
+
+
 async def test_a_signature_that_breaks_the_service_is_less_than_one_that_is_taken(serve: Any, tmp_path: Path) -> None:
     async def hook(request: Request) -> JSONResponse:
         made = expected(request.headers.get("x-time", ""), await request.body())
