@@ -20,7 +20,8 @@ WHOLE_TREES = ("copyfile", "copytree", "copyfileobj", "rmtree", "move", "make_ar
 
 _trace: Any = sys.modules.get("_swarm_trace")
 _original_open = io.open
-_opening_libraries = (os.sep + "pathlib.py", os.sep + "shutil.py", os.sep + "pathlib" + os.sep + "__init__.py")
+_opening_libraries = (os.sep + "pathlib.py", os.sep + "shutil.py")
+_pathlib = os.sep + "pathlib" + os.sep  # a package from Python 3.13 on
 
 
 def _spent(what: str, call: Any, args: Any, kwargs: Any) -> Any:
@@ -72,7 +73,7 @@ _Writer, _Random = _timing(io.BufferedWriter), _timing(io.BufferedRandom)
 def _own_call() -> bool:
     """Whether the target's own code opens the file, or a library of the standard's does it for it."""
     filename = sys._getframe(2).f_code.co_filename
-    return bool(_trace.relative(filename)) or filename.endswith(_opening_libraries)
+    return bool(_trace.relative(filename)) or filename.endswith(_opening_libraries) or _pathlib in filename
 
 
 def _timed_file(file: Any, mode: str, buffering: int, text: Any, rest: Any) -> Any:
