@@ -29,6 +29,7 @@ class OptOut(Probe):
     sources = ("47 CFR 64.1200(a)(10)",)
     recommendation = "Keep who opted out, and ask before every message, on every channel."
     order = 68
+    deadline_s = 30.0  # each kind of event twice, and the work behind their answers
     together = True
 
     async def run(self, context: ProbeContext) -> ProbeResult:

@@ -211,8 +211,8 @@ class Probe(ABC):
     """One live check; the class's docstring is its documentation.
 
     `proves` are the ids of the static rules that mend what it finds; `order` sorts the probes of a session, so that
-    those which may disturb others (bursts, floods) come last. Neighbours in that order that are `together` run at the
-    same time: each must tell what its own requests did from what others did.
+    those which may disturb others (bursts, floods) come last. After `deadline_s` one is given up. Neighbours in the
+    order that are `together` run at the same time: each must tell what its own requests did from what others did.
     """
 
     id: ClassVar[str]
@@ -224,6 +224,7 @@ class Probe(ABC):
     proves: ClassVar[tuple[str, ...]] = ()
     recommendation: ClassVar[str]
     order: ClassVar[int] = 50
+    deadline_s: ClassVar[float] = 15.0
     together: ClassVar[bool] = False
 
     @abstractmethod

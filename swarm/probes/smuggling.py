@@ -26,6 +26,7 @@ class Smuggling(Probe):
     severity = "medium"
     cwe = ("CWE-444", "CWE-400")
     sources = ("OWASP ASVS 5.0 4.2.1", "OWASP API4:2023")
+    proves = ("two-body-lengths",)
     recommendation = (
         "Refuse requests with both Content-Length and Transfer-Encoding; run a server that bounds slow ones."
     )

@@ -23,6 +23,7 @@ INNERMOST_FIRST = (
     "ContentTypeMiddleware",
     "BodyLimitMiddleware",
     "RateLimitMiddleware",
+    "BodyLengthsMiddleware",
     "DataAuditMiddleware",
     "SecurityAuditMiddleware",
     "MetricsMiddleware",
@@ -31,7 +32,7 @@ INNERMOST_FIRST = (
 # generated modules whose words say nothing of what the target does by itself; their rules know them by their class
 GUARDS = frozenset({
     "ReplayGuardMiddleware", "DeliveryAgeMiddleware", "CheckedJsonMiddleware", "ContentTypeMiddleware",
-    "RateLimitMiddleware", "DataAuditMiddleware", "SecurityAuditMiddleware",
+    "RateLimitMiddleware", "BodyLengthsMiddleware", "DataAuditMiddleware", "SecurityAuditMiddleware",
 })  # fmt: skip
 
 

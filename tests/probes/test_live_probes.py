@@ -312,7 +312,7 @@ async def test_deadline_of_one_probe_is_a_result(monkeypatch: pytest.MonkeyPatch
 
     probe_kind = type(all_probes()[0])
     monkeypatch.setattr(probe_kind, "run", slow)
-    monkeypatch.setattr(run, "_PROBE_DEADLINE_S", 0.2)
+    monkeypatch.setattr(probe_kind, "deadline_s", 0.2)
     monkeypatch.setattr(run, "all_probes", lambda: (probe_kind(),))
     shared = Shared(tmp_path)
     results = await probe(serve(careful(shared)), shared)

@@ -23,8 +23,7 @@ class BodySizeLimit(Rule):
 
     The mend adds a small module of the standard library that answers 413 before the body is read; `MAX_BODY_BYTES`
     sets the limit (default 1 MB, far above any webhook), 0 turns it off. It never touches websockets, and hands
-    a body with a Content-Length on as it comes; one sent in chunks is read up to the limit first. A request with both
-    a Content-Length and a Transfer-Encoding, which no correct sender makes, gets 400.
+    a body with a Content-Length on as it comes; one sent in chunks is read up to the limit first.
     """
 
     id = "body-size-limit"
