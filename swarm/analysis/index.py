@@ -163,6 +163,10 @@ class Index:
                 return found
         return None
 
+    def methods_named(self, name: str) -> Sequence[Function]:
+        """Every method of the target's classes that goes by this name."""
+        return self._methods_by_name.get(name, ())
+
     def resolve_call(self, module: Module, call: ast.Call) -> Function | None:
         """The target's function that a call runs; for a class its `__init__`; None where it is not known."""
         function = self.named_function(module, call.func)

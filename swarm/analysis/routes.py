@@ -38,6 +38,8 @@ HOOKS = frozenset({
     "teardown_request",
 })  # fmt: skip
 DEPENDS = frozenset({"fastapi.Depends", "fastapi.params.Depends", "fastapi.Security", "fastapi.params.Security"})
+_HANDED = frozenset({"app", "application", "api", "blueprint", "bp", "router"})
+_FRAMEWORKS: tuple[Framework, ...] = ("fastapi", "flask", "starlette")
 VIEW_BASES = ("HTTPEndpoint", "MethodView", "View", "Resource", "BaseHTTPMiddleware")
 
 
@@ -121,6 +123,18 @@ def _handed_in(index: Index, module: Module, owner: ast.expr, known: dict[str, A
     return None
 
 
+def _handed_by_name(module: Module, owner: ast.expr) -> Framework | None:
+    """`def init(app): @app.route("/x")` whose caller is not seen: the file's imports tell the framework."""
+    if not isinstance(owner, ast.Name) or owner.id not in _HANDED:
+        return None
+    around = module.enclosing_function(owner)
+    while around is not None and owner.id not in [given.arg for given in parameters(around)]:
+        around = module.enclosing_function(around)
+    tops = {dotted.split(".")[0] for dotted in module.imports.values()} if around is not None else set()
+    found: list[Framework] = [name for name in _FRAMEWORKS if name in tops]
+    return found[0] if found else None
+
+
 def find_routes(index: Index) -> tuple[Route, ...]:
     """Every route: decorators, `add_…` calls, `Route(…)` lists and view classes."""
     known = {f"{app.module.dotted}.{app.name}": app for app in index.apps if not app.inside_function}
@@ -160,9 +174,14 @@ def _registered_by(
     if verb not in ROUTING or not isinstance(decorator.func, ast.Attribute):
         return
     app = app_of(index, module, decorator.func.value, known)
+    given = argument(decorator, 0, "path", "rule")
     if app is not None:
-        for path in _paths(index, module, app, argument(decorator, 0, "path", "rule"), prefixes):
+        for path in _paths(index, module, app, given, prefixes):
             yield Route(_methods(decorator, verb), path, function, app.framework, module)
+        return
+    framework = _handed_by_name(module, decorator.func.value)
+    if framework is not None and text_of(index, module, given):
+        yield Route(_methods(decorator, verb), text_of(index, module, given), function, framework, module)
 
 
 def _added(index: Index, known: dict[str, AppObject], prefixes: Prefixes) -> Iterator[Route]:

@@ -16,6 +16,15 @@ CONFIDENCES: tuple[Confidence, ...] = ("proven", "high", "medium", "low")
 
 
 @dataclass(frozen=True, slots=True)
+class FlowStep:
+    """One place on the way of data from where it came in to where it does harm; lines count from 1."""
+
+    file: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One problem.
 
@@ -23,6 +32,7 @@ class Finding:
     Lines count from 1 and are inclusive; 0 means that no line applies.
     `anchor` is the part of the code that stays when lines move (a qualified name, the call's text): it makes
     the fingerprint stable. `mendable` says that the rule believes it can write the fix.
+    `flow` is the way of the data, source first, sink last; empty where none was followed.
     `measured_ms` is the time per request that a measurement attributes to the lines, or None.
     """
 
@@ -44,6 +54,7 @@ class Finding:
     measured_ms: float | None = None
     status: FindingStatus = "open"
     patch: str | None = None
+    flow: tuple[FlowStep, ...] = ()
 
     @property
     def id(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from swarm.core.findings import Finding, severity_rank
+from swarm.core.findings import Finding, FlowStep, severity_rank
 from swarm.core.report import Report
 from swarm.reporting.escape import clean, one_line
 
@@ -102,4 +102,15 @@ def _result(finding: Finding, rule_index: int) -> dict[str, Any]:
         if finding.line > 0:
             location["region"] = {"startLine": finding.line, "endLine": max(finding.line, finding.end_line)}
         result["locations"] = [{"physicalLocation": location}]
+    if finding.flow:
+        result["codeFlows"] = [{"threadFlows": [{"locations": [_flow_location(step) for step in finding.flow]}]}]
     return result
+
+
+def _flow_location(step: FlowStep) -> dict[str, Any]:
+    """One step of the way of data, which code scanning shows beside the finding."""
+    place = {
+        "artifactLocation": {"uri": quote(clean(step.file).lstrip("/")), "uriBaseId": "TARGET"},
+        "region": {"startLine": max(1, step.line)},
+    }
+    return {"location": {"physicalLocation": place, "message": {"text": one_line(step.text, 200) or "data"}}}

@@ -5,14 +5,18 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from swarm.analysis.dataflow.engine import flows_of
+from swarm.analysis.dataflow.frames import Seen
+from swarm.analysis.dataflow.values import OUTSIDE
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Confidence, Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.security.data_flow import Hit, Reached, told
 from swarm.rules.security.digests import assigned
 from swarm.rules.security.sql_binding import Style, bind, is_value_position
 from swarm.rules.security.sql_text import Hole, SqlText, read_sql
@@ -35,6 +39,8 @@ _STYLES: dict[str, Style] = {
     "sqlite3": "qmark", "aiosqlite": "qmark", "psycopg": "format", "psycopg2": "format", "aiopg": "format",
     "pymysql": "format", "MySQLdb": "format", "aiomysql": "format", "asyncmy": "format", "mysql": "format",
 }  # fmt: skip
+_TEXTS = ("sqlalchemy.text", "sqlalchemy.sql.text", "sqlmodel.text", "sqlalchemy.sql.expression.text")
+_ADVICE = "Bind values as parameters; choose tables, columns and sort orders from a fixed list."
 _PLACEHOLDERS = re.compile(r"placeholder|qmark|question|[\"'](?:\?|%s)[\"']|marks\b", re.IGNORECASE)
 
 
@@ -131,25 +137,55 @@ class SqlFromStrings(Rule):
     @distinct
     def find(self, index: Index) -> Iterable[Finding]:
         """Every query whose text holds a value that is not fixed."""
+        flows = flows_of(index)
+        reached = {id(place.seen.node): place for place in _reached(index, flows.seen)}
+        known: set[int] = set()
         for module in index.tree.modules.values():
             for query in _queries(index, module):
+                place = reached.get(id(query.call))
                 function = index.enclosing(module, query.call)
-                where = function.qualname if function else "module level"
-                shown = ", ".join(dict.fromkeys(hole.source for hole in query.unsafe))
-                on_path = index.on_request_path(module, query.call)
-                values = any(is_value_position(query.text, hole) for hole in query.unsafe)
-                confidence: Confidence = "high" if values and on_path else "medium"
-                yield self.finding(
-                    module,
-                    query.call,
-                    evidence=f"{shown} is written into the text of the query",
-                    recommendation="Bind values as parameters; choose tables, columns and sort orders "
-                    "from a fixed list.",
-                    anchor=f"{where}: {query.text.sql[:80].replace(chr(0), '*')}",
-                    mendable=_edits(module, query) is not None,
-                    confidence=confidence,
-                    severity=self.severity if values and on_path else "high" if values else "medium",
-                )
+                if place is None and function in flows.followed:
+                    continue  # from every handler on, what gets here is clean
+                known.add(id(query.call))
+                finding = self._of_query(index, module, query)
+                yield replace(finding, flow=place.flow) if place is not None else finding
+        for place in reached.values():
+            if id(place.seen.node) not in known and not _is_told(place, known):
+                yield self._of_flow(place)
+
+    def _of_query(self, index: Index, module: Module, query: _Query) -> Finding:
+        function = index.enclosing(module, query.call)
+        where = function.qualname if function else "module level"
+        shown = ", ".join(dict.fromkeys(hole.source for hole in query.unsafe))
+        on_path = index.on_request_path(module, query.call)
+        values = any(is_value_position(query.text, hole) for hole in query.unsafe)
+        confidence: Confidence = "high" if values and on_path else "medium"
+        return self.finding(
+            module,
+            query.call,
+            evidence=f"{shown} is written into the text of the query",
+            recommendation=_ADVICE,
+            anchor=f"{where}: {query.text.sql[:80].replace(chr(0), '*')}",
+            mendable=_edits(module, query) is not None,
+            confidence=confidence,
+            severity=self.severity if values and on_path else "high" if values else "medium",
+        )
+
+    def _of_flow(self, place: Reached) -> Finding:
+        """A query whose text is made elsewhere."""
+        seen, first = place.seen, place.taint.steps[0]
+        where = seen.function.qualname if seen.function is not None else "module level"
+        finding = self.finding(
+            seen.module,
+            seen.node,
+            evidence=f"what came in at {first.file}:{first.line} ({first.text}) is part of the text of the query",
+            recommendation=_ADVICE,
+            anchor=f"{where}: {told(seen)}",
+            mendable=False,
+            confidence="high" if place.taint.kind == "request" else "medium",
+            severity=self.severity if place.taint.kind == "request" else "high",
+        )
+        return replace(finding, flow=place.flow)
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
         """Bound parameters in each query."""
@@ -168,12 +204,43 @@ class SqlFromStrings(Rule):
         )
 
 
+def _reached(index: Index, several: Iterable[Seen]) -> Iterator[Reached]:
+    """Calls whose SQL holds data from outside."""
+    for seen in several:
+        if seen.what != "call" or not isinstance(seen.node, ast.Call):
+            continue
+        name = seen.name.rsplit(".", 1)[-1]
+        is_text = seen.name in _TEXTS
+        if name not in _EXECUTES and not is_text:
+            continue
+        given = seen.argument(0, "query", "sql", "statement", "text")
+        text = given.text or ""
+        if not (_SQL.match(text) or (text[:1] == OUTSIDE and _is_database(seen))):
+            continue
+        dirty = Hit(given, ("sql",)).dirty(("request", "parameter"))
+        if dirty and (dirty[0].kind == "request" or (given.text is not None and OUTSIDE in given.text[1:])):
+            yield Reached(seen, Hit(given), dirty[0])
+
+
+def _is_database(seen: Seen) -> bool:
+    """Whether a method belongs to what is called like a connection, a cursor or a session."""
+    function = seen.node.func if isinstance(seen.node, ast.Call) else None
+    owner = ast.unparse(function.value).lower() if isinstance(function, ast.Attribute) else ""
+    return bool(re.search(r"cur(sor)?$|conn|(^|[._])(db|database|session|engine|pool)$", owner))
+
+
+def _is_told(place: Reached, known: set[int]) -> bool:
+    """Whether the query is a `text(…)` of which that was said already."""
+    call = place.seen.node
+    inner = call.args[0] if isinstance(call, ast.Call) and call.args else None
+    return inner is not None and id(inner) in known
+
+
 def _queries(index: Index, module: Module) -> Iterator[_Query]:
     for call in module.nodes(ast.Call):
         if not call.args:
             continue
-        is_text = module.resolve(call.func) in ("sqlalchemy.text", "sqlalchemy.sql.text", "sqlmodel.text",
-                                                "sqlalchemy.sql.expression.text")  # fmt: skip
+        is_text = module.resolve(call.func) in _TEXTS
         name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
         if not is_text and name not in _EXECUTES:
             continue

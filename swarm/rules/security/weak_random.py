@@ -5,7 +5,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
+from swarm.analysis.dataflow.engine import flows_of
+from swarm.analysis.dataflow.frames import Seen
+from swarm.analysis.dataflow.values import Value
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module
@@ -24,6 +28,12 @@ _DRAWS = (
     "sample",
     "shuffle",
     "uniform",
+    "triangular",
+    "gauss",
+    "normalvariate",
+    "betavariate",
+    "expovariate",
+    "lognormvariate",
 )
 _SECRET_NAME = re.compile(
     r"(^|_)(token|secret|nonce|otp|passcode|password|passwd|api_?key|session_?(id|key)|csrf|salt|reset_?code"
@@ -35,13 +45,22 @@ _ABOUT_ONE = re.compile(
     r"(count|delay|jitter|pause|wait|ttl|length|len|size|index|expiry|limit|bucket|_at|_s|_ms)s?$", re.I
 )
 
+# names of cookies and entries of a session that let somebody in
+_IN_SESSION = re.compile(
+    r"remember|session|token|secret|nonce|otp|passcode|password|csrf|auth|sid$|api_?key|verif|reset|invite",
+    re.IGNORECASE,
+)
+_SESSIONS = re.compile(r"session|token|nonce|invite|reset|otp", re.IGNORECASE)
+
 
 class WeakRandom(Rule):
     """A token, nonce, password or code that nobody may guess is drawn with `random`: whoever sees some of its numbers
     can work out those before and after.
 
     The mend draws from `secrets.SystemRandom()`, which has the same methods and takes its numbers from the operating
-    system. Left alone: a generator of its own with a seed, and draws that are no secret (jitter, samples).
+    system. Found by the name that a draw gets, and by where its number goes: cookies and entries of a session that
+    let somebody in, and what is compared with data of a request. Left alone: a generator of its own with a seed, and
+    draws that are no secret (jitter, samples).
     """
 
     id = "weak-random"
@@ -76,6 +95,9 @@ class WeakRandom(Rule):
         "import random\n\n\ndef pause(attempt):\n    token_delay = random.uniform(0, 2**attempt)\n"
         "    return token_delay\n",
         'import random\n\nrng = random.Random(7)\n\n\ndef sample_token():\n    return rng.choice("abc")\n',
+        "import random\n\nCACHE = {}\n\n\ndef fill(keys):\n    for key in keys:\n"
+        "        CACHE[key] = 300 + random.randint(0, 60)\n"
+        "    if random.random() < 0.01:\n        CACHE.clear()\n",
         "import random\n\n\ndef pick_agent(agents):\n    return random.choice(agents)\n",
     )
 
@@ -121,12 +143,46 @@ def _is_shuffle(call: ast.Call) -> bool:
 
 
 def _draws(index: Index, module: Module) -> Iterator[tuple[ast.Call, str]]:
+    flowing = _by_flow(index)
     for call in module.nodes(ast.Call):
         owner, _, method = (index.resolve(module, call.func) or "").rpartition(".")
         if owner == "random" and method in _DRAWS:
-            name = _name_of_value(module, call)
+            name = _name_of_value(module, call) or flowing.get(id(call), "")
             if name:
                 yield call, name
+
+
+def _by_flow(index: Index) -> dict[int, str]:
+    """Draws by their call, with what they become: a cookie, a key or value of a session, what a sender must know."""
+    if "drawn-secrets" in index.notes:
+        return cast("dict[int, str]", index.notes["drawn-secrets"])
+    found: dict[int, str] = {}
+    index.notes["drawn-secrets"] = found
+    for seen in flows_of(index).seen:
+        for value, name in _secret_places(seen):
+            for taint in value.taints:
+                if taint.kind == "random":
+                    found.setdefault(taint.key, name)
+    return found
+
+
+def _secret_places(seen: Seen) -> Iterator[tuple[Value, str]]:
+    if seen.what == "call" and seen.name.rsplit(".", 1)[-1] == "set_cookie":
+        name = str(seen.argument(0, "key").constant or "")
+        if _IN_SESSION.search(name):
+            yield seen.argument(1, "value"), name
+    elif seen.what == "store":
+        key, holder = seen.argument(0), seen.receiver.dotted.rsplit(".", 1)[-1]
+        name = str(key.constant or "")
+        if _IN_SESSION.search(name) and not _ABOUT_ONE.search(name):
+            yield seen.argument(1), name
+        if _SESSIONS.search(holder):
+            yield key, f"a key of {holder}"
+    elif seen.what == "compare":
+        one, other = seen.argument(0), seen.argument(1)
+        for drawn, sent in ((one, other), (other, one)):
+            if any(taint.kind == "request" for taint in sent.taints) and not sent.kind:
+                yield drawn, "what a sender has to know"
 
 
 def _name_of_value(module: Module, call: ast.Call) -> str:

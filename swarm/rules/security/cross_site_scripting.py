@@ -1,0 +1,115 @@
+"""The rule cross-site-scripting."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from swarm.analysis.dataflow.frames import Seen
+from swarm.analysis.dataflow.values import UNKNOWN, Value
+from swarm.analysis.index import Index
+from swarm.rules.rule import Example
+from swarm.rules.security.data_flow import FlowRule, Hit, calls
+
+_PAGES = ("fastapi.responses.HTMLResponse", "starlette.responses.HTMLResponse")
+_FLASK = ("flask.make_response", "flask.Response", "flask.wrappers.Response", "werkzeug.wrappers.Response")
+_PLAIN = ("starlette.responses.Response", "fastapi.Response", "fastapi.responses.Response")
+_MARKUP = ("markupsafe.Markup", "flask.Markup", "jinja2.Markup", "jinja2.utils.markupsafe.Markup")
+_ACCEPTED = ("html", "json")
+
+
+class CrossSiteScripting(FlowRule):
+    """Text of a request is written into a page as it is: a link runs the sender's script in the reader's browser.
+
+    Flask answers text as HTML; FastAPI and Starlette do with `HTMLResponse`. Templates of Jinja that escape by
+    themselves, `escape`, JSON answers and numbers are left alone, and so is what goes into headers alone.
+    """
+
+    id = "cross-site-scripting"
+    category = "security"
+    severity = "high"
+    cwe = ("CWE-79",)
+    title = "Data of a request becomes part of a page"
+    sources = ("OWASP ASVS 5.0 1.2.1", "OWASP: cross site scripting prevention")
+    harm = "becomes part of a page"
+    recommendation = "Escape it (`markupsafe.escape`), use a template that escapes, or answer JSON."
+    bad = (
+        Example(
+            "from flask import Flask, request\n\napp = Flask(__name__)\n\n\n@app.get('/hello')\ndef hello():\n"
+            "    name = request.args.get('name', '')\n    return f'<h1>Hello {name}</h1>'\n",
+            None,
+            "flask",
+        ),
+        Example(
+            "from fastapi import FastAPI\nfrom fastapi.responses import HTMLResponse\n\napp = FastAPI()\n\n\n"
+            "@app.get('/hello')\nasync def hello(name: str):\n    return HTMLResponse('<p>' + name + '</p>')\n",
+            None,
+            "fastapi",
+        ),
+        Example(
+            "from starlette.applications import Starlette\nfrom starlette.responses import HTMLResponse\n"
+            "from starlette.routing import Route\n\n\nasync def hello(request):\n"
+            "    return HTMLResponse('<p>%s</p>' % request.query_params.get('name'))\n\n\n"
+            "app = Starlette(routes=[Route('/hello', hello)])\n",
+            None,
+            "starlette",
+        ),
+    )
+    good = (
+        "from flask import Flask, request\nfrom markupsafe import escape\n\napp = Flask(__name__)\n\n\n"
+        "@app.get('/hello')\ndef hello():\n    return f\"<h1>Hello {escape(request.args['name'])}</h1>\"\n",
+        "from flask import Flask, jsonify, render_template, request\n\napp = Flask(__name__)\n\n\n"
+        "@app.get('/hello')\n"
+        "def hello():\n    return render_template('hello.html', name=request.args['name'])\n\n\n@app.get('/data')\n"
+        "def data():\n    return jsonify(name=request.args['name'])\n",
+        "from fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get('/hello')\nasync def hello(name: str):\n"
+        "    return {'hello': name}\n",
+    )
+
+    def hits(self, seen: Seen, index: Index) -> Iterator[Hit]:
+        """Pages, and text that is told to be safe for one."""
+        if calls(seen, *_PAGES):
+            yield Hit(seen.argument(0, "content"), _ACCEPTED)
+        elif calls(seen, *_MARKUP):
+            yield Hit(seen.argument(0, "object"), _ACCEPTED)
+        elif calls(seen, *_FLASK):
+            given = seen.argument(0, "response")
+            kind = seen.argument(2 if seen.name.endswith("Response") else 99, "mimetype", "content_type")
+            if seen.name.endswith("Response"):
+                kind = next((seen.keywords[k] for k in ("mimetype", "content_type") if k in seen.keywords), UNKNOWN)
+            yield from _page(given, kind)
+        elif calls(seen, *_PLAIN):
+            kind = seen.argument(-1, "media_type")
+            if "html" in str(kind.constant):
+                yield Hit(seen.argument(0, "content"), _ACCEPTED)
+        elif seen.what == "return" and seen.route is not None:
+            if seen.route.framework == "flask":
+                yield from _page(seen.argument(0), UNKNOWN)
+            elif seen.function is not None and seen.route.framework == "fastapi" and _answers_html(seen):
+                yield Hit(seen.argument(0), _ACCEPTED)
+
+
+def _answers_html(seen: Seen) -> bool:
+    node = getattr(seen.function, "node", None)
+    decorators = node.decorator_list if node is not None else []
+    return any("response_class=HTMLResponse" in ast.unparse(decorator) for decorator in decorators)
+
+
+def _page(value: Value, kind: Value) -> Iterator[Hit]:
+    """What Flask makes a page of: text, or the first of a tuple; a dictionary or a list becomes JSON."""
+    if kind.constant is not None and "html" not in str(kind.constant):
+        return
+    if value.shape == "list" and value.items is not None:
+        headers = [str(v.constant).lower() for part in value.items.values() if part.items is not None
+                   for v in part.items.values()]  # fmt: skip
+        if any("json" in header or "text/plain" in header for header in headers):
+            return
+        first = value.items.get(0, UNKNOWN)
+        if len(value.items) in (2, 3) and not first.shape:
+            yield Hit(first, _ACCEPTED)
+        return
+    if value.shape in ("dict", "list") or (
+        value.kind in ("sent", "upstream", "answer", "fastapi.UploadFile") and not value.text
+    ):
+        return
+    yield Hit(value, _ACCEPTED)
