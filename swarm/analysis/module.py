@@ -175,6 +175,8 @@ class Module:
         if not isinstance(expression, ast.Name):
             return None
         name = expression.id
+        if name not in self.globals and name not in self.imports and name not in BUILTINS:
+            return None  # a local variable, or nothing at all: most names are, and need no search
         for around in self.ancestors(expression):
             is_function = isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef)
             if is_function and name in self.local_names(cast("FunctionNode", around)):

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from swarm.analysis.collecting import collector_off
 from swarm.analysis.module import FunctionNode, Module, own_nodes, own_of, parameters
 from swarm.core.patches import FileChange
 
@@ -65,7 +66,8 @@ class SourceTree:
                 other[name] = text
             if path.suffix == ".py" and not _is_test(name):
                 texts[name] = text
-        return _build(texts, unparsed, frozenset(files), other, root.name)
+        with collector_off():
+            return _build(texts, unparsed, frozenset(files), other, root.name)
 
     def with_changes(self, changes: Iterable[FileChange]) -> SourceTree:
         """The tree after some changes; only what changed is parsed again."""
