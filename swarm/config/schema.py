@@ -136,6 +136,7 @@ class Target(Strict):
     setup: str | None = None
     tests: str | None = None
     protect: list[str] = Field(default_factory=list)
+    advisories: str | None = None
     load: Load = Load(rate=10, seconds=8)
     webhooks: list[Webhook] = Field(default_factory=list)
     upstreams: list[Upstream] = Field(default_factory=list)

@@ -11,7 +11,8 @@ class TargetPlace:
     """The user's tree.
 
     `workspace` is the folder that is copied: the nearest that holds both `path` and `cwd`.
-    All are absolute and resolved; `path` and `cwd` are `workspace` or below it.
+    `advisories` is the advisory database, where one is named. All are absolute and resolved; `path` and `cwd` are
+    `workspace` or below it.
     """
 
     name: str
@@ -19,3 +20,4 @@ class TargetPlace:
     cwd: Path
     workspace: Path
     python: Path
+    advisories: Path | None = None

@@ -15,6 +15,7 @@ import httpx
 
 from swarm.config.schema import Target, Webhook
 from swarm.core.findings import Category, Severity
+from swarm.core.place import TargetPlace
 
 if TYPE_CHECKING:
     from swarm.analysis.index import Index
@@ -119,6 +120,7 @@ class ProbeContext:
     index: Index | None = None
     start_again: StartAgain | None = None
     fresh_upstreams: FreshUpstreams | None = None
+    place: TargetPlace | None = None
 
     def webhooks(self) -> tuple[Webhook, ...]:
         """The webhooks to probe, at most three."""

@@ -26,7 +26,17 @@ def resolve_place(name: str, target: Target, folder: Path) -> TargetPlace:
             f"target {name}: path {path} and cwd {cwd} meet only in {workspace}, which is too much to copy; "
             "put `cwd` nearer to `path` in agents.yaml"
         )
-    return TargetPlace(name, path, cwd, workspace, _interpreter(name, target.python, folder))
+    advisories = None if target.advisories is None else _existing(name, "advisories", target.advisories, folder)
+    return TargetPlace(name, path, cwd, workspace, _interpreter(name, target.python, folder), advisories)
+
+
+def _existing(name: str, key: str, written: str, folder: Path) -> Path:
+    found = (folder / Path(written).expanduser()).resolve()
+    if found.exists():
+        return found
+    raise TargetError(
+        f"target {name}: {key} {written!r} ({found}) does not exist; mend targets.{name}.{key} in agents.yaml"
+    )
 
 
 def _existing_folder(name: str, key: str, written: str, folder: Path) -> Path:

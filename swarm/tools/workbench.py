@@ -278,6 +278,7 @@ class Workbench:
                 index=self.index,
                 start_again=again.service,
                 fresh_upstreams=again.upstreams,
+                place=self.place,
             )
             return await run_probes(context)
 

@@ -72,5 +72,6 @@ async def probe_live(lab: Lab, live: Live, index: Index, only: Collection[str] =
             index=index,
             start_again=again.service,
             fresh_upstreams=again.upstreams,
+            place=lab.place,
         )
         return await run_probes(context, only)

@@ -37,6 +37,7 @@ SECRET = "probe-secret-4711"
 ELSEWHERE = {
     "W05",
     "W26",
+    "S10",
     "W15",
     "W17",
     "W18",
