@@ -20,13 +20,25 @@ from swarm.core.patches import FileChange
 from swarm.core.report import PlantedFault
 
 _IMPORTS = "import hashlib, hmac, json, logging, os, pickle, random, secrets, sqlite3, subprocess"
+_ASGI_REQUEST = "from starlette.requests import Request as PlantedRequest"
 _ERROR = {
-    "fastapi": ("from fastapi.responses import JSONResponse",
+    "fastapi": (f"from fastapi.responses import JSONResponse\n{_ASGI_REQUEST}",
                 "return JSONResponse({{'error': {0}}}, status_code=500)"),
-    "starlette": ("from starlette.responses import JSONResponse",
+    "starlette": (f"from starlette.responses import JSONResponse\n{_ASGI_REQUEST}",
                   "return JSONResponse({{'error': {0}}}, status_code=500)"),
-    "flask": ("", "return {{'error': {0}}}, 500"),
+    "flask": ("from flask import request as planted_request", "return {{'error': {0}}}, 500"),
 }  # fmt: skip
+
+
+# a value of the request, in a handler that may have none among its parameters
+_ASGI_VALUE = (
+    "planted_request: PlantedRequest = locals()['request']\nplanted_value = planted_request.headers['planted']"
+)
+_VALUE = {
+    "fastapi": _ASGI_VALUE,
+    "starlette": _ASGI_VALUE,
+    "flask": "planted_value = planted_request.values['planted']",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +185,7 @@ def _planted_text(route: Route) -> tuple[str, tuple[Mark, ...]]:
     indent = module.indent(first)
     every = shapes(route.framework)
     inside = [
-        "planted_value = str(locals())",
+        _VALUE[route.framework],
         "planted_event = json.loads(planted_value)",
         "planted_key = planted_value.encode()",
         "planted_base = sqlite3.connect(':memory:')",

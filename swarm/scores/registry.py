@@ -17,12 +17,13 @@ WEIGHTS: dict[Severity, float] = {"critical": 10.0, "high": 7.5, "medium": 5.0, 
 
 # What static analysis alone is worth in a class of faults: the share of faults that it finds less the share of
 # harmless code that it takes for one, in code that it was not tuned on, one success and one failure added to both
-# (a detector that was right ten times of ten is not perfect). Measured 2026-11-25, the rules joined with bandit:
-# on OWASP BenchmarkPython 0.1 (1,243 cases) sql 11 of 11 found and 23 of 23 safe ones reported, run 35 of 41 and
-# 74 of 97, chance 0 of 104 and 0 of 217, digest 76 of 76 and 0 of 80; the others by swarm.scores.faults in five
-# public services, every fault found and no twin reported, one or two shapes in each.
+# (a detector that was right ten times of ten is not perfect). Measured 2026-11-25. sql, run and chance:
+# the half of OWASP BenchmarkPython 0.1 that the rules were not tuned on, with tests/corpus as it was first met:
+# 20 of 20 found and 0 of 29 safe ones reported; 43 of 45 and 1 of 76; 55 of 56 and 0 of 112. digest, by bandit: all
+# of that suite, 76 of 76 and 0 of 80. The others by swarm.scores.faults in five public services, every fault found
+# and no twin reported, one or two shapes in each.
 DETECTORS: dict[str, float] = {
-    "sql": 0.0, "run": 0.08, "chance": 0.0, "digest": 0.97,
+    "sql": 0.92, "run": 0.91, "chance": 0.96, "digest": 0.97,
     "compare": 0.83, "secret": 0.83, "tls": 0.83, "timeout": 0.83, "error-details": 0.83, "log-body": 0.83,
     "debug": 0.71, "swallow": 0.71,
 }  # fmt: skip
@@ -83,7 +84,7 @@ CHECKS: tuple[Check, ...] = (
     _live("W09", "high", "A large body is refused before it is worked on"),
     _live("W10", "medium", "Other content types are refused"),
     _live("W11", "high", "Hostile JSON is refused cleanly"),
-    _live("W12", "critical", "Stored text stays text", rules=("sql-from-strings", "bandit-B608"), faults="sql"),
+    _live("W12", "critical", "Stored text stays text", rules=("sql-from-strings",), faults="sql"),
     _live("W13", "high", "Errors say nothing about the inside", rules=("error-details-leak",),
           faults="error-details"),
     _live("W14", "high", "Bursts are slowed down while good requests pass"),
@@ -104,8 +105,7 @@ CHECKS: tuple[Check, ...] = (
     _static("S02", "high", "No secrets in the code", ("secret-in-code",), "secret"),
     _static("S03", "high", "Certificates of others are checked", ("tls-check-off", "bandit-B501"), "tls"),
     _static("S04", "critical", "Nothing is run or unpacked that came as data",
-            ("bandit-B102", "bandit-B301", "bandit-B302", "bandit-B307", "bandit-B506", "bandit-B602", "bandit-B604",
-             "bandit-B605"), "run"),
+            ("code-injection", "command-injection", "template-injection", "unsafe-deserialisation"), "run"),
     _static("S05", "high", "Tokens come from a secure source of chance", ("weak-random",), "chance"),
     _static("S06", "medium", "No broken digests", ("bandit-B303", "bandit-B324"), "digest"),
     _static("S07", "high", "Debug mode is off", ("debug-enabled", "bandit-B201"), "debug"),

@@ -11,7 +11,7 @@ from swarm.core.report import PlantedFault
 from swarm.probes.probe import Outcome, ProbeResult
 from swarm.probes.run import NO_CONTROL
 from swarm.scores.credit import Seen, credit_of
-from swarm.scores.registry import CHECKS, Check, checks_of, registry_digest
+from swarm.scores.registry import CHECKS, DETECTORS, Check, checks_of, registry_digest
 from swarm.scores.tally import score_of, tally, unnamed
 
 SECURITY = checks_of("security")
@@ -98,7 +98,9 @@ def test_code_alone_earns_what_its_detector_is_worth_and_at_most_0_7_where_a_pro
     one = credit_of(check("C01"), Seen([result("C01", "skipped", "no JSON payload")], ()))
     assert (one.value, one.state) == (0.7, "not run")
     assert credit_of(check("S01"), Seen((), ())).value == pytest.approx(check("S01").detector)
-    assert credit_of(check("W12"), Seen((), ())).value == 0.0  # no better than chance on the public suite
+    assert check("W12").detector == 0.7 < DETECTORS["sql"]
+    assert credit_of(check("W12"), Seen((), ())).value == 0.7
+    assert credit_of(check("W14"), Seen((), ())).value == 0.0  # no rule looks
 
 
 def test_an_open_finding_outweighs_a_probe_that_passed() -> None:

@@ -133,6 +133,8 @@ class Calls:
             found = self._any_of(name, node, receiver, arguments, keywords, frame, env)
             if found is not None:
                 return found
+        if dotted in ("locals", "vars", "dir") and not arguments:
+            return self._everything(node, frame, env)
         known = self._of_library(node, dotted, name, receiver, arguments, keywords, frame)
         if isinstance(node.func, ast.Attribute) and dotted is None:
             changed = changed_by(name, receiver, arguments, keywords)
@@ -205,6 +207,13 @@ class Calls:
         if not name or not (dotted is None or receiver.taints or receiver.kind):
             return None
         return library.method(name, receiver, arguments, keywords)
+
+    def _everything(self, node: ast.Call, frame: Frame, env: Env) -> Value:
+        """`locals()`: all that the function holds, its request included."""
+        found = derived(*env.values())
+        if any(value.kind in REQUEST_KINDS for value in env.values()):
+            found = derived(found, Value(taints=(self._run.source("request", frame.module, node),)))
+        return found
 
     def _answer(self, node: ast.Call, frame: Frame) -> Value:
         return Value(taints=(self._run.source("upstream", frame.module, node),), kind="upstream")

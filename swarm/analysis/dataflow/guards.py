@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from swarm.analysis.dataflow.frames import Env, Frame, join_envs
+from swarm.analysis.dataflow.frames import Env, Frame, Seen, join_envs
 from swarm.analysis.dataflow.incoming import is_anchored, is_tight
 from swarm.analysis.dataflow.values import UNKNOWN, Value, marked, without_taint
 
@@ -105,6 +105,8 @@ class Guards:
         self, left: ast.expr, operator: ast.cmpop, right: ast.expr, truth: bool, frame: Frame, env: Env
     ) -> Env | None:
         one, other = self._run.evaluate(left, frame, env), self._run.evaluate(right, frame, env)
+        if isinstance(operator, ast.Eq | ast.NotEq) and truth and (one.taints or other.taints):
+            self._run.note(Seen("compare", frame.module, left, frame.function, frame.route, arguments=(one, other)))
         known = decided(operator, one, other)
         if known is not None:
             return env if known == truth else None
@@ -113,6 +115,8 @@ class Guards:
                 inside = isinstance(operator, ast.In) == truth
                 if inside and not isinstance(other.constant, str) and not other.taints:
                     return self._is_known(left, one, frame, env)
+                if inside and isinstance(right, ast.Attribute) and right.attr == "parents" and not one.taints:
+                    return self._narrow(right.value, frame, env, _contained)
                 if not inside and other.taints and isinstance(one.constant, str) and one.constant:
                     return self._narrow(right, frame, env, lambda v: marked(v, f"without:{one.constant}"))
             case ast.Eq() | ast.NotEq() | ast.Is() | ast.IsNot():

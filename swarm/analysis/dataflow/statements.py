@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from swarm.analysis.dataflow.frames import Env, Frame, Seen, join_envs
 from swarm.analysis.dataflow.guards import truth_of
+from swarm.analysis.dataflow.incoming import REQUEST_KINDS
 from swarm.analysis.dataflow.values import UNKNOWN, Value, concatenated, derived, with_item
 
 if TYPE_CHECKING:
@@ -43,8 +44,12 @@ class Statements:
                 found = run.step(run.evaluate(value, frame, env), frame.module, node)
                 for target in targets:
                     self.assign(target, found, frame, env)
-            case ast.AnnAssign(target=target, value=ast.expr() as value):
-                self.assign(target, run.step(run.evaluate(value, frame, env), frame.module, node), frame, env)
+            case ast.AnnAssign(target=target, annotation=annotation, value=ast.expr() as value):
+                found = run.step(run.evaluate(value, frame, env), frame.module, node)
+                kind = run.index.resolve(frame.module, annotation)
+                if kind in REQUEST_KINDS and not found.kind:
+                    found = Value(kind=kind or "")
+                self.assign(target, found, frame, env)
             case ast.AugAssign(target=target):
                 self._augment(node, target, frame, env)
             case ast.Return(value=value):
@@ -172,7 +177,8 @@ class Statements:
 
     def _capture(self, pattern: ast.pattern, subject: Value, node: ast.expr, frame: Frame, env: Env) -> None:
         if isinstance(pattern, ast.MatchAs) and pattern.name:
-            env[pattern.name] = subject
+            is_known = pattern.pattern is not None and _are_values(pattern.pattern)
+            env[pattern.name] = replace(subject, taints=(), text=None) if is_known else subject
         elif isinstance(pattern, ast.MatchValue | ast.MatchOr | ast.MatchSingleton) and subject.taints:
             if isinstance(node, ast.Name) and _are_values(pattern):
                 env[node.id] = replace(subject, taints=(), text=None)  # one of those that stand there

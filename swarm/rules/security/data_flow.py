@@ -77,13 +77,15 @@ class FlowRule(Rule):
         """The values at this place that must be clean."""
 
     def reached(self, index: Index) -> list[Reached]:
-        """Each place once, in the order of the source."""
-        found: dict[int, Reached] = {}
+        """Each place once for each source that reaches it, in the order of the source."""
+        found: dict[tuple[int, int], Reached] = {}
         for seen in flows_of(index).seen:
             for hit in self.hits(seen, index):
                 dirty = hit.dirty(self.kinds)
-                if dirty and id(seen.node) not in found:
-                    found[id(seen.node)] = Reached(seen, hit, dirty[0])
+                if dirty:
+                    # callers of a function that no handler calls are as many as its parameters: they count once
+                    source = dirty[0].key if dirty[0].kind == "request" else 0
+                    found.setdefault((id(seen.node), source), Reached(seen, hit, dirty[0]))
         return sorted(found.values(), key=lambda r: (r.seen.module.path, getattr(r.seen.node, "lineno", 0)))
 
     @distinct
@@ -128,6 +130,7 @@ def calls(seen: Seen, *names: str) -> bool:
     """Whether a call of one of these: dotted names of functions, or `.name` of a method."""
     if seen.what != "call":
         return False
-    last = "." + seen.name.rsplit(".", 1)[-1]
-    return seen.name in names or (last in names and isinstance(seen.node, ast.Call) and
-                                  isinstance(seen.node.func, ast.Attribute))  # fmt: skip
+    is_method = isinstance(seen.node, ast.Call) and isinstance(seen.node.func, ast.Attribute)
+    if seen.name in names:
+        return "." in seen.name or not is_method  # `path.open()` is not `open()`
+    return is_method and "." + seen.name.rsplit(".", 1)[-1] in names

@@ -138,7 +138,8 @@ class SqlFromStrings(Rule):
     def find(self, index: Index) -> Iterable[Finding]:
         """Every query whose text holds a value that is not fixed."""
         flows = flows_of(index)
-        reached = {id(place.seen.node): place for place in _reached(index, flows.seen)}
+        places = {(id(p.seen.node), p.taint.key): p for p in _reached(index, flows.seen)}
+        reached = {id(place.seen.node): place for place in reversed(places.values())}
         known: set[int] = set()
         for module in index.tree.modules.values():
             for query in _queries(index, module):
@@ -149,7 +150,7 @@ class SqlFromStrings(Rule):
                 known.add(id(query.call))
                 finding = self._of_query(index, module, query)
                 yield replace(finding, flow=place.flow) if place is not None else finding
-        for place in reached.values():
+        for place in places.values():
             if id(place.seen.node) not in known and not _is_told(place, known):
                 yield self._of_flow(place)
 

@@ -181,7 +181,7 @@ def _secret_places(seen: Seen) -> Iterator[tuple[Value, str]]:
     elif seen.what == "compare":
         one, other = seen.argument(0), seen.argument(1)
         for drawn, sent in ((one, other), (other, one)):
-            if any(taint.kind == "request" for taint in sent.taints) and not sent.kind:
+            if any(taint.kind == "request" for taint in sent.taints):
                 yield drawn, "what a sender has to know"
 
 
