@@ -17,6 +17,7 @@ from swarm.target.calls import UpstreamCall, path_shape
 
 _LATENCY_MS = 40.0
 _MODEL_LATENCY_MS = 200.0
+_POLL_LATENCY_MS = 2000.0  # who asks again at once is to wait
 _ANTHROPIC = {
     "id": "msg_{{uuid}}", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "end_turn",
     "content": [{"type": "text", "text": "ok"}], "usage": {"input_tokens": 10, "output_tokens": 2},
@@ -28,8 +29,10 @@ _CHAT = {
 }  # fmt: skip
 
 
-def routes_for(index: Index, calls: Sequence[UpstreamCall], sent: Iterable[str] = ()) -> tuple[UpstreamRoute, ...]:
-    """One route for each method and shape of path among the calls of one upstream.
+def routes_for(
+    index: Index, host: str, calls: Sequence[UpstreamCall], sent: Iterable[str] = ()
+) -> tuple[UpstreamRoute, ...]:
+    """One route for each method and shape of path among the calls of one upstream; `host` may be its name.
 
     `sent` are values of the events that were sent: where one of them stands in a path, it is a parameter.
     """
@@ -37,7 +40,7 @@ def routes_for(index: Index, calls: Sequence[UpstreamCall], sent: Iterable[str] 
     shapes: dict[tuple[str, str], UpstreamCall] = {}
     for call in calls:
         shapes.setdefault((call.method.upper(), _template(call.path, values)), call)
-    return tuple(_route(index, method, path, call) for (method, path), call in shapes.items())
+    return tuple(_route(index, host, method, path, call) for (method, path), call in shapes.items())
 
 
 def _template(path: str, values: set[str]) -> str:
@@ -52,18 +55,18 @@ def _template(path: str, values: set[str]) -> str:
     return "/".join(parts)
 
 
-def _route(index: Index, method: str, path: str, call: UpstreamCall) -> UpstreamRoute:
-    body = _known_answer(method, path, call)
+def _route(index: Index, host: str, method: str, path: str, call: UpstreamCall) -> UpstreamRoute:
+    body = _known_answer(host.lower(), path, call)
     read = example_of(_read(index, path)) if body is None else None
     if body is None:
         body = read if isinstance(read, dict | list) and read else {"ok": True, "id": "{{uuid}}"}
     question = is_question(method, call.path, call.body)
-    latency = _MODEL_LATENCY_MS if question else _LATENCY_MS
+    latency = _MODEL_LATENCY_MS if question else _POLL_LATENCY_MS if path.endswith("getUpdates") else _LATENCY_MS
     values = {"method": method, "path": path, "latency_ms": latency, "jitter_ms": latency / 8, "json": body}
     return UpstreamRoute.model_validate(values)
 
 
-def _known_answer(method: str, path: str, call: UpstreamCall) -> Any:
+def _known_answer(host: str, path: str, call: UpstreamCall) -> Any:
     """Answers whose form is public and the same for everybody: model APIs, tokens, chat services."""
     if path.endswith("/v1/messages"):
         return _ANTHROPIC
@@ -73,10 +76,11 @@ def _known_answer(method: str, path: str, call: UpstreamCall) -> Any:
         return {"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [0.1] * 8}], "model": "e"}
     if re.search(r"(oauth\w*|connect|auth)(/v?[\d.]*)?(/\w+)*/(access_)?token$", path) and b"grant_type" in call.body:
         return {"access_token": "test-access-token", "token_type": "bearer", "expires_in": 3600}
-    host = call.upstream.lower()
     if "api.telegram.org" in host:
         if path.lower().endswith("/getme"):
             return {"ok": True, "result": {"id": 1, "is_bot": True, "first_name": "bot", "username": "test_bot"}}
+        if path.lower().endswith("/getupdates"):
+            return {"ok": True, "result": []}
         if not re.search(r"/(send|edit|copy|forward)\w*$", path):
             return {"ok": True, "result": True}
         return {"ok": True, "result": {"message_id": 1, "date": 1700000000, "chat": {"id": 1, "type": "private"}}}

@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from swarm.config.schema import Webhook
@@ -18,6 +18,7 @@ from swarm.intake.signatures import Checked, candidates
 from swarm.intake.survey import Survey
 from swarm.intake.webhooks import Entry
 from swarm.target.server import RunningServer
+from swarm.target.start_failure import describe_start_failure
 from swarm.target.traffic import Traffic
 from swarm.target.upstreams import Upstreams
 from swarm.target.wire import Client, WireError
@@ -25,6 +26,7 @@ from swarm.target.wire import Client, WireError
 _ANSWER_S = 20.0
 _BODY_MENDS = 6
 _REFUSED = (401, 403)
+_MOVED = (301, 302, 307, 308)
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
 _KEY_ERROR = re.compile(r"^KeyError: '([^']+)'", re.MULTILINE)
@@ -44,11 +46,12 @@ class Sent:
     status: int
     body: bytes
     answer: str
+    why: str = ""  # what the service's log says of it, where it failed
 
     @property
     def good(self) -> bool:
         """Whether the service took it."""
-        return 200 <= self.status < 400
+        return 200 <= self.status < 300
 
 
 class Sender:
@@ -74,8 +77,11 @@ class Sender:
             sent = []
             for number, webhook in enumerate(draft.target.webhooks):
                 for payload in range(max(1, len(webhook.payloads))):
-                    sent.append(await self._send(draft, number, client, payload))
+                    before = len(server.log_text())
+                    one = await self._send(draft, number, client, payload)
                     await upstreams.quiet(limit_s=5.0)
+                    why = "" if one.good else describe_start_failure(server.log_text()[before:])
+                    sent.append(replace(one, why=why))
         finally:
             client.close()
         return draft, tuple(sent)
@@ -98,6 +104,9 @@ class Sender:
         """The webhook with the first way of being genuine that is not refused."""
         ways = candidates(self._survey.index, entry, self._survey.settings)
         usual = _usual_headers(entry)
+        first = await self._send(self._with(draft, number, ways[-1], usual), number, client, 0)
+        if first.status in _MOVED:  # it wants https, which its proxy tells it of
+            usual["X-Forwarded-Proto"] = "https"
         tried: list[tuple[Checked, Sent, bool]] = []
         for way in ways:
             attempt = self._with(draft, number, way, usual)

@@ -32,7 +32,8 @@ _STRIPE = {
     "livemode": False, "data": {"object": {
         "id": "cs_{{uuid}}", "object": "checkout.session", "amount_total": 1250, "currency": "usd",
         "customer": "cus_{{uuid}}", "customer_email": "{{uuid}}@example.com", "payment_status": "paid",
-        "metadata": {},
+        "metadata": {}, "mode": "payment", "subscription": None, "client_reference_id": "{{uuid}}",
+        "customer_details": {"email": "{{uuid}}@example.com", "name": "Ada Example", "phone": None},
     }},
 }  # fmt: skip
 _SLACK = {

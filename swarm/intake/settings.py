@@ -20,6 +20,12 @@ _CONFIG_OBJECTS = frozenset({
 _SETTINGS_BASES = frozenset(
     {"pydantic_settings.BaseSettings", "pydantic.BaseSettings", "pydantic.env_settings.BaseSettings"}
 )
+_LIBRARIES = {
+    "slack_bolt": ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET"),
+    "openai": ("OPENAI_API_KEY",),
+    "anthropic": ("ANTHROPIC_API_KEY",),
+    "boto3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+}
 _SECRET = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|SIGNING|API_?KEY|ACCESS_?KEY|_KEY$|_SID$|CREDENTIAL|_PAT$")
 _HARMLESS = re.compile(r"_IDS?$|USER|USERNAME|ACCOUNT|CHANNEL|EMAIL|_NAME$|NUMBER|PHONE|ORG$|REPO$")
 _SWITCHES = re.compile(r"DSN|PROXY|SENTRY|OTEL|NEW_?RELIC|DATADOG|^DD_|PATH$|FILE$|DIR$|LEVEL$|WORKERS")
@@ -64,7 +70,17 @@ def find_settings(index: Index) -> tuple[Setting, ...]:
         if is_settings_class(index, info):
             for setting in _fields(index, info):
                 _keep(found, setting)
+    for setting in _implied(index):
+        _keep(found, setting)
     return tuple(found.values())
+
+
+def _implied(index: Index) -> Iterator[Setting]:
+    """Variables that libraries read themselves."""
+    imported = {origin.split(".")[0] for module in index.tree.modules.values() for origin in module.imports.values()}
+    for library, names in _LIBRARIES.items():
+        if library in imported:
+            yield from (Setting(name, False, None, "str", library) for name in names)
 
 
 def _keep(found: dict[str, Setting], setting: Setting) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ _DEPTH = 5
 _REQUESTS = ("request", "req")
 _BODY_CALLS = ("json", "get_json", "form", "loads")
 _CHOICES = 6
+_NAMES_SOMEBODY = re.compile(r"(^|_)(id|email|phone|token)$|Id$")  # what these are compared with is an exception
 
 
 @dataclass(slots=True, eq=False)
@@ -48,9 +50,9 @@ def example_of(shape: Shape, name: str = "") -> Any:
     """A value of this shape, its own choice first, else what its name suggests."""
     if shape.fields:
         return {key: example_of(value, key) for key, value in shape.fields.items()}
-    if shape.items is not None:
+    if shape.items is not None and shape.kind != "str":
         return [example_of(shape.items, name.rstrip("s"))]
-    if shape.choices:
+    if shape.choices and not _NAMES_SOMEBODY.search(name):
         return shape.choices[0]
     return plausible(name, shape.kind)
 
@@ -72,7 +74,8 @@ def _deciding(shape: Shape) -> Shape | None:
     named = [
         s for name, s in shape.fields.items() if name in ("type", "event", "action", "event_type", "kind", "topic")
     ]
-    for candidate in [*named, *shape.fields.values()]:
+    others = [inner for name, inner in shape.fields.items() if not _NAMES_SOMEBODY.search(name)]
+    for candidate in [*named, *others]:
         if len(candidate.choices) > 1:
             return candidate
     return next((inner for s in shape.fields.values() if (inner := _deciding(s)) is not None), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -115,6 +116,8 @@ def _draft(
     migrations = migration_texts(root)
     draft = draft.having(setup=setup_command(root, app, texts))
     tests, why = test_command(root, interpreter.has)
+    if tests and folder and tests.startswith("pytest -q "):  # tests run in cwd, as the start does
+        tests = f"pytest -q {os.path.relpath(root / tests.removeprefix('pytest -q '), root / folder)}"
     draft = draft.having(tests=tests) if tests else draft.doubting(why, "tests")
     draft = _with_settings(draft, index, settings, examples, interpreter, migrations)
     return _with_webhooks(draft, root, entries)

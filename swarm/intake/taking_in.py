@@ -8,18 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swarm.config.schema import Load, Upstream, Webhook
-from swarm.core.errors import TargetError
 from swarm.intake.draft import Draft
 from swarm.intake.events import Sent
+from swarm.intake.own_tests import with_tests
 from swarm.intake.settings import harmless_value
 from swarm.intake.survey import Survey, survey
 from swarm.intake.trial import Trials
-from swarm.target.copies import make_copy
-from swarm.target.place import resolve_place
-from swarm.target.sandbox import choose_sandbox
-from swarm.verify.testrun import TestRun, is_pytest, run_tests
-
-_MOST_LEFT_OUT = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +44,7 @@ async def take_in(
         draft = draft.doubting(words, "python" if draft.target.python else "start")
     draft = _tidied(looked, draft)
     if draft.target.tests:
-        draft = await _with_tests(looked, draft, scratch, tell)
+        draft = await with_tests(draft, root, scratch, tell)
     return TakenIn(draft, trial.started, sum(one.good for one in trial.sent), len(trial.sent))
 
 
@@ -77,7 +71,7 @@ def _without_bad_examples(draft: Draft, sent: tuple[Sent, ...]) -> Draft:
 
 
 def _answered(webhook: Webhook, sent: Sent) -> str:
-    said = " ".join(re.sub(r"<[^>]*>", " ", sent.answer).split())[:90]
+    said = sent.why or " ".join(re.sub(r"<[^>]*>", " ", sent.answer).split())[:90]
     return f"{webhook.method} {webhook.path} answers {sent.status or 'nothing'} ({said})"
 
 
@@ -100,68 +94,3 @@ def _tidied(looked: Survey, draft: Draft) -> Draft:
         if secret and secret not in draft.target.env and secret in known:
             draft = draft.with_env({secret: harmless_value(known[secret])})
     return draft.having(upstreams=kept)
-
-
-async def _with_tests(looked: Survey, draft: Draft, scratch: Path, tell: Callable[[str], None]) -> Draft:
-    """Run the tests once: those that fail before any patch prove nothing and are left out, each by its name."""
-    target = draft.target
-    place = resolve_place(draft.name, target, looked.root)
-    copy = make_copy(place, scratch / "tests-tree")
-    tell(f"tests: {target.tests}")
-    try:
-        result = await run_tests(place, copy, target, choose_sandbox(), scratch / "tests")
-    except TargetError as error:
-        return draft.having(tests=None).doubting(f"its tests cannot be run ({str(error).splitlines()[0]})", "start")
-    if result is None or result.green:
-        if result is not None:
-            tell(f"  {result.counts.passed} passed, {result.counts.skipped} skipped")
-        return draft
-    why = _red(result)
-    tell(f"  {why}")
-    names = [_node_id(looked.root, name) for name in result.failing]
-    usable = is_pytest((target.tests or "").split()) and not result.ended_by and result.counts.passed > 0
-    if not usable or None in names or len(names) > _MOST_LEFT_OUT:
-        words = f"`{target.tests}` is left out: {why}; mend them, then write tests: {target.tests!r}"
-        return draft.having(tests=None).doubting(words, "start")
-    left_out = " ".join(f"--deselect {_quoted(name)}" for name in names if name)
-    again = draft.having(tests=f"{target.tests} {left_out}")
-    second = await run_tests(place, copy, again.target, choose_sandbox(), scratch / "tests-again")
-    if second is None or not second.green:
-        words = (
-            f"`{target.tests}` is left out: {why}, and without those {_red(second) if second else 'it does not run'}"
-        )
-        return draft.having(tests=None).doubting(words, "start")
-    tell(f"  without {len(names)} that fail already: {second.counts.passed} passed")
-    return again.doubting(f"{len(names)} tests that fail before any patch are left out: {why}", "tests")
-
-
-def _red(result: TestRun) -> str:
-    """Why tests are red, in one line; those that want the network are told so."""
-    if result.ended_by:
-        return f"the tests are ended by their limit of {result.ended_by}"
-    wants = re.search(
-        r"no network but loopback: (\S+)|ConnectionError|NameResolutionError|Network is unreachable", result.tail
-    )
-    said = f" (they call {wants[1] or 'the network'}, and nothing leaves this machine)" if wants else ""
-    missing = re.search(r"No module named '([^']+)'", result.tail)
-    said = f" ({missing[1]!r} is not installed for its interpreter)" if missing else said
-    first = ", ".join(result.failing[:2]) or (result.tail.splitlines() or ["no output"])[-1]
-    total = result.counts.failed + result.counts.passed
-    if not total:
-        return f"they cannot be run{said}: {first}"
-    return f"{result.counts.failed} of {total} fail before any patch{said}: {first}"
-
-
-def _node_id(root: Path, name: str) -> str | None:
-    """pytest's id of a test whose name is `package.module.Class::test`."""
-    dotted, _, test = name.partition("::")
-    parts = dotted.split(".")
-    for count in range(len(parts), 0, -1):
-        file = "/".join(parts[:count]) + ".py"
-        if (root / file).is_file():
-            return "::".join([file, *parts[count:], test])
-    return None
-
-
-def _quoted(name: str) -> str:
-    return name if re.fullmatch(r"[\w./:-]+", name) else "'" + name.replace("'", "'\"'\"'") + "'"

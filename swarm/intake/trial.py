@@ -12,6 +12,7 @@ from swarm.config.schema import Target, Upstream
 from swarm.core.errors import TargetError
 from swarm.core.place import TargetPlace
 from swarm.intake.answers import routes_for, sent_values
+from swarm.intake.commands import Command
 from swarm.intake.draft import Draft
 from swarm.intake.events import Sender, Sent
 from swarm.intake.preparation import missing_folder, with_folder
@@ -40,7 +41,6 @@ class Trial:
     draft: Draft
     started: bool
     sent: tuple[Sent, ...] = ()
-    why: str = ""
 
 
 class Trials:
@@ -57,8 +57,8 @@ class Trials:
     async def run(self) -> Trial:
         """Find a command that starts it, then send events and play what it calls, until nothing new is seen."""
         draft, why = await self._started(self._survey.draft)
-        if draft is None:
-            return Trial(self._survey.draft.doubting(f"it did not start: {why}", "start"), False, (), why)
+        if why:
+            return Trial(draft.doubting(f"it did not start: {why}", "start"), False)
         sender = Sender(self._survey, self._tell)
         sent: tuple[Sent, ...] = ()
         for number in range(1, _ROUNDS + 1):
@@ -76,35 +76,52 @@ class Trials:
             draft = grown
         return Trial(draft, True, sent)
 
-    async def _started(self, draft: Draft) -> tuple[Draft | None, str]:
-        """The draft with a command that starts the service, and what had to be added for it."""
-        reasons: list[str] = []
-        commands = self._survey.commands[:_COMMANDS]
-        for command in commands:
-            folder = command.folder if command.folder and (self._survey.root / command.folder).is_dir() else ""
-            tried = draft.having(start=command.start)
-            if folder:
-                tried = tried.having(cwd=folder)
-            elif draft.target.cwd is not None and command.source in (
-                "Dockerfile",
-                "Procfile",
-                "README.md",
-                "Makefile",
-            ):
-                tried = tried.having(cwd=None)
-            if (absent := self._not_installed(tried)) and command is not commands[-1]:
-                reasons.append(absent)
+    async def _started(self, draft: Draft) -> tuple[Draft, str]:
+        """The draft with a command that starts the service and what had to be added for it, and "".
+
+        Where none does: the draft as the first command left it, and why that failed.
+        """
+        absent = sorted({app.framework for app in self._survey.applications} & set(self._survey.interpreter.missing))
+        if absent:
+            return draft, f"{absent[0]!r} is not installed for its interpreter"
+        failed: list[tuple[Draft, str]] = []
+        for command in self._survey.commands[:_COMMANDS]:
+            tried = self._by(draft, command)
+            if why := self._not_installed(tried):
+                failed.append((draft, why))
                 continue
             self._tell(f"starting: {command.start}")
             done, why = await self._mended(tried)
-            if done is not None:
+            if not why:
                 return done, ""
             self._tell(f"  {why}")
-            reasons.append(why)
+            failed.insert(sum("is neither beside" not in told for _, told in failed), (done, why))
             if (missing := _NOT_THERE.search(why)) and not self._is_own(missing[1]):
                 break  # no other command has what is not installed
-        told = [why for why in reasons if "is neither beside" not in why] or reasons
-        return None, told[0] if told else "no command that starts it was found"
+        return failed[0] if failed else (draft, "no command that starts it was found")
+
+    def _by(self, draft: Draft, command: Command) -> Draft:
+        """The draft with this command, in the folder that it is meant for."""
+        folder = command.folder if command.folder and (self._survey.root / command.folder).is_dir() else ""
+        tried = draft.having(start=command.start)
+        if folder:
+            return tried.having(cwd=folder)
+        return tried.having(cwd=None) if command.source in ("Dockerfile", "Procfile", "Makefile") else tried
+
+    async def _mended(self, draft: Draft) -> tuple[Draft, str]:
+        """Start it, adding what it says it lacks, for as long as that helps: the draft, and why it still fails."""
+        why = ""
+        for _ in range(_MENDS):
+            try:
+                async with self._running(draft):
+                    return draft, ""
+            except TargetError as error:
+                why = first_line(error)
+                better = self._mend(draft, str(error), why) or self._played(draft)
+            if better is None:
+                break
+            draft = better
+        return draft, why
 
     def _not_installed(self, draft: Draft) -> str:
         """Why the command's program cannot be run at all, "" where it can."""
@@ -123,21 +140,6 @@ class Trials:
             for path in self._survey.index.tree.files
             for part in path.split("/")
         )
-
-    async def _mended(self, draft: Draft) -> tuple[Draft | None, str]:
-        """Start it, adding what it says it lacks, for as long as that helps."""
-        why = ""
-        for _ in range(_MENDS):
-            try:
-                async with self._running(draft):
-                    return draft, ""
-            except TargetError as error:
-                why = first_line(error)
-                better = self._mend(draft, str(error), why) or self._played(draft)
-            if better is None:
-                return None, why
-            draft = better
-        return None, why
 
     def _played(self, draft: Draft) -> Draft | None:
         """The draft with what the service called as it started; None where that is played already."""
@@ -218,8 +220,9 @@ class Trials:
         upstreams = list(draft.target.upstreams)
         for name in dict.fromkeys(call.upstream for call in unplayed):
             own = [call for call in unplayed if call.upstream == name]
-            routes = list(routes_for(self._survey.index, own, values))
             at = next((n for n, known in enumerate(upstreams) if known.name == name or known.host == name), None)
+            host = upstreams[at].host if at is not None else name
+            routes = list(routes_for(self._survey.index, host or name, own, values))
             if at is None:
                 upstreams.append(Upstream(name=host_name(name, upstreams), host=name, routes=routes))
             else:

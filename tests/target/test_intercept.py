@@ -52,6 +52,43 @@ r = requests.post(URL, json={'a': 1}, verify=certifi.where()); print(r.status_co
 import certifi, requests
 own = os.path.join(os.path.dirname(certifi.__file__), 'cacert.pem')
 r = requests.post(URL, json={'a': 1}, verify=own); print(r.status_code, r.text)""",
+    "httpx without the environment": """
+import httpx
+with httpx.Client(trust_env=False) as client:
+    r = client.post(URL, json={'a': 1}); print(r.status_code, r.text)""",
+    "requests without the environment": """
+import requests
+session = requests.Session()
+session.trust_env = False
+r = session.post(URL, json={'a': 1}); print(r.status_code, r.text)""",
+    "urllib3 with its own bundle, as cloud SDKs do": """
+import certifi, urllib3
+own = os.path.join(os.path.dirname(certifi.__file__), 'cacert.pem')
+r = urllib3.PoolManager(cert_reqs='CERT_REQUIRED', ca_certs=own).request('POST', URL, body=b'{"a": 1}')
+print(r.status, r.data.decode())""",
+    "a bundle given as text": """
+import certifi, ssl, urllib.request
+own = os.path.join(os.path.dirname(certifi.__file__), 'cacert.pem')
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+context.load_verify_locations(cadata=open(own, encoding='utf-8').read())
+r = urllib.request.urlopen(urllib.request.Request(URL, b'{"a": 1}'), context=context)
+print(r.status, r.read().decode())""",
+    "aiohttp with a context of its own": """
+import asyncio, aiohttp, certifi, ssl
+own = os.path.join(os.path.dirname(certifi.__file__), 'cacert.pem')
+async def main():
+    connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=own))
+    async with aiohttp.ClientSession(connector=connector) as session, session.post(URL, json={'a': 1}) as r:
+        print(r.status, await r.text())
+asyncio.run(main())""",
+    "http.client with the system's certificates": """
+import http.client, ssl, urllib.parse
+host, path = urllib.parse.urlsplit(URL)[1:3]
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+context.load_default_certs()
+connection = http.client.HTTPSConnection(host, context=context)
+connection.request('POST', path, b'{"a": 1}')
+r = connection.getresponse(); print(r.status, r.read().decode())""",
     "a proxy by hand": """
 import requests
 proxy = 'http://127.0.0.1:' + os.environ['SWARM_REDIRECT_PORT']
