@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +23,8 @@ from swarm.target.replay import observe, record_first
 from swarm.target.tape import Tape
 from swarm.tools.lease import Lease
 from swarm.verify.testrun import TestRun, run_tests
+
+_NETWORK = re.compile(r"no network but loopback: (\S+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +112,12 @@ def red_tests(name: str, tests: TestRun) -> str:
     """One or two lines on tests that fail before any patch."""
     failing = ", ".join(tests.failing[:3]) or (tests.tail.splitlines() or ["no output"])[-1]
     why = f"ended by {tests.ended_by}" if tests.ended_by else f"{tests.counts.failed} failing: {failing}"
+    if calls := _NETWORK.search(tests.tail):
+        why += f"; they call {calls[1]}, and nothing leaves this machine"
     return (
         f"target {name!r}: its own tests fail before any patch ({why}).\n"
-        "Mend them first, or take the `tests` key out of agents.yaml to let replay alone carry the proof."
+        "Mend them first, leave them out by name (`swarm init` writes how), or take the `tests` key out "
+        "of agents.yaml to let replay alone carry the proof."
     )
 
 

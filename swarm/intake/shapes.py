@@ -90,6 +90,7 @@ class Reader:
         self._of_request = of_request
         self._seen: set[tuple[Function, tuple[tuple[str, int], ...]]] = set()
         self.reads_form = False
+        self.reads_json = False
 
     def read(self, function: Function, names: dict[str, Shape], depth: int = 0) -> Shape | None:
         """Walk a function; `names` are those that hold the value. Gives the shape of what it returns."""
@@ -108,7 +109,7 @@ class Reader:
         if not self._of_request:
             return False
         if isinstance(node, ast.Attribute) and node.attr in ("json", "form", "values") and _is_request(node.value):
-            self.reads_form |= node.attr != "json"
+            self._note(node.attr)
             return True
         if not isinstance(node, ast.Call):
             return False
@@ -116,11 +117,21 @@ class Reader:
         if name not in _BODY_CALLS:
             return False
         if name == "loads":
+            self.reads_json = True
             return bool(node.args) and "header" not in ast.unparse(node.args[0])
         if isinstance(node.func, ast.Attribute) and _is_request(node.func.value):
-            self.reads_form |= name == "form"
+            self._note(name)
             return True
         return False
+
+    def _note(self, attribute: str) -> None:
+        self.reads_form |= attribute in ("form", "values")
+        self.reads_json |= attribute in ("json", "get_json")
+
+    @property
+    def is_form(self) -> bool:
+        """Whether the body is a form and nothing else."""
+        return self.reads_form and not self.reads_json
 
     @property
     def shape(self) -> Shape:

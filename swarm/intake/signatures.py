@@ -48,7 +48,8 @@ def candidates(index: Index, entry: Entry, settings: Iterable[Setting]) -> tuple
     timestamp = next((name for name in entry.headers if "timestamp" in name.lower()), None)
     found: list[Checked] = []
     text = "\n".join(function.module.segment(function.node) for function in reached)
-    for name in signature or (_named_by_library(text) if not digests else []):
+    beside = entry.route.module.text
+    for name in signature or (_named_by_library(text + beside) if not digests else []):
         for secret in secrets[:3] or ():
             found += _signed(name, secret.name, digests, text, timestamp)
     if not digests:

@@ -25,7 +25,7 @@ from swarm.target.place import resolve_place
 from swarm.target.server import RunningServer, start_server
 from swarm.target.upstreams import Upstreams
 
-_MENDS = 12
+_MENDS = 40
 _COMMANDS = 6
 _ROUNDS = 4
 _DEADLINE_S = 25.0

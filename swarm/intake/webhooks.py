@@ -296,10 +296,10 @@ def body_of(index: Index, function: Function) -> tuple[tuple[dict[str, Any], ...
     if from_model or validated:
         return ({**from_model, **validated},), False
     if not shape.known:
-        return (), reader.reads_form
+        return (), reader.is_form
     bodies = [body for body in variants_of(shape) if isinstance(body, dict)]
     single = example_of(shape)
-    return tuple(bodies or ([single] if isinstance(single, dict) else [])), reader.reads_form
+    return tuple(bodies or ([single] if isinstance(single, dict) else [])), reader.is_form
 
 
 def _is_depends(function: Function, name: str) -> bool:

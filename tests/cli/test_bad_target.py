@@ -90,6 +90,13 @@ def test_red_tests_at_baseline(cli: Cli, tmp_path: Path) -> None:
     assert_refused(cli("run"), tmp_path, "tests fail before any patch", "test_sum", "Mend them first")
 
 
+def test_tests_that_call_the_network(cli: Cli, tmp_path: Path) -> None:
+    agents = AGENTS.replace("path: .\n", "path: .\n    tests: pytest -q\n")
+    text = "import urllib.request\n\n\ndef test_it():\n    urllib.request.urlopen('https://api.shop.example/x')\n"
+    write_service(tmp_path, agents=agents, test_it__py=text)
+    assert_refused(cli("run"), tmp_path, "they call api.shop.example:443, and nothing leaves")
+
+
 def test_tests_that_cannot_start(cli: Cli, tmp_path: Path) -> None:
     agents = AGENTS.replace("path: .\n", 'path: .\n    tests: "pytest -q nowhere"\n')
     write_service(tmp_path, agents=agents)

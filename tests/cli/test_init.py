@@ -86,6 +86,67 @@ def test_module_that_is_not_installed(cli: Cli, tmp_path: Path) -> None:
     assert (tmp_path / "agents.yaml").exists()
 
 
+def test_tests_that_fail_already_are_left_out(cli: Cli, tmp_path: Path) -> None:
+    tests = """
+        import urllib.request
+
+        import pytest
+
+
+        def test_good():
+            assert True
+
+
+        def test_red():
+            assert 1 + 1 == 3
+
+
+        @pytest.mark.parametrize("word", ["a b", "c"])
+        def test_network(word):
+            urllib.request.urlopen("https://api.shop.example/x")
+        """
+    files = {
+        **PINGS,
+        "tests/test_app.py": tests,
+        "tests/test_odd.py": "import no_such_package\n\n\ndef test_it():\n    pass\n",
+    }
+    said = cli("init", str(write_tree(tmp_path, files)))
+    assert said.code == 0, said.err
+    (target,) = load_agents(tmp_path / "agents.yaml").targets.values()
+    assert target.tests is not None
+    assert "--ignore=tests/test_odd.py" in target.tests
+    assert "--deselect tests/test_app.py::test_red" in target.tests
+    assert "without those: 1 passed" in said.out
+
+
+def test_import_with_side_effects_and_settings_by_the_dozen(cli: Cli, tmp_path: Path) -> None:
+    names = [f"SETTING_{number}" for number in range(30)]
+    text = """
+        import os
+        import sqlite3
+        import urllib.request
+
+        from flask import Flask
+
+        for name in NAMES:
+            os.environ[name]
+        sqlite3.connect("data/here/service.db").execute("create table if not exists t (n)")
+        urllib.request.urlopen(urllib.request.Request("https://api.licence.example/v1/check", b"{}")).read()
+        app = Flask("x")
+
+
+        @app.post("/hook")
+        def hook():
+            return "ok"
+        """.replace("NAMES", repr(names))
+    said = cli("init", str(write_tree(tmp_path, {"app.py": text})))
+    assert said.code == 0, said.out
+    (target,) = load_agents(tmp_path / "agents.yaml").targets.values()
+    assert set(names) <= set(target.env)
+    assert target.setup == "mkdir -p data/here"
+    assert [(u.host, r.path) for u in target.upstreams for r in u.routes] == [("api.licence.example", "/v1/check")]
+
+
 @pytest.mark.parametrize(("word", "told"), [("nowhere", "does not exist"), ("file.txt", "is a file")])
 def test_path_that_is_no_folder(cli: Cli, tmp_path: Path, word: str, told: str) -> None:
     (tmp_path / "file.txt").write_text("x")
