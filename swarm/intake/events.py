@@ -46,7 +46,7 @@ class Sent:
     status: int
     body: bytes
     answer: str
-    why: str = ""  # what the service's log says of it, where it failed
+    why: str = ""  # what the service's log says of it, where it or the work behind it failed
 
     @property
     def good(self) -> bool:
@@ -80,7 +80,8 @@ class Sender:
                     before = len(server.log_text())
                     one = await self._send(draft, number, client, payload)
                     await upstreams.quiet(limit_s=5.0)
-                    why = "" if one.good else describe_start_failure(server.log_text()[before:])
+                    told = server.log_text()[before:]
+                    why = describe_start_failure(told) if not one.good or "Traceback (most recent" in told else ""
                     sent.append(replace(one, why=why))
         finally:
             client.close()

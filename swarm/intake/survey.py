@@ -21,6 +21,7 @@ from swarm.intake.preparation import migration_texts, setup_command, test_comman
 from swarm.intake.recorded import bodies_sent, payload_files
 from swarm.intake.senders import known_body, merged
 from swarm.intake.settings import Setting, example_values, find_settings, harmless_value
+from swarm.intake.tables import create_tables
 from swarm.intake.webhooks import Entry, find_entries, health_path
 
 _EXAMPLES = (
@@ -114,7 +115,10 @@ def _draft(
     draft = draft.having(health=health_path(index))
     texts = "\n".join(module.text for module in index.tree.modules.values())
     migrations = migration_texts(root)
-    draft = draft.having(setup=setup_command(root, app, texts))
+    setup = setup_command(root, app, texts)
+    if setup is None and "create_all" not in texts and not migrations:
+        setup = create_tables(index, app.root if app is not None else "")
+    draft = draft.having(setup=setup)
     tests, why = test_command(root, interpreter.has)
     if tests and folder and tests.startswith("pytest -q "):  # tests run in cwd, as the start does
         tests = f"pytest -q {os.path.relpath(root / tests.removeprefix('pytest -q '), root / folder)}"

@@ -66,6 +66,9 @@ def _without_bad_examples(draft: Draft, sent: tuple[Sent, ...]) -> Draft:
             first = own[0]
             words = f"{_answered(webhook, first)}: mend its payloads, sign, or env"
             draft = draft.doubting(words, "webhooks", len(kept_webhooks), "payloads")
+        if good and (behind := next((one.why for one in own if one.good and one.why), "")):
+            words = f"{webhook.method} {webhook.path} answers well, and its log says: {behind}"
+            draft = draft.doubting(words, "webhooks", len(kept_webhooks), "payloads")
         kept_webhooks.append(webhook)
     return draft.having(webhooks=kept_webhooks)
 

@@ -18,6 +18,7 @@ from swarm.intake.events import Sender, Sent
 from swarm.intake.preparation import missing_folder, with_folder
 from swarm.intake.settings import Setting, harmless_value
 from swarm.intake.survey import Survey
+from swarm.intake.tables import NO_TABLE, create_tables
 from swarm.target.calls import UpstreamCall
 from swarm.target.commandline import command_line
 from swarm.target.copies import Copy, make_copy, moved
@@ -70,11 +71,25 @@ class Trials:
                 return Trial(draft.doubting(f"it did not start again: {first_line(error)}", "start"), False, sent)
             answers = ", ".join(dict.fromkeys(str(one.status) for one in sent)) or "none"
             self._tell(f"round {number}: {len(sent)} events sent, answers {answers}; {_told(grown, draft)}")
+            if with_tables := self._with_tables(grown, sent):
+                draft = with_tables
+                continue
             if grown.target.upstreams == draft.target.upstreams:
                 draft = grown
                 break
             draft = grown
         return Trial(draft, True, sent)
+
+    def _with_tables(self, draft: Draft, sent: tuple[Sent, ...]) -> Draft | None:
+        """The draft with a setup that makes tables, where an event failed for want of one."""
+        if draft.target.setup is not None or not any(NO_TABLE.search(one.why) for one in sent):
+            return None
+        app = self._survey.applications[0] if self._survey.applications else None
+        setup = create_tables(self._survey.index, app.root if app is not None else "")
+        if setup is None:
+            return None
+        self._tell("  its tables are missing: made from its models before its start")
+        return draft.having(setup=setup)
 
     async def _started(self, draft: Draft) -> tuple[Draft, str]:
         """The draft with a command that starts the service and what had to be added for it, and "".

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,11 +12,13 @@ import pytest
 from swarm.core.errors import TargetError
 from swarm.intake.applications import find_applications
 from swarm.intake.commands import start_commands
+from swarm.intake.databases import find_storage
 from swarm.intake.interpreter import find_interpreter
 from swarm.intake.recorded import bodies_sent
 from swarm.intake.settings import find_settings, harmless_value
 from swarm.intake.signatures import candidates
 from swarm.intake.survey import survey
+from swarm.intake.tables import create_tables
 from swarm.intake.webhooks import find_entries, health_path
 from tests.intake.strangers import NOTES, ORDERS, PINGS, index_of, write_tree
 
@@ -222,6 +226,71 @@ def test_signature_is_read_off_its_check(tmp_path: Path) -> None:
         "format": "sha256={hex}", "signed": "{body}",
     }  # fmt: skip
     assert last.sign.scheme == "none"
+
+
+def test_tables_are_made_from_models_that_nobody_makes(tmp_path: Path) -> None:
+    files = {
+        "app/__init__.py": "",
+        "app/db.py": "from sqlalchemy import create_engine\n\nengine = create_engine('sqlite://')\n",
+        "app/models.py": """
+            from sqlalchemy import Integer
+            from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+
+            class Base(DeclarativeBase):
+                pass
+
+
+            class Order(Base):
+                __tablename__ = "orders"
+                id = mapped_column(Integer, primary_key=True)
+            """,
+    }
+    command = create_tables(index_of(tmp_path, files), "")
+    assert command is not None
+    words = shlex.split(command)
+    done = subprocess.run([sys.executable, *words[1:]], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "create_all(engine)" in words[2]
+    assert create_tables(index_of(tmp_path / "none", PINGS), "") is None
+
+
+@pytest.mark.parametrize(
+    ("code", "value"),
+    [
+        (
+            "import os\nfrom sqlalchemy import create_engine\ne = create_engine(os.environ['DATABASE_URL'])\n",
+            "sqlite",
+        ),
+        (
+            "import os\nfrom sqlalchemy.ext.asyncio import create_async_engine\n"
+            "e = create_async_engine(os.environ['DATABASE_URL'])\n",
+            "sqlite+aiosqlite",
+        ),
+        ("import os\nimport asyncpg\nDSN = os.environ['DATABASE_URL']\n", "postgresql"),
+    ],
+)
+def test_database_by_what_the_code_speaks(tmp_path: Path, code: str, value: str) -> None:
+    index = index_of(tmp_path, {"db.py": code})
+    (storage,) = find_storage(index, find_settings(index), lambda *_: True, "")
+    given = storage.value or (storage.upstream.url if storage.upstream else storage.doubt)
+    assert given.startswith(f"{value}://") or (value == "postgresql" and "wants PostgreSQL" in given)
+
+
+def test_form_and_json_is_json(tmp_path: Path) -> None:
+    text = """
+        from flask import Flask, request
+
+        app = Flask("x")
+
+
+        @app.post("/hook")
+        def hook():
+            data = request.get_json(silent=True) or request.form.to_dict()
+            return data.get("message", {}).get("body").strip()
+        """
+    (entry,) = find_entries(index_of(tmp_path, {"app.py": text}))
+    assert (entry.payloads, entry.is_form) == (({"message": {"body": "hello from a test"}},), False)
 
 
 def test_missing_imports_are_named_with_their_place(tmp_path: Path) -> None:
