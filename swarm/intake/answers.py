@@ -18,6 +18,7 @@ from swarm.target.calls import UpstreamCall, path_shape
 _LATENCY_MS = 40.0
 _MODEL_LATENCY_MS = 200.0
 _POLL_LATENCY_MS = 2000.0  # who asks again at once is to wait
+_ERROR = re.compile(r"err(ors?)?$|error_\w+$|fault$|exception$|traceback$", re.IGNORECASE)
 _ANTHROPIC = {
     "id": "msg_{{uuid}}", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "end_turn",
     "content": [{"type": "text", "text": "ok"}], "usage": {"input_tokens": 10, "output_tokens": 2},
@@ -57,13 +58,20 @@ def _template(path: str, values: set[str]) -> str:
 
 def _route(index: Index, host: str, method: str, path: str, call: UpstreamCall) -> UpstreamRoute:
     body = _known_answer(host.lower(), path, call)
-    read = example_of(_read(index, path)) if body is None else None
+    read = _without_errors(example_of(_read(index, path))) if body is None else None
     if body is None:
         body = read if isinstance(read, dict | list) and read else {"ok": True, "id": "{{uuid}}"}
     question = is_question(method, call.path, call.body)
     latency = _MODEL_LATENCY_MS if question else _POLL_LATENCY_MS if path.endswith("getUpdates") else _LATENCY_MS
     values = {"method": method, "path": path, "latency_ms": latency, "jitter_ms": latency / 8, "json": body}
     return UpstreamRoute.model_validate(values)
+
+
+def _without_errors(answer: Any) -> Any:
+    """A good answer holds no error, also where the code looks for one."""
+    if not isinstance(answer, dict):
+        return answer
+    return {name: value for name, value in answer.items() if not _ERROR.match(name)}
 
 
 def _known_answer(host: str, path: str, call: UpstreamCall) -> Any:

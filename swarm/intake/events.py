@@ -81,7 +81,7 @@ class Sender:
                     one = await self._send(draft, number, client, payload)
                     await upstreams.quiet(limit_s=5.0)
                     told = server.log_text()[before:]
-                    why = describe_start_failure(told) if not one.good or "Traceback (most recent" in told else ""
+                    why = _complaint(told, one)
                     sent.append(replace(one, why=why))
         finally:
             client.close()
@@ -194,6 +194,14 @@ class Sender:
             return Sent(number, payload, 0, request.body, str(error))
         words = answer.body.decode("utf-8", "replace").replace("\n", " ")
         return Sent(number, payload, answer.status, request.body, words)
+
+
+def _complaint(told: str, sent: Sent) -> str:
+    """The error that the log tells of an event, "" where it tells none."""
+    if sent.good and "Traceback (most recent" not in told:
+        return ""
+    found = describe_start_failure(told)
+    return found if re.search(r"(Error|Exception|cannot|missing)\b", found) else ""
 
 
 def _signs(way: Checked) -> bool:

@@ -89,10 +89,10 @@ def survey(root: Path, python: Path | None, tell: Callable[[str], None]) -> Surv
 
 
 def _tell_interpreter(interpreter: Interpreter, root: Path, tell: Callable[[str], None]) -> None:
+    tell(f"interpreter: {interpreter.python or 'the one that runs swarm (no virtual environment found)'}")
     wanted = re.search(r"^requires-python\s*=\s*[\"']>=\s*3\.(\d+)", _read(root / "pyproject.toml"), re.MULTILINE)
     if wanted and interpreter.minor and interpreter.minor < int(wanted[1]):
         tell(f"  it is Python 3.{interpreter.minor}, and pyproject.toml wants 3.{wanted[1]} or later")
-    tell(f"interpreter: {interpreter.python or 'the one that runs swarm (no virtual environment found)'}")
     for name, place in sorted(interpreter.missing.items())[:8]:
         tell(f"  {name!r} is not installed there ({place} imports it)")
 

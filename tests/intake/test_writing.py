@@ -6,8 +6,11 @@ from pathlib import Path
 
 from swarm.config.load import load_agents
 from swarm.config.schema import Target
+from swarm.intake.answers import routes_for
 from swarm.intake.draft import Draft
 from swarm.intake.writing import render
+from swarm.target.calls import UpstreamCall
+from tests.intake.strangers import index_of
 
 TARGET = Target.model_validate(
     {
@@ -41,6 +44,22 @@ def test_doubts_stand_above_the_lines_that_are_told() -> None:
     assert told["who signs?"].strip().startswith("sign:")
     assert told["no tests"].strip() == "it:"
     assert all(f"# unsure: {doubt.words}" in lines[line - 2] for line, doubt in written.doubts)
+
+
+def test_good_answers_hold_no_error(tmp_path: Path) -> None:
+    text = """
+        import requests
+
+
+        def order(number):
+            data = requests.get(f"https://api.shop.example/orders/{number}", timeout=5).json()
+            if data.get("error"):
+                raise RuntimeError(data["error"])
+            return data["lines"][0]["sku"]
+        """
+    call = UpstreamCall("shop", "GET", "/orders/4711", "", b"", 502, 0.0, 0.0, "read", {})
+    (route,) = routes_for(index_of(tmp_path, {"app.py": text}), "api.shop.example", [call])
+    assert (route.path, route.json_body) == ("/orders/{id}", {"lines": [{"sku": "{{uuid}}"}]})
 
 
 def test_no_doubt_is_told_twice() -> None:
