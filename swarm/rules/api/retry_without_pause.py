@@ -216,7 +216,7 @@ def _places(index: Index, function: Function) -> Iterator[_Place]:
 
 def _is_retry(loop: ast.For | ast.While) -> bool:
     if isinstance(loop, ast.While):
-        return isinstance(loop.test, ast.Constant) and bool(loop.test.value)
+        return (isinstance(loop.test, ast.Constant) and bool(loop.test.value)) or _counts_tries(loop)
     over = loop.iter
     counts = isinstance(over, ast.Call) and ast.unparse(over.func) == "range" and len(over.args) == 1
     used = [
@@ -225,6 +225,24 @@ def _is_retry(loop: ast.For | ast.While) -> bool:
         if isinstance(node, ast.Name) and isinstance(loop.target, ast.Name) and node.id == loop.target.id
     ]  # fmt: skip
     return counts and not used  # a number that the call itself uses is a page or a part, not an attempt
+
+
+def _counts_tries(loop: ast.While) -> bool:
+    """`while tries < 3:` where each turn, or each failure, adds one, and the call itself does not use the number."""
+    match loop.test:
+        case ast.Compare(left=ast.Name(id=name), ops=[ast.Lt() | ast.LtE()]):
+            pass
+        case _:
+            return False
+    grows = any(
+        isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add) and ast.unparse(node.target) == name
+        and ast.unparse(node.value) == "1"
+        for node in ast.walk(loop)
+    )  # fmt: skip
+    tried = [node for part in loop.body if isinstance(part, ast.Try) for one in part.body for node in ast.walk(one)]
+    return grows and not any(
+        isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load) for node in tried
+    )
 
 
 def _described(function: Function, loop: ast.For | ast.While, handler: ast.ExceptHandler) -> _Place:
