@@ -25,9 +25,9 @@ class LoopOfAwaits(Rule):
     Why: the waits add up: twenty calls of 80 ms are 1.6 s, together they take a tenth of it. Example:
     `for key in keys: found.append(await fetch(key))`.
 
-    The mend: the same calls with `asyncio.gather`, eight at a time (`asyncio.Semaphore`), so that neither the
-    upstream nor a pool of connections is overrun; answers keep their order. Only for calls that only read, and for
-    loops that do nothing else. If one call fails, its error is raised as before, while the others run to their end.
+    The mend: the same calls with `asyncio.gather`, CALLS_AT_ONCE at a time (8; 0 or 1: one after the other), so that
+    neither the upstream nor a pool of connections is overrun; answers keep their order. Only for calls that only
+    read, and for loops that do nothing else. If one call fails, its error is raised as before, while the others run to their end.
     """
 
     id = "loop-of-awaits"
@@ -58,6 +58,7 @@ async def cart(skus: list[str]):
     return prices
 """,
             """import asyncio
+import os
 
 import httpx
 from fastapi import FastAPI
@@ -73,7 +74,7 @@ async def price(sku: str) -> dict:
 
 @app.post("/cart")
 async def cart(skus: list[str]):
-    at_once = asyncio.Semaphore(8)
+    at_once = asyncio.Semaphore(max(1, int(os.getenv("CALLS_AT_ONCE", "8"))))
 
     async def price_of(sku):
         async with at_once:
@@ -102,6 +103,7 @@ async def hook(request):
 app = Starlette(routes=[Route("/hook", hook, methods=["POST"])])
 """,
             """import asyncio
+import os
 
 import httpx
 from starlette.applications import Starlette
@@ -113,7 +115,7 @@ client = httpx.AsyncClient(timeout=5)
 
 async def hook(request):
     event = await request.json()
-    at_once = asyncio.Semaphore(8)
+    at_once = asyncio.Semaphore(max(1, int(os.getenv("CALLS_AT_ONCE", "8"))))
 
     async def get_of(key):
         async with at_once:
@@ -200,11 +202,12 @@ async def pages(first: str, people: list[str]):
         module = index.tree.modules[findings[0].file]
         lines = {finding.line for finding in findings}
         asyncio_name, imported = import_as(module, "asyncio")
-        edits = [imported] if imported else []
+        os_name, of_os = import_as(module, "os")
+        edits = [edit for edit in (imported, of_os) if edit]
         for function in index.functions:
             for loop in _loops(index, function) if function.module is module and function.is_async else ():
                 if loop.node.lineno in lines and loop.name:
-                    edits += _rewrite(loop, asyncio_name)
+                    edits += _rewrite(loop, asyncio_name, os_name)
         return Mend(
             "Await the calls of a loop together",
             f"The calls only read; {LIMIT} at a time take a fraction of the time, and answers keep their order.",
@@ -314,14 +317,14 @@ def _feeds_itself(loop: ast.For) -> bool:
     return any(isinstance(part, ast.Name) and part.id in bound for part in ast.walk(value))
 
 
-def _rewrite(loop: Loop, asyncio_name: str) -> list[Edit]:
+def _rewrite(loop: Loop, asyncio_name: str, os_name: str) -> list[Edit]:
     module = loop.function.module
     indent = module.indent(loop.node)
     at_once = free_name(module, "at_once")
     one = free_name(module, f"{ast.unparse(loop.step.call.func).rsplit('.', 1)[-1]}_of")
     target = module.segment(loop.target)
     lines = [
-        f"{at_once} = {asyncio_name}.Semaphore({LIMIT})", "",
+        f"{at_once} = {asyncio_name}.Semaphore(max(1, int({os_name}.getenv(\"CALLS_AT_ONCE\", \"{LIMIT}\"))))", "",
         f"async def {one}({target}):",
         f"    async with {at_once}:",
         f"        return await {module.segment(loop.step.call)}", "",
