@@ -27,7 +27,8 @@ class LoopOfAwaits(Rule):
 
     The mend: the same calls with `asyncio.gather`, CALLS_AT_ONCE at a time (8; 0 or 1: one after the other), so that
     neither the upstream nor a pool of connections is overrun; answers keep their order. Only for calls that only
-    read, and for loops that do nothing else. If one call fails, its error is raised as before, while the others run to their end.
+    read, and for loops that do nothing else. If one call fails, its error is raised as before, while the others run
+    to their end.
     """
 
     id = "loop-of-awaits"
