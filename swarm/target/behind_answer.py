@@ -62,12 +62,14 @@ def kinds_of(calls: Iterable[UpstreamCall]) -> frozenset[CallKind]:
 
 
 async def wait_for_work(
-    upstreams: Upstreams, known: KnownWork | None, calls: Callable[[], Sequence[UpstreamCall]], began_s: float
-) -> bool:
+    upstreams: Upstreams, known: KnownWork | None, calls: Callable[[], Sequence[UpstreamCall]], began_s: float,
+    status: int = 0,
+) -> bool:  # fmt: skip
     """Wait until what a request caused is over; False where its calls do not come to an end.
 
     Where the answer came sooner than the original's, or before writes that the original made, the work may go on
-    behind it: pauses between its calls, as long as the original's, are then no sign of its end.
+    behind it: pauses between its calls, as long as the original's, are then no sign of its end. So does a good
+    answer (`status`) to what failed in the original: that may have been quick to fail.
     """
     answered_s = time.monotonic()
     if known is None:
@@ -75,7 +77,7 @@ async def wait_for_work(
     quiet = await upstreams.quiet()
     if not quiet:
         return quiet
-    is_early = answered_s - began_s < known.duration_s / 2
+    is_early = answered_s - began_s < known.duration_s / 2 or (200 <= status < 300 and known.status >= 500)
     if known.writes <= kinds_of(calls()) and not is_early and not known.behind:
         return quiet
     ends_s = answered_s + _LIMIT_S

@@ -68,7 +68,7 @@ class _Session:
         answered_s = time.monotonic()
         duration_s = answered_s - started_s
         known = self.tape.work.get(label) if self.tape is not None and not self.recording else None
-        quiet = await wait_for_work(self.upstreams, known, lambda: self.upstreams.calls[seen:], started_s)
+        quiet = await wait_for_work(self.upstreams, known, lambda: self.upstreams.calls[seen:], started_s, status)
         calls = tuple(self.upstreams.calls[seen:])
         if self.tape is not None and self.recording:
             known = self.tape.work[label] = known_work(calls, started_s, duration_s, status)

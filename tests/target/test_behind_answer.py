@@ -51,9 +51,9 @@ class Played:
         return self.log.calls
 
 
-async def waited(played: Played, known: KnownWork | None) -> tuple[bool, float]:
+async def waited(played: Played, known: KnownWork | None, status: int = 0) -> tuple[bool, float]:
     began_s = time.monotonic()
-    quiet = await wait_for_work(played, known, played.calls, began_s)  # type: ignore[arg-type]
+    quiet = await wait_for_work(played, known, played.calls, began_s, status)  # type: ignore[arg-type]
     return quiet, time.monotonic() - began_s
 
 
@@ -94,6 +94,15 @@ async def test_who_answers_after_the_work_is_not_kept_waiting() -> None:
     await asyncio.sleep(0.05)
     _, took_s = await waited(played, KnownWork(PUT_AND_POST, 0.0, 0.4, 0.4, 200))
     assert took_s < 0.2
+
+
+async def test_a_good_answer_to_what_failed_quickly_has_its_retries_behind_it() -> None:
+    quick_to_fail = KnownWork(frozenset(), 0.0, 0.0, 0.0, 502, met_failure=True)
+    played = Played(("GET", "/a", 0.0), ("GET", "/a", 0.3))
+    await waited(played, quick_to_fail, 200)
+    assert len(played.calls()) == 2
+    _, took_s = await waited(Played(("GET", "/a", 0.0)), quick_to_fail, 502)
+    assert took_s < 0.5, "an answer that failed as well came after its work"
 
 
 async def test_rows_that_are_still_written_are_waited_for(tmp_path: Path) -> None:
