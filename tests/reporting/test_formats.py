@@ -17,6 +17,7 @@ import yaml
 
 from swarm.config.load import load_agents
 from swarm.core.errors import UsageError
+from swarm.core.findings import FlowStep
 from swarm.core.metrics import Ratio, Summary
 from swarm.core.report import Capacity, ErrorRates, ReplayOutcome, Report
 from swarm.reporting.catalogue import all_formats, format_named
@@ -168,6 +169,19 @@ def test_sarif_levels_and_fingerprints(report: Report) -> None:
     compare = next(rule for rule in rules if rule["id"] == "unsafe-compare")
     assert "external/cwe/cwe-208" in compare["properties"]["tags"]
     assert compare["fullDescription"]["text"] and compare["help"]["text"]
+
+
+def test_sarif_shows_the_way_of_data(report: Report) -> None:
+    steps = (FlowStep("app.py", 3, "name = request.args['name']"), FlowStep("data/store.py", 9, "execute(query)"))
+    findings = (replace(report.findings[0], flow=steps), *report.findings[1:])
+    results = json.loads(format_named("sarif").render(replace(report, findings=findings)))["runs"][0]["results"]
+    told = [result["codeFlows"][0]["threadFlows"][0]["locations"] for result in results if "codeFlows" in result]
+    places = [step["location"]["physicalLocation"] for step in told[0]]
+    assert [(p["artifactLocation"]["uri"], p["region"]["startLine"]) for p in places] == [
+        ("app.py", 3),
+        ("data/store.py", 9),
+    ]
+    assert len(told) == 1
 
 
 def test_gitlab_fingerprints_are_unique(report: Report) -> None:

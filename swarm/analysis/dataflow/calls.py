@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from swarm.analysis.dataflow import library
 from swarm.analysis.dataflow.binding import bind, defaults_of, outcome_of, parameters_of, print_of
-from swarm.analysis.dataflow.frames import Env, Frame, Outcome, Seen
+from swarm.analysis.dataflow.frames import CHECKED, Env, Frame, Outcome, Seen
 from swarm.analysis.dataflow.incoming import REQUEST_KINDS, SENT
 from swarm.analysis.dataflow.mutation import changed_by
 from swarm.analysis.dataflow.objects import MOST_DEPTH
@@ -62,7 +62,7 @@ class Calls:
     def evaluate(self, node: ast.Call, frame: Frame, env: Env) -> Value:
         """The value of a call."""
         run = self._run
-        text = "\0" + ast.unparse(node) if any(key[0] == "\0" for key in env) else ""
+        text = CHECKED + ast.unparse(node) if CHECKED in env else ""
         if text and text in env:
             return env[text]
         receiver = UNKNOWN

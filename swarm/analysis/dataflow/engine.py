@@ -27,7 +27,9 @@ from swarm.analysis.source import parameters
 if TYPE_CHECKING:
     from swarm.analysis.index import Index
 
-MOST_LEFT = 3_000_000  # expressions of one tree
+# expressions of one tree: a floor, and more for each of its lines
+LEAST_LEFT = 200_000
+LEFT_A_LINE = 10
 # names of calls that rules look at: a function that no handler is seen to call is followed only for one of these
 TELLING = frozenset({
     "eval", "exec", "execute", "executemany", "executescript", "text", "system", "popen", "run", "Popen", "call",
@@ -58,7 +60,7 @@ class _Walk:
     def __init__(self, index: Index) -> None:
         self._index = index
         self._run = Interpreter(index)
-        self._left = MOST_LEFT
+        self._left = LEAST_LEFT + LEFT_A_LINE * sum(len(module.lines) for module in index.tree.modules.values())
 
     def flows(self) -> Flows:
         """Handlers first; then what none of them was seen to call."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Env = dict[str, Value]
+# begins the name of an expression that was checked itself (`request.args["x"]`), and stands alone where there is one
+CHECKED = "\0"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from swarm.analysis.dataflow.frames import Env, Frame, Seen, join_envs
+from swarm.analysis.dataflow.frames import CHECKED, Env, Frame, Seen, join_envs
 from swarm.analysis.dataflow.incoming import is_anchored, is_tight
 from swarm.analysis.dataflow.values import UNKNOWN, Value, marked, without_taint
 
@@ -186,7 +186,8 @@ class Guards:
                 value = self._run.evaluate(expression, frame, env)
                 after = dict(env)
                 self._run.assign(expression, change(value), frame, after)
-                after["\0" + ast.unparse(expression)] = change(value)
+                after[CHECKED] = UNKNOWN
+                after[CHECKED + ast.unparse(expression)] = change(value)
                 return after
             case ast.NamedExpr(target=target):
                 return self._narrow(target, frame, env, change)
@@ -196,7 +197,8 @@ class Guards:
                 return self._narrow(inner, frame, env, change)
             case ast.Call(func=ast.Attribute(attr="get" | "getlist"), args=[ast.Constant(), *_]):
                 after = dict(env)
-                after["\0" + ast.unparse(expression)] = change(self._run.evaluate(expression, frame, env))
+                after[CHECKED] = UNKNOWN
+                after[CHECKED + ast.unparse(expression)] = change(self._run.evaluate(expression, frame, env))
                 return after
         return env
 

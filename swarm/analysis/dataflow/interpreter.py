@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from swarm.analysis.dataflow.calls import Calls
 from swarm.analysis.dataflow.folding import folded_operator, percent
-from swarm.analysis.dataflow.frames import Env, Frame, Seen
+from swarm.analysis.dataflow.frames import CHECKED, Env, Frame, Seen
 from swarm.analysis.dataflow.guards import Guards, decided, truth_of
 from swarm.analysis.dataflow.incoming import FILES, FLASK_REQUEST, OF_THE_PATH, REQUEST_KINDS, SENT, has_parameters
 from swarm.analysis.dataflow.objects import Objects
@@ -140,8 +140,8 @@ class Interpreter:
         return self._globals[key]
 
     def _attribute(self, node: ast.Attribute, frame: Frame, env: Env) -> Value:
-        if len(env) > 0 and "\0" + (text := ast.unparse(node)) in env:
-            return env["\0" + text]
+        if CHECKED in env and CHECKED + (text := ast.unparse(node)) in env:
+            return env[CHECKED + text]
         root: ast.expr = node
         while isinstance(root, ast.Attribute):
             root = root.value
@@ -184,8 +184,8 @@ class Interpreter:
         return UNKNOWN
 
     def _subscript(self, node: ast.Subscript, frame: Frame, env: Env) -> Value:
-        if "\0" + (text := ast.unparse(node)) in env:
-            return env["\0" + text]
+        if CHECKED in env and CHECKED + (text := ast.unparse(node)) in env:
+            return env[CHECKED + text]
         owner = self.evaluate(node.value, frame, env)
         if isinstance(node.slice, ast.Slice):
             return self._sliced(owner, node.slice, frame, env)

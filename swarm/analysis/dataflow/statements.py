@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from swarm.analysis.dataflow.frames import Env, Frame, Seen, join_envs
+from swarm.analysis.dataflow.frames import CHECKED, Env, Frame, Seen, join_envs
 from swarm.analysis.dataflow.guards import truth_of
 from swarm.analysis.dataflow.incoming import REQUEST_KINDS
 from swarm.analysis.dataflow.values import UNKNOWN, Value, concatenated, derived, with_item
@@ -196,8 +196,8 @@ class Statements:
         match target:
             case ast.Name(id=name):
                 env[name] = value
-                if len(env) > 1:
-                    for key in [k for k in env if k[0] == "\0" and name in k]:
+                if CHECKED in env:
+                    for key in [k for k in env if k[0] == CHECKED and name in k]:
                         del env[key]  # what was checked under this name was another value
             case ast.Tuple(elts=parts) | ast.List(elts=parts):
                 for number, part in enumerate(parts):
