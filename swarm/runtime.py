@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from swarm.config.choice import Choice
 from swarm.core.errors import UsageError
@@ -128,10 +128,18 @@ def make_candidates(choice: Choice, provider: str, prices: Prices) -> Callable[[
     return lambda name: cast(name, choice.agents.models, prices, provider=claude, playbook=playbook)
 
 
-def make_parts(choice: Choice, provider: str, run_id: str, emit: EventSink, folder: Path) -> Parts:
+def make_parts(
+    choice: Choice,
+    provider: str,
+    run_id: str,
+    emit: EventSink,
+    folder: Path,
+    records: Sequence[Mapping[str, Any]] = (),
+) -> Parts:
     """Adapters, rules, journal and scratch of one run; the journal lies in the run's folder.
 
-    Parts' `emit` masks an event's strings, then hands it to the journal and to `emit`.
+    `records` are those of the cut-off run that this one goes on with. Parts' `emit` masks an event's strings, then
+    hands it to the journal and to `emit`.
     """
     from swarm.console.journal import FileJournal
     from swarm.coordinator.state import Parts
@@ -162,4 +170,5 @@ def make_parts(choice: Choice, provider: str, run_id: str, emit: EventSink, fold
         rules={rule.id: rule for rule in all_rules()},
         mask=mask,
         version=swarm_version(),
+        records=records,
     )

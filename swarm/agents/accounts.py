@@ -1,12 +1,16 @@
-"""An agent's work as AgentInfo, summed over the models that played it. Pure."""
+"""An agent's work as AgentInfo, summed over the models that played it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from swarm.agents.loop import Outcome
+from swarm.agents.records import masked
+from swarm.agents.surroundings import Surroundings
 from swarm.core.chat import Usage
+from swarm.core.codec import encode
 from swarm.core.report import AgentInfo
 
 Status = Literal["done", "degraded", "failed"]
@@ -53,3 +57,12 @@ def agent_info(
         note=note,
         tool_spans=tuple(span for outcome in outcomes for span in outcome.toolbox.spans),
     )
+
+
+def settled(info: AgentInfo, around: Surroundings) -> AgentInfo:
+    """Journal that the agent has ended; one that had ended before its run was cut off keeps the times of then."""
+    told = around.recall.info(info.name)
+    if told is not None and told.turns == info.turns:
+        return replace(info, started_s=told.started_s, finished_s=told.finished_s, tool_spans=told.tool_spans)
+    around.journal.append("agent", {"agent": info.name, "info": masked(encode(info), around.mask)})
+    return info

@@ -49,10 +49,15 @@ async def attempt(
     for number, candidate in enumerate(candidates):
         around.emit(AgentStarted(conversation.agent, role, candidate.model_id, candidate.model.provider))
         own = replace(conversation, model=candidate.model_id)
-        around.journal.append("conversation", conversation_record(own, around.mask))
-        outcome = await converse(candidate.model, own, tools, closing(), around, limits)
+        beginning = conversation_record(own, around.mask)
+        told = around.recall.conversation(own.agent, beginning)
+        if told.beginning is None:
+            around.journal.append("conversation", beginning)
+        outcome = await converse(candidate.model, own, tools, closing(), around, limits, told)
         outcomes.append(outcome)
         words = around.mask(outcome.note)
+        ended = {"agent": own.agent, "model": own.model, "ending": outcome.ending, "note": words}
+        around.journal.append("conversation_ended", ended)
         if words:
             notes.append(f"{candidate.model_id}: {words}")
         if outcome.ending not in _PASSED_ON or number == len(candidates) - 1:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from swarm.agents.accounts import Status, agent_info
+from swarm.agents.accounts import Status, agent_info, settled
 from swarm.agents.attempts import Attempted, attempt
 from swarm.agents.charters import READ_FINDINGS, coordinator_system
 from swarm.agents.closing import Closing
@@ -145,4 +145,4 @@ def _result(
         note=note,
     )
     words = [plan.notes] if plan is not None and plan.notes else []
-    return PlanResult(order, dropped, around.mask(" ".join([*words, *notes])), info)
+    return PlanResult(order, dropped, around.mask(" ".join([*words, *notes])), settled(info, around))

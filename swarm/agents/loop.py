@@ -9,8 +9,9 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from swarm.agents.closing import Closing
-from swarm.agents.records import results_record, turn_record
+from swarm.agents.closing import Closing, validated
+from swarm.agents.recall import Told
+from swarm.agents.records import result_record, turn_record
 from swarm.agents.surroundings import Surroundings
 from swarm.agents.toolbox import Toolbox
 from swarm.core.chat import (
@@ -89,12 +90,14 @@ async def converse(
     closing: Closing,
     around: Surroundings,
     limits: LoopLimits | None = None,
+    told: Told | None = None,
 ) -> Outcome:
     """Talk until the model submits, stops, fails, or a bound is reached; each of these is an Outcome.
 
-    Every turn and every result is journaled before it is used. Raises only for cancellation and bugs.
+    Every turn and every result is journaled before it is used; what `told` holds of an earlier attempt at this
+    conversation is gone through first, without asking or running anything. Raises only for cancellation and bugs.
     """
-    return await _Talk(model, conversation, tools, closing, around, limits or LoopLimits()).run()
+    return await _Talk(model, conversation, tools, closing, around, limits or LoopLimits(), told or Told()).run()
 
 
 class _Talk:
@@ -106,7 +109,9 @@ class _Talk:
         closing: Closing,
         around: Surroundings,
         limits: LoopLimits,
+        told: Told,
     ) -> None:
+        self._told = told
         self._model, self._conversation, self._closing = model, conversation, closing
         self._around, self._limits = around, limits
         self._toolbox = Toolbox(conversation.agent, tools, around)
@@ -118,7 +123,7 @@ class _Talk:
     async def run(self) -> Outcome:
         while True:
             reason = self._around.budget.exceeded()
-            if reason is not None:
+            if reason is not None and not self._told.turns:  # what is told was paid for
                 return self._outcome("budget", note=reason)
             if self._tally.turns >= self._limits.max_turns:
                 return self._outcome("turns", note=f"{self._limits.max_turns} turns were not enough")
@@ -161,16 +166,17 @@ class _Talk:
         self._tally.tool_calls += len(calls)
         closings = [call for call in calls if call.name == self._closing.name]
         try:
-            results = list(await self._toolbox.answer([call for call in calls if call not in closings]))
+            wanted = [call for call in calls if call not in closings]
+            results = list(await self._toolbox.answer(wanted, self._tally.turns, self._told.results))
         except asyncio.CancelledError:
-            self._journal_results([ToolResult(call.id, "cancelled", True) for call in calls])
+            record = {"agent": self._conversation.agent, "turn": self._tally.turns}
+            self._around.journal.append("cancelled", record)  # what has no result by now is run when it is resumed
             raise
         submission: BaseModel | None = None
         for call in closings:
             result, parsed = self._submit(call)
             results.append(result)
             submission = submission or parsed
-        self._journal_results(results)
         self._nudges = 0
         blocks: tuple[Block, ...] = tuple(results)
         self._conversation = self._conversation.plus(Message("user", (*blocks, *self._reminder())))
@@ -181,10 +187,17 @@ class _Talk:
         return None
 
     def _submit(self, call: ToolCall) -> tuple[ToolResult, BaseModel | None]:
+        told = self._told.results.get((self._tally.turns, call.id))
+        if told is not None:
+            taken = None if told.result.is_error else validated(self._closing.arguments, call.arguments)
+            return told.result, taken
         try:
-            return ToolResult(call.id, "accepted"), self._closing.parse(call.arguments)
+            result, parsed = ToolResult(call.id, "accepted"), self._closing.parse(call.arguments)
         except ToolFailed as error:
-            return ToolResult(call.id, str(error), True), None
+            result, parsed = ToolResult(call.id, str(error), True), None
+        record = result_record(self._conversation.agent, self._tally.turns, result, (), self._around.mask)
+        self._around.journal.append("result", record)
+        return result, parsed
 
     def _reminder(self) -> tuple[Text, ...]:
         left = self._limits.max_turns - self._tally.turns
@@ -200,7 +213,10 @@ class _Talk:
         return None
 
     async def _turn(self) -> Turn:
-        turn = await self._attempts()
+        told = self._told.turns.popleft() if self._told.turns else None
+        if told is None and self._told.failed is not None:
+            raise ModelFailed(self._told.failed, retryable=False)
+        turn = told or await self._attempts()
         agent, tally = self._conversation.agent, self._tally
         tally.turns += 1
         tally.usage = tally.usage + turn.usage
@@ -210,7 +226,8 @@ class _Talk:
         cost = self._around.budget.charge(self._model.provider, self._conversation.model, turn.usage)
         known = tally.cost_usd is not None and cost is not None
         tally.cost_usd = (tally.cost_usd or 0.0) + (cost or 0.0) if known else None
-        self._around.journal.append("turn", turn_record(agent, tally.turns, turn, self._around.mask))
+        if told is None:
+            self._around.journal.append("turn", turn_record(agent, tally.turns, turn, self._around.mask))
         usage = turn.usage
         self._around.emit(
             TurnFinished(agent, tally.turns, usage.context_tokens, usage.output_tokens, usage.estimated)
@@ -268,10 +285,6 @@ class _Talk:
             self._conversation = replace(self._conversation, messages=(*messages[:-1], joined))
         else:
             self._conversation = self._conversation.plus(Message("user", blocks))
-
-    def _journal_results(self, results: Sequence[ToolResult]) -> None:
-        record = results_record(self._conversation.agent, self._tally.turns, results, self._around.mask)
-        self._around.journal.append("results", record)
 
     def _outcome(self, ending: Ending, submission: BaseModel | None = None, note: str = "") -> Outcome:
         return Outcome(ending, submission, self._conversation, self._tally, self._toolbox, self._text, note)

@@ -1,11 +1,13 @@
-"""Turns and results as plain values for the journal, with secrets masked. Pure."""
+"""Turns and results as plain values for the journal, with secrets masked, and back. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from swarm.core.chat import Block, Conversation, Opaque, Text, ToolCall, ToolResult, Turn
+from swarm.core.chat import Block, Conversation, Opaque, Text, ToolCall, ToolResult, Turn, Usage
+from swarm.core.codec import encode
+from swarm.core.findings import Finding
 
 Mask = Callable[[str], str]
 
@@ -42,9 +44,23 @@ def turn_record(agent: str, number: int, turn: Turn, mask: Mask) -> dict[str, An
     }
 
 
-def results_record(agent: str, number: int, results: Sequence[ToolResult], mask: Mask) -> dict[str, Any]:
-    """The answers to one turn."""
-    return {"agent": agent, "turn": number, "results": [block_record(result, mask) for result in results]}
+def turn_of(record: Mapping[str, Any]) -> Turn:
+    """The turn of a `turn_record`."""
+    blocks = tuple(block for item in record["blocks"] if (block := block_of(item)) is not None)
+    return Turn(blocks, record["stop_reason"], Usage(**record["usage"]), record["model"])
+
+
+def result_record(
+    agent: str, number: int, result: ToolResult, findings: Sequence[Finding], mask: Mask
+) -> dict[str, Any]:
+    """The answer to one call of turn `number`, with the findings that it brought to light."""
+    return {
+        "agent": agent,
+        "turn": number,
+        "result": block_record(result, mask),
+        "finding_ids": [finding.id for finding in findings],
+        "findings": [masked(encode(finding), mask) for finding in findings],
+    }
 
 
 def block_record(block: Block, mask: Mask) -> dict[str, Any]:
@@ -53,11 +69,25 @@ def block_record(block: Block, mask: Mask) -> dict[str, Any]:
         case Text(text=text):
             return {"type": "text", "text": mask(text)}
         case Opaque(data=data):
-            return {"type": "opaque", "data": data}
+            # Signed as it came: with anything blotted out in it no model would take it back.
+            return {"type": "opaque", "data": data if masked(data, mask) == data else None}
         case ToolCall(id=call_id, name=name, arguments=arguments):
             return {"type": "tool_call", "id": call_id, "name": name, "arguments": masked(arguments, mask)}
         case ToolResult(call_id=call_id, content=content, is_error=is_error):
             return {"type": "tool_result", "call_id": call_id, "content": mask(content), "is_error": is_error}
+
+
+def block_of(record: Mapping[str, Any]) -> Block | None:
+    """The block of a `block_record`; None for one that could not be kept."""
+    match record["type"]:
+        case "text":
+            return Text(record["text"])
+        case "opaque":
+            return Opaque(record["data"]) if record["data"] is not None else None
+        case "tool_call":
+            return ToolCall(record["id"], record["name"], record["arguments"])
+        case _:
+            return ToolResult(record["call_id"], record["content"], record["is_error"])
 
 
 def masked(value: Any, mask: Mask) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from swarm.agents.accounts import Status, agent_info
+from swarm.agents.accounts import Status, agent_info, settled
 from swarm.agents.attempts import Attempted, attempt
 from swarm.agents.charters import first_words, specialist_system
 from swarm.agents.loop import LoopLimits
@@ -103,7 +103,7 @@ def _result(
         focus=specialist.focus,
         note=degraded_note,
     )
-    return SpecialistResult(findings, fixes, around.mask(words), info)
+    return SpecialistResult(findings, fixes, around.mask(words), settled(info, around))
 
 
 def _status(attempted: Attempted, troubled: bool) -> Status:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from swarm.agents.budget import RunBudget
+from swarm.agents.recall import Recall
 from swarm.core.ports import Clock, EventSink, Journal, Model
 from swarm.tools.workbench import Workbench
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """`mask` hides known secret values in text; `run_began_s` is the clock's time when the run began."""
+    """`mask` hides known secret values in text; `run_began_s` is the clock's time when the run began.
+
+    `recall` is what the journal of a cut-off run holds; empty for a new one.
+    """
 
     bench: Workbench
     budget: RunBudget
@@ -21,6 +25,7 @@ class Surroundings:
     clock: Clock
     mask: Callable[[str], str]
     run_began_s: float
+    recall: Recall = field(default_factory=Recall)
 
     def since_start_s(self) -> float:
         """Seconds since the run began."""

@@ -6,11 +6,12 @@ import asyncio
 import json
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swarm.agents.closing import validated
-from swarm.agents.records import masked
+from swarm.agents.recall import ToldResult
+from swarm.agents.records import masked, result_record
 from swarm.agents.surroundings import Surroundings
 from swarm.core.chat import ToolCall, ToolResult
 from swarm.core.errors import TargetError, ToolFailed
@@ -41,28 +42,45 @@ class Toolbox:
         self.refused_repeats = 0
         self.broken: list[str] = []
 
-    async def answer(self, calls: Sequence[ToolCall]) -> tuple[ToolResult, ...]:
-        """One result for each call, in their order."""
+    async def answer(
+        self, calls: Sequence[ToolCall], turn: int = 0, told: Mapping[tuple[int, str], ToldResult] | None = None
+    ) -> tuple[ToolResult, ...]:
+        """One result for each call of the turn, in their order; those that `told` holds are not run again.
+
+        Each is journaled as soon as it is there, so that a run which is killed meanwhile runs the others alone.
+        """
+        known = told or {}
         allowed, surplus = calls[:CALLS_AT_ONCE], calls[CALLS_AT_ONCE:]
+        repeated = {call.id: self._count(call) for call in allowed}
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._answer_one(call)) for call in allowed]
+            tasks = [
+                group.create_task(self._answer_one(call, turn, known.get((turn, call.id)), repeated[call.id]))
+                for call in allowed
+            ]
         late = f"not run: at most {CALLS_AT_ONCE} calls a turn; ask again"
         return (*(task.result() for task in tasks), *(ToolResult(call.id, late, True) for call in surplus))
 
-    async def _answer_one(self, call: ToolCall) -> ToolResult:
+    async def _answer_one(self, call: ToolCall, turn: int, told: ToldResult | None, repeated: bool) -> ToolResult:
+        if told is not None:
+            self.finding_ids.update(dict.fromkeys(told.finding_ids))
+            return told.result
         around = self._around
         detail = _short(masked(call.arguments, around.mask))
         around.emit(ToolStarted(self._agent, call.name, detail))
         began_s = around.since_start_s()
+        answer = Answer("")
         try:
+            if repeated:
+                raise ToolFailed("this very call was answered several times; use its answer, or call submit")
             answer = await self._run(call)
-            self._keep(answer)
             text = capped(around.mask(answer.text))
             marked = mark(text) if self._tools[call.name].untrusted else text
             result, summary = ToolResult(call.id, marked), around.mask(_summary(answer))
         except ToolFailed as error:
             summary = capped(around.mask(str(error)), 2_000)
             result = ToolResult(call.id, summary, True)
+        around.journal.append("result", result_record(self._agent, turn, result, answer.findings, around.mask))
+        self._keep(answer)
         ended_s = around.since_start_s()
         self.spans.append((call.name, round(began_s, 3), round(ended_s, 3)))
         around.emit(
@@ -70,16 +88,19 @@ class Toolbox:
         )
         return result
 
+    def _count(self, call: ToolCall) -> bool:
+        """Whether this very call was made too often."""
+        key = f"{call.name} {json.dumps(call.arguments, sort_keys=True, default=str)}"
+        self._same[key] += 1
+        repeated = self._same[key] > SAME_CALL_TIMES
+        self.refused_repeats += repeated
+        return repeated
+
     async def _run(self, call: ToolCall) -> Answer:
         tool = self._tools.get(call.name)
         if tool is None:
             raise ToolFailed(f"there is no tool {call.name!r}; there are: {', '.join(sorted(self._tools))}")
         arguments = validated(tool.arguments, call.arguments)
-        key = f"{call.name} {json.dumps(call.arguments, sort_keys=True, default=str)}"
-        self._same[key] += 1
-        if self._same[key] > SAME_CALL_TIMES:
-            self.refused_repeats += 1
-            raise ToolFailed("this very call was answered several times; use its answer, or call submit")
         remaining_s = self._around.budget.remaining_s
         deadline_s = tool.deadline_s if remaining_s is None else min(tool.deadline_s, max(0.1, remaining_s))
         try:

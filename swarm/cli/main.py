@@ -16,6 +16,7 @@ from swarm.cli import (
     explain,
     init,
     report,
+    resume,
     rollback,
     run,
     runs,
@@ -33,7 +34,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (run, scan, bench, apply, rollback, report, compare, runs, init, validate, explain, doctor):
+for module in (run, scan, bench, apply, rollback, report, compare, resume, runs, init, validate, explain, doctor):
     app.command(module.NAME, short_help=module.SHORT)(module.command)
 
 

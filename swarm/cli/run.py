@@ -45,7 +45,8 @@ def command(
 
     Example: swarm run reference --fail-on severity:high
     """
-    from swarm.cli.running import Words, run_swarm
+    from swarm.cli.running import run_swarm
+    from swarm.cli.words import Words
     from swarm.runtime import RunWords
 
     words = RunWords(provider, pattern, tuple(only or ()), budget_usd, budget_tokens, deadline)

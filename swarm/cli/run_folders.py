@@ -9,6 +9,8 @@ from pathlib import Path
 
 from swarm.cli.options import DEFAULT_OUT
 from swarm.config.choice import CONFIG_NAME, Choice
+from swarm.console.journal import NAME as JOURNAL
+from swarm.console.journal import read_journal
 from swarm.core.errors import UsageError
 from swarm.core.metrics import did_you_mean
 
@@ -39,6 +41,29 @@ def find_run(word: str, out: Path) -> Path:
             return folder.resolve()
     known = [folder.name for folder in folders]
     raise UsageError(f"no run {word!r} in {out}; `swarm runs` lists them{did_you_mean(word, known)}")
+
+
+def unfinished_run(word: str, out: Path) -> Path:
+    """The folder of a cut-off run by its id, its path, or `latest`: with a journal, and with a report or without.
+
+    Raises UsageError for one that is not there, or that came to its end.
+    """
+    found = [p for p in out.iterdir() if p.name != LATEST and (p / JOURNAL).exists()] if out.is_dir() else []
+    folders = sorted((p for p in found if _RUN_ID.match(p.name)), key=lambda path: path.name, reverse=True)
+    if word == LATEST and folders:
+        folder = folders[0]
+    elif (Path(word) / JOURNAL).exists():
+        folder = Path(word).resolve()
+    else:
+        by_name = {path.name: path for path in found}
+        if word not in by_name:
+            near = did_you_mean(word, [path.name for path in folders])
+            raise UsageError(f"no run {word!r} with a journal in {out}; `swarm runs` lists those with a report{near}")
+        folder = by_name[word]
+    ends = [record for record in read_journal(folder) if record.get("event") == "RunFinished"]
+    if ends and ends[-1].get("exit_code") in (0, 1):
+        raise UsageError(f"{folder.name} came to its end; show it with: swarm report {word_for(folder, out)}")
+    return folder
 
 
 def word_for(folder: Path, out: Path) -> str:

@@ -10,13 +10,14 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swarm.cli.applying import apply_run
 from swarm.cli.run_folders import config_of, config_words, word_for
 from swarm.cli.say import say
+from swarm.cli.words import Resumed, Words, record_of
 from swarm.config.choice import Choice, choose
 from swarm.config.schema import Target
 from swarm.console.choose import choose_console
@@ -34,7 +35,7 @@ from swarm.reporting.monitoring.files import write_monitoring
 from swarm.reporting.monitoring.thresholds import thresholds_of
 from swarm.reporting.readiness import monitoring_lines
 from swarm.reporting.verdict import accepted, before_after_rows, verdict_of
-from swarm.runtime import RunWords, SystemClock, make_parts, make_request, new_run_id
+from swarm.runtime import SystemClock, make_parts, make_request, new_run_id
 from swarm.target.place import resolve_place
 from swarm.target.scratch import remove_folder
 from swarm.target.traffic import Traffic
@@ -45,27 +46,12 @@ if TYPE_CHECKING:
 PATTERNS = ("parallel", "sequential", "single")
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
-    """The command line of `swarm run`."""
-
-    target: str | None
-    config: Path | None
-    swarm: str | None
-    out: Path
-    fail_on: tuple[str, ...]
-    apply: bool
-    json: bool
-    quiet: bool
-    run: RunWords
-
-
-def run_swarm(words: Words) -> int:
-    """Run, write the folder, tell the result; gives the exit code."""
+def run_swarm(words: Words, resumed: Resumed | None = None) -> int:
+    """Run, or go on with a run; write the folder, tell the result; gives the exit code."""
     _check(words)
     choice = choose(words.target, words.config, words.swarm)
     provider, reason = choose_provider(words.run.provider, os.environ)
-    run_id = new_run_id(choice.target_name)
+    run_id = resumed.run_id if resumed else new_run_id(choice.target_name)
     folder = words.out / run_id
     clock = SystemClock()
     request = make_request(choice, words.run, run_id, provider, reason)
@@ -74,11 +60,14 @@ def run_swarm(words: Words) -> int:
     with contextlib.closing(
         choose_console(sys.stdout, clock, os.environ, json_lines=words.json, quiet=words.quiet)
     ) as console:
-        parts = make_parts(choice, provider, run_id, console, folder)
+        parts = make_parts(choice, provider, run_id, console, folder, resumed.records if resumed else ())
         try:
+            if resumed is None:
+                parts.journal.append("words", record_of(words, provider))
             report, early = asyncio.run(_execute(request, parts))
         except SwarmError as error:
-            shutil.rmtree(folder, ignore_errors=True)
+            if resumed is None:  # what an earlier attempt has done is worth keeping
+                shutil.rmtree(folder, ignore_errors=True)
             error.args = mask_strings(error.args, parts.mask)
             raise
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -13,11 +14,15 @@ from typing import IO, Any
 from swarm.core.errors import UsageError
 from swarm.core.events import Event
 
+NAME = "journal.jsonl"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 class FileJournal:
-    """Writes `journal.jsonl`, and each agent's own records to `transcripts/<agent>.jsonl` as well."""
+    """Writes `journal.jsonl`, and each agent's own records to `transcripts/<agent>.jsonl` as well.
+
+    It holds a lock on the file while it is open: two swarms never go on with one run. Raises UsageError.
+    """
 
     def __init__(self, folder: Path, mask: Callable[[str], str]) -> None:
         self._mask = mask
@@ -25,7 +30,11 @@ class FileJournal:
         self._files: dict[str, IO[str]] = {}
         try:
             (folder / "transcripts").mkdir(parents=True, exist_ok=True)
-            self._journal = (folder / "journal.jsonl").open("a", encoding="utf-8")
+            self._journal = (folder / NAME).open("a", encoding="utf-8")
+            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _cut_torn_line(folder / NAME)
+        except BlockingIOError:
+            raise UsageError(f"{folder.name} is still running; wait for its end, or stop it first") from None
         except OSError as error:
             raise UsageError(
                 f"cannot write reports to {folder.parent} ({error.strerror}); name another folder with --out"
@@ -58,5 +67,35 @@ class FileJournal:
         name = _UNSAFE.sub("-", agent)
         if name not in self._files:
             path = self._folder / "transcripts" / f"{name}.jsonl"
+            _cut_torn_line(path)
             self._files[name] = path.open("a", encoding="utf-8")
         return self._files[name]
+
+
+def read_journal(folder: Path) -> list[dict[str, Any]]:
+    """The whole records of a run's journal, in order; what was being written when it was killed is left out.
+
+    Raises UsageError where there is none.
+    """
+    try:
+        text = (folder / NAME).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        raise UsageError(f"{folder.name} has no {NAME}: nothing to go on with; start anew with: swarm run") from None
+    records = []
+    for line in text.split("\n")[:-1]:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict):
+            records.append(record)
+    return records
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Take away what a killed writer left of its last line, so that the next record has a line of its own."""
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        data = file.read()
+        file.truncate(data.rfind(b"\n") + 1)

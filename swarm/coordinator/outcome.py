@@ -26,7 +26,8 @@ from swarm.scores.areas import validated_areas
 def build_report(request: RunRequest, parts: Parts, state: RunState) -> Report:
     """The report of a run, whole or ended early."""
     finished_s = parts.clock.now_s()
-    time = time_efficiency(state.agents)
+    # two attempts have two clocks
+    time = time_efficiency([] if state.resumed else state.agents)
     measured = Measured(
         answer=state.comparison,
         whole=state.whole,

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from swarm.agents.budget import RunBudget
+from swarm.agents.recall import Recall
 from swarm.agents.specialist import SpecialistResult, run_specialist
 from swarm.agents.surroundings import Surroundings
 from swarm.config.schema import Specialist
 from swarm.coordinator.merge import join_findings
 from swarm.coordinator.state import Parts, RunRequest, RunState
+from swarm.core.events import Note
 from swarm.core.findings import Finding
 from swarm.tools.workbench import Workbench
 
@@ -40,7 +42,24 @@ def surroundings(request: RunRequest, parts: Parts, workbench: Workbench, state:
         clock=parts.clock,
         mask=parts.mask,
         run_began_s=state.started_s,
+        recall=recalled(parts, workbench, state),
     )
+
+
+def recalled(parts: Parts, workbench: Workbench, state: RunState) -> Recall:
+    """What the journal holds of the agents; their findings are laid on the workbench, and the user is told."""
+    recall = Recall(parts.records)
+    if not parts.records:
+        return recall
+    for finding, agent in recall.findings:
+        workbench.findings.add(finding, agent)
+    state.resumed = True
+    state.notes.append(
+        f"resumed: {recall.turns} turns and {recall.results} tool results were taken from the journal; "
+        "the target's tests, the recording, weighing, proof and benchmark were done again"
+    )
+    parts.emit(Note(state.notes[-1]))
+    return recall
 
 
 def chosen_specialists(request: RunRequest) -> dict[str, Specialist]:

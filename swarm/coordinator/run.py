@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from swarm.agents.surroundings import Surroundings
+from swarm.bench.profile import Profile
 from swarm.coordinator import outcome
 from swarm.coordinator.baseline import Baseline, Original, bad_answers, cancelled_together, look_at, take_baseline
 from swarm.coordinator.benchmark import benchmark_and_settle, weigh
@@ -18,10 +19,11 @@ from swarm.coordinator.state import Parts, RunRequest, RunState
 from swarm.core.errors import BudgetExceeded, Interrupted, SwarmError, TargetError, ToolFailed
 from swarm.core.events import Note, PhaseFinished, PhaseName, PhaseStarted, RunStarted
 from swarm.core.findings import Finding
-from swarm.core.report import PhaseTime, PlantedFault, Report
+from swarm.core.report import PhaseTime, PlantedFault, Report, Waterfall
 from swarm.probes.probe import ProbeResult
 from swarm.scores.looking import COUNTED
 from swarm.tools.lease import Lease
+from swarm.tools.measurements import Measurements
 from swarm.tools.workbench import Workbench
 from swarm.verify.candidate import empty_stack
 from swarm.verify.fixes import Fix
@@ -100,6 +102,7 @@ class Run:
         workbench = self._workbench(original)
         try:
             around = surroundings(self.request, self.parts, workbench, self.state)
+            await self._measured_before(workbench)
             async with self.phase("specialists") as summary:
                 baseline, team = await self._baseline_beside_specialists(original, workbench, around)
                 summary.append(f"{len(team.findings)} findings, {len(team.wanted)} to be mended")
@@ -192,6 +195,13 @@ class Run:
         other = [finding for name in COUNTED if name != "security" for finding in await workbench.scan(name)]
         return (*await workbench.security_scan(), *other)
 
+    async def _measured_before(self, workbench: Workbench) -> None:
+        """Lay what an earlier attempt measured on the workbench: its tools were not called again."""
+        if workbench.measurements.known("waterfall", tuple[Waterfall, ...]):
+            await workbench.waterfall()
+        if workbench.measurements.known("profile", Profile):
+            await workbench.profile()
+
     def _keep_original(self, original: Original) -> None:
         self.state.target_commit = original.commit
         self.state.unparsed = tuple(f"{path}: {reason}" for path, reason in original.index.tree.unparsed)
@@ -211,6 +221,7 @@ class Run:
             clock=self.parts.clock,
             lease=Lease(),
             seed=self.request.seed,
+            measurements=Measurements(self.parts.journal, self.parts.records, self.parts.mask),
         )
 
     def _lab(self, original: Original, baseline: Baseline, probes_before: tuple[ProbeResult, ...]) -> Lab:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from swarm.agents.surroundings import Candidate
 from swarm.bench.watched import Whole
@@ -59,7 +60,10 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a run works with, put together by the composition root."""
+    """What a run works with, put together by the composition root.
+
+    `records` are the journal's of the cut-off run that this one goes on with; none for a new run.
+    """
 
     candidates: Callable[[str], Sequence[Candidate]]
     prices: Prices
@@ -71,6 +75,7 @@ class Parts:
     rules: Mapping[str, Rule]
     mask: Callable[[str], str]
     version: str
+    records: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(slots=True)
@@ -113,4 +118,5 @@ class RunState:
     validation_after: float | None = None
     early: SwarmError | None = None
     degraded: bool = False
+    resumed: bool = False  # parts of it are an earlier attempt's: what its agents took cannot be summed up
     workable: bool = False  # the target starts and its own tests pass: from here on a report is worth writing

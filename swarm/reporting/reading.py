@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from swarm.core.alerts import AlertDraft
+from swarm.core.codec import decode
 from swarm.core.errors import UsageError
 from swarm.core.findings import Finding
 from swarm.core.metrics import Comparison, Ratio, Summary
@@ -32,7 +33,6 @@ from swarm.core.report import (
     Waterfall,
 )
 from swarm.core.sweep import Sweep
-from swarm.reporting.codec import decode
 
 
 def read_report(text: str) -> Report:

@@ -59,6 +59,7 @@ class DraftAlerts(Tool):
         drafts = [_draft(alert) for alert in arguments.alerts] or await _measured(bench)
         names = {draft.name for draft in drafts}
         bench.alerts[:] = [old for old in bench.alerts if old.name not in names] + drafts
+        bench.measurements.keep("alerts", tuple(bench.alerts))
         shown = [
             f"{draft.name}: {draft.metric} {draft.statistic} {draft.operator} {draft.threshold:g} "
             f"{draft.unit} for {draft.for_s} s, {draft.severity}"

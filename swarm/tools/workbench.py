@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from swarm.config.schema import Target
 from swarm.core.alerts import AlertDraft
@@ -20,6 +20,7 @@ from swarm.core.sweep import Sweep
 from swarm.tools.baseline import ANSWER_S, Baseline, Exchange, exchange, start_baseline
 from swarm.tools.finding_store import FindingStore
 from swarm.tools.lease import Lease
+from swarm.tools.measurements import Measurements
 from swarm.tools.once import Once
 
 if TYPE_CHECKING:
@@ -55,12 +56,15 @@ class Workbench:
         clock: Clock,
         lease: Lease,
         seed: int,
+        measurements: Measurements | None = None,
     ) -> None:
+        self.measurements = measurements or Measurements()
         self.place, self.target, self.payload_root = place, target, payload_root
         self.copy, self.index, self.sandbox = copy, index, sandbox
         self.scratch, self.emit, self.clock, self.lease, self.seed = scratch, emit, clock, lease, seed
         self.findings = FindingStore()
-        self.alerts: list[AlertDraft] = []
+        alerts = self.measurements.known("alerts", tuple[AlertDraft, ...])
+        self.alerts: list[AlertDraft] = list(alerts[0]) if alerts else []
         self.sent_numbers = itertools.count(_SENT_FROM)
         self.traced = asyncio.Event()  # set when the waterfall was measured, or could not be
         self._baseline: Once[Baseline] = Once()
@@ -195,6 +199,11 @@ class Workbench:
         from swarm.bench.waterfall import WARM_UP, trace_in_turn, traced_server
         from swarm.target.traffic import Traffic
 
+        known = self.measurements.known("waterfall", tuple[Waterfall, ...])
+        swept = self.measurements.known("sweep", Sweep)
+        if known is not None and swept is not None:
+            self._sweep = swept[0]
+            return cast("tuple[Waterfall, ...]", known[0])
         tmp = self.scratch / "waterfall"
         census_file = tmp / "census.json"
         async with self.lease.measuring():
@@ -207,15 +216,19 @@ class Workbench:
                 waterfalls = await trace_in_turn(watched, trace_file, traffic, WARM_UP, _TRACED)
                 self.emit(Progress("sending more and more requests at once"))
                 self._sweep = await sweep(swept_of(watched, trace_file, census_file, self.target.health), traffic)
-        return waterfalls
+        self.measurements.keep("sweep", self._sweep)
+        return self.measurements.keep("waterfall", waterfalls)
 
     async def _measure_profile(self) -> Profile:
-        from swarm.bench.profile import profile_target
+        from swarm.bench.profile import Profile, profile_target
 
+        known = self.measurements.known("profile", Profile)
+        if known is not None:
+            return cast(Profile, known[0])
         # Shares of time, not times: others may work beside it.
         async with self.lease.working():
             self.emit(Progress("profiling requests"))
-            return await profile_target(
+            profile = await profile_target(
                 self.place,
                 self.copy,
                 self.target,
@@ -224,6 +237,7 @@ class Workbench:
                 tmp=self.scratch / "profile",
                 payload_root=self.payload_root,
             )
+        return self.measurements.keep("profile", profile)
 
     async def _measure_load(self, rate: float, seconds: float) -> LoadRun:
         from swarm.bench.load import run_load
@@ -245,11 +259,14 @@ class Workbench:
     async def _run_probes(self) -> tuple[ProbeResult, ...]:
         import httpx
 
-        from swarm.probes.probe import ProbeContext
+        from swarm.probes.probe import ProbeContext, ProbeResult
         from swarm.probes.routes import headers_of, routes_of
         from swarm.probes.run import run_probes
         from swarm.probes.second_start import SecondStart
 
+        known = self.measurements.known("probes", tuple[ProbeResult, ...])
+        if known is not None:
+            return cast("tuple[ProbeResult, ...]", known[0])
         baseline = await self.baseline()
         starts = itertools.count(1)
         again = SecondStart(
@@ -280,7 +297,7 @@ class Workbench:
                 fresh_upstreams=again.upstreams,
                 place=self.place,
             )
-            return await run_probes(context)
+            return self.measurements.keep("probes", await run_probes(context))
 
     async def _send_samples(self) -> tuple[Exchange, ...]:
         baseline = await self.baseline()

@@ -192,26 +192,30 @@ async def test_turns_and_results_are_journaled_before_they_are_used(tmp_path: Pa
             return await super().run(arguments, bench)
 
     def second(conversation: Conversation) -> Turn:
-        order.append(f"model after {len(journal.of('results'))} results")
+        order.append(f"model after {len(journal.of('result'))} results")
         return calls(SUBMIT, first=9)
 
     await talk(FakeModel(calls(("echo", {})), second), tmp_path, echo=Watching(), journal=journal)
     assert order == ["tool after 1 turns", "model after 1 results"]
-    assert [kind for kind, _ in journal.records] == ["turn", "results", "turn", "results"]
+    assert [kind for kind, _ in journal.records] == ["turn", "result", "turn", "result"]
 
 
-async def test_a_cancelled_turn_leaves_no_call_unanswered_in_the_journal(tmp_path: Path):
+async def test_a_cancelled_turn_keeps_the_results_that_were_there(tmp_path: Path):
     journal = FakeJournal()
-    model = FakeModel(calls(("echo", {"wait_s": 0.4}), SUBMIT))
+    model = FakeModel(calls(("echo", {}), ("echo", {"wait_s": 0.4})))
     task = asyncio.create_task(talk(model, tmp_path, journal=journal))
-    await asyncio.sleep(0.1)
+    while not journal.of("result"):
+        await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    asked = {block["id"] for block in journal.of("turn")[0]["blocks"]}
-    told = journal.of("results")[0]["results"]
-    assert {block["call_id"] for block in told} == asked
-    assert all(block["is_error"] for block in told)
+    assert [record["result"]["call_id"] for record in journal.of("result")] == ["c1"]
+    assert journal.of("cancelled") == [{"agent": "a", "turn": 1}]
+
+
+async def test_the_same_call_is_counted_also_where_it_never_reaches_a_tool(tmp_path: Path):
+    outcome = await talk(FakeModel(*[calls(("nothing", {}))] * 9), tmp_path)
+    assert outcome.ending == "stuck"
 
 
 async def test_secrets_are_masked_for_the_model_the_journal_and_the_events(tmp_path: Path):

@@ -6,10 +6,10 @@ import json
 import re
 from typing import Any
 
+from swarm.core.codec import encode, number
 from swarm.core.metrics import Comparison, Ratio
 from swarm.core.patches import JudgedPatch, Rejected
 from swarm.core.report import Report
-from swarm.reporting.codec import encode, number
 
 NAME = "json"
 FILENAME = "report.json"

@@ -92,3 +92,8 @@ def _scalar(hint: Any, data: Any) -> Any:
     ):
         return data
     raise ValueError(f"{data!r} is no {getattr(hint, '__name__', hint)}")
+
+
+def decode_as(hint: Any, data: Any) -> Any:
+    """`data` as the type `hint`: a dataclass, a tuple of them, a scalar. Raises ValueError where it does not fit."""
+    return _value(hint, data)

@@ -1,0 +1,110 @@
+"""What the journal of a cut-off run holds of its agents: taken from there, not asked, paid or done a second time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from swarm.agents.records import block_of, turn_of
+from swarm.core.chat import ToolResult, Turn
+from swarm.core.codec import decode_as
+from swarm.core.findings import Finding
+from swarm.core.report import AgentInfo
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToldResult:
+    """The answer to one call, and the ids of the findings that it brought to light."""
+
+    result: ToolResult
+    finding_ids: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Told:
+    """One conversation as far as the journal has it; empty for one that was never begun.
+
+    `failed` is why the model gave it up, where another model took over from it.
+    """
+
+    beginning: Record | None = None
+    turns: deque[Turn] = field(default_factory=deque)
+    results: dict[tuple[int, str], ToldResult] = field(default_factory=dict)
+    failed: str | None = None
+
+
+class Recall:
+    """The conversations of a journal by agent, in the order in which they were had. Empty for a new run.
+
+    A record that cannot be read any more, or whose findings changed their ids when secrets were masked, counts as
+    not there: what it told is asked or done again.
+    """
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self._told: dict[str, deque[Told]] = {}
+        self._infos: dict[str, AgentInfo] = {}
+        self.findings: list[tuple[Finding, str]] = []
+        self.turns = self.results = 0
+        for record in records:
+            self._take(record)
+        for conversations in self._told.values():
+            conversations[-1].failed = None  # nobody took over yet: the model may have come back
+
+    def conversation(self, agent: str, beginning: Record) -> Told:
+        """What is known of the agent's next conversation, where that began with the very same words."""
+        waiting = self._told.get(agent)
+        if not waiting:
+            return Told()
+        if waiting[0].beginning != beginning:
+            waiting.clear()  # another charter, model or plan: what was said under the old one is of no use
+            return Told()
+        return waiting.popleft()
+
+    def info(self, agent: str) -> AgentInfo | None:
+        """What was said of an agent that had ended."""
+        return self._infos.get(agent)
+
+    def _take(self, record: Record) -> None:
+        kind, agent = record.get("kind"), str(record.get("agent", ""))
+        if kind == "conversation":
+            beginning = {key: value for key, value in record.items() if key != "kind"}
+            self._told.setdefault(agent, deque()).append(Told(beginning))
+            return
+        if kind == "agent":
+            self._take_info(record)
+            return
+        conversations = self._told.get(agent)
+        if not conversations:
+            return
+        told = conversations[-1]
+        if kind == "turn":
+            told.turns.append(turn_of(record))
+            self.turns += 1
+        elif kind == "result":
+            self._take_result(told, record, agent)
+        elif kind == "conversation_ended" and record.get("ending") == "model_failed":
+            told.failed = str(record.get("note", ""))
+
+    def _take_info(self, record: Record) -> None:
+        try:
+            info: AgentInfo = decode_as(AgentInfo, record.get("info"))
+        except ValueError:
+            return
+        self._infos[info.name] = info
+
+    def _take_result(self, told: Told, record: Record, agent: str) -> None:
+        try:
+            findings = [decode_as(Finding, one) for one in record.get("findings", ())]
+            result = block_of(record["result"])
+        except (KeyError, ValueError):
+            return
+        ids = tuple(record.get("finding_ids", ()))
+        if not isinstance(result, ToolResult) or ids != tuple(finding.id for finding in findings):
+            return
+        told.results[(int(record["turn"]), result.call_id)] = ToldResult(result, ids)
+        self.findings += [(finding, agent) for finding in findings]
+        self.results += 1
