@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -201,11 +202,18 @@ async def test_turns_and_results_are_journaled_before_they_are_used(tmp_path: Pa
 
 
 async def test_a_cancelled_turn_keeps_the_results_that_were_there(tmp_path: Path):
-    journal = FakeJournal()
+    kept = asyncio.Event()
+
+    class Telling(FakeJournal):
+        def append(self, kind: str, record: Mapping[str, Any]) -> None:
+            super().append(kind, record)
+            if kind == "result":
+                kept.set()
+
+    journal = Telling()
     model = FakeModel(calls(("echo", {}), ("echo", {"wait_s": 0.4})))
     task = asyncio.create_task(talk(model, tmp_path, journal=journal))
-    while not journal.of("result"):
-        await asyncio.sleep(0)
+    await asyncio.wait_for(kept.wait(), 5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
