@@ -29,6 +29,7 @@ def command(
 
     from swarm.analysis.bandit_scan import bandit_findings, join
     from swarm.analysis.index import build_index
+    from swarm.analysis.settled import unsettled
     from swarm.analysis.source import SourceTree
     from swarm.cli.run_folders import config_of, config_words
     from swarm.cli.say import next_command, say
@@ -48,8 +49,9 @@ def command(
     choice = choose(target, config)
     place = resolve_place(choice.target_name, choice.target, choice.folder)
     tree = SourceTree.load(place.path)
-    own = scan(build_index(tree))
-    findings = sorted(join(own, bandit_findings(place.path, tree.modules)), key=lambda f: severity_rank(f.severity))
+    index = build_index(tree)
+    every = unsettled(index, join(scan(index), bandit_findings(place.path, tree.modules)))
+    findings = sorted(every, key=lambda f: severity_rank(f.severity))
     info = RunInfo("scan", "", "", 0.0, "", choice.target_name, "", "", "complete")
     reasons = reasons_to_fail(fail_on or (), Report(info, findings=tuple(findings)))
     if json:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from swarm.analysis.bandit_scan import bandit_findings, join
 from swarm.analysis.index import Index
+from swarm.analysis.settled import unsettled
 from swarm.core.findings import Category, Finding
 from swarm.core.report import PlantedFault
 from swarm.rules.scan import scan
@@ -19,7 +20,7 @@ COUNTED: tuple[Category, ...] = ("security", "compliance", "api", "monitoring")
 
 def static_findings(index: Index, root: Path) -> tuple[Finding, ...]:
     """The rules' findings in the counted categories, joined with bandit's; `root` holds the tree's files."""
-    return join(scan(index, COUNTED), bandit_findings(root, tuple(index.tree.modules)))
+    return unsettled(index, join(scan(index, COUNTED), bandit_findings(root, tuple(index.tree.modules))))
 
 
 def planted_faults(index: Index, scratch: Path) -> tuple[PlantedFault, ...]:

@@ -93,13 +93,15 @@ class Workbench:
     async def security_scan(self) -> tuple[Finding, ...]:
         """The security rules' findings joined with bandit's; what other rules say too is left to them."""
         from swarm.analysis.bandit_scan import bandit_findings, join
+        from swarm.analysis.settled import unsettled
 
         async def run() -> tuple[Finding, ...]:
             categories: tuple[Category, ...] = ("security", "api", "monitoring")
             own = [finding for category in categories for finding in await self.scan(category)]
             async with self.lease.working():
                 others = await asyncio.to_thread(bandit_findings, self.copy.path, tuple(self.index.tree.modules))
-            return tuple(finding for finding in join(own, others) if finding.category == "security")
+            left = unsettled(self.index, join(own, others))
+            return tuple(finding for finding in left if finding.category == "security")
 
         return await self._scans.setdefault("security and bandit", Once()).get(run)
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from swarm.analysis.bandit_scan import bandit_findings
 from swarm.analysis.dataflow.engine import flows_of
 from swarm.analysis.index import build_index
+from swarm.analysis.settled import unsettled
 from swarm.analysis.source import SourceTree
 
 HEAD = "from flask import Flask, abort, request\n\napp = Flask(__name__)\n\n\n"
@@ -73,3 +75,15 @@ def test_a_flow_crosses_modules_and_tells_its_steps(tmp_path: Path) -> None:
     assert steps[0].file == "app.py"
     assert steps[-1].file in ("app.py", "jobs.py")
     assert seen[0].arguments[0].text is not None and seen[0].arguments[0].text.startswith("run ")
+
+
+def test_what_bandit_takes_for_a_hole_is_settled_where_the_data_was_followed(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(
+        f"{HEAD}@app.get('/x')\ndef view():\n    print(eval('1 + 1'))\n    return ''\n\n\n"
+        "def elsewhere(text):\n    return eval(text)\n",
+        encoding="utf-8",
+    )
+    index = build_index(SourceTree.load(tmp_path))
+    reported = [f for f in bandit_findings(tmp_path, ["app.py"]) if f.rule == "bandit-B307"]
+    assert len(reported) == 2
+    assert [finding.line for finding in unsettled(index, reported)] == [13]
