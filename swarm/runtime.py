@@ -138,8 +138,8 @@ def make_parts(
 ) -> Parts:
     """Adapters, rules, journal and scratch of one run; the journal lies in the run's folder.
 
-    `records` are those of the cut-off run that this one goes on with. Parts' `emit` masks an event's strings, then
-    hands it to the journal and to `emit`.
+    SWARM_PRICES names a user's own price table, laid over the bundled one. `records` are those of the cut-off run
+    that this one goes on with. Parts' `emit` masks an event's strings, then hands it to the journal and to `emit`.
     """
     from swarm.console.journal import FileJournal
     from swarm.coordinator.state import Parts
@@ -152,7 +152,8 @@ def make_parts(
     reap_orphans()
     mask = make_mask(known_secrets(choice.target.env, os.environ))
     journal = FileJournal(folder, mask)
-    prices = load_prices()
+    own_prices = os.environ.get("SWARM_PRICES")
+    prices = load_prices(Path(own_prices) if own_prices else None)
 
     def emit_and_journal(event: Event) -> None:
         shown = masked(event, mask)  # once, before anybody sees it: console, --json and journal alike

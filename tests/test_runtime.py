@@ -11,6 +11,7 @@ import pytest
 
 from swarm.config.choice import Choice, choose
 from swarm.console.choose import choose_console
+from swarm.core.chat import Usage
 from swarm.core.events import Event, GateFinished, Note, Progress, ToolFinished
 from swarm.runtime import SystemClock, make_parts
 from swarm.target.scratch import remove_folder
@@ -49,3 +50,14 @@ def test_no_secret_reaches_console_or_journal(how: dict[str, bool], choice: Choi
         for secret in (IN_TARGET, IN_SHELL, json.dumps(IN_SHELL)[1:-1]):
             assert secret not in text
     assert len(journal.splitlines()) == len(EVENTS)
+
+
+def test_a_price_table_of_the_users_own(choice: Choice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = "{input: 7, output: 0, cache_write_5m: 0, cache_write_1h: 0, cache_read: 0}"
+    (tmp_path / "prices.yaml").write_text(f"models:\n  house-model: {rates}\n")
+    monkeypatch.setenv("SWARM_PRICES", str(tmp_path / "prices.yaml"))
+    parts = make_parts(choice, "offline", "run-2", lambda event: None, tmp_path / "run")
+    remove_folder(parts.scratch)
+    parts.journal.close()  # type: ignore[attr-defined]
+    assert parts.prices.cost_usd("house-model", Usage(1_000_000)) == 7
+    assert parts.prices.cost_usd("unheard-of", Usage(1_000_000)) is None
