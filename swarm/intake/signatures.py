@@ -48,8 +48,7 @@ def candidates(index: Index, entry: Entry, settings: Iterable[Setting]) -> tuple
     timestamp = next((name for name in entry.headers if "timestamp" in name.lower()), None)
     found: list[Checked] = []
     text = "\n".join(function.module.segment(function.node) for function in reached)
-    beside = entry.route.module.text
-    for name in signature or (_named_by_library(text + beside) if not digests else []):
+    for name in signature or (_named_by_library(text, entry.route.module.text) if not digests else []):
         for secret in secrets[:3] or ():
             found += _signed(name, secret.name, digests, text, timestamp)
     if not digests:
@@ -60,12 +59,14 @@ def candidates(index: Index, entry: Entry, settings: Iterable[Setting]) -> tuple
     return tuple(dict.fromkeys(found))[:8]
 
 
-def _named_by_library(text: str) -> list[str]:
+def _named_by_library(text: str, beside: str) -> list[str]:
     if "construct_event" in text:
         return ["Stripe-Signature"]
     if "svix" in text or "standardwebhooks" in text:
         return ["webhook-signature"]
-    return ["X-Slack-Signature"] if re.search(r"SignatureVerifier|SlackRequestHandler", text) else []
+    return (
+        ["X-Slack-Signature"] if re.search(r"SignatureVerifier|handler\.handle\(", text) and "slack" in beside else []
+    )
 
 
 def _signed(header: str, secret: str, digests: list[str], text: str, timestamp: str | None) -> Iterator[Checked]:
