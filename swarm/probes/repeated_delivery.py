@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from swarm.config.schema import Webhook
-from swarm.probes.effects import growth, rows_seen, send_watched
+from swarm.probes.effects import growth, rows_seen, send_known
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
 from swarm.target.calls import UpstreamCall
 
@@ -49,7 +49,7 @@ class RepeatedDelivery(Probe):
         first = context.good_effects[route]
         if not first.writes and not first.grew:
             return self.skipped("no effect of a delivery could be seen", route)
-        answer, second = await send_watched(context, context.good_requests[route])
+        answer, second = await send_known(context, context.good_requests[route])
         if second.writes:
             return self.failed(
                 f"the first delivery made {first.writes} upstream writes, the second {second.writes} more", route

@@ -12,9 +12,11 @@ from swarm.core.findings import Finding
 from swarm.core.plugins import discover
 from swarm.probes.effects import send_watched
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
+from swarm.probes.traces import settled
 
 NO_CONTROL = "positive control failed"  # how the reason begins where no probe can say anything
 _CONTROL_ATTEMPTS = 4
+_REST_S = 0.6
 _SESSION_DEADLINE_S = 120.0
 
 
@@ -32,6 +34,7 @@ async def run_probes(context: ProbeContext, only: Collection[str] = ()) -> tuple
     refusal = await _positive_control(context)
     if refusal:
         return tuple(probe.skipped(f"{NO_CONTROL}: {refusal}") for probe in probes)
+    await settled(context, _REST_S)  # work behind the answers of the control is no effect of what comes next
     controlled = len(context.validations)
     ends_s = time.monotonic() + _SESSION_DEADLINE_S
     results: list[ProbeResult] = []

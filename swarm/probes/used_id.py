@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from swarm.config.schema import Webhook
-from swarm.probes.effects import send_watched
+from swarm.probes.effects import send_known
 from swarm.probes.payloads import changed, is_free_text, read, strings, write
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
 
@@ -45,7 +45,7 @@ class UsedId(Probe):
                 continue
             asked += 1
             request = context.with_body(webhook, context.good_requests[route_of(webhook)], body)
-            answer, effects = await send_watched(context, request)
+            answer, effects = await send_known(context, request)
             if effects.writes:
                 return self.failed(f"{effects.writes} upstream writes under an id that was used", route_of(webhook))
             first = context.good_effects[route_of(webhook)]
