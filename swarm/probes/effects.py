@@ -9,6 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from swarm.probes.kept import places_holding
+from swarm.probes.payloads import read, strings
 from swarm.probes.probe import Answer, Effects, ProbeContext
 from swarm.probes.traces import settled
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 _MAX_FILES = 10
 _SETTLE_S = 0.15
 _CALM_S = 0.1
-_LIMIT_S = 2.5
+_LIMIT_S = 3.5
 _REST_S = 0.6
 
 
@@ -27,7 +29,7 @@ async def send_watched(context: ProbeContext, request: WebhookRequest) -> tuple[
     writes, rows = writes_seen(context), rows_seen(context)
     answer = await context.send(request)
     await asyncio.sleep(_SETTLE_S)
-    await _over(context)
+    await over(context, request)
     return answer, Effects(writes_seen(context) - writes, growth(rows, rows_seen(context)))
 
 
@@ -42,16 +44,26 @@ async def send_known(context: ProbeContext, request: WebhookRequest) -> tuple[An
     return answer, effects
 
 
-async def _over(context: ProbeContext) -> None:
-    """Wait until no call is under way, and neither calls nor rows grow any more: bounded."""
+async def over(context: ProbeContext, request: WebhookRequest) -> None:
+    """Wait until no call is under way, and neither calls nor rows grow any more, and while the event lies whole where
+    it waits for its work: bounded. Where events lie whole for good, that is waited for once a session."""
+    texts = frozenset(value for _, value in strings(read(request.body)) if value)
     ends_s = time.monotonic() + _LIMIT_S
     before = None
     while time.monotonic() < ends_s:
         await context.upstreams.quiet(_CALM_S, max(_CALM_S, ends_s - time.monotonic()))
         now = (len(context.upstreams.snapshot()), await asyncio.to_thread(rows_seen, context))
         if now == before:
-            return
+            waits = texts and not context.keeps_events and await asyncio.to_thread(_lies_whole, context, texts)
+            if not waits:
+                return
+            if time.monotonic() + _SETTLE_S >= ends_s:
+                context.keeps_events = True
         before = now
+
+
+def _lies_whole(context: ProbeContext, texts: frozenset[str]) -> bool:
+    return any(place.holds >= texts for place in places_holding(context, texts))
 
 
 def writes_seen(context: ProbeContext) -> int:

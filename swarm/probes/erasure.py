@@ -27,6 +27,7 @@ class Erasure(Probe):
     )
     order = 77
     together = True
+    deadline_s = 30.0
 
     async def run(self, context: ProbeContext) -> ProbeResult:
         """Two events, one deletion, at most a handful of reads."""

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from swarm.config.schema import Webhook
+from swarm.probes.effects import over
 from swarm.probes.messages import TEXTS, about, delivered, has_text, is_message, kind_of, kinds_of, who_of
 from swarm.probes.payloads import changed, name_of
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult
@@ -45,11 +46,13 @@ class OptOut(Probe):
             if not told:
                 continue
             stop = changed(inbound, lambda at, value: name_of(at) in TEXTS, lambda value: _WORD)
-            answer = await context.send(delivered(context, webhook, about(stop, who)))
+            request = delivered(context, webhook, about(stop, who))
+            answer = await context.send(request)
             if not answer.ok:
                 return self.failed(f"answered {answer.status or answer.text} to {_WORD}")
             await settled(context, calm_s=0.4)
-            await asyncio.sleep(_HEARD_S)  # a service that answers first takes a moment to have heard it
+            await over(context, request)  # a service that answers first takes a moment to have heard it
+            await asyncio.sleep(_HEARD_S)
             after = await self._messages(context, webhook, events, who, heard=True)
             if after:
                 return self.failed(f"{len(after)} messages after {_WORD}, e.g. {after[0].method} {after[0].path}")

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from swarm.config.schema import Webhook
+from swarm.probes.effects import over
 from swarm.probes.kept import places_holding
 from swarm.probes.payloads import Path, changed, is_personal, name_of, read, strings, write
 from swarm.probes.probe import Answer, ProbeContext
@@ -76,6 +77,7 @@ async def somebody(context: ProbeContext) -> Person | None:
             if person is not None and (await context.send(person.request)).ok:
                 await settled(context)
                 if await until(partial(_is_worked_on, context, person)) or taken is not None:
+                    await over(context, person.request)
                     return person
                 if not places_holding(context, person.canaries):
                     return person

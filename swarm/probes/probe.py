@@ -118,6 +118,7 @@ class ProbeContext:
     header_names: tuple[str, ...] = ()
     shared: dict[str, asyncio.Future[object]] = field(default_factory=dict)  # what one finds out and others use
     index: Index | None = None
+    keeps_events: bool = False  # whole events were seen to stay where they are kept
     start_again: StartAgain | None = None
     fresh_upstreams: FreshUpstreams | None = None
     place: TargetPlace | None = None

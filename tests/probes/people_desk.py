@@ -46,6 +46,7 @@ class World:
     """The database of one service, its log, and the upstream that it writes to."""
 
     def __init__(self, tmp: Path, *flaws: str) -> None:
+        tmp.mkdir(exist_ok=True)
         self.tmp, self.flaws = tmp, set(flaws)
         self.log: list[str] = []
         self.calls: list[Any] = []
@@ -54,6 +55,7 @@ class World:
         self.silent: set[str] = set()
         self.jobs = itertools.count(1)
         self.digest = ""
+        self.in_trouble_now = False
         self.database = tmp / "people.db"
         with self.connect() as connection:
             connection.execute(
@@ -84,6 +86,11 @@ class World:
 
     async def quiet(self, calm_s: float = 0.06, limit_s: float = 3.0) -> bool:
         return True
+
+    @contextlib.contextmanager
+    def in_trouble(self, answer: str = "", wait_s: float = 0.0) -> Iterator[None]:
+        self.in_trouble_now = True
+        yield
 
     def snapshot(self) -> tuple[Any, ...]:
         return tuple(self.calls)
@@ -150,7 +157,10 @@ def service(world: World) -> Starlette:
 
     def work(number: int, event: dict[str, Any]) -> None:
         """A job: its row goes when it is done; two of the first few fail and are kept."""
-        if number not in (2, 5):
+        if world.in_trouble_now:
+            world.call("PUT", "/contacts/somebody", {})
+            world.calls[-1].status = 500
+        elif number not in (2, 5):
             take(event)
             with world.connect() as connection:
                 connection.execute("DELETE FROM jobs WHERE number = ?", (number,))
@@ -181,6 +191,8 @@ def service(world: World) -> Starlette:
             if request.method == "DELETE":
                 world.gone.add(who)
                 world.note("person erased", "asked for")
+                if "keeps_jobs" not in world.flaws:
+                    connection.execute("DELETE FROM jobs WHERE instr(event, ?)", (who,))
                 if "lazy" not in world.flaws:
                     connection.execute("DELETE FROM people WHERE id = ?", (who,))
                 return JSONResponse({})

@@ -35,6 +35,7 @@ from swarm.target.traffic import Traffic
 SECRET = "probe-secret-4711"
 # What these services have no place for: tests of their own ask it (test_people.py, test_upstream_trouble.py).
 ELSEWHERE = {
+    "C02-failed",
     "W05",
     "W26",
     "S10",

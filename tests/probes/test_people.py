@@ -133,6 +133,25 @@ async def test_work_behind_the_answer_is_awaited(serve: Any, tmp_path: Path) -> 
     assert {result.outcome for result in results.values()} == {"passed"}, results
 
 
+@pytest.mark.parametrize(("flaw", "outcome"), [("", "passed"), ("keeps_jobs", "failed")])
+async def test_work_that_failed_goes_with_the_person(flaw: str, outcome: str, serve: Any, tmp_path: Path) -> None:
+    other = World(tmp_path / "other", "plain", "queue", flaw)
+    url = serve(service(other))
+
+    @asynccontextmanager
+    async def start_again(env: Any, tmp: Any, upstreams: Any) -> Any:
+        yield SimpleNamespace(base_url=url, tmp=other.tmp, log_text=other.log_text)
+
+    @asynccontextmanager
+    async def fresh_upstreams() -> Any:
+        yield other
+
+    world = World(tmp_path / "first")
+    more = {"start_again": start_again, "fresh_upstreams": fresh_upstreams}
+    results = await probe(serve(service(world)), world, ("C02-failed",), **more)
+    assert results["C02-failed"].outcome == outcome, results
+
+
 @pytest.mark.parametrize("probe_id", ["C12", "W19"])
 async def test_fields_that_are_kept_after_the_work_are_seen(probe_id: str, serve: Any, tmp_path: Path) -> None:
     world = World(tmp_path, "plain", "queue", "keeps")

@@ -222,6 +222,20 @@ async def test_failed_work_goes_with_the_person_it_is_about(folder: Path) -> Non
         await until(lambda: not any(b"c1@example.org" in file.read_bytes() for file in files if file.exists()))
 
 
+async def test_work_that_waits_does_not_bring_an_erased_person_back(folder: Path) -> None:
+    module, jobs = load(), load("jobs")
+    async with served(
+        app_of(module, lambda data: module.submit(jobs.work, data) if data else asyncio.sleep(0))
+    ) as client:
+        await client.post("/hook", json={"id": "c1", "n": 1, "pause_s": 0.3, "fails": True})
+        await client.post("/hook", json={"id": "c1", "n": 2})
+        await client.request("DELETE", "/contacts/c1", json={})
+        await client.post("/hook", json={"id": "c1", "n": 3})
+        await until(lambda: "end c1 3" in jobs.seen)
+        await until(lambda: rows(folder) == [])
+    assert jobs.seen == ["begin c1 1", "begin c1 3", "end c1 3"]
+
+
 async def test_failed_work_is_kept_for_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module, jobs = load(), load("jobs")
     monkeypatch.setattr(module, "LOOK_S", 0.05)

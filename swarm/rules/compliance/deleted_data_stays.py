@@ -30,7 +30,7 @@ class DeletedDataStays(Rule):
     bytes, in its pages and in its write-ahead log, until something else happens to be written over them.
 
     The mend adds a small module that has SQLite overwrite what is deleted (`PRAGMA secure_delete`), and empties the
-    log when a connection that deleted rows of a table with personal columns goes back to its pool. It works through
+    log soon after a connection that deleted rows of a table with personal columns went back to its pool. It works by
     SQLAlchemy's events, for sync and async engines; other databases are left alone. `SQLITE_SECURE_DELETE=0` turns
     it off. Where `sqlite3` is used directly, this is a recommendation: each connection must be told.
     """
