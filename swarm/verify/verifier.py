@@ -163,7 +163,16 @@ async def _starts_replays_probes(
             )
             if start.passed is False:
                 return [start], None, ()
-            probed, seen = await _probe(lab, trial, live)
+            probing = asyncio.ensure_future(_probe(lab, trial, live))
+            try:
+                await asyncio.wait({replaying, probing}, return_when=asyncio.FIRST_COMPLETED)
+                if replaying.done() and any(gate.passed is False for gate in replaying.result()[0]):
+                    replayed, outcome = replaying.result()
+                    return [start, *replayed], outcome, ()  # refused: what the probes would say decides nothing
+                probed, seen = await probing
+            finally:
+                probing.cancel()
+                await asyncio.gather(probing, return_exceptions=True)
         replayed, outcome = await replaying
         return [start, *replayed, probed], outcome, seen
     except TargetError as error:
