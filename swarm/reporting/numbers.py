@@ -43,6 +43,8 @@ def change(ratio: float | None) -> str:
     if ratio is None or not math.isfinite(ratio):
         return MISSING
     points = round((ratio - 1) * 100)
+    if points == -100 and ratio > 0:  # what is left is not nothing
+        return f"{MINUS}{min(99.9, (1 - ratio) * 100):.1f} %"
     sign = "+" if points > 0 else MINUS if points < 0 else "±"
     return f"{sign}{abs(points)} %"
 
