@@ -6,11 +6,12 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
+from swarm.analysis.query_parameters import read_parameter
+
 if TYPE_CHECKING:
     from swarm.analysis.index import Index, Route
     from swarm.analysis.source import Module
 
-_READERS = ("args", "query_params")
 _NOT_QUERY = ("Request", "Response", "BackgroundTasks", "WebSocket", "HTTPConnection", "SecurityScopes")
 _ELSEWHERE = ("Depends", "Header", "Cookie", "Body", "Form", "File", "Security", "Path")
 
@@ -88,7 +89,7 @@ def query_parameters(route: Route) -> tuple[str, ...]:
             if argument.arg not in in_path and _is_query(argument, defaults.get(argument.arg))
         ]
     for inner in ast.walk(node):
-        name = _read_name(inner)
+        name = read_parameter(inner)
         if name:
             names.append(name)
     return tuple(dict.fromkeys(names))
@@ -103,17 +104,3 @@ def _is_query(argument: ast.arg, default: ast.expr | None) -> bool:
         return False
     simple = re.search(r"\b(str|int|float|bool|date|datetime|UUID)\b", words)
     return bool(simple) or (not words and default is not None)
-
-
-def _read_name(node: ast.AST) -> str:
-    """`q` for request.args.get("q"), request.args["q"], request.query_params.get("q")."""
-    where: ast.expr | None = None
-    key: ast.expr | None = None
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
-        if node.func.attr in ("get", "getlist"):
-            where, key = node.func.value, node.args[0]
-    elif isinstance(node, ast.Subscript):
-        where, key = node.value, node.slice
-    if isinstance(where, ast.Attribute) and where.attr in _READERS and isinstance(key, ast.Constant):
-        return key.value if isinstance(key.value, str) else ""
-    return ""

@@ -8,12 +8,11 @@ from collections.abc import Iterable, Iterator
 
 from swarm.analysis.effects import http_call
 from swarm.analysis.index import Index, Route
+from swarm.analysis.query_parameters import read_parameter
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.personal_columns import PERSONAL_NAME
 from swarm.rules.rule import Example, Rule
-
-_READERS = ("args", "query_params")
 
 
 class PersonalDataInUrls(Rule):
@@ -88,23 +87,9 @@ def _taken(index: Index, route: Route) -> Iterator[str]:
         plain = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
         yield from (a.arg for a in plain if a.arg not in in_path and PERSONAL_NAME.match(a.arg))
     for inner in index.own_nodes(route.function):
-        name = _read_name(inner)
+        name = read_parameter(inner)
         if name and PERSONAL_NAME.match(name):
             yield name
-
-
-def _read_name(node: ast.AST) -> str:
-    """`q` for request.args.get("q"), request.args["q"], request.query_params.get("q")."""
-    where: ast.expr | None = None
-    key: ast.expr | None = None
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
-        if node.func.attr in ("get", "getlist"):
-            where, key = node.func.value, node.args[0]
-    elif isinstance(node, ast.Subscript):
-        where, key = node.value, node.slice
-    if isinstance(where, ast.Attribute) and where.attr in _READERS and isinstance(key, ast.Constant):
-        return key.value if isinstance(key.value, str) else ""
-    return ""
 
 
 def _sent(call: ast.Call) -> Iterator[str]:
