@@ -83,7 +83,7 @@ def run_swarm(words: Words, resumed: Resumed | None = None) -> int:
             )
         )
     if not words.json:
-        _summary(report, folder, reasons, choice, words.out)
+        _summary(report, folder, reasons, choice, words.out, resumable=isinstance(early, SwarmError))
     if early is not None:
         early.args = mask_strings(early.args, parts.mask)
         _tell_early(early, words)
@@ -153,11 +153,15 @@ def write_folder(report: Report, folder: Path, parts: Parts) -> Report:
     return report
 
 
-def _summary(report: Report, folder: Path, reasons: tuple[str, ...], choice: Choice, out: Path) -> None:
+def _summary(
+    report: Report, folder: Path, reasons: tuple[str, ...], choice: Choice, out: Path, *, resumable: bool
+) -> None:
     verdict = verdict_of(report)
     rows = [(row.label, row.before, row.after, row.change) for row in before_after_rows(report)]
     again = " ".join([word_for(folder, out), *config_words(config_of(choice))])
-    lines = summary_lines(report, (verdict.headline, verdict.detail), rows, str(folder), run=again)
+    lines = summary_lines(
+        report, (verdict.headline, verdict.detail), rows, str(folder), run=again, resumable=resumable
+    )
     print_summary([*lines, *(f"fails: {reason}" for reason in reasons)], sys.stdout)
 
 

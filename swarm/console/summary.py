@@ -14,11 +14,13 @@ _DIFFERENCES_SHOWN = 3
 
 
 def summary_lines(
-    report: Report, verdict: Sequence[str], rows: Sequence[Row], folder: str, *, run: str | None = None
-) -> list[str]:
+    report: Report, verdict: Sequence[str], rows: Sequence[Row], folder: str, *, run: str | None = None,
+    resumable: bool = False,
+) -> list[str]:  # fmt: skip
     """Plain lines. `verdict` and `rows` come from reporting, so that the terminal says what the report says.
 
-    `run` are the words that name the run to a later command; its id where none are given.
+    `run` are the words that name the run to a later command; its id where none are given. A run that was cut off is
+    `resumable`.
     """
     lines = ["", *(clean(line) for line in verdict if line), ""]
     lines += _table(rows)
@@ -28,7 +30,7 @@ def summary_lines(
     lines.append(f"{counted(accepted, 'patch', 'patches')} accepted, {len(rejected)} rejected, "
                  f"{counted(left, 'finding')} left open, {seconds(report.run.duration_s)} in all")  # fmt: skip
     lines += _failures(report)
-    lines += ["", "Next:", *_next(report, accepted, folder, run or clean(report.run.id))]
+    lines += ["", "Next:", *_next(report, accepted, folder, run or clean(report.run.id), resumable)]
     return lines
 
 
@@ -78,11 +80,13 @@ def _failures(report: Report) -> list[str]:
     return ["", "To look at:", *lines] if lines else []
 
 
-def _next(report: Report, accepted: int, folder: str, run: str) -> list[str]:
+def _next(report: Report, accepted: int, folder: str, run: str, resumable: bool) -> list[str]:
     commands = [(f"open {clean(folder)}/report.html", "the whole report")]
     if accepted:
         commands.insert(0, (f"swarm apply {run} --check", "tells whether the patches fit your tree; changes nothing"))
         commands.insert(1, (f"swarm apply {run}", f"puts {counted(accepted, 'patch', 'patches')} into it"))
+    if resumable:
+        commands.insert(0, (f"swarm resume {run}", "goes on where this run was cut off"))
     open_rules = list(dict.fromkeys(f.rule for f in report.findings if f.status != "patched"))
     if open_rules:
         commands.append((f"swarm explain {clean(open_rules[0])}", "why a finding left open matters"))

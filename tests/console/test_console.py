@@ -283,6 +283,12 @@ def test_summary_ends_with_failures_then_the_next_commands() -> None:
     assert "swarm apply r1" in text[following:] and lines[-1].strip().startswith("open reports/r1/report.html")
 
 
+def test_a_run_that_was_cut_off_is_offered_to_be_resumed() -> None:
+    lines = summary_lines(Report(_report().run), ["Nothing."], [], "reports/r1", run="r1 -c a.yaml", resumable=True)
+    assert lines[lines.index("Next:") + 1].startswith("  swarm resume r1 -c a.yaml ")
+    assert not any("resume" in line for line in summary_lines(Report(_report().run), ["x"], [], "reports/r1"))
+
+
 def test_summary_without_patches_offers_none() -> None:
     lines = summary_lines(Report(_report().run), ["Nothing."], [], "reports/r1")
     assert not [line for line in lines if "swarm apply" in line]
