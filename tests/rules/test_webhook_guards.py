@@ -313,8 +313,9 @@ def test_old_ids_are_forgotten_and_a_bad_file_is_no_outage(tmp_path: Path, monke
         (b"", 400),
         (b"{", 400),
         (b"[" * 20_000, 400),
-        (b'{"n":' * 101 + b"1" + b"}" * 101, 400),
+        (b'{"n":' * 201 + b"1" + b"}" * 201, 400),
         (b'{"n": ' + b"9" * 5000 + b"}", 400),
+        (b'{"n": -' + b"9" * 101 + b"}", 400),
         (b'{"n": 1e999}', 400),
         (b'{"n": NaN}', 400),
         (b'{"n": "\xff\xfe"}', 400),
@@ -323,9 +324,7 @@ def test_old_ids_are_forgotten_and_a_bad_file_is_no_outage(tmp_path: Path, monke
         (b"null", 422),
         (b'{"n": "a\\u0000b"}', 422),
         (b'{"n": ["\\ud800"]}', 422),
-        (b'{"\\u001b[2J": 1}', 422),
-        (b'{"n": 1, "n": 2}', 422),
-        (b'{"n": "' + b"a" * 100_001 + b'"}', 422),
+        (b'{"a\\u0000": 1}', 422),
     ],
     ids=lambda value: str(value[:20]) if isinstance(value, bytes) else str(value),
 )
@@ -343,12 +342,18 @@ def test_unusual_but_good_json_passes_byte_for_byte(framework: str, tmp_path: Pa
         b'\xef\xbb\xbf{"n": 1}',
         b' {"n": -12.5e-3, "e": [], "o": {}, "t": "a\\tb\\r\\nc", "id": 9223372036854775807}\n',
         ('{"n": "' + "[" * 300 + '"}').encode(),
+        # texts as people paste them, long ones, and numbers of other worlds
+        b'{"n": "a\\u001b[31mb\\u0003\\u0008\\u007f\x7f\\u2028"}',
+        b'{"n": "' + b"a" * 200_000 + b'"}',
+        b'{"n": ' + b"9" * 78 + b"}",
+        b'{"n": 1, "n": 2}',
+        b'{"n":' * 150 + b"1" + b"}" * 150,
     ]
     with service.running():
         for body in bodies:
             assert service.deliver(body).status_code == 202, body
         assert service.send("POST", "/hook", b'{"n": 1}', {"X-GHL-Signature": signed(b'{"n": 1}')["X-GHL-Signature"]})
-        assert len(service.module.effects) == 5
+        assert len(service.module.effects) == len(bodies) + 1
 
 
 def test_content_types(framework: str, tmp_path: Path) -> None:

@@ -16,14 +16,14 @@ _CLASS = "CheckedJsonMiddleware"
 
 
 class UncheckedJson(Rule):
-    """JSON is parsed as it comes: nested a thousand deep, with numbers of thousands of digits, NaN, keys given twice,
-    NUL characters or halves of characters in its texts. What breaks on them answers 500, or stores what no database
-    and no log should hold.
+    """JSON is parsed as it comes: nested a thousand deep, with numbers of thousands of digits, NaN, NUL characters or
+    halves of characters in its texts. What breaks on them answers 500, or stores what no database should hold.
 
     The mend adds a small module of the standard library that looks at JSON bodies before the application does and
     answers 400 or 422; good JSON passes byte for byte, so signatures stay. That the payload is an object, and that
-    there is one, is asked where all the code that reads it shows that it must be. `MAX_JSON_DEPTH` (100) and
-    `MAX_TEXT_CHARS` (100000) are the bounds; `CHECKED_JSON=0` turns everything off.
+    there is one, is asked where all the code that reads it shows that it must be. What an honest sender may write
+    passes: line ends and escape codes in texts, long texts, a key given twice. `MAX_JSON_DEPTH` (200) and
+    `MAX_NUMBER_DIGITS` (100) are the bounds; `CHECKED_JSON=0` turns everything off.
     """
 
     id = "unchecked-json"
@@ -95,8 +95,8 @@ class UncheckedJson(Rule):
             findings,
             made,
             "Refuse JSON that breaks careless code",
-            "Answers 400 or 422 to JSON that is too deep, out of range, ambiguous or holds characters that no text "
-            "should; good JSON passes byte for byte. CHECKED_JSON=0 turns it off.",
+            "Answers 400 or 422 to JSON that is too deep, out of range, or holds NUL or halves of characters; good "
+            "JSON passes byte for byte. CHECKED_JSON=0 turns it off.",
         )
 
 
