@@ -18,6 +18,7 @@ class ClosedWhenUnset(Probe):
     severity = "critical"
     cwe = ("CWE-636", "CWE-1188")
     sources = ("OWASP ASVS 5.0 16.5.3",)
+    proves = ("skipped-signature-check", "empty-signing-key")
     recommendation = "Refuse to start, or every request, where the secret is not set or empty."
     order = 66
     together = True

@@ -14,6 +14,7 @@ class UnsignedRefused(Probe):
     severity = "critical"
     cwe = ("CWE-306", "CWE-345")
     sources = ("Standard Webhooks: verifying", "OWASP API2:2023", "OWASP ASVS 5.0 4.1.5")
+    proves = ("unauthenticated-webhook",)
     recommendation = "Refuse a request without a valid signature with 401 before doing anything with it."
     order = 10
 

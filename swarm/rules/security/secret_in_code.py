@@ -138,11 +138,11 @@ class SecretInCode(Rule):
             "Take secrets from the environment alone",
             "Where the environment gives none, a random one is made at start: nobody knows it, so nothing verifies "
             "until it is set. The old literal is public and should be changed.",
-            (edited(module, [*edits, *_imports(module, wanted)]),),
+            (edited(module, [*edits, *imports_of(module, wanted)]),),
         )
 
 
-def _imports(module: Module, wanted: list[str]) -> list[Edit]:
+def imports_of(module: Module, wanted: list[str]) -> list[Edit]:
     """Imports, joined into one edit where they go to the same place."""
     edits = [edit for statement in wanted if (edit := module.insert_import(statement)).text]
     if (
@@ -217,7 +217,11 @@ def _replacement(module: Module, secret: _Secret, random: str) -> str | None:
         if _KNOWN_FORMS.match(str(secret.value.value)) and not is_secret_name(secret.name):
             return None  # what the variable is for is not known
         return f'os.getenv("{secret.name.upper()}") or {random}'
-    call = secret.reader
+    return read_or(module, secret.reader, random)
+
+
+def read_or(module: Module, call: ast.Call, random: str) -> str | None:
+    """What reads a variable, with a random value in place of its default: `os.getenv("KEY") or …`."""
     variable = module.segment(call.args[0])
     text = f"{module.segment(call.func)}({variable}) or {random}"
     parent = module.parent(call)
