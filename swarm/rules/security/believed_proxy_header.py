@@ -1,0 +1,190 @@
+"""The rule believed-proxy-header."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+
+from swarm.analysis.index import Function, Index
+from swarm.analysis.source import Module
+from swarm.core.findings import Finding
+from swarm.rules.added_modules import is_added
+from swarm.rules.distinct import distinct
+from swarm.rules.placing import GUARDS
+from swarm.rules.rule import Example, Rule
+
+_HEADERS = frozenset({
+    "x-forwarded-for", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip", "x-cluster-client-ip",
+    "x-originating-ip", "x-remote-ip", "x-forwarded-host", "forwarded", "http-x-forwarded-for", "http-x-real-ip",
+})  # fmt: skip
+_LOCAL = re.compile(r"^(127\.|10\.|192\.168\.|::1|localhost)")
+_COUNTS = re.compile(r"rate|limit|throttl|bucket|attempt|quota|blocked|banned|allow|trusted", re.IGNORECASE)
+# a proxy of the service's own is asked who came
+_KNOWS_PROXIES = re.compile(
+    r"ProxyFix|ProxyHeadersMiddleware|trusted_prox|TRUSTED_PROX|forwarded[-_]allow|remote_addr|request\.client\b"
+    r"|num_proxies|PROXY_COUNT", re.IGNORECASE
+)  # fmt: skip
+
+
+class BelievedProxyHeader(Rule):
+    """Who sends a request is read from a header that anybody can write, and decides whether he is let in or counted:
+    `X-Forwarded-For: 127.0.0.1` opens an allow list, and another address in each request resets every limit.
+
+    Left alone is what is only logged, and code that looks at the peer's address as well or counts its proxies. There
+    is no mend: which proxies stand in front, the owner knows.
+    """
+
+    id = "believed-proxy-header"
+    category = "security"
+    severity = "medium"
+    cwe = ("CWE-348", "CWE-290")
+    title = "A header that anybody can write tells who is let in"
+    sources = ("OWASP ASVS 5.0 4.1.3",)
+    bad = (
+        Example(
+            "from fastapi import FastAPI, HTTPException, Request\n\napp = FastAPI()\nALLOWED = {'203.0.113.7'}\n\n\n"
+            "@app.post('/hook')\nasync def hook(request: Request):\n"
+            "    address = request.headers.get('X-Forwarded-For', '').split(',')[0]\n"
+            "    if address not in ALLOWED:\n        raise HTTPException(403)\n    return {}\n",
+            None,
+            "fastapi",
+        ),
+        Example(
+            "from flask import Flask, abort, request\n\napp = Flask(__name__)\nattempts = {}\n\n\n"
+            "def sender():\n    return request.headers.get('X-Real-IP')\n\n\n@app.post('/login')\ndef login():\n"
+            "    who = sender()\n    attempts[who] = attempts.get(who, 0) + 1\n    if attempts[who] > 5:\n"
+            "        abort(429)\n    return {}\n",
+            None,
+            "flask",
+        ),
+        Example(
+            "from starlette.applications import Starlette\nfrom starlette.responses import JSONResponse\n"
+            "from starlette.routing import Route\n\n\nasync def admin(request):\n"
+            "    if request.headers.get('x-forwarded-for') != '127.0.0.1':\n"
+            "        return JSONResponse({}, status_code=403)\n    return JSONResponse({'ok': True})\n\n\n"
+            "app = Starlette(routes=[Route('/admin', admin)])\n",
+            None,
+            "starlette",
+        ),
+    )
+    good = (
+        # only told
+        "import logging\n\nfrom flask import Flask, request\n\napp = Flask(__name__)\n\n\n@app.post('/hook')\n"
+        "def hook():\n    logging.info('from %r', request.headers.get('X-Forwarded-For'))\n    return {}\n",
+        # believed from the service's own proxy alone
+        "from fastapi import FastAPI, HTTPException, Request\n\napp = FastAPI()\nALLOWED = {'203.0.113.7'}\n"
+        "PROXY = '10.0.0.2'\n\n\n@app.post('/hook')\nasync def hook(request: Request):\n"
+        "    address = request.client.host\n    if address == PROXY:\n"
+        "        address = request.headers.get('X-Forwarded-For', '').split(',')[-1].strip()\n"
+        "    if address not in ALLOWED:\n        raise HTTPException(403)\n    return {}\n",
+        "from starlette.applications import Starlette\nfrom starlette.responses import JSONResponse\n"
+        "from starlette.routing import Route\n\n\nasync def kind(request):\n"
+        "    if request.headers.get('x-kind') != 'lead':\n        return JSONResponse({}, status_code=400)\n"
+        "    return JSONResponse({})\n\n\napp = Starlette(routes=[Route('/kind', kind)])\n",
+    )
+
+    @distinct
+    def find(self, index: Index) -> Iterable[Finding]:
+        """Every function that decides by such a header, once."""
+        for function, node, header in _deciding(index):
+            yield self.finding(
+                function.module,
+                node,
+                evidence=f"{function.qualname} decides by {header}, which any sender can write",
+                recommendation="Take the address of the connection; believe the header from your own proxies alone.",
+                anchor=f"{function.qualname} {header}",
+                mendable=False,
+            )
+
+
+def _deciding(index: Index) -> Iterator[tuple[Function, ast.AST, str]]:
+    named = {function: header for function in index.functions if (header := _given_back(index, function))}
+    for function in index.functions:
+        module = function.module
+        is_ours = not is_added(module) and not GUARDS & module.globals.keys()
+        if not is_ours or not index.on_request_path(module, function.node.body[0]):
+            continue
+        held = _held(index, function, named)
+        for node in index.own_nodes(function):
+            header = _decides(module, node, held)
+            if header and not _KNOWS_PROXIES.search(ast.unparse(function.node)):
+                yield function, node, header
+                break
+
+
+def _given_back(index: Index, function: Function) -> str:
+    """The header that a function returns, so that its callers decide by it."""
+    if is_added(function.module) or _KNOWS_PROXIES.search(ast.unparse(function.node)):
+        return ""
+    held = _held(index, function, {})
+    for node in index.own_nodes(function):
+        if isinstance(node, ast.Return) and node.value is not None:
+            header = _header_in(node.value, held)
+            if header:
+                return header
+    return ""
+
+
+def _held(index: Index, function: Function, named: dict[Function, str]) -> dict[str, str]:
+    """What stands for such a header in a function: by expression or name, the header."""
+    held: dict[str, str] = {}
+    nodes = index.own_nodes(function)
+    for node in nodes:
+        header = _read(node)
+        if isinstance(node, ast.Call) and not header:
+            called = index.resolve_call(function.module, node)
+            header = named.get(called, "") if called is not None else ""
+        if header and isinstance(node, ast.expr):
+            held[ast.unparse(node)] = header
+    for assign in (node for node in nodes if isinstance(node, ast.Assign)):
+        header = _header_in(assign.value, held)
+        for target in assign.targets:
+            if header and isinstance(target, ast.Name):
+                held[target.id] = header
+    return held
+
+
+def _read(node: ast.AST) -> str:
+    """The header that an expression reads: `request.headers.get("X-Real-IP")`, `environ["HTTP_X_REAL_IP"]`."""
+    key: ast.expr | None = None
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("get", "getlist"):
+        key = node.args[0] if node.args and _is_request(node.func.value) else None
+    elif isinstance(node, ast.Subscript) and _is_request(node.value):
+        key = node.slice
+    if not isinstance(key, ast.Constant) or not isinstance(key.value, str):
+        return ""
+    name = key.value.lower().replace("_", "-")
+    return key.value if name in _HEADERS else ""
+
+
+def _is_request(node: ast.expr) -> bool:
+    return ast.unparse(node).rsplit(".", 1)[-1] in ("headers", "environ", "META")
+
+
+def _header_in(node: ast.AST, held: dict[str, str]) -> str:
+    for part in ast.walk(node):
+        if isinstance(part, ast.expr) and ast.unparse(part) in held:
+            return held[ast.unparse(part)]
+    return ""
+
+
+def _decides(module: Module, node: ast.AST, held: dict[str, str]) -> str:
+    """The header by which a comparison lets in, or a counter counts."""
+    if isinstance(node, ast.Compare):
+        header = _header_in(node, held)
+        others = [part.value for side in (node.left, *node.comparators) for part in ast.walk(side)
+                  if isinstance(part, ast.Constant)]  # fmt: skip
+        is_membership = any(isinstance(op, ast.In | ast.NotIn) for op in node.ops)
+        if is_membership and _header_in(node.left, held):
+            return header if not isinstance(node.comparators[0], ast.Constant) else ""
+        if any(isinstance(other, str) and _LOCAL.match(other) for other in others):
+            return header
+        if not any(isinstance(op, ast.Eq | ast.NotEq) for op in node.ops) or others:
+            return ""
+        return header
+    if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+        return _header_in(node.slice, held) if _COUNTS.search(ast.unparse(node.value)) else ""
+    if isinstance(node, ast.Call) and _COUNTS.search(ast.unparse(node.func)):
+        return next((found for given in node.args if (found := _header_in(given, held))), "")
+    return ""
