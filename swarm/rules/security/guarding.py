@@ -214,7 +214,8 @@ def _decorators_ask(index: Index, function: Function) -> bool:
             if isinstance(decorator, ast.Call) and _keyword_asks(index, function.module, decorator):
                 return True
             continue
-        if index.named_function(function.module, named) is None and not _HARMLESS.search(ast.unparse(named)):
+        is_known = index.named_function(function.module, named) is not None or _HARMLESS.search(ast.unparse(named))
+        if _ASKING.search(last) or not is_known:
             return True
     return False
 
