@@ -146,6 +146,7 @@ class UnverifiableSignature(Rule):
                     recommendation="Compare with a recorded delivery, and check it the way its sender documents.",
                     anchor=f"{function.qualname} {header}",
                     mendable=False,
+                    confidence="medium",  # documents err, and proxies may sign anew: only a recorded delivery tells
                 )
 
 
