@@ -11,6 +11,7 @@ from typing import cast
 from swarm.analysis.index import Function, Index, Route
 from swarm.analysis.routes import DEPENDS, HOOKS, ROUTING, find_hooks
 from swarm.analysis.source import Module, parameters
+from swarm.rules.added_modules import is_added
 from swarm.rules.placing import GUARDS
 from swarm.rules.security.digests import is_signature
 
@@ -59,7 +60,7 @@ def ways_of(index: Index, handler: Function) -> list[Function]:
     seen, todo = {handler: None}, [handler]
     while todo:
         for used in index.mentions(todo.pop()):
-            if used not in seen:
+            if used not in seen and not is_added(used.module):  # what a mend brought asks nobody who he is
                 seen[used] = None
                 todo.append(used)
     return list(seen)
