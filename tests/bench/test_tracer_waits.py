@@ -12,6 +12,8 @@ from swarm.bench.waterfall import TRACER_FILES, read_trace
 from swarm.core.report import Waterfall, WaterfallSpan
 from tests.bench.conftest import Service, Starter
 
+pytestmark = pytest.mark.alone  # a wait of a moment is told only where nobody else is at work
+
 APP = """
 import asyncio, contextlib, functools, http.client, os, sqlite3, subprocess, sys, time, urllib.parse
 from concurrent.futures import ThreadPoolExecutor
