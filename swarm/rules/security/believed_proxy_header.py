@@ -108,37 +108,35 @@ def _deciding(index: Index) -> Iterator[tuple[Function, ast.AST, str]]:
         held = _held(index, function, named)
         for node in index.own_nodes(function):
             header = _decides(module, node, held)
-            if header and not _KNOWS_PROXIES.search(ast.unparse(function.node)):
+            if header and not _KNOWS_PROXIES.search(function.module.segment(function.node)):
                 yield function, node, header
                 break
 
 
 def _given_back(index: Index, function: Function) -> str:
     """The header that a function returns, so that its callers decide by it."""
-    if is_added(function.module) or _KNOWS_PROXIES.search(ast.unparse(function.node)):
+    if is_added(function.module) or _KNOWS_PROXIES.search(function.module.segment(function.node)):
         return ""
-    held = _held(index, function, {})
+    module, held = function.module, _held(index, function, {})
     for node in index.own_nodes(function):
         if isinstance(node, ast.Return) and node.value is not None:
-            header = _header_in(node.value, held)
+            header = _header_in(module, node.value, held)
             if header:
                 return header
     return ""
 
 
 def _held(index: Index, function: Function, named: dict[Function, str]) -> dict[str, str]:
-    """What stands for such a header in a function: by expression or name, the header."""
+    """What stands for such a header in a function: by name or call, the header."""
     held: dict[str, str] = {}
-    nodes = index.own_nodes(function)
+    module, nodes = function.module, index.own_nodes(function)
     for node in nodes:
-        header = _read(node)
-        if isinstance(node, ast.Call) and not header:
-            called = index.resolve_call(function.module, node)
-            header = named.get(called, "") if called is not None else ""
-        if header and isinstance(node, ast.expr):
-            held[ast.unparse(node)] = header
+        called = index.resolve_call(module, node) if named and isinstance(node, ast.Call) else None
+        header = named.get(called, "") if called is not None else ""
+        if header:
+            held[module.segment(node)] = header
     for assign in (node for node in nodes if isinstance(node, ast.Assign)):
-        header = _header_in(assign.value, held)
+        header = _header_in(module, assign.value, held)
         for target in assign.targets:
             if header and isinstance(target, ast.Name):
                 held[target.id] = header
@@ -159,24 +157,27 @@ def _read(node: ast.AST) -> str:
 
 
 def _is_request(node: ast.expr) -> bool:
-    return ast.unparse(node).rsplit(".", 1)[-1] in ("headers", "environ", "META")
+    return isinstance(node, ast.Attribute) and node.attr in ("headers", "environ", "META")
 
 
-def _header_in(node: ast.AST, held: dict[str, str]) -> str:
+def _header_in(module: Module, node: ast.AST, held: dict[str, str]) -> str:
     for part in ast.walk(node):
-        if isinstance(part, ast.expr) and ast.unparse(part) in held:
-            return held[ast.unparse(part)]
+        found = _read(part)
+        if not found and isinstance(part, ast.Name | ast.Call):
+            found = held.get(module.segment(part), "") if held else ""
+        if found:
+            return found
     return ""
 
 
 def _decides(module: Module, node: ast.AST, held: dict[str, str]) -> str:
     """The header by which a comparison lets in, or a counter counts."""
     if isinstance(node, ast.Compare):
-        header = _header_in(node, held)
+        header = _header_in(module, node, held)
         others = [part.value for side in (node.left, *node.comparators) for part in ast.walk(side)
                   if isinstance(part, ast.Constant)]  # fmt: skip
         is_membership = any(isinstance(op, ast.In | ast.NotIn) for op in node.ops)
-        if is_membership and _header_in(node.left, held):
+        if is_membership and _header_in(module, node.left, held):
             return header if not isinstance(node.comparators[0], ast.Constant) else ""
         if any(isinstance(other, str) and _LOCAL.match(other) for other in others):
             return header
@@ -184,7 +185,7 @@ def _decides(module: Module, node: ast.AST, held: dict[str, str]) -> str:
             return ""
         return header
     if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
-        return _header_in(node.slice, held) if _COUNTS.search(ast.unparse(node.value)) else ""
-    if isinstance(node, ast.Call) and _COUNTS.search(ast.unparse(node.func)):
-        return next((found for given in node.args if (found := _header_in(given, held))), "")
+        return _header_in(module, node.slice, held) if _COUNTS.search(module.segment(node.value)) else ""
+    if isinstance(node, ast.Call) and _COUNTS.search(module.segment(node.func)):
+        return next((found for given in node.args if (found := _header_in(module, given, held))), "")
     return ""

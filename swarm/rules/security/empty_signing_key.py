@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from swarm.analysis.edits import Edit
-from swarm.analysis.index import Index
+from swarm.analysis.index import Function, Index
 from swarm.analysis.route_paths import argument
 from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
@@ -15,7 +15,7 @@ from swarm.rules.added_modules import is_added
 from swarm.rules.distinct import distinct
 from swarm.rules.placing import bound_names
 from swarm.rules.rule import Example, Mend, Rule, edited
-from swarm.rules.security.digests import from_request, last_name
+from swarm.rules.security.digests import assigned, from_request, last_name
 from swarm.rules.security.secret_in_code import imports_of, is_secret_name, read_or
 
 _READERS = ("os.getenv", "os.environ.get")
@@ -222,7 +222,22 @@ def _is_compared_somewhere(index: Index, module: Module, call: ast.Call) -> bool
     """Whether the digest is one that is checked: its function, or one that calls it, compares."""
     function = index.enclosing(module, call)
     around = [function, *index.callers(function)] if function is not None else []
-    return any(_compares(one.module, node) for one in around for node in index.own_nodes(one))
+    if any(_compares(one.module, node) for one in around for node in index.own_nodes(one)):
+        return True
+    return any(_hands_to_comparer(index, one, function) for one in around[1:]) if function is not None else False
+
+
+def _hands_to_comparer(index: Index, caller: Function, maker: Function) -> bool:
+    """`same(sign(body), sent)`: the digest goes to a function of the service's own that compares."""
+    for call in index.calls(caller):
+        comparer = index.resolve_call(caller.module, call)
+        if comparer is None or not any(_compares(comparer.module, node) for node in index.own_nodes(comparer)):
+            continue
+        for given in call.args:
+            value = assigned(given, caller.node)
+            if isinstance(value, ast.Call) and index.resolve_call(caller.module, value) is maker:
+                return True
+    return False
 
 
 def _compares(module: Module, node: ast.AST) -> bool:
@@ -241,7 +256,7 @@ def _called(index: Index, module: Module, key: ast.expr, depth: int) -> set[str]
     several = [a.arg for a in parameters(function.node)]
     if key.id in several:
         position = several.index(key.id) - (1 if several[0] in ("self", "cls") else 0)
-        for where, call in index.calls_named(function.name):
+        for where, call in index.calls_named(function.name) if position >= 0 else ():
             given = argument(call, position, key.id)
             if given is not None and index.resolve_call(where, call) is function:
                 names |= _called(index, where, _bare(given), depth + 1)
@@ -285,7 +300,7 @@ def _asked_for(index: Index) -> frozenset[str]:
         for negated in module.nodes(ast.UnaryOp):
             found |= _named_in(negated)
         for call in module.nodes(ast.Call):
-            if ast.unparse(call.func) in ("bool", "all", "any", "len"):
+            if module.segment(call.func) in ("bool", "all", "any", "len"):
                 found |= {last_name(part) for given in call.args for part in ast.walk(given)}
     return frozenset(found - {""})
 

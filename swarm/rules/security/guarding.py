@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 from swarm.analysis.index import Function, Index, Route
-from swarm.analysis.routes import DEPENDS, HOOKS, ROUTING, find_hooks
+from swarm.analysis.routes import DEPENDS, HOOKS, ROUTING, VIEW_BASES, find_hooks
 from swarm.analysis.source import Module, parameters
 from swarm.rules.added_modules import is_added
 from swarm.rules.placing import GUARDS
@@ -29,6 +29,8 @@ _PROOF = re.compile(
     r"|credential|(^|[-_])hmac|svix|twilio|cookie",
     re.IGNORECASE,
 )
+_PEOPLE = re.compile(r"Admin|User|Staff|Member|Private|Owner")
+_DECORATED = re.compile(r"\b(method_)?decorators\s*[:=]|permission_classes|authentication_classes")
 _READ_FROM = frozenset({"headers", "cookies", "META", "query_params", "args", "session", "authorization", "auth"})
 _COMPARING = ("hmac.compare_digest", "secrets.compare_digest", "_operator._compare_digest")
 _CONSTRUCTORS = ("construct_event", "verify_and_parse")
@@ -46,6 +48,8 @@ def is_guarded(index: Index, route: Route) -> bool:
     if any(_router_asks(index, module) for module in (route.module, route.function.module)):
         return True
     if _decorators_ask(index, route.function) or _dependencies_ask(index, route.function):
+        return True
+    if route.function.class_name is not None and _class_asks(index, route.function):
         return True
     return any(asks_for_proof(index, function) for function in ways_of(index, route.function))
 
@@ -111,7 +115,7 @@ def _asks(index: Index, function: Function) -> bool:
             return True
         elif isinstance(node, ast.Attribute) and (
             node.attr in ("authorization", "remote_addr")
-            or (node.attr == "client" and ast.unparse(node.value).endswith("request"))
+            or (node.attr == "client" and function.module.segment(node.value).endswith("request"))
         ):
             return True  # who it is, or from where: something is made of it
         elif isinstance(node, ast.Name) and node.id == "current_user":
@@ -193,6 +197,43 @@ def _asks_by_name(index: Index, module: Module, note: ast.Name) -> bool:
     return home is not None and value is not None and _some_asks(index, home, value)
 
 
+def _class_asks(index: Index, handler: Function) -> bool:
+    """Views of a class: what the class, or one that it is built on, asks for stands before each of its methods."""
+    node = handler.module.parent(handler.node)
+    info = next((one for one in index.classes.values() if one.node is node), None)
+    todo, seen = [info], set()
+    while todo:
+        current = todo.pop()
+        if current is None or current.dotted in seen:
+            continue
+        seen.add(current.dotted)
+        if _ASKING.search(current.node.name) or _PEOPLE.search(current.node.name):
+            return True
+        plain = [part for part in current.node.body if not isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)]
+        several: list[ast.AST] = [*plain, *current.node.decorator_list]
+        if any(
+            _some_asks(index, current.module, part) or _DECORATED.search(current.module.segment(part))
+            for part in several
+        ):
+            return True
+        asked = [
+            method for name, method in current.methods.items() if name in ("__init__", "dispatch_request", "prepare")
+        ]
+        if any(_dependencies_ask(index, one) or asks_for_proof(index, one) for one in asked):
+            return True
+        for base in current.node.bases:
+            dotted = index.resolve(current.module, base) or ""
+            if dotted not in index.classes and dotted.rsplit(".", 1)[-1] not in (
+                *VIEW_BASES,
+                "object",
+                "ABC",
+                "Generic",
+            ):
+                return True  # a library's, which may ask for anything
+            todo.append(index.classes.get(dotted))
+    return False
+
+
 def _may_ask(index: Index, module: Module, depends: ast.Call) -> bool:
     if ast.unparse(depends.func).endswith("Security"):
         return True
@@ -256,10 +297,13 @@ def _whole(index: Index) -> Iterator[bool]:
         for name in ("add_middleware", "Middleware"):
             for where, call in index.calls_named(name):
                 if where is module and call.args:
-                    yield re.search(r"auth(?!or)|signature|token|apikey", ast.unparse(call.args[0]), re.I) is not None
+                    yield (
+                        re.search(r"auth(?!or)|signature|token|apikey", module.segment(call.args[0]), re.I)
+                        is not None
+                    )
         for assign in module.nodes(ast.Assign):
-            if ast.unparse(assign.targets[0]).endswith("wsgi_app"):
-                yield re.search(r"auth(?!or)|signature|token", ast.unparse(assign.value), re.I) is not None
+            if module.segment(assign.targets[0]).endswith("wsgi_app"):
+                yield re.search(r"auth(?!or)|signature|token", module.segment(assign.value), re.I) is not None
     for hook in find_hooks(index):
         decorators = [ast.unparse(d) for d in hook.node.decorator_list]
         after = any("after" in d or "teardown" in d or "error" in d or "exception" in d for d in decorators)

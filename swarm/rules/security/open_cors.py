@@ -146,7 +146,7 @@ def _by_hand(module: Module) -> Iterator[tuple[ast.AST, str]]:
     for function, headers in written.items():
         if function is None or len(headers) < 2 or not _says_true(headers[_CREDENTIALS].value):
             continue
-        origin = ast.unparse(headers[_ORIGIN].value)
+        origin = module.segment(headers[_ORIGIN].value)
         said_back = re.search(r"headers(\.get\(|\[)['\"]origin", origin, re.IGNORECASE)
         is_asked = any(isinstance(around, ast.If | ast.IfExp) for around in module.ancestors(headers[_ORIGIN]))
         if said_back and not is_asked:

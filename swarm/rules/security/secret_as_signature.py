@@ -96,14 +96,14 @@ def _taken(index: Index) -> Iterator[tuple[Function, ast.expr, str]]:
             continue
         pairs = list(_comparisons(index, function))
         signed = {
-            ast.unparse(_bare(sent)) for _, sides in pairs
+            function.module.segment(_bare(sent)) for _, sides in pairs
             for sent, other in (sides, sides[::-1]) if is_signature(index, function.module, other)
         }  # fmt: skip
         for node, sides in pairs:
             for sent, other in (sides, sides[::-1]):
                 if not _is_secret(function, other) or is_signature(index, function.module, sent):
                     continue
-                if ast.unparse(_bare(sent)) in signed:
+                if function.module.segment(_bare(sent)) in signed:
                     yield function, node, "the same value may be a signature or the secret itself"
                 elif from_request(function.module, _bare(sent)) and _SIGNATURE_HEADER.search(_text(function, sent)):
                     yield function, node, "what is called a signature is compared with the secret itself"
@@ -127,7 +127,7 @@ def _is_secret(function: Function, node: ast.expr) -> bool:
 
 
 def _text(function: Function, sent: ast.expr) -> str:
-    return ast.unparse(assigned(_bare(sent), function.node))
+    return function.module.segment(assigned(_bare(sent), function.node))
 
 
 def _bare(node: ast.expr) -> ast.expr:

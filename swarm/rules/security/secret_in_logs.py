@@ -108,7 +108,7 @@ class SecretInLogs(Rule):
                     shown.call,
                     evidence=f"{where} logs {shown.what}",
                     recommendation="Leave it out, or log that there was one.",
-                    anchor=f"{where}: {ast.unparse(shown.value)[:60]}",
+                    anchor=f"{where}: {module.segment(shown.value)[:60]}",
                     mendable=shown.is_plain,
                 )
 
@@ -130,7 +130,7 @@ class SecretInLogs(Rule):
 
 
 def _instead(module: Module, value: ast.expr) -> str:
-    return f"list({module.segment(value)}.keys())" if _is_headers(value) else _COVERED
+    return f"list({module.segment(value)}.keys())" if _is_headers(module, value) else _COVERED
 
 
 def _shown(index: Index, module: Module) -> Iterator[_Shown]:
@@ -140,7 +140,7 @@ def _shown(index: Index, module: Module) -> Iterator[_Shown]:
         if not is_log_call(module, call) and not is_print(module, call):
             continue
         for argument in call.args:
-            for value in _rendered(argument):
+            for value in _rendered(module, argument):
                 what = _what(index, module, value)
                 if what:
                     is_plain = value is argument and (is_print(module, call) or _takes_text(call))
@@ -156,22 +156,22 @@ def _takes_text(call: ast.Call) -> bool:
     return len(places) == len(call.args) - 1 and set(places) <= {"s", "r"}
 
 
-def _rendered(node: ast.expr) -> Iterator[ast.expr]:
+def _rendered(module: Module, node: ast.expr) -> Iterator[ast.expr]:
     """What is written into the line, seen through f-strings, `%`, `+`, format() and str()."""
     if isinstance(node, ast.JoinedStr):
         for part in node.values:
             if isinstance(part, ast.FormattedValue):
-                yield from _rendered(part.value)
+                yield from _rendered(module, part.value)
     elif isinstance(node, ast.BinOp):
-        yield from _rendered(node.left)
-        yield from _rendered(node.right)
+        yield from _rendered(module, node.left)
+        yield from _rendered(module, node.right)
     elif isinstance(node, ast.Tuple):
         for item in node.elts:
-            yield from _rendered(item)
-    elif isinstance(node, ast.Call) and (ast.unparse(node.func) in ("str", "repr", "dict") or _is_format(node)):
+            yield from _rendered(module, item)
+    elif isinstance(node, ast.Call) and (module.segment(node.func) in ("str", "repr", "dict") or _is_format(node)):
         for item in (*node.args, *(keyword.value for keyword in node.keywords)):
-            yield from _rendered(item)
-    elif not isinstance(node, ast.Call) or not _COVERING.search(ast.unparse(node.func)):
+            yield from _rendered(module, item)
+    elif not isinstance(node, ast.Call) or not _COVERING.search(module.segment(node.func)):
         yield node
 
 
@@ -181,29 +181,35 @@ def _is_format(call: ast.Call) -> bool:
 
 def _what(index: Index, module: Module, value: ast.expr) -> str:
     """What secret a value is; "" for none."""
-    if _is_headers(value):
+    if _is_headers(module, value):
         return "all headers of a request, what proves the sender among them"
     header = _header(value) or _header(assigned(value, module.enclosing_function(value)))
     if _HEADER.match(header):
         return f"the header {header}"
     name = last_name(value)
     if name and _SECRET.search(name):
-        return f"`{ast.unparse(value)[:60]}`"
+        return f"`{module.segment(value)[:60]}`"
     if isinstance(value, ast.Name) and is_signature(index, module, value):
         return f"`{value.id}`, the signature that would be right"
     return ""
 
 
-def _is_headers(value: ast.expr) -> bool:
+def _is_headers(module: Module, value: ast.expr) -> bool:
     return (
-        isinstance(value, ast.Attribute) and value.attr == "headers" and ast.unparse(value.value).endswith("request")
+        isinstance(value, ast.Attribute)
+        and value.attr == "headers"
+        and module.segment(value.value).endswith("request")
     )
 
 
 def _header(value: ast.expr) -> str:
     key: ast.expr | None = None
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "get":
-        key = value.args[0] if value.args and ast.unparse(value.func.value).endswith("headers") else None
-    elif isinstance(value, ast.Subscript) and ast.unparse(value.value).endswith("headers"):
+        key = value.args[0] if value.args and _is_of_headers(value.func.value) else None
+    elif isinstance(value, ast.Subscript) and _is_of_headers(value.value):
         key = value.slice
     return key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else ""
+
+
+def _is_of_headers(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == "headers"

@@ -146,7 +146,7 @@ def _origins(index: Index, function: Function, message: ast.expr, depth: int) ->
 def _is_parsed(index: Index, function: Function, payload: ast.expr, depth: int) -> bool:
     """Whether a payload was parsed from a request."""
     value = assigned(payload, function.node)
-    if _PARSED.search(ast.unparse(value)):
+    if _PARSED.search(function.module.segment(value)):
         return True
     if not isinstance(value, ast.Name) or depth >= _DEPTH:
         return False
@@ -162,7 +162,7 @@ def handed_in(index: Index, function: Function, name: str) -> Iterator[tuple[Fun
     if name not in several:
         return
     position = several.index(name) - (1 if several[0] in ("self", "cls") else 0)
-    for module, call in index.calls_named(function.name):
+    for module, call in index.calls_named(function.name) if position >= 0 else ():
         given, caller = argument(call, position, name), index.enclosing(module, call)
         if given is not None and caller is not None and index.resolve_call(module, call) is function:
             yield caller, given

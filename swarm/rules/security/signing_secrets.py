@@ -28,7 +28,7 @@ def secret_named(function: Function, node: ast.expr) -> str:
     if not isinstance(node, ast.Name | ast.Attribute | ast.Subscript) or from_request(module, node):
         return ""
     name = last_name(node)
-    if re.search(r"signature|header|sent|received|given|provided|request", ast.unparse(node), re.IGNORECASE):
+    if re.search(r"signature|header|sent|received|given|provided|request", module.segment(node), re.IGNORECASE):
         return ""
     if name and is_secret_name(name):
         return name
@@ -57,7 +57,9 @@ def is_of_service(index: Index, function: Function, test: ast.expr, depth: int =
         return True
     if isinstance(node, ast.Attribute) and node.attr.isupper():
         return True
-    return isinstance(node, ast.Attribute | ast.Subscript | ast.Call) and bool(_SETTINGS.search(ast.unparse(node)))
+    return isinstance(node, ast.Attribute | ast.Subscript | ast.Call) and bool(
+        _SETTINGS.search(function.module.segment(node))
+    )
 
 
 def secret_unset(function: Function, test: ast.expr) -> str:

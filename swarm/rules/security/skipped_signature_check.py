@@ -45,8 +45,9 @@ class SkippedSignatureCheck(Rule):
     """Where its secret is not set, or the environment is not called "production", the service takes everything: a
     forgotten variable opens the webhook, and nobody notices, since all that is sent works.
 
-    The mend refuses where the secret is not set, in the way in which the code refuses a wrong signature; with the
-    secret set nothing changes. What asks for the environment's name or for a switch is left to the owner.
+    The mend refuses where the secret of a signature is not set, as the code refuses a wrong one; where it is set
+    nothing changes. Plain tokens, secrets of single tenants, and what asks for the environment's name
+    or for a switch are left to the owner.
     """
 
     id = "skipped-signature-check"
@@ -162,7 +163,7 @@ def _skips(index: Index) -> Iterator[_Skip]:
     for function in index.functions:
         if is_added(function.module):
             continue
-        judges = compares_signature(index, function)
+        judges = any(compares_signature(index, one) for one in ways_of(index, function))
         for node in index.own_nodes(function):
             found = None
             if isinstance(node, ast.If):
@@ -174,10 +175,24 @@ def _skips(index: Index) -> Iterator[_Skip]:
 
 
 def _skip(index: Index, function: Function, node: ast.AST, why: str, test: ast.expr, edit: Edit | None) -> _Skip:
-    """A skip by what is not set: one tenant may be meant to have no secret, the service itself never is."""
-    if is_of_service(index, function, test):
-        return _Skip(function, node, why, "high", edit)
-    return _Skip(function, node, why, "low", None)
+    """A skip by what is not set: one tenant may be meant to have no secret, and a plain token to be left out at home;
+    who signs never is."""
+    if not is_of_service(index, function, test):
+        return _Skip(function, node, why, "low", None)
+    if not any(_makes_signatures(index, one) for one in ways_of(index, function)):
+        return _Skip(function, node, f"{why} (a plain token)", "medium", None)
+    return _Skip(function, node, why, "high", edit)
+
+
+def _makes_signatures(index: Index, function: Function) -> bool:
+    """Whether a keyed digest is made there, or a library's `verify` is handed a signature."""
+    for call in index.calls(function):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+        if (function.module.resolve(call.func) or "").startswith("hmac.") and name != "compare_digest":
+            return True
+        if name in ("verify", "construct_event") and len(call.args) + len(call.keywords) >= 2:
+            return True
+    return False
 
 
 def _left_out(index: Index, function: Function, node: ast.If) -> _Skip | None:
@@ -208,7 +223,7 @@ def _only_if_set(index: Index, function: Function, node: ast.If) -> _Skip | None
         secret = secret_set(function, test.values[0])
         if not secret or not any(_asks_signature(index, function, part) for part in test.values[1:]):
             return None
-        if not is_refusal(module, node.body):
+        if not is_refusal(index, module, node.body):
             return None
         edit = None
         if len(test.values) == 2 and not isinstance(test.values[1], ast.BoolOp | ast.IfExp | ast.NamedExpr):
@@ -216,14 +231,14 @@ def _only_if_set(index: Index, function: Function, node: ast.If) -> _Skip | None
             edit = Edit(start, end, f"not {module.segment(test.values[0])} or ")
             if isinstance(test.values[0], ast.Compare):
                 edit = Edit(start, end, f"{module.segment(test.values[0].left)} is None or ")
-        why = f"refuses a wrong signature only where {secret} is set"
+        why = f"checks the sender only where {secret} is set"
         return _skip(index, function, node, why, test.values[0], edit)
     secret = secret_set(function, test)
     if not secret or node.orelse:
         return None
     for inner in (part for part in ast.walk(node) if isinstance(part, ast.If) and part is not node):
-        if _asks_signature(index, function, inner.test) and is_refusal(module, inner.body):
-            why, edit = f"checks signatures only where {secret} is set", _with_else(index, function, node, inner)
+        if _asks_signature(index, function, inner.test) and is_refusal(index, module, inner.body):
+            why, edit = f"checks the sender only where {secret} is set", _with_else(index, function, node, inner)
             return _skip(index, function, node, why, test, edit)
     return None
 
@@ -274,19 +289,26 @@ def _refusal_text(index: Index, function: Function, inner: ast.If | None) -> str
     return ""
 
 
-def is_refusal(module: Module, body: Sequence[ast.stmt]) -> bool:
+def is_refusal(index: Index, module: Module, body: Sequence[ast.stmt]) -> bool:
     """Whether a block ends by refusing: it raises, aborts, or answers 4xx, 503 or False."""
     last = body[-1]
     if isinstance(last, ast.Raise):
         return True
     if isinstance(last, ast.Expr) and isinstance(last.value, ast.Call):
-        return ast.unparse(last.value.func).rsplit(".", 1)[-1] == "abort"
+        return module.segment(last.value.func).rsplit(".", 1)[-1] == "abort"
     if not isinstance(last, ast.Return) or last.value is None:
         return False
     if isinstance(last.value, ast.Constant):
         return last.value.value is False
+    helper = index.resolve_call(module, last.value) if isinstance(last.value, ast.Call) else None
+    if helper is not None:  # `return unauthorized()`
+        return any(
+            is_refusal(index, helper.module, [node])
+            for node in index.own_nodes(helper)
+            if isinstance(node, ast.Return | ast.Raise)
+        )
     codes = [n.value for n in ast.walk(last.value) if isinstance(n, ast.Constant) and type(n.value) is int]
-    named = re.search(r"HTTP_4\d\d|UNAUTHORIZED|FORBIDDEN|BAD_REQUEST|abort\(", ast.unparse(last.value))
+    named = re.search(r"HTTP_4\d\d|UNAUTHORIZED|FORBIDDEN|BAD_REQUEST|abort\(", module.segment(last.value))
     return any(400 <= code < 600 for code in codes) or named is not None
 
 
@@ -312,9 +334,11 @@ def _asks_signature(index: Index, function: Function, test: ast.expr) -> bool:
             if function.module.resolve(part.func) in ("hmac.compare_digest", "secrets.compare_digest"):
                 return True
         if isinstance(part, ast.Compare) and from_request(function.module, part.left):
-            return any(secret_named(function, side) for side in part.comparators) or _names_digest(part)
+            return any(secret_named(function, side) for side in part.comparators) or _names_digest(
+                function.module.segment(part)
+            )
     return False
 
 
-def _names_digest(compare: ast.Compare) -> bool:
-    return re.search(r"expected|digest|signature|computed", ast.unparse(compare)) is not None
+def _names_digest(text: str) -> bool:
+    return re.search(r"expected|digest|signature|computed", text) is not None

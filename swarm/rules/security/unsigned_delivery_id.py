@@ -106,7 +106,7 @@ class UnsignedDeliveryId(Rule):
             if not set(route.methods) & BODY_METHODS:
                 continue
             used = [f for f in ways_of(index, route.function) if _is_own(f)]
-            if any("sha256(" in ast.unparse(f.node) and "hmac" not in ast.unparse(f.node) for f in used):
+            if any("sha256(" in text and "hmac" not in text for text in (f.module.segment(f.node) for f in used)):
                 continue  # a digest of the body is looked at as well
             for function in used:
                 for node, header in _remembered(index, function):
@@ -141,7 +141,7 @@ def _remembered(index: Index, function: Function) -> Iterator[tuple[ast.AST, str
             if header and not isinstance(node.comparators[0], ast.Constant):
                 yield node, header
                 return
-        elif isinstance(node, ast.Call) and _REMEMBERS.search(ast.unparse(node.func)):
+        elif isinstance(node, ast.Call) and _REMEMBERS.search(function.module.segment(node.func)):
             header = next((found for given in node.args if (found := _named(given, names))), "")
             if header:
                 yield node, header
@@ -160,11 +160,15 @@ def _header_of(node: ast.expr) -> str:
     for part in ast.walk(node):
         key: ast.expr | None = None
         if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "get":
-            key = part.args[0] if part.args and ast.unparse(part.func.value).endswith("headers") else None
-        elif isinstance(part, ast.Subscript) and ast.unparse(part.value).endswith("headers"):
+            key = part.args[0] if part.args and _is_headers(part.func.value) else None
+        elif isinstance(part, ast.Subscript) and _is_headers(part.value):
             key = part.slice
         if isinstance(key, ast.Constant) and isinstance(key.value, str):
             name = key.value.lower()
             if _ID.match(name) and name not in _SIGNED:
                 return key.value
     return ""
+
+
+def _is_headers(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == "headers"

@@ -196,13 +196,13 @@ def _wrong(index: Index, module: Module, made: ast.expr, scheme: _Scheme) -> str
 def _written(index: Index, module: Module, node: ast.expr, depth: int) -> str:
     """The text of all that makes a value, helpers included."""
     value = assigned(node, module.enclosing_function(node))
-    text = ast.unparse(value)
+    text = module.segment(value)
     for part in ast.walk(value):
         if depth > 3:
             break
         if isinstance(part, ast.Call):
             called = index.resolve_call(module, part)
-            text += " " + ast.unparse(called.node) if called is not None else ""
+            text += " " + called.module.segment(called.node) if called is not None else ""
         elif isinstance(part, ast.Name):
             inner = assigned(part, module.enclosing_function(part))
             text += " " + _written(index, module, inner, depth + 1) if inner is not part else ""
@@ -219,6 +219,6 @@ def _texts_verified(index: Index) -> Iterator[tuple[Function, ast.Call]]:
             continue
         given = [assigned(argument, function.node) for argument in call.args[:2]]
         position = 0 if any(o.startswith("cryptography.") for o in module.imports.values()) else 1
-        text = ast.unparse(given[position])
+        text = module.segment(given[position])
         if re.search(r"headers(\.get\(|\[)[^)\]]*[)\]]\.encode\(", text):
             yield function, call
