@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from swarm.probes.effects import growth, rows_seen
 from swarm.probes.payloads import read, write
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
 
@@ -13,7 +14,8 @@ _MOST_FIELDS = 8
 class PayloadShape(Probe):
     """Sends an empty object, and good payloads in which one field is of another type.
 
-    Senders change their payloads now and then; a field that is missing or odd must not look like an outage.
+    Senders change their payloads now and then; a field that is missing or odd must not look like an outage, and what
+    is refused must leave nothing half done.
     """
 
     id = "W11-shape"
@@ -37,10 +39,18 @@ class PayloadShape(Probe):
                 bodies[f"another type of {name}"] = write(
                     {**payload, name: 5 if isinstance(value, list) else [value]}
                 )
+            before = await asyncio.to_thread(rows_seen, context)
             answers = await asyncio.gather(
                 *(context.send(context.with_body(webhook, request, body)) for body in bodies.values())
             )
             sent += len(bodies)
+            if not any(answer.ok for answer in answers):
+                grew = growth(before, await asyncio.to_thread(rows_seen, context))
+                half = sorted(set(grew) & set(context.good_effects[route_of(webhook)].grew))
+                if half:
+                    return self.failed(
+                        f"nothing was taken, yet rows were added to {', '.join(half)}", route_of(webhook)
+                    )
             broken = [name for name, answer in zip(bodies, answers, strict=True) if answer.broken]
             if broken:
                 return self.failed(f"server errors for {', '.join(broken[:4])}", route_of(webhook))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -166,19 +166,18 @@ class ProbeContext:
         method: str,
         path: str,
         *,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
         content: bytes | AsyncIterator[bytes] | None = None,
         timeout_s: float = 8.0,
     ) -> Answer:
-        """Any call to the service."""
+        """Any call to the service; pairs of headers may name one twice."""
+        pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
         began_s = time.monotonic()
         try:
             response = await self.client.request(
                 method,
                 self.base_url.rstrip("/") + path,
-                headers=[
-                    (name.encode(), value.encode("latin-1", "replace")) for name, value in (headers or {}).items()
-                ],
+                headers=[(name.encode(), value.encode("latin-1", "replace")) for name, value in pairs],
                 content=content,
                 timeout=timeout_s,
                 follow_redirects=False,

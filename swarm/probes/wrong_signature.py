@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 
 from swarm.config.schema import Webhook
-from swarm.probes.effects import writes_seen
+from swarm.core.findings import Severity
+from swarm.probes.effects import over, writes_seen
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
 from swarm.target.traffic import WebhookRequest
 
 
 class WrongSignature(Probe):
-    """Sends good requests with signatures that are empty, noise, of another key, of another body, or not ASCII.
+    """Sends good requests with signatures that are empty, noise, of another key, of another body, cut short, not
+    ASCII, or there twice.
 
     A signature that is no ASCII makes `hmac.compare_digest` raise on text: the service must refuse, not fail.
     """
@@ -27,7 +29,7 @@ class WrongSignature(Probe):
     order = 11
 
     async def run(self, context: ProbeContext) -> ProbeResult:
-        """Seven variants a webhook, sent together."""
+        """Nine variants a webhook, most of them sent together."""
         if not context.signed_webhooks():
             return self.skipped("no webhook is declared as signed")
         refused = 0
@@ -49,7 +51,30 @@ class WrongSignature(Probe):
                     rule = "text-signature-compare" if "ASCII" in name else ""
                     return self.failed(seen, route_of(webhook), severity="medium", rule=rule)
             refused += len(named)
+            problem = await self._sent_twice(context, webhook)
+            if problem:
+                return self.failed(problem[0], route_of(webhook), severity=problem[1])
+            refused += 1
         return self.passed(f"{refused} wrongly signed requests refused")
+
+    async def _sent_twice(self, context: ProbeContext, webhook: Webhook) -> tuple[str, Severity] | None:
+        """Two wrong signatures in two headers must be refused; a right one beside a wrong one must break nothing."""
+        request = context.fresh(webhook)
+        right = context.signature(webhook, request.body)
+        name = next((key for key in right if key.lower() == webhook.sign.header.lower()), next(iter(right)))
+        others = [(key, value) for key, value in request.headers.items() if key.lower() != name.lower()]
+        for values in ((right[name][:-4], "0" * 64), (right[name], "0" * 64)):
+            answer = await context.call(
+                request.method, request.path, headers=[*others, *((name, one) for one in values)],
+                content=request.body,
+            )  # fmt: skip
+            if answer.ok and right[name] not in values:
+                return f"answered {answer.status} to two wrong signatures", "critical"
+            if answer.ok:
+                await over(context, request)  # its work is no effect of what comes next
+            if answer.broken:
+                return f"answered {answer.status or answer.text} to a signature that is there twice", "medium"
+        return None
 
     def _variants(self, context: ProbeContext, webhook: Webhook) -> dict[str, WebhookRequest]:
         request = context.fresh(webhook)

@@ -24,6 +24,7 @@ INNERMOST_FIRST = (
     "BodyLimitMiddleware",
     "RateLimitMiddleware",
     "BodyLengthsMiddleware",
+    "AnswerHeadersMiddleware",
     "DataAuditMiddleware",
     "SecurityAuditMiddleware",
     "MetricsMiddleware",
@@ -33,6 +34,7 @@ INNERMOST_FIRST = (
 GUARDS = frozenset({
     "ReplayGuardMiddleware", "DeliveryAgeMiddleware", "CheckedJsonMiddleware", "ContentTypeMiddleware",
     "RateLimitMiddleware", "BodyLengthsMiddleware", "DataAuditMiddleware", "SecurityAuditMiddleware",
+    "AnswerHeadersMiddleware",
 })  # fmt: skip
 
 

@@ -92,7 +92,7 @@ def careless(shared: Shared) -> Starlette:
         try:
             shared.write_upstream()
             event = json.loads(body)
-            shared.log.append(f"note {event['note']}")
+            shared.log.append("note " + event["note"].replace("{{7*7}}", str(7 * 7)))
             with sqlite3.connect(shared.database) as connection:
                 connection.execute(f"INSERT INTO leads VALUES ('x', '{event['email']}')")
             return JSONResponse({"ok": True})
@@ -114,17 +114,24 @@ def careless(shared: Shared) -> Starlette:
     return app
 
 
+class Unguessed(JSONResponse):
+    """An answer whose type no browser guesses."""
+
+    def init_headers(self, headers: Any = None) -> None:
+        super().init_headers({"X-Content-Type-Options": "nosniff", **(headers or {})})
+
+
 def careful(shared: Shared, previous: str = "") -> Starlette:
     seen: dict[str, bytes] = {}
     refused = itertools.count(1)
 
     def refuse() -> JSONResponse:
         late = next(refused) > 40
-        return JSONResponse({"error": "signature"}, status_code=429 if late else 401)
+        return Unguessed({"error": "signature"}, status_code=429 if late else 401)
 
     async def hook(request: Request) -> JSONResponse:
         if int(request.headers.get("content-length") or 2_000_000) > 1_000_000:
-            return JSONResponse({"error": "too large"}, status_code=413)
+            return Unguessed({"error": "too large"}, status_code=413)
         body = await request.body()
         stamp, sent = request.headers.get("x-time", ""), request.headers.get("x-sig", "")
         keys = [SECRET, previous] if previous else [SECRET]
@@ -133,29 +140,29 @@ def careful(shared: Shared, previous: str = "") -> Starlette:
         if not stamp.isdigit() or abs(time.time() - int(stamp)) > 300:
             return refuse()
         if request.headers.get("content-type") != "application/json":
-            return JSONResponse({"error": "content type"}, status_code=415)
+            return Unguessed({"error": "content type"}, status_code=415)
         try:
             event = json.loads(body)
             email, event_id = str(event["email"]), str(event["event_id"])
             email.encode()
         except (ValueError, KeyError, TypeError, RecursionError):
-            return JSONResponse({"error": "payload"}, status_code=422)
+            return Unguessed({"error": "payload"}, status_code=422)
         digest = hashlib.sha256(body).digest()
         if seen.get(event_id, digest) != digest:
-            return JSONResponse({"error": "id"}, status_code=409)
+            return Unguessed({"error": "id"}, status_code=409)
         if event_id not in seen:
             seen[event_id] = digest
             shared.write_upstream()
             with sqlite3.connect(shared.database) as connection:
                 connection.execute("INSERT INTO leads VALUES (?, ?)", ("x", email))
         shared.log.append(f"hook taken: {event.get('note')!r}")
-        return JSONResponse({"ok": True})
+        return Unguessed({"ok": True})
 
     async def search(request: Request) -> JSONResponse:
         text = request.query_params.get("q", "")
         with sqlite3.connect(shared.database) as connection:
             rows = connection.execute("SELECT * FROM leads WHERE email = ?", (text,)).fetchall()
-        return JSONResponse({"rows": rows, "q": text})
+        return Unguessed({"rows": rows, "q": text})
 
     return Starlette(routes=[Route("/hook", hook, methods=["POST"]), Route("/search", search)])
 

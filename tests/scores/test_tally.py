@@ -107,7 +107,7 @@ def test_an_open_finding_outweighs_a_probe_that_passed() -> None:
     one = credit_of(check("W12"), Seen([result("W12")], [finding("sql-from-strings", "critical")]))
     assert (one.value, one.open) == (0.0, "critical")
     patched = replace(finding("sql-from-strings", "critical"), status="patched")
-    assert credit_of(check("W12"), Seen([result("W12")], [patched])).value == 1.0
+    assert credit_of(check("W12"), Seen([result("W12"), result("W12-text")], [patched])).value == 1.0
 
 
 def test_a_suppressed_finding_earns_nothing() -> None:
