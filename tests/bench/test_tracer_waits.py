@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+import contextlib
+import socket
 import time
 
 import httpx
@@ -243,6 +244,22 @@ def _until(service: Service, count: int) -> tuple[Waterfall, ...]:
     raise AssertionError("no line in the trace")
 
 
+def at_once(service: Service, path: str, requests: int) -> None:
+    """Post to connections that stand already, one straight after the other: no thread has to start in between."""
+    address = httpx.URL(service.base_url)
+    head = f"POST {path} HTTP/1.1\r\nHost: {address.host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    with contextlib.ExitStack() as connections:
+        sockets = [
+            connections.enter_context(socket.create_connection((address.host, address.port or 80), timeout=20))
+            for _ in range(requests)
+        ]
+        for one in sockets:
+            one.sendall(head.encode())
+        for one in sockets:
+            while one.recv(4096):
+                pass
+
+
 def at(waterfall: Waterfall, line: int, kind: str) -> list[WaterfallSpan]:
     return [span for span in waterfall.spans if span.line == line and span.kind == kind]
 
@@ -325,14 +342,7 @@ def test_a_locked_database_is_told_in_the_name(service: Service) -> None:
 
 def test_a_request_that_comes_while_the_loop_is_held_up_waits_for_its_turn(service: Service) -> None:
     seen = len(read_trace(service.trace_file))
-    threads = [
-        threading.Thread(target=httpx.post, args=(service.base_url + "/late",), kwargs={"trust_env": False})
-        for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(service, "/late", 4)
     found = _until(service, seen + 4)[seen:]
     queued = [span for one in found for span in one.spans if span.kind == "queue"]
     assert queued and max(span.duration_ms for span in queued) > 100
@@ -341,14 +351,7 @@ def test_a_request_that_comes_while_the_loop_is_held_up_waits_for_its_turn(servi
 
 def test_a_wsgi_request_that_waits_for_a_thread_of_its_server(starter: Starter) -> None:
     service = starter.start("flask", name="pooled", inject=TRACER_FILES, source=FLASK_QUEUE_APP)
-    threads = [
-        threading.Thread(target=httpx.post, args=(service.base_url + "/slow",), kwargs={"trust_env": False})
-        for _ in range(2)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(service, "/slow", 2)
     found = _until(service, 2)
     queued = [span for one in found for span in one.spans if span.kind == "queue"]
     assert max(span.duration_ms for span in queued) > 50
