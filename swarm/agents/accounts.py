@@ -55,6 +55,8 @@ def agent_info(
         findings=findings,
         focus=focus,
         note=note,
+        shortened=sum(outcome.toolbox.artifacts for outcome in outcomes),
+        cleared=sum(outcome.tally.cleared for outcome in outcomes),
         tool_spans=tuple(span for outcome in outcomes for span in outcome.toolbox.spans),
     )
 

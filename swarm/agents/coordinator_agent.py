@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from swarm.agents.accounts import Status, agent_info, settled
+from swarm.agents.artifacts import ReadArtifact
 from swarm.agents.attempts import Attempted, attempt
 from swarm.agents.charters import READ_FINDINGS, coordinator_system
 from swarm.agents.closing import Closing
@@ -66,7 +67,9 @@ class ReadFindings(Tool):
     async def run(self, arguments: Any, bench: Workbench) -> Answer:
         """Digests, the worst first."""
         del arguments, bench
-        return Answer(findings_answer(self._findings, {"default_plan": self._default_order}))
+        plan = {"default_plan": self._default_order}
+        answer = findings_answer(self._findings, plan)
+        return replace(answer, served={**answer.served, **plan})
 
 
 async def run_coordinator(
@@ -89,7 +92,7 @@ async def run_coordinator(
     attempted = await attempt(
         "coordinator",
         conversation,
-        (ReadFindings(findings, default_order),),
+        (ReadFindings(findings, default_order), ReadArtifact(around.artifacts)),
         lambda: _closing(default_order),
         candidates,
         around,

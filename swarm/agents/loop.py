@@ -9,15 +9,15 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from swarm.agents.clearing import Clearing
 from swarm.agents.closing import Closing, validated
+from swarm.agents.history import History
 from swarm.agents.recall import Told
 from swarm.agents.records import result_record, turn_record
 from swarm.agents.surroundings import Surroundings
 from swarm.agents.toolbox import Toolbox
 from swarm.core.chat import (
-    Block,
     Conversation,
-    Message,
     ModelFailed,
     Text,
     ToolCall,
@@ -52,6 +52,7 @@ class LoopLimits:
 
     max_turns: int = 24
     turn: TurnLimits = field(default_factory=TurnLimits)
+    clearing: Clearing = Clearing()
     attempts: int = 3
     nudges: int = 2
     refused_repeats: int = 4
@@ -61,18 +62,19 @@ class LoopLimits:
 
 @dataclass(slots=True)
 class Tally:
-    """What a conversation used. `cost_usd` is None where a turn's price is not known."""
+    """What a conversation used; `cleared` results left it. `cost_usd` is None where a turn's price is not known."""
 
     turns: int = 0
     tool_calls: int = 0
     usage: Usage = field(default_factory=Usage)
     peak_context_tokens: int = 0
+    cleared: int = 0
     cost_usd: float | None = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a conversation ended; `submission` is there where it ended by submitting."""
+    """How a conversation ended; `submission` is there where it ended by submitting. `conversation` is all of it."""
 
     ending: Ending
     submission: BaseModel | None
@@ -112,7 +114,8 @@ class _Talk:
         told: Told,
     ) -> None:
         self._told = told
-        self._model, self._conversation, self._closing = model, conversation, closing
+        self._model, self._history, self._closing = model, History(conversation), closing
+        self._agent, self._model_id = conversation.agent, conversation.model
         self._around, self._limits = around, limits
         self._toolbox = Toolbox(conversation.agent, tools, around)
         self._specs: tuple[ToolSpec, ...] = (*(tool.spec() for tool in tools), closing.spec())
@@ -147,29 +150,29 @@ class _Talk:
                 # A call may be there in half: none of them is run, nor kept.
                 kept = tuple(block for block in turn.blocks if not isinstance(block, ToolCall))
                 has_text = any(isinstance(block, Text) for block in kept)
-                self._assistant(kept if has_text else (*kept, Text(_CUT_OFF)))
+                self._history.answered(kept if has_text else (*kept, Text(_CUT_OFF)))
                 return self._nudge(_GO_ON)
             case _ if turn.tool_calls:
                 return await self._answer(turn)
             case "pause_turn":
                 if turn.blocks:
-                    self._assistant(turn.blocks)
+                    self._history.answered(turn.blocks)
                 return None
             case _:
                 if turn.text.strip():
-                    self._assistant(turn.blocks)
+                    self._history.answered(turn.blocks)
                 return self._nudge(f"Nothing was handed over: call {self._closing.name} to end, or go on.")
 
     async def _answer(self, turn: Turn) -> Outcome | None:
         calls = turn.tool_calls
-        self._assistant(turn.blocks)
+        self._history.answered(turn.blocks)
         self._tally.tool_calls += len(calls)
         closings = [call for call in calls if call.name == self._closing.name]
         try:
             wanted = [call for call in calls if call not in closings]
             results = list(await self._toolbox.answer(wanted, self._tally.turns, self._told.results))
         except asyncio.CancelledError:
-            record = {"agent": self._conversation.agent, "turn": self._tally.turns}
+            record = {"agent": self._agent, "turn": self._tally.turns}
             self._around.journal.append("cancelled", record)  # what has no result by now is run when it is resumed
             raise
         submission: BaseModel | None = None
@@ -178,8 +181,9 @@ class _Talk:
             results.append(result)
             submission = submission or parsed
         self._nudges = 0
-        blocks: tuple[Block, ...] = tuple(results)
-        self._conversation = self._conversation.plus(Message("user", (*blocks, *self._reminder())))
+        self._history.told(*results, *self._reminder())
+        self._history.clear(self._limits.clearing)
+        self._tally.cleared = self._history.cleared
         if submission is not None:
             return self._outcome("submitted", submission)
         if self._toolbox.refused_repeats > self._limits.refused_repeats:
@@ -195,7 +199,7 @@ class _Talk:
             result, parsed = ToolResult(call.id, "accepted"), self._closing.parse(call.arguments)
         except ToolFailed as error:
             result, parsed = ToolResult(call.id, str(error), True), None
-        record = result_record(self._conversation.agent, self._tally.turns, result, (), self._around.mask)
+        record = result_record(self._agent, self._tally.turns, result, (), self._around.mask)
         self._around.journal.append("result", record)
         return result, parsed
 
@@ -209,7 +213,7 @@ class _Talk:
         self._nudges += 1
         if self._nudges > self._limits.nudges:
             return self._outcome("end_turn", note="the model stopped without submitting")
-        self._user(Text(words))
+        self._history.told(Text(words))
         return None
 
     async def _turn(self) -> Turn:
@@ -217,13 +221,13 @@ class _Talk:
         if told is None and self._told.failed is not None:
             raise ModelFailed(self._told.failed, retryable=False)
         turn = told or await self._attempts()
-        agent, tally = self._conversation.agent, self._tally
+        agent, tally = self._agent, self._tally
         tally.turns += 1
         tally.usage = tally.usage + turn.usage
-        tally.peak_context_tokens = max(
-            tally.peak_context_tokens, turn.usage.context_tokens + turn.usage.output_tokens
-        )
-        cost = self._around.budget.charge(self._model.provider, self._conversation.model, turn.usage)
+        held = turn.usage.context_tokens + turn.usage.output_tokens
+        self._history.took(held)
+        tally.peak_context_tokens = max(tally.peak_context_tokens, held)
+        cost = self._around.budget.charge(self._model.provider, self._model_id, turn.usage)
         known = tally.cost_usd is not None and cost is not None
         tally.cost_usd = (tally.cost_usd or 0.0) + (cost or 0.0) if known else None
         if told is None:
@@ -243,7 +247,7 @@ class _Talk:
                 wish_s: float | None = getattr(error, "retry_after_s", None)
                 wait_s = self._limits.first_wait_s * 2 ** (attempt - 1) if wish_s is None else wish_s
                 record = {
-                    "agent": self._conversation.agent,
+                    "agent": self._agent,
                     "attempt": attempt,
                     "error": self._around.mask(str(error)),
                 }
@@ -262,29 +266,11 @@ class _Talk:
         remaining_s = self._around.budget.remaining_s
         if remaining_s is not None:
             limits = replace(limits, deadline_s=max(0.1, min(limits.deadline_s, remaining_s)))
-        turn = await self._model.next_turn(self._conversation, self._specs, limits)
+        turn = await self._model.next_turn(self._history.shown, self._specs, limits)
         ids = [call.id for call in turn.tool_calls]
         if len(set(ids)) != len(ids):
             raise ModelFailed("two calls of one turn have the same id", retryable=True)
         return turn
 
-    def _assistant(self, blocks: tuple[Block, ...]) -> None:
-        """Keep what the model said; after a paused turn it goes on in the same message."""
-        messages = self._conversation.messages
-        if messages and messages[-1].role == "assistant":
-            joined = Message("assistant", (*messages[-1].blocks, *blocks))
-            self._conversation = replace(self._conversation, messages=(*messages[:-1], joined))
-        else:
-            self._conversation = self._conversation.plus(Message("assistant", blocks))
-
-    def _user(self, *blocks: Block) -> None:
-        """Say something; roles alternate, so it joins the last message where that is the user's."""
-        messages = self._conversation.messages
-        if messages and messages[-1].role == "user":
-            joined = Message("user", (*messages[-1].blocks, *blocks))
-            self._conversation = replace(self._conversation, messages=(*messages[:-1], joined))
-        else:
-            self._conversation = self._conversation.plus(Message("user", blocks))
-
     def _outcome(self, ending: Ending, submission: BaseModel | None = None, note: str = "") -> Outcome:
-        return Outcome(ending, submission, self._conversation, self._tally, self._toolbox, self._text, note)
+        return Outcome(ending, submission, self._history.whole, self._tally, self._toolbox, self._text, note)

@@ -7,21 +7,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from swarm.agents.artifacts import Artifacts
 from swarm.agents.records import block_of, turn_of
 from swarm.core.chat import ToolResult, Turn
 from swarm.core.codec import decode_as
 from swarm.core.findings import Finding
 from swarm.core.report import AgentInfo
+from swarm.models.untrusted import unmark
 
 Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class ToldResult:
-    """The answer to one call, and the ids of the findings that it brought to light."""
+    """The answer to one call, the ids of the findings that it brought to light, and whether it was shown in short."""
 
     result: ToolResult
     finding_ids: tuple[str, ...] = ()
+    shortened: bool = False
 
 
 @dataclass(slots=True)
@@ -48,6 +51,7 @@ class Recall:
         self._told: dict[str, deque[Told]] = {}
         self._infos: dict[str, AgentInfo] = {}
         self.findings: list[tuple[Finding, str]] = []
+        self.artifacts = Artifacts()
         self.turns = self.results = 0
         for record in records:
             self._take(record)
@@ -105,6 +109,11 @@ class Recall:
         ids = tuple(record.get("finding_ids", ()))
         if not isinstance(result, ToolResult) or ids != tuple(finding.id for finding in findings):
             return
-        told.results[(int(record["turn"]), result.call_id)] = ToldResult(result, ids)
+        kept = record.get("artifact") or {}
+        if kept:
+            text = kept["text"] if kept["text"] is not None else unmark(result.content)
+            self.artifacts.restore(kept["handle"], text)
+        shortened = bool(kept) and kept["text"] is not None
+        told.results[(int(record["turn"]), result.call_id)] = ToldResult(result, ids, shortened)
         self.findings += [(finding, agent) for finding in findings]
         self.results += 1

@@ -73,8 +73,9 @@ def block_record(block: Block, mask: Mask) -> dict[str, Any]:
             return {"type": "opaque", "data": data if masked(data, mask) == data else None}
         case ToolCall(id=call_id, name=name, arguments=arguments):
             return {"type": "tool_call", "id": call_id, "name": name, "arguments": masked(arguments, mask)}
-        case ToolResult(call_id=call_id, content=content, is_error=is_error):
-            return {"type": "tool_result", "call_id": call_id, "content": mask(content), "is_error": is_error}
+        case ToolResult(call_id=call_id, content=content, is_error=is_error, served=served):
+            record = {"type": "tool_result", "call_id": call_id, "content": mask(content), "is_error": is_error}
+            return {**record, "served": mask(served)} if served else record
 
 
 def block_of(record: Mapping[str, Any]) -> Block | None:
@@ -87,7 +88,7 @@ def block_of(record: Mapping[str, Any]) -> Block | None:
         case "tool_call":
             return ToolCall(record["id"], record["name"], record["arguments"])
         case _:
-            return ToolResult(record["call_id"], record["content"], record["is_error"])
+            return ToolResult(record["call_id"], record["content"], record["is_error"], record.get("served", ""))
 
 
 def masked(value: Any, mask: Mask) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from swarm.agents.accounts import Status, agent_info, settled
+from swarm.agents.artifacts import ReadArtifact
 from swarm.agents.attempts import Attempted, attempt
 from swarm.agents.charters import first_words, specialist_system
 from swarm.agents.loop import LoopLimits
@@ -46,7 +47,7 @@ async def run_specialist(
     `tools` are all that there are (the registry's where None): it gets those of the groups that it names.
     """
     bench, started_s = around.bench, around.since_start_s()
-    own_tools = tools_for(specialist.tools, tools)
+    own_tools = (*tools_for(specialist.tools, tools), ReadArtifact(around.artifacts))
     conversation = Conversation(
         agent=name,
         model="",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from swarm.agents.artifacts import Artifacts
 from swarm.agents.budget import RunBudget
 from swarm.agents.recall import Recall
 from swarm.core.ports import Clock, EventSink, Journal, Model
@@ -15,7 +16,7 @@ from swarm.tools.workbench import Workbench
 class Surroundings:
     """`mask` hides known secret values in text; `run_began_s` is the clock's time when the run began.
 
-    `recall` is what the journal of a cut-off run holds; empty for a new one.
+    `recall` is what the journal of a cut-off run holds; empty for a new one. Its artifacts are the run's.
     """
 
     bench: Workbench
@@ -26,6 +27,11 @@ class Surroundings:
     mask: Callable[[str], str]
     run_began_s: float
     recall: Recall = field(default_factory=Recall)
+
+    @property
+    def artifacts(self) -> Artifacts:
+        """Results that are kept beside the conversations."""
+        return self.recall.artifacts
 
     def since_start_s(self) -> float:
         """Seconds since the run began."""

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from swarm.agents.artifacts import Shown, shown
 from swarm.agents.closing import validated
 from swarm.agents.recall import ToldResult
 from swarm.agents.records import masked, result_record
@@ -30,7 +31,7 @@ class Toolbox:
 
     `finding_ids` are the findings that its calls brought to light, in order; `spans` are (tool, start,
     end) in seconds since the run began; `refused_repeats` counts calls that were refused as the same one over and
-    over; `broken` names tools that failed by a bug of ours.
+    over; `broken` names tools that failed by a bug of ours; `artifacts` counts results that were shown in short.
     """
 
     def __init__(self, agent: str, tools: Sequence[Tool], around: Surroundings) -> None:
@@ -41,6 +42,7 @@ class Toolbox:
         self.spans: list[tuple[str, float, float]] = []
         self.refused_repeats = 0
         self.broken: list[str] = []
+        self.artifacts = 0
 
     async def answer(
         self, calls: Sequence[ToolCall], turn: int = 0, told: Mapping[tuple[int, str], ToldResult] | None = None
@@ -63,23 +65,27 @@ class Toolbox:
     async def _answer_one(self, call: ToolCall, turn: int, told: ToldResult | None, repeated: bool) -> ToolResult:
         if told is not None:
             self.finding_ids.update(dict.fromkeys(told.finding_ids))
+            self.artifacts += told.shortened
             return told.result
         around = self._around
         detail = _short(masked(call.arguments, around.mask))
         around.emit(ToolStarted(self._agent, call.name, detail))
         began_s = around.since_start_s()
-        answer = Answer("")
+        answer, told_now = Answer(""), Shown("")
         try:
             if repeated:
                 raise ToolFailed("this very call was answered several times; use its answer, or call submit")
             answer = await self._run(call)
-            text = capped(around.mask(answer.text))
-            marked = mark(text) if self._tools[call.name].untrusted else text
-            result, summary = ToolResult(call.id, marked), around.mask(_summary(answer))
+            told_now = shown(answer, self._tools[call.name], around.artifacts, around.mask)
+            result, summary = self._result(call, told_now), around.mask(_summary(answer))
         except ToolFailed as error:
             summary = capped(around.mask(str(error)), 2_000)
             result = ToolResult(call.id, summary, True)
-        around.journal.append("result", result_record(self._agent, turn, result, answer.findings, around.mask))
+        record = result_record(self._agent, turn, result, answer.findings, around.mask)
+        if told_now.handle:
+            record["artifact"] = {"handle": told_now.handle, "text": told_now.text}
+            self.artifacts += told_now.text is not None
+        around.journal.append("result", record)
         self._keep(answer)
         ended_s = around.since_start_s()
         self.spans.append((call.name, round(began_s, 3), round(ended_s, 3)))
@@ -87,6 +93,11 @@ class Toolbox:
             ToolFinished(self._agent, call.name, ended_s - began_s, not result.is_error, summary[:_DETAIL_CHARS])
         )
         return result
+
+    def _result(self, call: ToolCall, told: Shown) -> ToolResult:
+        if not self._tools[call.name].untrusted:
+            return ToolResult(call.id, told.content, served=told.served)
+        return ToolResult(call.id, mark(told.content), served=mark(told.served) if told.served else "")
 
     def _count(self, call: ToolCall) -> bool:
         """Whether this very call was made too often."""

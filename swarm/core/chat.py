@@ -36,21 +36,26 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """The answer to one ToolCall; exactly one for each."""
+    """The answer to one ToolCall; exactly one for each.
+
+    `served` is what may stand in place of `content` once the model has worked with it; empty where it must stay.
+    """
 
     call_id: str
     content: str
     is_error: bool = False
+    served: str = ""
 
 
 Block = Text | Opaque | ToolCall | ToolResult
+Role = Literal["user", "assistant"]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message; roles alternate, and a conversation starts with the user's."""
 
-    role: Literal["user", "assistant"]
+    role: Role
     blocks: tuple[Block, ...]
 
 

@@ -60,6 +60,8 @@ class AgentInfo:
     note: str = ""
     tool_spans: tuple[tuple[str, float, float], ...] = ()
     tools: tuple[str, ...] = ()
+    shortened: int = 0  # results that its model saw in short, the whole beside the conversation
+    cleared: int = 0  # results that left its conversation once they had served
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from swarm.core.chat import (
@@ -23,6 +23,7 @@ from swarm.core.chat import (
     TurnLimits,
     Usage,
 )  # fmt: skip
+from swarm.models.estimate import blocks_tokens, conversation_tokens
 from swarm.models.untrusted import unmark
 
 MODEL_NAME = "playbook"
@@ -30,7 +31,6 @@ LIMITS_TEXT = (
     "Deterministic playbook: went by rules and measurements alone; it writes no free-form edits and judges "
     "nothing that no rule or probe knows."
 )
-_CHARS_PER_TOKEN = 4
 _SUBMIT, _SUBMIT_PLAN = "submit", "submit_plan"
 
 
@@ -73,8 +73,7 @@ class PlaybookModel:
             raise ModelFailed("a conversation must end with a user's message", retryable=False)
         blocks = decide(conversation, tools, self._charter)
         calls = any(isinstance(block, ToolCall) for block in blocks)
-        said = _tokens([asdict(block) for block in blocks])
-        usage = Usage(_tokens(_seen(conversation, tools)), said, estimated=True)
+        usage = Usage(conversation_tokens(conversation, tools), blocks_tokens(blocks), estimated=True)
         return Turn(blocks, "tool_use" if calls else "end_turn", usage, MODEL_NAME)
 
     async def close(self) -> None:
@@ -149,11 +148,3 @@ def _dicts(value: Any) -> list[dict[str, Any]]:
 def _short(text: str) -> str:
     first = unmark(text).strip().splitlines()
     return first[0][:200] if first else "no reason given"
-
-
-def _seen(conversation: Conversation, tools: Sequence[ToolSpec]) -> list[Any]:
-    return [conversation.system, asdict(conversation)["messages"], [asdict(tool) for tool in tools]]
-
-
-def _tokens(value: Any) -> int:
-    return len(json.dumps(value, ensure_ascii=False, default=str)) // _CHARS_PER_TOKEN + 1

@@ -23,13 +23,13 @@ _CACHED = {"type": "ephemeral"}
 def request_parameters(conversation: Conversation, tools: Sequence[ToolSpec], limits: TurnLimits) -> dict[str, Any]:
     """Keyword arguments for `client.messages.stream`.
 
-    Three cache marks of the four that are allowed: tools, system and the newest message, so that the next
-    turn reads all of this one from the cache. No sampling parameters, tool_choice or thinking: newer
-    models refuse them.
+    All four cache marks that are allowed: tools, system, and the two newest messages of the user. The newest is
+    what the next turn reads from the cache; the one before it is where this turn finds what the last one wrote,
+    however many blocks lie between. No sampling parameters, tool_choice or thinking: newer models refuse them.
     """
     messages = [_message(message) for message in conversation.messages]
-    if messages and messages[-1]["role"] == "user":
-        messages[-1]["content"][-1]["cache_control"] = dict(_CACHED)
+    for message in [message for message in messages if message["role"] == "user"][-2:]:
+        message["content"][-1]["cache_control"] = dict(_CACHED)
     parameters: dict[str, Any] = {
         "model": conversation.model,
         "max_tokens": limits.max_output_tokens,

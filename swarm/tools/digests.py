@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swarm.core.findings import Finding, confidence_rank, severity_rank
-from swarm.tools.tool import OUTPUT_CHARS, as_json
+from swarm.tools.tool import SHOWN_CHARS, Answer, as_json
 
 _EVIDENCE_CHARS = 200
-_SPARE_CHARS = 2_000
 
 
 def findings_answer(
-    findings: Sequence[Finding], more: Mapping[str, Any] | None = None, limit: int = OUTPUT_CHARS
-) -> str:
-    """JSON with `count`, `findings` (worst first) and, where they don't all fit, `more_findings` by rule.
+    findings: Sequence[Finding], more: Mapping[str, Any] | None = None, *, brought: Sequence[Finding] = ()
+) -> Answer:
+    """All findings, worst first, with `more` beside them; `brought` are those that came to light by the call.
 
-    `more` is laid beside them. No id is ever left out: a fix can be asked for each one.
+    No id is ever left out, neither of the short form nor of what stays: a fix can be asked for each one.
     """
     ordered = sorted(
         findings, key=lambda f: (severity_rank(f.severity), confidence_rank(f.confidence), f.file, f.line)
     )
     extra = dict(more or {})
-    room = limit - _SPARE_CHARS - len(as_json(extra)) - 14 * len(ordered)
-    whole: list[dict[str, Any]] = []
-    for finding in ordered:
-        entry = digest(finding)
-        room -= len(as_json(entry))
-        if room < 0:
-            break
-        whole.append(entry)
-    answer: dict[str, Any] = {"count": len(ordered), "findings": whole}
-    if len(whole) < len(ordered):
-        answer["more_findings"] = _by_rule(ordered[len(whole) :])
-        answer["note"] = "more_findings are shortened to save room; read their files for the places"
-    return as_json({**answer, **extra})
+    whole = {"count": len(ordered), "findings": [digest(finding) for finding in ordered], **extra}
+    stays = {"more_findings": by_rule(ordered)} if ordered else {}
+    return Answer(as_json(whole), tuple(brought), short=_short(ordered, extra), served=stays)
+
+
+def _short(ordered: Sequence[Finding], extra: Mapping[str, Any], limit: int = SHOWN_CHARS) -> dict[str, Any]:
+    """As many of the worst as there is room for, and the others by their rules."""
+
+    def form(shown: int) -> dict[str, Any]:
+        answer: dict[str, Any] = {"count": len(ordered), "findings": [digest(one) for one in ordered[:shown]]}
+        if shown < len(ordered):
+            answer["more_findings"] = by_rule(ordered[shown:])
+        return {**answer, **extra}
+
+    fitting = bisect_left(range(1, len(ordered) + 1), True, key=lambda shown: len(as_json(form(shown))) > limit)
+    return form(fitting)
 
 
 def digest(finding: Finding) -> dict[str, Any]:
@@ -66,7 +69,8 @@ def place(finding: Finding) -> str:
     return f"{finding.file}:{finding.line}{end}"
 
 
-def _by_rule(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+def by_rule(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Findings as their ids alone, those of one rule together."""
     groups: dict[tuple[str, str, bool], list[str]] = {}
     for finding in findings:
         groups.setdefault((finding.rule, finding.severity, finding.mendable), []).append(finding.id)

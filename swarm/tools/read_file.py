@@ -32,6 +32,7 @@ class ReadFile(Tool):
     group = "Read"
     description = "Reads lines of one text file of the target, each with its number. Ask for the range you need."
     arguments = ReadFileArguments
+    ranged = True
 
     async def run(self, arguments: ReadFileArguments, bench: Workbench) -> Answer:
         """Raises ToolFailed for what is no text file or lies outside."""
@@ -44,4 +45,5 @@ class ReadFile(Tool):
         last = min(arguments.last_line or len(lines), len(lines), first + _MOST_LINES - 1)
         shown = [f"{number}: {lines[number - 1][:_LINE_CHARS]}" for number in range(first, last + 1)]
         head = f"{arguments.file}, lines {first} to {last} of {len(lines)}"
-        return Answer("\n".join([head, *shown]))
+        again = {"file": arguments.file, "lines": [first, last]}
+        return Answer("\n".join([head, *shown]), served=again)

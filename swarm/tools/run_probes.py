@@ -36,4 +36,4 @@ class RunProbes(Tool):
             for result in results
             if result.outcome != "failed"
         ]
-        return Answer(findings_answer(findings, {"other_probes": outcomes}), findings)
+        return findings_answer(findings, {"other_probes": outcomes}, brought=findings)

@@ -22,4 +22,4 @@ def scan_answer(findings: Sequence[Finding], bench: Workbench) -> Answer:
     unparsed = bench.index.tree.unparsed
     if unparsed:
         more["not_parsed"] = [f"{file}: {reason}"[:200] for file, reason in unparsed[:_MOST_UNPARSED]]
-    return Answer(findings_answer(known, more), tuple(findings))
+    return findings_answer(known, more, brought=findings)

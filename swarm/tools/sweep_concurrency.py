@@ -39,7 +39,7 @@ class SweepConcurrency(Tool):
             "full": sweep.resource,
             "words": sweep.words or sweep.reason,
         }
-        return Answer(findings_answer(findings, more), findings)
+        return findings_answer(findings, more, brought=findings)
 
 
 def _level(level: SweepLevel) -> dict[str, Any]:

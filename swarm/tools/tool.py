@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from swarm.tools.workbench import Workbench
 
 OUTPUT_CHARS = 20_000
+SHOWN_CHARS = 6_000  # a longer answer is kept beside the conversation, and shown in short
 
 
 class Arguments(BaseModel):
@@ -27,10 +28,17 @@ class Arguments(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a tool gives back: text for the model (JSON, short), and the findings that it brought to light."""
+    """What a tool gives back: text for the model (JSON), and the findings that it brought to light.
+
+    `short` is shown in place of a text that is too long for a conversation; None: its head is shown, and its shape.
+    `served` is what must stay of it in the conversation once the model has worked with it: what no later turn can
+    do without (the ids of findings), or how to ask for it again.
+    """
 
     text: str
     findings: tuple[Finding, ...] = ()
+    short: Mapping[str, Any] | None = None
+    served: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Tool(ABC):
@@ -39,6 +47,7 @@ class Tool(ABC):
     `group` is one of config.schema.TOOL_GROUPS: a specialist that names the group gets the tool.
     `deadline_s` bounds one call, waiting for the machine included.
     `untrusted` says that the answer holds text of the target's; it is marked as such for the model.
+    `ranged` says that the call names the range that it wants: its answer is shown as it is, up to OUTPUT_CHARS.
     `playbook_stage` says when the playbook calls it (None: never), `playbook_arguments` with what.
     """
 
@@ -48,6 +57,7 @@ class Tool(ABC):
     arguments: ClassVar[type[BaseModel]] = Arguments
     deadline_s: ClassVar[float] = 180.0
     untrusted: ClassVar[bool] = True
+    ranged: ClassVar[bool] = False
     playbook_stage: ClassVar[int | None] = None
     playbook_arguments: ClassVar[Mapping[str, Any]] = {}
 

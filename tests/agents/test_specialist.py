@@ -36,7 +36,7 @@ class Scan(Tool):
     async def run(self, arguments: Any, bench: Workbench) -> Answer:
         from swarm.tools.digests import findings_answer
 
-        return Answer(findings_answer(self.given), self.given)
+        return findings_answer(self.given, brought=self.given)
 
 
 class Nap(Tool):
@@ -79,7 +79,7 @@ async def test_the_playbook_reports_everything_and_wants_every_possible_fix(benc
 async def test_a_specialist_gets_the_tools_that_it_names_and_no_others(bench: Workbench):
     model = FakeModel(calls(("nap", {})), calls(("submit", {"finding_ids": []})))
     await run_specialist("perf", ONE, [Candidate(model, "m")], surroundings(bench), tools=TOOLS)
-    assert {spec.name for spec in model.specs} == {"scan", "submit"}
+    assert {spec.name for spec in model.specs} == {"scan", "read_artifact", "submit"}
     refused = model.seen[1].messages[-1].blocks[0]
     assert refused.is_error and "no tool 'nap'" in refused.content
     system = model.seen[0].system

@@ -8,6 +8,7 @@ from swarm.core.report import Waterfall, WaterfallSpan
 from swarm.tools.costs import cost_ms, with_cost
 from swarm.tools.digests import findings_answer
 from swarm.tools.finding_store import FindingStore
+from swarm.tools.tool import SHOWN_CHARS, as_json
 from tests.fakes import finding
 
 
@@ -63,20 +64,31 @@ def test_measured_costs_reach_findings_of_performance_before_and_after():
 def test_a_digest_never_loses_an_id_however_many_there_are():
     many = [finding(f"rule-{n % 7}", line=n, title="t" * 100, evidence="e" * 900, mendable=n % 2 == 0)
             for n in range(1, 400)]  # fmt: skip
-    text = findings_answer(many)
-    assert len(text) <= 20_000
-    data = json.loads(text)
-    ids = {entry["id"] for entry in data["findings"]}
-    ids |= {one for group in data["more_findings"] for one in group["ids"]}
-    assert ids == {f.id for f in many}
-    assert data["count"] == 399
+    answer = findings_answer(many, {"beside": 1})
+    assert {entry["id"] for entry in json.loads(answer.text)["findings"]} == {f.id for f in many}
+    assert answer.short is not None
+    for form in (answer.short, answer.served):
+        ids = {entry["id"] for entry in form.get("findings", ())}
+        ids |= {one for group in form["more_findings"] for one in group["ids"]}
+        assert ids == {f.id for f in many}
+    assert answer.short["count"] == 399 and answer.short["beside"] == 1
+
+
+@pytest.mark.parametrize("count", [1, 5, 30, 120])
+def test_a_digest_holds_as_many_of_the_worst_as_there_is_room_for(count: int):
+    some = [finding(f"rule-{n % 3}", line=n, evidence="e" * 150) for n in range(1, count + 1)]
+    short = findings_answer(some).short
+    assert short is not None and len(as_json(short)) <= SHOWN_CHARS
+    left = [one for group in short.get("more_findings", ()) for one in group["ids"]]
+    assert len(short["findings"]) + len(left) == count
+    assert bool(left) == (count > 20)
 
 
 def test_the_worst_come_first_with_place_and_cost():
     data = json.loads(findings_answer([
         finding("b", severity="low"),
         finding("a", severity="critical", measured_ms=12.5, line=4, end_line=9),
-    ]))  # fmt: skip
+    ]).text)  # fmt: skip
     assert [entry["rule"] for entry in data["findings"]] == ["a", "b"]
     assert data["findings"][0]["place"] == "app.py:4-9"
     assert data["findings"][0]["measured_ms"] == 12.5
