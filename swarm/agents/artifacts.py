@@ -65,7 +65,7 @@ class ReadArtifact(Tool):
     name = READ_ARTIFACT
     group = ""  # every agent has it: it shows an agent nothing but what tools have answered
     description = (
-        "Reads lines of a result that was kept as an artifact because it was long, or that has left the conversation. "
+        "Reads lines of a result that was kept as an artifact, being long, or that has left the conversation. "
         "Ask for the range that you need, or for the lines that hold a text."
     )
     arguments = ReadArtifactArguments

@@ -42,7 +42,9 @@ class Numbers(Tool):
     rows = 400
 
     async def run(self, arguments: Any, bench: Any) -> Answer:
-        return Answer(as_json({"rows": [{"n": n, "words": f"row {n} hunter2"} for n in range(self.rows)], "unit": "ms"}))
+        return Answer(
+            as_json({"rows": [{"n": n, "words": f"row {n} hunter2"} for n in range(self.rows)], "unit": "ms"})
+        )
 
 
 class Scan(Tool):
@@ -87,7 +89,7 @@ async def test_a_long_result_is_shown_in_short_and_read_in_ranges(tmp_path: Path
         (result,) = results(conversation)
         assert len(result.content) < SHOWN_CHARS
         told = json.loads(unmark(result.content))
-        assert told["shape"] == {"rows": "list of 400", "unit": 'text of 2 characters'}
+        assert told["shape"] == {"rows": "list of 400", "unit": "text of 2 characters"}
         assert told["head"][0] == "rows (400):" and '"n":0' in told["head"][1]
         handle = told["artifact"]["handle"]
         asked.append(handle)
@@ -182,7 +184,9 @@ async def test_a_small_context_is_left_alone(tmp_path: Path, rule: Clearing) -> 
 def test_words_thoughts_calls_and_errors_are_never_touched() -> None:
     thought = Opaque({"type": "thinking", "thinking": "hm", "signature": "s"})
     said = Message("assistant", (thought, Text("look"), ToolCall("1", "part", {}), ToolCall("2", "part", {})))
-    told = Message("user", (ToolResult("1", "x" * 9000, served="y"), ToolResult("2", "no" * 900, True), Text("go on")))
+    told = Message(
+        "user", (ToolResult("1", "x" * 9000, served="y"), ToolResult("2", "no" * 900, True), Text("go on"))
+    )
     done_ = clear([*START.messages, said, told, said, told, said, told], Clearing(1, 1, 1))
     assert done_ is not None and done_.results == 2
     assert done_.messages[1] is said and done_.messages[-1] is told
@@ -208,7 +212,10 @@ async def test_no_finding_is_lost_to_clearing(tmp_path: Path) -> None:
 
 async def test_what_is_cleared_goes_through_the_strict_server_with_thoughts_in_between(tmp_path: Path) -> None:
     said = [
-        Say([thinking(f"step {n}"), tool_use(f"a{n}", "part", {"n": n}), tool_use(f"b{n}", "part", {"n": -n})], "tool_use")
+        Say(
+            [thinking(f"step {n}"), tool_use(f"a{n}", "part", {"n": n}), tool_use(f"b{n}", "part", {"n": -n})],
+            "tool_use",
+        )
         for n in range(1, 9)
     ]
     server = StrictServer(*said, Say([tool_use("z", "submit", {"answer": 42})], "tool_use"))

@@ -79,15 +79,15 @@ def _tokens(report: Report) -> str:
         whole = a.input_tokens + a.cache_read_tokens + a.cache_write_tokens
         each = f"{(whole + a.output_tokens) // a.findings:,}" if a.findings else "–"
         cached = share(a.cache_read_tokens / whole if whole else None)
-        cells = (markdown(a.name), f"{whole:,}", f"{a.output_tokens:,}", cached,
-                 f"{a.peak_context_tokens:,}", a.tokens_are, each)  # fmt: skip
+        cells = (markdown(a.name), f"{whole:,}", f"{a.output_tokens:,}", cached, f"{a.peak_context_tokens:,}",
+                 f"{a.shortened} · {a.cleared}", a.tokens_are, each)  # fmt: skip
         rows.append("| " + " | ".join(cells) + " |")
     context = report.context
     saved = f"Context saved against one generalist: {share(context.saving)}. {markdown(context.method)}"
     if context.saving is None:
         saved = f"Context saved against one generalist: not measured, because {markdown(context.method)}."
-    head = "| agent | input | output | of input from cache | peak context | tokens are | per finding |"
-    head += f"\n|{'---|' * 7}"
+    head = "| agent | input | output | of input from cache | peak context | results shortened · cleared | tokens are "
+    head += f"| per finding |\n|{'---|' * 8}"
     return f"## Tokens\n\n{saved}\n\n{head}\n" + "\n".join(rows)
 
 
