@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from swarm.config.choice import Choice
 from swarm.core.errors import UsageError
 from swarm.core.events import Event
-from swarm.core.masking import masked
+from swarm.core.masking import MASKED, masked
 from swarm.core.metrics import did_you_mean
 from swarm.core.ports import EventSink, Model
 
@@ -79,7 +79,7 @@ def make_mask(values: tuple[str, ...]) -> Callable[[str], str]:
 
     def mask(text: str) -> str:
         for value in values:
-            text = text.replace(value, "«masked»")
+            text = text.replace(value, MASKED)
         return text
 
     return mask

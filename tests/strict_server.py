@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,7 +60,8 @@ class Break:
     kind: str = "overloaded_error"
 
 
-Script = Say | Refuse | Break | Callable[[dict[str, Any]], Say]
+Step = Say | Refuse | Break
+Script = Step | Callable[[dict[str, Any]], Step]
 
 
 def text(words: str) -> dict[str, Any]:
@@ -78,10 +80,11 @@ def thinking(words: str, signature: str = "sig") -> dict[str, Any]:
 
 
 class StrictServer:
-    """Plays its script, one entry a request."""
+    """Plays its script, one entry a request; a `director` decides by the request what comes when that is over."""
 
-    def __init__(self, *script: Script) -> None:
+    def __init__(self, *script: Script, director: Callable[[dict[str, Any]], Step] | None = None) -> None:
         self.script = list(script)
+        self.director = director
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.mistakes: list[str] = []
@@ -103,6 +106,27 @@ class StrictServer:
         finally:
             await runner.cleanup()
 
+    @contextmanager
+    def serving(self) -> Iterator[StrictServer]:
+        """In a thread of its own, for clients that have an event loop of theirs in this one."""
+        loop, ended = asyncio.new_event_loop(), asyncio.Event()
+        ready = threading.Event()
+
+        async def serve() -> None:
+            async with self.running():
+                ready.set()
+                await ended.wait()
+
+        thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
+        thread.start()
+        assert ready.wait(10)
+        try:
+            yield self
+        finally:
+            loop.call_soon_threadsafe(ended.set)
+            thread.join(10)
+            loop.close()
+
     def environ(self, key: str = KEY) -> dict[str, str]:
         """The environment of a client of it."""
         return {"ANTHROPIC_BASE_URL": self.base_url, "ANTHROPIC_API_KEY": key}
@@ -121,10 +145,11 @@ class StrictServer:
         if mistakes:
             self.mistakes += mistakes
             return _error(400, "invalid_request_error", "; ".join(mistakes))
-        if not self.script:
+        if not self.script and self.director is None:
             self.mistakes.append("a request too many")
             return _error(400, "invalid_request_error", "the script is over")
-        step = self.script.pop(0)
+        step = self.script.pop(0) if self.script else self.director
+        assert step is not None
         if isinstance(step, Refuse):
             return _error(step.status, step.kind, "refused by script", step.headers)
         if not isinstance(step, Break | Say):

@@ -61,6 +61,27 @@ def agent_info(
     )
 
 
+def with_more(info: AgentInfo, outcomes: Sequence[Outcome]) -> AgentInfo:
+    """The agent with what further conversations of its took; its times stay those of its main work."""
+    more = agent_info(
+        info.name, info.role, outcomes, model=info.model, provider=info.provider, status=info.status,
+        started_s=info.started_s, finished_s=info.finished_s, findings=info.findings,
+    )  # fmt: skip
+    costs = (info.cost_usd, more.cost_usd)
+    return replace(
+        info,
+        turns=info.turns + more.turns,
+        tool_calls=info.tool_calls + more.tool_calls,
+        input_tokens=info.input_tokens + more.input_tokens,
+        output_tokens=info.output_tokens + more.output_tokens,
+        cache_read_tokens=info.cache_read_tokens + more.cache_read_tokens,
+        cache_write_tokens=info.cache_write_tokens + more.cache_write_tokens,
+        peak_context_tokens=max(info.peak_context_tokens, more.peak_context_tokens),
+        cost_usd=None if None in costs else round(sum(cost or 0.0 for cost in costs), 6),
+        tool_spans=(*info.tool_spans, *more.tool_spans),
+    )
+
+
 def settled(info: AgentInfo, around: Surroundings) -> AgentInfo:
     """Journal that the agent has ended; one that had ended before its run was cut off keeps the times of then."""
     told = around.recall.info(info.name)

@@ -37,6 +37,11 @@ def coordinator_system(name: str, max_turns: int) -> str:
     return _filled("coordinator.md", {"name": name, "max_turns": str(max_turns)})
 
 
+def revision_system(name: str, max_turns: int) -> str:
+    """The system prompt of a specialist whose own patch was refused."""
+    return _filled("revision.md", {"name": name, "max_turns": str(max_turns)})
+
+
 def first_words(target: Target) -> str:
     """The first message to a specialist: the few facts that everyone needs."""
     webhooks = [f"- {hook.method} {hook.path} (signed: {hook.sign.scheme})" for hook in target.webhooks]

@@ -19,6 +19,7 @@ from swarm.core.chat import Conversation, Message, Text
 from swarm.core.errors import ToolFailed
 from swarm.core.events import AgentFinished
 from swarm.core.findings import Finding
+from swarm.core.proposals import Proposal
 from swarm.core.report import AgentInfo
 from swarm.tools.digests import findings_answer
 from swarm.tools.tool import Answer, Tool
@@ -61,15 +62,22 @@ class ReadFindings(Tool):
     group = ""
     description = "Gives all findings and `default_plan`, the ids of the wanted fixes in the merge's order."
 
-    def __init__(self, findings: Sequence[Finding], default_order: Sequence[str]) -> None:
-        self._findings, self._default_order = tuple(findings), list(default_order)
+    def __init__(
+        self, findings: Sequence[Finding], default_order: Sequence[str], proposals: Sequence[Proposal] = ()
+    ) -> None:
+        self._findings = tuple(findings)
+        self._more: dict[str, Any] = {"default_plan": list(default_order)}
+        if proposals:
+            self._more["proposed_edits"] = [
+                {"finding": one.finding, "by": one.agent, "title": one.title, "files": [c.path for c in one.changes]}
+                for one in proposals
+            ]
 
     async def run(self, arguments: Any, bench: Workbench) -> Answer:
         """Digests, the worst first."""
         del arguments, bench
-        plan = {"default_plan": self._default_order}
-        answer = findings_answer(self._findings, plan)
-        return replace(answer, served={**answer.served, **plan})
+        answer = findings_answer(self._findings, self._more)
+        return replace(answer, served={**answer.served, **self._more})
 
 
 async def run_coordinator(
@@ -80,6 +88,7 @@ async def run_coordinator(
     around: Surroundings,
     *,
     limits: LoopLimits | None = None,
+    proposals: Sequence[Proposal] = (),
 ) -> PlanResult:
     """The order of the fixes: the coordinator's where it gives a valid one, else `default_order`."""
     started_s = around.since_start_s()
@@ -92,7 +101,7 @@ async def run_coordinator(
     attempted = await attempt(
         "coordinator",
         conversation,
-        (ReadFindings(findings, default_order), ReadArtifact(around.artifacts)),
+        (ReadFindings(findings, default_order, proposals), ReadArtifact(around.artifacts)),
         lambda: _closing(default_order),
         candidates,
         around,

@@ -117,7 +117,7 @@ class _Talk:
         self._model, self._history, self._closing = model, History(conversation), closing
         self._agent, self._model_id = conversation.agent, conversation.model
         self._around, self._limits = around, limits
-        self._toolbox = Toolbox(conversation.agent, tools, around)
+        self._toolbox = Toolbox(conversation.agent, tools, around, conversation.model)
         self._specs: tuple[ToolSpec, ...] = (*(tool.spec() for tool in tools), closing.spec())
         self._tally = Tally()
         self._nudges = 0

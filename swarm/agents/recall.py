@@ -12,6 +12,7 @@ from swarm.agents.records import block_of, turn_of
 from swarm.core.chat import ToolResult, Turn
 from swarm.core.codec import decode_as
 from swarm.core.findings import Finding
+from swarm.core.proposals import Proposal
 from swarm.core.report import AgentInfo
 from swarm.models.untrusted import unmark
 
@@ -52,6 +53,8 @@ class Recall:
         self._infos: dict[str, AgentInfo] = {}
         self.findings: list[tuple[Finding, str]] = []
         self.artifacts = Artifacts()
+        self.proposals: list[Proposal] = []
+        self._refused: dict[tuple[str, int], Record] = {}
         self.turns = self.results = 0
         for record in records:
             self._take(record)
@@ -68,6 +71,11 @@ class Recall:
             return Told()
         return waiting.popleft()
 
+    def refused(self, edit: str, attempt: int) -> tuple[str, str] | None:
+        """Gate and reason with which a model's patch was refused, as its author was told."""
+        record = self._refused.get((edit, attempt))
+        return None if record is None else (str(record.get("gate", "")), str(record.get("reason", "")))
+
     def info(self, agent: str) -> AgentInfo | None:
         """What was said of an agent that had ended."""
         return self._infos.get(agent)
@@ -80,6 +88,9 @@ class Recall:
             return
         if kind == "agent":
             self._take_info(record)
+            return
+        if kind == "refused":
+            self._refused[str(record.get("edit")), int(record.get("attempt", 1))] = record
             return
         conversations = self._told.get(agent)
         if not conversations:
@@ -103,6 +114,7 @@ class Recall:
     def _take_result(self, told: Told, record: Record, agent: str) -> None:
         try:
             findings = [decode_as(Finding, one) for one in record.get("findings", ())]
+            proposals = [decode_as(Proposal, one) for one in record.get("proposals", ())]
             result = block_of(record["result"])
         except (KeyError, ValueError):
             return
@@ -116,4 +128,5 @@ class Recall:
         shortened = bool(kept) and kept["text"] is not None
         told.results[(int(record["turn"]), result.call_id)] = ToldResult(result, ids, shortened)
         self.findings += [(finding, agent) for finding in findings]
+        self.proposals += proposals
         self.results += 1

@@ -8,6 +8,7 @@ from typing import Any
 from swarm.core.chat import Block, Conversation, Opaque, Text, ToolCall, ToolResult, Turn, Usage
 from swarm.core.codec import encode
 from swarm.core.findings import Finding
+from swarm.core.proposals import Proposal
 
 Mask = Callable[[str], str]
 
@@ -51,15 +52,21 @@ def turn_of(record: Mapping[str, Any]) -> Turn:
 
 
 def result_record(
-    agent: str, number: int, result: ToolResult, findings: Sequence[Finding], mask: Mask
+    agent: str,
+    number: int,
+    result: ToolResult,
+    findings: Sequence[Finding],
+    mask: Mask,
+    proposals: Sequence[Proposal] = (),
 ) -> dict[str, Any]:
-    """The answer to one call of turn `number`, with the findings that it brought to light."""
+    """The answer to one call of turn `number`, with the findings that it brought to light and the patches it took."""
     return {
         "agent": agent,
         "turn": number,
         "result": block_record(result, mask),
         "finding_ids": [finding.id for finding in findings],
         "findings": [masked(encode(finding), mask) for finding in findings],
+        **({"proposals": [masked(encode(one), mask) for one in proposals]} if proposals else {}),
     }
 
 

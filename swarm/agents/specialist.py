@@ -24,10 +24,14 @@ from swarm.tools.tool import Tool
 
 @dataclass(frozen=True, slots=True)
 class SpecialistResult:
-    """`findings` are those that it reported first; `fixes` the ids of findings whose fix it wants."""
+    """`findings` are those that it reported first; `fixes` the ids of findings whose fix it wants.
+
+    `disputed` are the ids of findings of its tools that it calls wrong, whoever reported them first.
+    """
 
     findings: tuple[Finding, ...]
     fixes: tuple[str, ...]
+    disputed: frozenset[str]
     notes: str
     info: AgentInfo
 
@@ -72,20 +76,22 @@ def _result(
 ) -> SpecialistResult:
     store, last = around.bench.findings, attempted.last
     surfaced = store.of(dict.fromkeys(one for o in attempted.outcomes for one in o.toolbox.finding_ids))
+    proposed = {proposal.finding for proposal in around.bench.proposals.of(name)}
     notes = [*attempted.notes, *(f"bug in a tool: {one}" for o in attempted.outcomes for one in o.toolbox.broken)]
     submission = last.submission if isinstance(last.submission, SubmitArguments) else None
     if submission is not None:
         _report_new(new_findings(submission, name), name, around)
         # What a probe proved stands, whatever a model thinks of it.
-        gone = {f.id for f in left_out(submission, surfaced) if f.confidence != "proven"}
-        if gone:
-            notes.append(f"{len(gone)} findings of the rules were dismissed by the specialist")
+        unnamed = left_out(submission, surfaced)
+        disputed = frozenset(f.id for f in unnamed if f.confidence != "proven" and f.id not in proposed)
+        if disputed:
+            notes.append(f"{len(disputed)} findings of the rules are called wrong by the specialist")
         fixes = tuple(dict.fromkeys(submission.fixes))
     else:
-        gone = set()
+        disputed = frozenset()
         fixes = tuple(finding.id for finding in surfaced if finding.mendable)
         notes.append("nothing was submitted: every mendable finding so far goes to the gates")
-    findings = tuple(f for f in store.all() if f.agent == name and f.id not in gone)
+    findings = tuple(f for f in store.all() if f.agent == name)
     status = _status(attempted, bool(notes) and bool(attempted.notes or last.toolbox.broken))
     words = " ".join([*([submission.notes] if submission and submission.notes else []), *notes])
     finished_s, candidate = around.since_start_s(), attempted.candidate
@@ -104,7 +110,7 @@ def _result(
         focus=specialist.focus,
         note=degraded_note,
     )
-    return SpecialistResult(findings, fixes, around.mask(words), settled(info, around))
+    return SpecialistResult(findings, fixes, disputed, around.mask(words), settled(info, around))
 
 
 def _status(attempted: Attempted, troubled: bool) -> Status:

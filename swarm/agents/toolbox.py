@@ -7,6 +7,7 @@ import json
 import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from swarm.agents.artifacts import Shown, shown
@@ -34,8 +35,8 @@ class Toolbox:
     over; `broken` names tools that failed by a bug of ours; `artifacts` counts results that were shown in short.
     """
 
-    def __init__(self, agent: str, tools: Sequence[Tool], around: Surroundings) -> None:
-        self._agent, self._around = agent, around
+    def __init__(self, agent: str, tools: Sequence[Tool], around: Surroundings, model: str = "") -> None:
+        self._agent, self._around, self._model = agent, around, model
         self._tools = {tool.name: tool for tool in tools}
         self._same: Counter[str] = Counter()
         self.finding_ids: dict[str, None] = {}
@@ -75,13 +76,13 @@ class Toolbox:
         try:
             if repeated:
                 raise ToolFailed("this very call was answered several times; use its answer, or call submit")
-            answer = await self._run(call)
+            answer = self._signed(await self._run(call))
             told_now = shown(answer, self._tools[call.name], around.artifacts, around.mask)
             result, summary = self._result(call, told_now), around.mask(_summary(answer))
         except ToolFailed as error:
             summary = capped(around.mask(str(error)), 2_000)
             result = ToolResult(call.id, summary, True)
-        record = result_record(self._agent, turn, result, answer.findings, around.mask)
+        record = result_record(self._agent, turn, result, answer.findings, around.mask, answer.proposals)
         if told_now.handle:
             record["artifact"] = {"handle": told_now.handle, "text": told_now.text}
             self.artifacts += told_now.text is not None
@@ -129,7 +130,16 @@ class Toolbox:
             self._around.journal.append("bug", masked(record, self._around.mask))
             raise ToolFailed(f"{call.name} broke ({type(error).__name__}); go on without it") from error
 
+    def _signed(self, answer: Answer) -> Answer:
+        """Its proposals with who wrote them. Raises ToolFailed where no more are taken."""
+        for proposal in answer.proposals:
+            self._around.bench.proposals.check(self._agent, proposal.finding)
+        own = tuple(replace(one, agent=self._agent, model=self._model) for one in answer.proposals)
+        return replace(answer, proposals=own)
+
     def _keep(self, answer: Answer) -> None:
+        for proposal in answer.proposals:
+            self._around.bench.proposals.add(proposal)
         store = self._around.bench.findings
         for finding in answer.findings:
             self.finding_ids[finding.id] = None

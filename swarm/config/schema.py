@@ -56,6 +56,13 @@ class Specialist(Strict):
         return values
 
 
+class Edits(Strict):
+    """Patches that models write themselves. `tries` bounds how often one that a gate refused may be written anew."""
+
+    allowed: bool = True
+    tries: int = Field(2, ge=0, le=5)
+
+
 class Swarm(Strict):
     """A coordinator and its specialists."""
 
@@ -63,6 +70,7 @@ class Swarm(Strict):
     model: str = "sonnet"
     pattern: Literal["parallel", "sequential", "single"] = "parallel"
     budget: Budget = Budget(usd=None, tokens=None, seconds=None)
+    edits: Edits = Edits(allowed=True, tries=2)
     specialists: dict[str, Specialist]
 
 

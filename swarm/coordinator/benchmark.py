@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from swarm.coordinator.readiness import BEFORE_DEPLOYMENT
 from swarm.coordinator.rollback_trial import try_rollback
@@ -24,11 +24,15 @@ Results = dict[str, tuple[GateResult, Effect | None]]
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """What the ladder said before the proof: every fix's result, the fixes to prove, and whether it was climbed."""
+    """What the ladder said before the proof: every fix's result, the fixes to prove, and whether it was climbed.
+
+    `gates` are those that a fix passed in a proof of its own, by its key.
+    """
 
     results: Results
     kept: tuple[Fix, ...]
     climbed: bool
+    gates: Mapping[str, tuple[GateResult, ...]] = field(default_factory=dict)
 
 
 async def weigh(parts: Parts, state: RunState, standing: Standing, fixes: Sequence[Fix]) -> Weighed:
@@ -41,14 +45,14 @@ async def weigh(parts: Parts, state: RunState, standing: Standing, fixes: Sequen
     if not lab.target.webhooks or not stack.fixes:
         return Weighed({}, tuple(fixes), climbed=False)
     try:
-        results, guilty = await _climb(parts, standing, stack.fixes)
+        results, guilty = await climb_all(parts, standing, stack.fixes)
     except TargetError as error:
         state.notes.append(
             f"the patches together could not be weighed before the proof: {str(error).splitlines()[0]}"
         )
         return Weighed({}, tuple(fixes), climbed=False)
     gates = (GateResult("applies", True, "fits on the patches before it"),)
-    _reject(parts, state, stack, guilty, gates)
+    state.patches += refused(parts, stack, guilty, gates)
     return Weighed(results, tuple(fix for fix in fixes if fix.key not in guilty), climbed=True)
 
 
@@ -63,16 +67,16 @@ async def benchmark_and_settle(
         return
     if not lab.target.webhooks:
         state.reasons["benchmark"] = "the target names no webhooks to load"
-        _accept_all(parts, state, proven, {})
+        _accept_all(parts, state, proven, {}, weighed.gates)
         return
     settled, results = proven, weighed.results
     if not weighed.climbed:
-        results, guilty = await _climb(parts, standing, proven.stack.fixes)
+        results, guilty = await climb_all(parts, standing, proven.stack.fixes)
         if guilty:
-            _reject(parts, state, proven.stack, guilty, gates_of(proven))
+            state.patches += refused(parts, proven.stack, guilty, gates_of(proven))
             settled = await prove(lab, [fix for fix in proven.stack.fixes if fix.key not in guilty])
             state.patches += settled.rejected
-    _accept_all(parts, state, settled, results)
+    _accept_all(parts, state, settled, results, weighed.gates)
     if not settled.stack.fixes:
         state.reasons["benchmark"] = "no patch passed the benchmark"
         return
@@ -86,47 +90,54 @@ async def benchmark_and_settle(
         summary.append(f"answer, p95 {state.comparison.before.p95:.0f} → {state.comparison.after.p95:.0f} ms")
 
 
-async def _climb(parts: Parts, standing: Standing, fixes: Sequence[Fix]) -> tuple[Results, Results]:
-    """Every fix with its result, and those that fail."""
-    judged = await climb(standing, rungs(standing.lab, fixes))
+async def climb_all(
+    parts: Parts, standing: Standing, fixes: Sequence[Fix], base: Stack | None = None
+) -> tuple[Results, Results]:
+    """Every fix with its result, and those that fail; the ladder stands on `base` (the original where None)."""
+    judged = await climb(standing, rungs(standing.lab, fixes, base=base), base)
     for one in judged:
         names = tuple(dict.fromkeys(fix.rule for fix in one.rung.fixes))
         parts.emit(GateFinished("benchmark", names, one.result.passed, one.result.detail, 0.0))
     results: Results = {
         fix.key: (one.result, one.effect if one.rung.gains else None) for one in judged for fix in one.rung.fixes
     }
-    return results, await _guilty(standing, [one for one in judged if not one.result.passed])
+    return results, await _guilty(standing, [one for one in judged if not one.result.passed], base)
 
 
-def _reject(parts: Parts, state: RunState, stack: Stack, guilty: Results, gates: tuple[GateResult, ...]) -> None:
+def refused(parts: Parts, stack: Stack, guilty: Results, gates: tuple[GateResult, ...]) -> tuple[JudgedPatch, ...]:
     """The verdict on the patches of the stack that failed the benchmark."""
+    judged = []
     for fix, patch in zip(stack.fixes, stack.patches, strict=True):
         if fix.key in guilty:
             result, effect = guilty[fix.key]
-            state.patches.append(JudgedPatch(patch, Rejected("benchmark", result.detail, (*gates, result), effect)))
+            judged.append(JudgedPatch(patch, Rejected("benchmark", result.detail, (*gates, result), effect)))
             parts.emit(PatchJudged(patch.id, patch.title, False, f"benchmark: {result.detail}"))
+    return tuple(judged)
 
 
-async def _guilty(standing: Standing, failed: Sequence[Judged]) -> Results:
+async def _guilty(standing: Standing, failed: Sequence[Judged], base: Stack | None) -> Results:
     """The fixes that fail: those that need not gain are measured again one by one where they lost together."""
     guilty: Results = {}
     for judged in failed:
         if len(judged.rung.fixes) == 1 or judged.rung.gains:
             guilty |= {fix.key: (judged.result, judged.effect) for fix in judged.rung.fixes}
             continue
-        apart = await climb(standing, rungs(standing.lab, judged.rung.fixes, one_by_one=True))
+        apart = await climb(standing, rungs(standing.lab, judged.rung.fixes, one_by_one=True, base=base), base)
         guilty |= {
             fix.key: (one.result, one.effect) for one in apart if not one.result.passed for fix in one.rung.fixes
         }
     return guilty
 
 
-def _accept_all(parts: Parts, state: RunState, proven: Proven, results: Results) -> None:
+def _accept_all(
+    parts: Parts, state: RunState, proven: Proven, results: Results, gates: Mapping[str, tuple[GateResult, ...]]
+) -> None:
     """Every patch of the stack is accepted, with the gates that it passed."""
     unmeasured = GateResult("benchmark", None, "not measured: the target names no webhooks to load")
     for fix, patch in zip(proven.stack.fixes, proven.stack.patches, strict=True):
         result, effect = results.get(fix.key, (unmeasured, None))
-        state.patches.append(JudgedPatch(patch, Accepted((*gates_of(proven), result), effect)))
+        passed = gates.get(fix.key, gates_of(proven))
+        state.patches.append(JudgedPatch(patch, Accepted((*passed, result), effect)))
         parts.emit(PatchJudged(patch.id, patch.title, True, result.detail))
     keep_verification(state, proven)
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from swarm.core.findings import Category, Finding, confidence_rank, severity_rank
+from swarm.core.proposals import Proposal
 from swarm.verify.fixes import Fix
 
 # Performance comes first: the faster the tree, the clearer what a later patch costs.
@@ -99,6 +100,29 @@ def plan_fixes(findings: Sequence[Finding], wanted: Collection[str], orders: Map
                 fix.file,
             ),
         )
+    )
+
+
+def plan_edits(proposals: Sequence[Proposal], findings: Iterable[Finding]) -> tuple[Fix, ...]:
+    """One fix for each patch that a model wrote, the worst finding first; they are tried after the rules' mends.
+
+    Then a mend never waits for an edit that may be wrong, and what an edit gains is what it adds to them.
+    """
+    known = {finding.id: finding for finding in findings}
+    answered = [(known[one.finding], one) for one in proposals if one.finding in known]
+    return tuple(
+        Fix(
+            rule=finding.rule,
+            category=finding.category,
+            file=proposal.changes[0].path,
+            findings=(finding.id,),
+            author=proposal.agent,
+            title=proposal.title,
+            rationale=proposal.why,
+            edits=proposal.changes,
+            model=proposal.model,
+        )
+        for finding, proposal in sorted(answered, key=lambda pair: _weight(pair[0]))
     )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from swarm.agents.budget import RunBudget
 from swarm.agents.recall import Recall
@@ -15,6 +15,8 @@ from swarm.coordinator.merge import join_findings
 from swarm.coordinator.state import Parts, RunRequest, RunState
 from swarm.core.events import Note
 from swarm.core.findings import Finding
+from swarm.tools.propose_edit import ProposeEdit
+from swarm.tools.registry import all_tools
 from swarm.tools.workbench import Workbench
 
 GENERALIST = "generalist"
@@ -53,6 +55,8 @@ def recalled(parts: Parts, workbench: Workbench, state: RunState) -> Recall:
         return recall
     for finding, agent in recall.findings:
         workbench.findings.add(finding, agent)
+    for proposal in recall.proposals:
+        workbench.proposals.add(proposal)
     state.resumed = True
     state.notes.append(
         f"resumed: {recall.turns} turns and {recall.results} tool results were taken from the journal; "
@@ -75,14 +79,17 @@ def chosen_specialists(request: RunRequest) -> dict[str, Specialist]:
 async def specialists_at_work(request: RunRequest, parts: Parts, around: Surroundings, state: RunState) -> Team:
     """Send the specialists by the run's pattern, and gather what they bring."""
     chosen = chosen_specialists(request)
+    tools = [tool for tool in all_tools() if request.swarm.edits.allowed or tool.name != ProposeEdit.name]
     at_once = asyncio.Semaphore(1 if request.pattern == "sequential" else MAX_AT_ONCE)
 
     async def work(name: str, specialist: Specialist) -> SpecialistResult:
         async with at_once:
             model = specialist.model or request.swarm.model
-            result = await run_specialist(name, specialist, parts.candidates(model), around)
+            result = await run_specialist(name, specialist, parts.candidates(model), around, tools=tools)
             state.agents.append(result.info)
             state.findings = join_findings([*state.findings, *result.findings])  # kept should the run be cut off
+            if result.disputed:
+                state.notes.append(f"{name} calls {len(result.disputed)} findings wrong, which stay: {result.notes}")
             if result.notes and result.info.status != "done":
                 state.degraded = True
                 state.notes.append(f"{name}: {result.notes}")
@@ -91,9 +98,24 @@ async def specialists_at_work(request: RunRequest, parts: Parts, around: Surroun
     results = await gather_all([work(name, specialist) for name, specialist in chosen.items()])
     state.agents.sort(key=lambda agent: (agent.started_s, agent.name))
     return Team(
-        findings=tuple(finding for result in results for finding in result.findings),
+        findings=disputed(
+            [finding for result in results for finding in result.findings],
+            {result.info.name: result.disputed for result in results},
+        ),
         wanted=frozenset(finding for result in results for finding in result.fixes),
     )
+
+
+def disputed(findings: Sequence[Finding], by_agent: Mapping[str, Collection[str]]) -> tuple[Finding, ...]:
+    """The findings, each with the names of those who call it wrong.
+
+    None is dropped for it: a word of the target's may have talked a model out of one.
+    """
+    marked = []
+    for finding in findings:
+        names = [name for name, ids in by_agent.items() if finding.id in ids]
+        marked.append(replace(finding, disputed_by=" + ".join(names)) if names else finding)
+    return tuple(marked)
 
 
 async def gather_all(work: Sequence[object]) -> list[SpecialistResult]:

@@ -12,6 +12,8 @@ from swarm.bench.profile import Profile
 from swarm.coordinator import outcome
 from swarm.coordinator.baseline import Baseline, Original, bad_answers, cancelled_together, look_at, take_baseline
 from swarm.coordinator.benchmark import benchmark_and_settle, weigh
+from swarm.coordinator.edits import Trials, try_edits
+from swarm.coordinator.merge import join_findings
 from swarm.coordinator.patterns import Team, chosen_specialists, specialists_at_work, surroundings
 from swarm.coordinator.planning import make_plan
 from swarm.coordinator.scoring import Look, look_at_final, plant_and_look, score_run
@@ -118,18 +120,24 @@ class Run:
             probes_before = await self._probes_before(workbench)
             scanned = await self._scanned(workbench)
         finally:
+            reported = [*self.state.findings, *workbench.findings.all()]
+            self.state.findings = join_findings(reported)  # none that was reported is lost to an early end
             await workbench.close()
         before = Look(original.index, scanned, probes_before)
         lab = self._lab(original, baseline, probes_before)
         async with Standing(lab) as standing:
-            await self._patches(baseline, plan.fixes, standing, before)
+            await self._patches(baseline, plan.fixes, standing, before, around)
         spent = around.budget.exceeded()
         if spent:
             raise BudgetExceeded(f"{spent}; what the agents had found by then was worked on to the end")
 
-    async def _patches(self, baseline: Baseline, fixes: Sequence[Fix], standing: Standing, before: Look) -> None:
+    async def _patches(
+        self, baseline: Baseline, planned: Sequence[Fix], standing: Standing, before: Look, around: Surroundings
+    ) -> None:
         """Weigh, prove and measure; the servers of one phase serve the next where they can."""
         lab = standing.lab
+        fixes = [fix for fix in planned if not fix.edits]
+        edits = [fix for fix in planned if fix.edits]
         planting: asyncio.Task[tuple[PlantedFault, ...]] | None = None
         try:
             async with self.phase("weigh") as summary:
@@ -138,12 +146,16 @@ class Run:
             baseline.look_again.set()  # not before: nothing else is at work while patches are weighed
             planting = asyncio.create_task(plant_and_look(lab))
             async with self.phase("verify") as summary:
+                earlier = len(self.state.patches)
                 proven = await prove(lab, weighed.kept)
                 planted = await planting
                 self.state.patches += proven.rejected
+                trials = Trials(self.request, self.parts, self.state, around, standing)
+                proven, weighed = await try_edits(trials, edits, proven, weighed)
                 for unbuilt in proven.unbuilt:
                     self.note(f"{unbuilt.fix.rule} in {unbuilt.fix.file}: {unbuilt.reason}")
-                summary.append(f"{len(proven.stack.patches)} proven, {len(proven.rejected)} rejected")
+                lost = len(self.state.patches) - earlier
+                summary.append(f"{len(proven.stack.patches)} proven, {lost} rejected")
         finally:
             for task in (baseline.recording, planting):
                 if task is not None:

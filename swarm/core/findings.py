@@ -34,6 +34,7 @@ class Finding:
     the fingerprint stable. `mendable` says that the rule believes it can write the fix.
     `flow` is the way of the data, source first, sink last; empty where none was followed.
     `measured_ms` is the time per request that a measurement attributes to the lines, or None.
+    `disputed_by` is the agent that read the place and calls it no problem; the finding stays where it is.
     """
 
     rule: str
@@ -55,6 +56,7 @@ class Finding:
     status: FindingStatus = "open"
     patch: str | None = None
     flow: tuple[FlowStep, ...] = ()
+    disputed_by: str = ""
 
     @property
     def id(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+MASKED = "«masked»"  # stands where a known secret stood
 
 
 def masked(value: T, mask: Callable[[str], str], *, untouched: tuple[type, ...] = ()) -> T:

@@ -52,7 +52,10 @@ def _lines(text: str | None) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """One reviewable change. `id` is `NNN-rule-slug` (its place in the series)."""
+    """One reviewable change. `id` is `NNN-rule-slug` (its place in the series).
+
+    `model` is the one that wrote it freely; "" for a rule's mend.
+    """
 
     id: str
     title: str
@@ -62,6 +65,12 @@ class Patch:
     author: str
     rationale: str
     changes: tuple[FileChange, ...]
+    model: str = ""
+
+    @property
+    def by(self) -> str:
+        """Who answers for it, in words: the agent, and the model where that wrote it itself."""
+        return f"{self.author} (written by {self.model})" if self.model else self.author
 
     @property
     def files(self) -> tuple[str, ...]:

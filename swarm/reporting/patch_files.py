@@ -95,6 +95,8 @@ def _message_text(judged: JudgedPatch, report: Report) -> str:
         figures = f"{quantity(e.before, '')} to {quantity(e.after, '')} ({change(e.ratio)}, ratio {e.ratio:.2f}"
         parts.append(f"Measured: {one_line(e.metric)} {figures}, 95 % interval {interval(*e.ci95)})")
     trailers = [f"Swarm-Patch: {one_line(patch.id)}", f"Swarm-Rule: {one_line(patch.rule)}"]
+    if patch.model:
+        trailers.append(f"Swarm-Written-By: {one_line(patch.model)}")
     trailers += [f"Swarm-Finding: {one_line(finding)}" for finding in patch.findings]
     trailers.append(f"Swarm-Run: {one_line(report.run.id)}")
     parts.append("\n".join(trailers))

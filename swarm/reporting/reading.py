@@ -95,7 +95,7 @@ def _patch(data: dict[str, Any], texts: list[str]) -> JudgedPatch:
     changes = tuple(FileChange(c["path"], text(c["before"]), text(c["after"])) for c in data.get("changes", []))
     patch = Patch(
         data["id"], data["title"], data["rule"], data.get("category", ""), tuple(data["findings"]),
-        data["author"], data.get("rationale", ""), changes,
+        data["author"], data.get("rationale", ""), changes, data.get("model", ""),
     )  # fmt: skip
     gates = tuple(decode(GateResult, item) for item in data["gates"])
     effect = decode(Effect, data["effect"]) if data["effect"] else None

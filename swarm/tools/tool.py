@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from swarm.core.chat import ToolSpec
 from swarm.core.findings import Finding
+from swarm.core.proposals import Proposal
 
 if TYPE_CHECKING:
     from swarm.tools.workbench import Workbench
@@ -28,7 +29,8 @@ class Arguments(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a tool gives back: text for the model (JSON), and the findings that it brought to light.
+    """What a tool gives back: text for the model (JSON), the findings that it brought to light, and the patches
+    that it took from the model.
 
     `short` is shown in place of a text that is too long for a conversation; None: its head is shown, and its shape.
     `served` is what must stay of it in the conversation once the model has worked with it: what no later turn can
@@ -39,6 +41,7 @@ class Answer:
     findings: tuple[Finding, ...] = ()
     short: Mapping[str, Any] | None = None
     served: Mapping[str, Any] = field(default_factory=dict)
+    proposals: tuple[Proposal, ...] = ()
 
 
 class Tool(ABC):

@@ -22,6 +22,7 @@ from swarm.tools.finding_store import FindingStore
 from swarm.tools.lease import Lease
 from swarm.tools.measurements import Measurements
 from swarm.tools.once import Once
+from swarm.tools.proposal_store import ProposalStore
 
 if TYPE_CHECKING:
     from swarm.analysis.index import Index
@@ -63,6 +64,7 @@ class Workbench:
         self.copy, self.index, self.sandbox = copy, index, sandbox
         self.scratch, self.emit, self.clock, self.lease, self.seed = scratch, emit, clock, lease, seed
         self.findings = FindingStore()
+        self.proposals = ProposalStore()
         alerts = self.measurements.known("alerts", tuple[AlertDraft, ...])
         self.alerts: list[AlertDraft] = list(alerts[0]) if alerts else []
         self.sent_numbers = itertools.count(_SENT_FROM)

@@ -10,11 +10,16 @@ from swarm.analysis.index import Index
 from swarm.core.findings import Category, Finding
 from swarm.core.patches import FileChange, Patch
 from swarm.rules.rule import Rule
+from swarm.verify.merging import merge
 
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """Mend these findings of one rule in one file. `edits` holds a free-form change in place of a rule's mend."""
+    """Mend these findings of one rule in one file.
+
+    `edits` holds a free-form change in place of a rule's mend: whole files, as they were where `model` wrote it and
+    as they shall be. `attempt` counts how often it was written, from 1.
+    """
 
     rule: str
     category: Category
@@ -24,11 +29,13 @@ class Fix:
     title: str = ""
     rationale: str = ""
     edits: tuple[FileChange, ...] = ()
+    model: str = ""
+    attempt: int = 1
 
     @property
     def key(self) -> str:
         """The same fix has the same key in every run."""
-        return f"{self.rule}:{self.file}" + (f":{','.join(self.findings)}" if self.edits else "")
+        return f"{self.rule}:{self.file}" + (f":{','.join(self.findings)}:{self.author}" if self.edits else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +49,15 @@ def build_patch(fix: Fix, index: Index, rules: Mapping[str, Rule], number: int) 
     """Write the patch of `fix` on the tree that `index` holds; `number` is its place in the series."""
     if fix.edits:
         return Patch(
-            id=patch_id(number, fix.rule, fix.file),
+            id=_edit_id(number, fix),
             title=fix.title,
             rule=fix.rule,
             category=fix.category,
             findings=fix.findings,
             author=fix.author,
             rationale=fix.rationale,
-            changes=fix.edits,
+            changes=tuple(_carried_over(change, index) for change in fix.edits),
+            model=fix.model,
         )
     rule = rules.get(fix.rule)
     if rule is None:
@@ -72,10 +80,25 @@ def build_patch(fix: Fix, index: Index, rules: Mapping[str, Rule], number: int) 
     )
 
 
+def _carried_over(change: FileChange, index: Index) -> FileChange:
+    """The change on top of what patches before it made of its file; as it was written where they collide."""
+    module = index.tree.modules.get(change.path)
+    if change.before is None or change.after is None or module is None or module.text == change.before:
+        return change
+    merged = merge(change.before, change.after, module.text)
+    return change if merged is None else FileChange(change.path, module.text, merged)
+
+
 def findings_to_mend(fix: Fix, index: Index, rule: Rule) -> Sequence[Finding]:
     """The fix's findings as they stand on this tree: by id, else all that the rule would mend in the file."""
     mendable = [f for f in rule.find(index) if f.file == fix.file and f.mendable]
     return [f for f in mendable if f.id in fix.findings] or mendable
+
+
+def _edit_id(number: int, fix: Fix) -> str:
+    """Several free-form changes may answer one rule in one file, and one may be written several times."""
+    again = f"-try{fix.attempt}" if fix.attempt > 1 else ""
+    return f"{patch_id(number, fix.rule, fix.file)}-{fix.findings[0][:4] if fix.findings else 'edit'}{again}"
 
 
 def patch_id(number: int, rule: str, file: str) -> str:

@@ -50,11 +50,11 @@ class Lab:
         folder.mkdir(parents=True)
         return folder
 
-    def trial(self, stack: Stack, judged: tuple[Patch, ...]) -> Trial:
-        """A copy of the target with the whole stack applied; `judged` are the patches that are new in it."""
+    def trial(self, stack: Stack, judged: tuple[Patch, ...], below: Stack | None = None) -> Trial:
+        """A copy of the target with the whole stack applied; `judged` are the patches that `below` has not."""
         copy = make_copy(self.place, self.folder("trial") / "tree")
         apply_changes(copy, stack.combined())
-        return Trial(stack, judged, copy)
+        return Trial(stack, judged, copy, below or self.original)
 
     def say(self, message: str) -> None:
         """Tell the user about a step."""
@@ -63,11 +63,12 @@ class Lab:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A candidate on disk."""
+    """A candidate on disk: `below` and the patches that are judged."""
 
     stack: Stack
     judged: tuple[Patch, ...]
     copy: Copy
+    below: Stack
 
     def discard(self) -> None:
         """Remove the copy."""

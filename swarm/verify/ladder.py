@@ -55,10 +55,10 @@ class Judged:
     effect: Effect | None
 
 
-def rungs(lab: Lab, fixes: Sequence[Fix], *, one_by_one: bool = False) -> tuple[Rung, ...]:
+def rungs(lab: Lab, fixes: Sequence[Fix], *, one_by_one: bool = False, base: Stack | None = None) -> tuple[Rung, ...]:
     """The trees to measure: one more performance rule each, then all that need not gain together.
 
-    `one_by_one` gives every fix a rung of its own.
+    `one_by_one` gives every fix a rung of its own; the lowest stands on `base` (the original where None).
     """
     others = [fix for fix in fixes if fix.category != "performance"]
     gaining = [fix for fix in fixes if fix.category == "performance"]
@@ -70,7 +70,7 @@ def rungs(lab: Lab, fixes: Sequence[Fix], *, one_by_one: bool = False) -> tuple[
         if others:
             steps.append((tuple(others), False))
     made: list[Rung] = []
-    stack = lab.original
+    stack = base or lab.original
     for step, gains in steps:
         stack, unbuilt = extend(stack, step, lab.rules)
         missing = {item.fix.key for item in unbuilt}
@@ -79,18 +79,25 @@ def rungs(lab: Lab, fixes: Sequence[Fix], *, one_by_one: bool = False) -> tuple[
 
 
 def _step(lab: Lab, fix: Fix) -> str:
-    """Fixes of one rule make a rung; those that keep answers make one together, since they fill side by side."""
+    """Fixes of one rule make a rung; those that keep answers make one together, since they fill side by side.
+
+    What a model wrote stands for itself.
+    """
+    if fix.edits:
+        return fix.key
     rule = lab.rules.get(fix.rule)
     return "keeps" if rule is not None and rule.keeps else fix.rule
 
 
-async def climb(standing: Standing, steps: Sequence[Rung]) -> tuple[Judged, ...]:
-    """Burst at every tree and judge each against the rung below; afterwards the original and the top run on.
+async def climb(standing: Standing, steps: Sequence[Rung], base: Stack | None = None) -> tuple[Judged, ...]:
+    """Burst at every tree and judge each against the rung below; afterwards the lowest and the top run on.
+
+    The lowest is `base`, the original where None.
 
     Upstream answers are held to their routes' usual latency meanwhile: their chance is no patch's merit.
     """
     lab = standing.lab
-    trees = {ORIGINAL: Tree(lab.original), **{rung.name: Tree(rung.stack) for rung in steps}}
+    trees = {ORIGINAL: Tree(base or lab.original), **{rung.name: Tree(rung.stack) for rung in steps}}
     lab.say(f"benchmark: starting {len(trees)} trees")
     servers = await standing.run(trees)
     traffic = Traffic(lab.target, lab.payload_root, lab.seed)

@@ -15,6 +15,7 @@ from swarm.probes.probe import ProbeResult
 from swarm.probes.run import all_probes
 from swarm.verify.candidate import Stack, Unbuilt, extend
 from swarm.verify.fixes import Fix
+from swarm.verify.free_form import refusal
 from swarm.verify.gates import durable, gone, parses, probes, protects, replay, starts, tests
 from swarm.verify.lab import Lab, Trial
 from swarm.verify.live import Live, probe_live, running
@@ -58,7 +59,7 @@ async def prove(lab: Lab, fixes: Sequence[Fix], stack: Stack | None = None) -> P
     pending = tuple(fix for fix in extended.fixes if fix.key not in known)
     if not pending:
         return Proven(stack, None, refused, unbuilt)
-    judgement = await judge(lab, extended, extended.patches[len(stack.patches) :])
+    judgement = await judge(lab, extended, extended.patches[len(stack.patches) :], stack)
     failed = judgement.failed
     if failed is None:
         return Proven(extended, judgement, refused, unbuilt)
@@ -105,8 +106,8 @@ def _suspects(
     return pending[:middle], pending[middle:]
 
 
-async def judge(lab: Lab, stack: Stack, judged: tuple[Patch, ...]) -> Judgement:
-    """Every gate but the benchmark, in order, up to the first that fails."""
+async def judge(lab: Lab, stack: Stack, judged: tuple[Patch, ...], below: Stack | None = None) -> Judgement:
+    """Every gate but the benchmark, in order, up to the first that fails; `below` is the stack without `judged`."""
     results = [GateResult("applies", True, "fits on the patches before it")]
     names = tuple(patch.id for patch in judged)
 
@@ -115,11 +116,11 @@ async def judge(lab: Lab, stack: Stack, judged: tuple[Patch, ...]) -> Judgement:
         lab.emit(GateFinished(result.name, names, result.passed, result.detail, result.duration_s))
         return result.passed is not False
 
-    trial = lab.trial(stack, judged)
+    trial = lab.trial(stack, judged, below)
     try:
         if not passes(await parses.check(lab, trial)):
             return Judgement(tuple(results))
-        if not passes(protects.check_all(judged, lab.target.protect)):
+        if not passes(_protects(lab, trial)):
             return Judgement(tuple(results))
         slow, tested, replayed, probed = await _tests_beside_live(lab, trial)
         for result in slow:
@@ -129,6 +130,16 @@ async def judge(lab: Lab, stack: Stack, judged: tuple[Patch, ...]) -> Judgement:
         return Judgement(tuple(results), tested, replayed, probed)
     finally:
         trial.discard()
+
+
+def _protects(lab: Lab, trial: Trial) -> GateResult:
+    """Files that may not be touched; of a patch that a model wrote also what it may not do."""
+    result = protects.check_all(trial.judged, lab.target.protect)
+    for patch in trial.judged:
+        wrong = refusal(patch.changes, trial.below.index.tree, lab.target) if patch.model else ""
+        if wrong and result.passed:
+            return GateResult("protects", False, wrong)
+    return result
 
 
 async def _tests_beside_live(

@@ -142,7 +142,7 @@ async def test_a_specialist_with_the_real_tools_over_the_messages_api(tmp_path: 
         await model.close()
     assert server.mistakes == []
     assert {tool["name"] for tool in server.requests[0]["tools"]} == {
-        "list_files", "read_file", "search_code", "find_performance_problems", "measure_waterfall",
+        "list_files", "read_file", "search_code", "propose_edit", "find_performance_problems", "measure_waterfall",
         "profile_requests", "measure_load", "sweep_concurrency", "read_artifact", "submit",
     }  # fmt: skip
     assert (result.info.status, result.fixes) == ("done", (slow.id,))

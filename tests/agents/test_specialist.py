@@ -114,15 +114,16 @@ async def test_ending_without_a_submission_keeps_what_was_found(bench: Workbench
     assert len(result.findings) == 3
 
 
-async def test_what_a_model_leaves_out_is_dismissed_but_not_what_was_proven(bench: Workbench):
+async def test_what_a_model_leaves_out_is_disputed_and_stays_but_not_what_was_proven(bench: Workbench):
     new = {"title": "A lock is held too long", "category": "performance", "severity": "low", "file": "app.py",
            "line": 2, "evidence": "b", "recommendation": "hold it shorter"}  # fmt: skip
     submission = {"finding_ids": [SLOW.id], "fixes": [SLOW.id], "new_findings": [new], "notes": "read it all"}
     model = FakeModel(calls(("scan", {})), calls(("submit", submission), first=9))
     result = await run_specialist("perf", ONE, [Candidate(model, "m")], surroundings(bench), tools=TOOLS)
-    assert {f.rule for f in result.findings} == {"slow", "proven", "reviewed"}
+    assert {f.rule for f in result.findings} == {"slow", "odd", "proven", "reviewed"}
+    assert result.disputed == {ODD.id}
     assert result.info.status == "done"
-    assert "1 findings of the rules were dismissed" in result.notes
+    assert "1 findings of the rules are called wrong" in result.notes
 
 
 @pytest.mark.parametrize(

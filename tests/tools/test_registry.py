@@ -30,7 +30,7 @@ def test_what_the_playbook_calls_takes_the_arguments_it_gives():
 
 
 def test_groups_give_their_tools_and_no_others():
-    assert {tool.name for tool in tools_for(["Read"])} == {"list_files", "read_file", "search_code"}
+    assert {tool.name for tool in tools_for(["Read"])} == {"list_files", "propose_edit", "read_file", "search_code"}
     assert tools_for([]) == ()
 
 

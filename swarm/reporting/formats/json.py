@@ -91,6 +91,7 @@ def _patch(judged: JudgedPatch, texts: _Texts) -> dict[str, Any]:
         "category": patch.category,
         "findings": list(patch.findings),
         "author": patch.author,
+        "model": patch.model,
         "verdict": "rejected" if failed else "accepted",
         "reason": verdict.reason if isinstance(verdict, Rejected) else "",
         "rejected_by": verdict.gate if isinstance(verdict, Rejected) else None,

@@ -72,7 +72,7 @@ def _patches(report: Report) -> str:
     patches = say.accepted(report)
     if not patches:
         return "## Accepted patches\n\nNone."
-    rows = [[f"[{markdown(p.patch.id)}]({patch_path(p)})", markdown(p.patch.title, 120), markdown(p.patch.author),
+    rows = [[f"[{markdown(p.patch.id)}]({patch_path(p)})", markdown(p.patch.title, 120), markdown(p.patch.by),
              _gates(p.verdict.gates), _effect(p)] for p in patches]  # fmt: skip
     return "## Accepted patches\n\n" + _table(("patch", "what", "by", "gates", "effect of its rule"), rows)
 
@@ -194,6 +194,7 @@ def _open(report: Report) -> str:
 def _finding(finding: Finding) -> list[str]:
     where = f"{finding.file}:{finding.line}" if finding.line else finding.file
     title = markdown(finding.title, 140) + (" (its patch was rejected)" if finding.status == "rejected" else "")
+    title += f" (called wrong by {markdown(finding.disputed_by, 80)})" if finding.disputed_by else ""
     place = code(where, 90) if where else "the running service"
     cost = "" if finding.measured_ms is None else quantity(finding.measured_ms, "ms")
     return [finding.severity, place, title, cost, finding.confidence, markdown(finding.recommendation, 200)]

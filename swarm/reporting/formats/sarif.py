@@ -37,7 +37,7 @@ def render(report: Report) -> str:
         "originalUriBaseIds": {"TARGET": {"description": {"text": "The target's path"}}},
         "invocations": [_invocation(report)],
         "automationDetails": {"id": f"swarm/{one_line(report.run.target)}/{one_line(report.run.id)}"},
-        "results": [_result(f, rules.index(f.rule)) for f in findings],
+        "results": [_result(f, rules.index(f.rule), report) for f in findings],
     }
     document = {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -83,7 +83,7 @@ def _cwe_tag(name: str) -> str:
     return f"external/cwe/cwe-{int(digits[0]):03d}" if digits else ""
 
 
-def _result(finding: Finding, rule_index: int) -> dict[str, Any]:
+def _result(finding: Finding, rule_index: int, report: Report) -> dict[str, Any]:
     evidence = clean(finding.evidence).strip()
     text = one_line(finding.title) or finding.rule
     result: dict[str, Any] = {
@@ -95,6 +95,9 @@ def _result(finding: Finding, rule_index: int) -> dict[str, Any]:
         "properties": {"confidence": finding.confidence, "status": finding.status, "agent": one_line(finding.agent),
                        "patch": one_line(finding.patch or "") or None},
     }  # fmt: skip
+    by = next((p.patch.by for p in report.patches if p.patch.id == finding.patch and p.patch.model), "")
+    more = {"patchBy": one_line(by), "disputedBy": one_line(finding.disputed_by)}
+    result["properties"] |= {name: value for name, value in more.items() if value}
     if finding.file:
         location: dict[str, Any] = {
             "artifactLocation": {"uri": quote(clean(finding.file).lstrip("/")), "uriBaseId": "TARGET"}

@@ -238,7 +238,7 @@ def _patch(judged: JudgedPatch, size: int) -> tuple[PatchView, int]:
     lost = result if isinstance(result, Rejected) else None
     view = PatchView(
         id=patch.id, href=patch_path(judged), title=one_line(patch.title, 200), category=patch.category,
-        author=one_line(patch.author, 80), rationale=clean(patch.rationale).strip()[:2000],
+        author=one_line(patch.by, 120), rationale=clean(patch.rationale).strip()[:2000],
         findings=patch.findings[:20], gates=result.gates, rejected_by=lost.gate if lost else "",
         reason=one_line(lost.reason, 600) if lost else "", effect=effect, lines=lines, cut=cut,
         added=sum(d.startswith("+") for d in body), removed=sum(d.startswith("-") for d in body),

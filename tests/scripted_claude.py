@@ -1,0 +1,166 @@
+"""A Claude by script for whole runs: looks round, scans, thinks, proposes patches of its own, submits.
+
+It is a director of the strict server: each turn follows from the request alone, as with the real one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from swarm.models.untrusted import unmark
+from tests.strict_server import Say, Step, text, thinking, tool_use
+
+Call = tuple[str, dict[str, Any]]
+_NAME = re.compile(r"^You are (\S+), ", re.MULTILINE)
+_SLOW = frozenset({"measure_load", "sweep_concurrency", "profile_requests"})
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A request as the model reads it."""
+
+    body: dict[str, Any]
+
+    @property
+    def system(self) -> str:
+        return "".join(block["text"] for block in self.body["system"])
+
+    @property
+    def agent(self) -> str:
+        found = _NAME.search(self.system)
+        assert found is not None, self.system[:80]
+        return found[1]
+
+    @property
+    def tools(self) -> set[str]:
+        return {tool["name"] for tool in self.body["tools"]}
+
+    @property
+    def turn(self) -> int:
+        """How many turns it has had."""
+        return sum(message["role"] == "assistant" for message in self.body["messages"])
+
+    @property
+    def file(self) -> str:
+        """The first file of the patch that was refused."""
+        found = re.search(r"^diff --git a/(\S+) ", self.first, re.MULTILINE)
+        assert found is not None, self.first
+        return found[1]
+
+    @property
+    def first(self) -> str:
+        """The words that the conversation began with."""
+        return "".join(block["text"] for block in self.body["messages"][0]["content"] if block["type"] == "text")
+
+    def calls(self) -> dict[str, str]:
+        """Names of the calls so far by their id."""
+        return {block["id"]: block["name"] for block in self._blocks() if block["type"] == "tool_use"}
+
+    def results(self, name: str) -> list[str]:
+        """The answers to one tool's calls."""
+        names = self.calls()
+        return [
+            str(block["content"])
+            for block in self._blocks()
+            if block["type"] == "tool_result" and names.get(block["tool_use_id"]) == name
+        ]
+
+    def findings(self) -> dict[str, dict[str, Any]]:
+        """What the tools reported, by id; those of a shortened list with their rule alone."""
+        found: dict[str, dict[str, Any]] = {}
+        for data in self.answers():
+            found |= {one["id"]: one for one in data.get("findings", []) if isinstance(one, dict)}
+            for group in data.get("more_findings", []):
+                found |= {one: {**group, "id": one} for one in group["ids"]}
+        return found
+
+    def answers(self) -> Iterator[dict[str, Any]]:
+        """Results that are JSON objects."""
+        for block in self._blocks():
+            if block["type"] == "tool_result":
+                try:
+                    data = json.loads(unmark(str(block["content"])))
+                except ValueError:
+                    continue
+                if isinstance(data, dict):
+                    yield data
+
+    def _blocks(self) -> Iterator[dict[str, Any]]:
+        for message in self.body["messages"]:
+            if isinstance(message["content"], list):
+                yield from message["content"]
+
+
+@dataclass
+class ScriptedClaude:
+    """`propose` gives calls to make before submitting, by what was seen; `revise` the arguments of `submit_edit`.
+
+    `fixes` chooses which mendable findings are asked for; `leave_out` the findings that are not stood behind.
+    `usage` is told of every turn.
+    """
+
+    propose: Callable[[Seen], Sequence[Call]] = lambda seen: ()
+    revise: Callable[[Seen], dict[str, Any]] = lambda seen: {"withdraw": "no better patch is known"}
+    fixes: Callable[[dict[str, Any]], bool] = lambda finding: True
+    leave_out: Callable[[dict[str, Any]], bool] = lambda finding: False
+    drop: Callable[[Seen], list[dict[str, str]]] = lambda seen: []
+    usage: dict[str, int] = field(default_factory=lambda: {"input_tokens": 900, "output_tokens": 120})
+    skipped: frozenset[str] = _SLOW
+
+    def __call__(self, body: dict[str, Any]) -> Step:
+        seen = Seen(body)
+        if "submit_plan" in seen.tools:
+            return self._coordinate(seen)
+        if "submit_edit" in seen.tools:
+            if not seen.results("read_file"):
+                return self._say(seen, [("read_file", {"file": seen.file})], "How it stands now.")
+            return self._say(seen, [("submit_edit", self.revise(seen))])
+        return self._specialise(seen)
+
+    def _specialise(self, seen: Seen) -> Say:
+        called = set(seen.calls().values())
+        scans = sorted(
+            name
+            for name in seen.tools - self.skipped
+            if name.startswith(("find_", "measure_", "run_probes", "list_routes", "draft_"))
+        )
+        if scans and not called & set(scans):
+            return self._say(seen, [(name, {}) for name in scans], "Scanning first.")
+        proposed = "propose_edit" in seen.tools and not any(c.startswith("c-own") for c in seen.calls())
+        own = list(self.propose(seen)) if proposed else []
+        if own:
+            return self._say(seen, own, "These I write myself.", "c-own")
+        findings = seen.findings()
+        stood = [one for one, finding in findings.items() if not self.leave_out(finding)]
+        fixes = [one for one in stood if findings[one].get("mendable") and self.fixes(findings[one])]
+        submission = {"finding_ids": stood, "fixes": fixes, "new_findings": [], "notes": "Scanned and read."}
+        return self._say(seen, [("submit", submission)])
+
+    def _coordinate(self, seen: Seen) -> Say:
+        if not seen.results("read_findings"):
+            return self._say(seen, [("read_findings", {})])
+        order = next(data["default_plan"] for data in seen.answers() if "default_plan" in data)
+        dropped = self.drop(seen)
+        gone = {one["finding_id"] for one in dropped}
+        plan = {"order": [one for one in order if one not in gone], "dropped": dropped, "notes": "As merged."}
+        return self._say(seen, [("submit_plan", plan)])
+
+    def _say(self, seen: Seen, calls: Sequence[Call], words: str = "", prefix: str = "c") -> Say:
+        blocks = [thinking(f"turn {seen.turn}", f"sig-{seen.turn}")]
+        if words:
+            blocks.append(text(words))
+        blocks += [tool_use(f"{prefix}-{seen.turn}-{n}", name, given) for n, (name, given) in enumerate(calls)]
+        return Say(blocks, "tool_use", dict(self.usage))
+
+
+def patch(
+    finding_id: str, file: str, old: str | None, new: str, title: str = "Write it otherwise", **more: Any
+) -> Call:
+    """A call of `propose_edit` with one edit."""
+    why = "The finding says what is wrong; nothing that a caller sees changes."
+    edit = {"file": file, "new": new, **({} if old is None else {"old": old})}
+    return "propose_edit", {"finding_id": finding_id, "title": title, "why": why, "edits": [edit], **more}
