@@ -45,6 +45,7 @@ class HostileJson(Probe):
             bodies = {**_HOSTILE, **_ambiguous(request.body)}
             sent = [context.with_body(webhook, request, body) for body in bodies.values()]
             answers = await asyncio.gather(*(context.send(variant) for variant in sent))
+            parts = [name for name, answer in zip(bodies, answers, strict=True) if answer.broken]
             broken = [
                 f"{name} ({answer.status or answer.text})"
                 for name, answer in zip(bodies, answers, strict=True)
@@ -54,7 +55,7 @@ class HostileJson(Probe):
                 return self.failed("the service did not answer any more afterwards", route_of(webhook))
             if broken:
                 shown = ", ".join(broken[:6]) + (f" and {len(broken) - 6} more" if len(broken) > 6 else "")
-                return self.failed(f"server errors for {shown}", route_of(webhook))
+                return self.failed(f"server errors for {shown}", route_of(webhook), parts=parts)
         return self.passed(f"{len(_HOSTILE) + 1} hostile bodies a webhook, no server error")
 
 

@@ -42,6 +42,7 @@ class ProbeResult:
     severity: Severity | None = None  # where what was seen is less than the probe's worst
     rule: str = ""  # where another rule mends it than the probe's own
     validated: tuple[int, int] = (0, 0)  # signatures judged rightly, of those that were sent to be judged
+    parts: tuple[str, ...] = ()  # what of several it failed at; empty where it asks one thing alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +238,12 @@ class Probe(ABC):
         """The service does what it should."""
         return ProbeResult(self.id, "passed", evidence, self.title, route)
 
-    def failed(self, evidence: str, route: str = "", severity: Severity | None = None, rule: str = "") -> ProbeResult:
+    def failed(
+        self, evidence: str, route: str = "", severity: Severity | None = None, rule: str = "",
+        parts: Sequence[str] = (),
+    ) -> ProbeResult:  # fmt: skip
         """The service was seen doing what it should not; `severity` and `rule` where they are not the probe's."""
-        return ProbeResult(self.id, "failed", evidence, self.title, route, severity, rule)
+        return ProbeResult(self.id, "failed", evidence, self.title, route, severity, rule, parts=tuple(parts))
 
     def inapplicable(self, shown: str, route: str = "") -> ProbeResult:
         """The question does not arise for this service; `shown` is what shows that, not an opinion."""

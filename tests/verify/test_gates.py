@@ -118,3 +118,14 @@ def test_a_hole_that_a_patch_leaves_open_points_at_the_rule_that_mends_it() -> N
     refused = probes.check(before, before, {"W11"})
     assert (refused.passed, refused.rules) == (False, ("unchecked-json",))
     assert "server errors for a list (500)" in refused.detail
+
+
+def test_a_hole_of_many_parts_counts_as_mended_where_fewer_are_open() -> None:
+    def failing(*parts: str) -> tuple[ProbeResult, ...]:
+        return (ProbeResult("W11", "failed", "seen", "Hostile JSON", "POST /hook", parts=parts),)
+
+    before = failing("a list", "a NUL character")
+    assert probes.check(before, failing("a list"), {"W11"}).passed is True
+    assert probes.check(before, failing("a list", "a NUL character"), {"W11"}).passed is False
+    assert probes.check(before, failing("no body"), {"W11"}).passed is False
+    assert probes.check(before, failing(), {"W11"}).passed is False

@@ -12,7 +12,8 @@ from swarm.probes.run import all_probes
 def check(before: Sequence[ProbeResult], after: Sequence[ProbeResult], closed: Collection[str] = ()) -> GateResult:
     """Hold the candidate's probe results against the original's, by probe and route.
 
-    `closed` are the probes whose holes the judged patches close as far as the code shows: those must pass now.
+    `closed` are the probes whose holes the judged patches close as far as the code shows: those must pass now, or
+    fail at less than before where they tell their parts: what the code does not show a patch cannot close.
     """
     passed = {(result.probe, result.route) for result in before if result.outcome == "passed"}
     worse = [r for r in after if (r.probe, r.route) in passed and r.outcome == "failed"]
@@ -22,9 +23,12 @@ def check(before: Sequence[ProbeResult], after: Sequence[ProbeResult], closed: C
         return GateResult("probes", False, f"{worse[0].title} fails now: {worse[0].evidence}")
     if lost:
         return GateResult("probes", False, f"{sorted(lost)[0][0]} passed before and could not be run now")
-    failed_before = {(result.probe, result.route) for result in before if result.outcome == "failed"}
+    failed_before = {(result.probe, result.route): result for result in before if result.outcome == "failed"}
     open_still = [
-        r for r in after if r.probe in closed and r.outcome == "failed" and (r.probe, r.route) in failed_before
+        r
+        for r in after
+        if r.probe in closed and r.outcome == "failed"
+        and (r.probe, r.route) in failed_before and not _fewer(failed_before[r.probe, r.route], r)
     ]  # fmt: skip
     if open_still:
         held = {result.probe for result in open_still}
@@ -34,3 +38,8 @@ def check(before: Sequence[ProbeResult], after: Sequence[ProbeResult], closed: C
     if not before:
         return GateResult("probes", None, "no probe applies to this target")
     return GateResult("probes", True, f"{len(passed)} still pass, {better} pass that did not")
+
+
+def _fewer(before: ProbeResult, after: ProbeResult) -> bool:
+    """Whether the probe fails at a part of what it failed at, and at nothing else."""
+    return bool(after.parts) and set(after.parts) < set(before.parts)
