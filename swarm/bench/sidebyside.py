@@ -153,14 +153,16 @@ def compare(name: str, before: Sequence[LoadRun], after: Sequence[LoadRun], seed
     pooled = [tuple(value for part in side for value in part) for side in slices]
     notes = _notes(before, after)
 
+    paired = paired_latencies(before, after)
+
     def ratio(statistic: Statistic) -> Ratio | None:
-        if min(sum(bool(part) for part in side) for side in slices) < MIN_SLICES:
+        if sum(bool(part) for part in paired[0]) < MIN_SLICES:
             return None
-        return paired_slices_ratio(*paired_latencies(before, after), statistic, seed)
+        return paired_slices_ratio(*paired, statistic, seed)
 
     ratios = ratio("p50"), ratio("p95")
     if None in ratios:
-        notes.append(f"no ratio: fewer than {MIN_SLICES} slices with good answers on a side")
+        notes.append(f"no ratio: fewer than {MIN_SLICES} slices in which both sides answered the same request well")
     return Comparison(
         name, "ms", summarize(pooled[0]) if pooled[0] else None, summarize(pooled[1]) if pooled[1] else None,
         ratios[0], ratios[1], pooled[0], pooled[1], "; ".join(notes),

@@ -129,6 +129,7 @@ def add_keyword(module: Module, call: ast.Call, keyword: str) -> Edit:
     hash_at = tail.find("#")
     if comma >= 0 and (hash_at < 0 or comma < hash_at):
         line_end = module.text.index("\n", last_end)
+        line_end -= module.text[line_end - 1] == "\r"
         return Edit(line_end, line_end, f"\n{indent}{keyword},")
     return Edit(last_end, last_end, f",\n{indent}{keyword}")
 

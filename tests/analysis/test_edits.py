@@ -24,3 +24,8 @@ def test_an_edit_given_twice_counts_once() -> None:
 def test_edits_that_overlap_or_leave_the_text_are_refused(edits: list[Edit]) -> None:
     with pytest.raises(ValueError, match="offset"):
         apply_edits("abc", edits)
+
+
+def test_new_lines_end_as_those_of_the_file() -> None:
+    assert apply_edits("a\r\nb\r\n", [Edit(3, 3, "x\ny\n")]) == "a\r\nx\r\ny\r\nb\r\n"
+    assert apply_edits("a\nb\n", [Edit(2, 2, "x\n")]) == "a\nx\nb\n"

@@ -152,6 +152,13 @@ def test_a_comparison_says_what_it_cannot_judge() -> None:
         assert part in comparison.note
 
 
+def test_slices_of_which_each_side_failed_another_give_no_ratio() -> None:
+    before = [run_of([10.0]), run_of([], failed=1), run_of([11.0])]
+    after = [run_of([], failed=1), run_of([10.0]), run_of([11.0])]
+    comparison = compare("x", before, after, 1)
+    assert comparison.before is not None and comparison.ratio_p95 is None and "no ratio" in comparison.note
+
+
 @pytest.mark.alone
 async def test_capacity_is_found_between_steps(tmp_path: Path) -> None:
     # 2 workers of 25 ms take 80/s: 50 passes, 75 passes, 112 queues up

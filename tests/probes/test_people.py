@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from swarm.analysis.index import build_index
 from swarm.analysis.source import SourceTree
-from swarm.config.schema import Sign, Webhook
+from swarm.config.schema import Sign, Upstream, Webhook
 from swarm.core.errors import TargetError
 from swarm.probes import traces
 from swarm.probes.probe import ProbeContext
@@ -171,6 +171,14 @@ async def test_hosts_that_nobody_declared(serve: Any, tmp_path: Path) -> None:
     world.refused.append("POST tracker.example/collect")
     results = await probe(serve(service(world)), world, ("C16",))
     assert "tracker.example" in results["C16"].evidence and results["C16"].outcome == "failed"
+
+
+async def test_a_route_of_a_declared_host_that_nobody_plays_is_no_strange_host(serve: Any, tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.refused.append("POST api.mail.example/v2/drafts")
+    declared = target().model_copy(update={"upstreams": (Upstream(name="mail", host="api.mail.example", routes=()),)})
+    results = await probe(serve(service(world)), world, ("C16",), target=declared)
+    assert results["C16"].outcome == "passed", results
 
 
 @pytest.mark.parametrize("case", ["open", "closed", "does not start"])

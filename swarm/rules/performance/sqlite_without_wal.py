@@ -235,10 +235,9 @@ def _openings(module: Module) -> Iterator[_Opening]:
 def _named(module: Module, call: ast.Call) -> _Opening:
     """The connection with its name, where the code gives it one that more can be said to."""
     outer = module.parent(call)
-    if isinstance(outer, ast.Await):
-        outer = module.parent(outer)
-    elif isinstance(outer, ast.Call) and module.resolve(outer.func) == "contextlib.closing":
-        outer = module.parent(outer)
+    is_closed = isinstance(outer, ast.Call) and module.resolve(outer.func) == "contextlib.closing"
+    if is_closed or isinstance(outer, ast.Await):
+        outer = module.parent(outer) if outer is not None else None
     if isinstance(outer, ast.withitem) and isinstance(outer.optional_vars, ast.Name):
         around = module.parent(outer)
         if isinstance(around, ast.With | ast.AsyncWith) and around.body[0].lineno > around.lineno:
@@ -279,9 +278,10 @@ def _said(opening: _Opening) -> Iterator[Edit]:
         return
     indent = module.indent(place)
     waits = "await " if opening.is_async else ""
+    comment = "read only, or locked just now: the journal stays as it is"
     lines = (
         f'if {environment}.environ.get("SQLITE_WAL") != "0":',
-        f"    with {suppress}({library}.OperationalError):  # read only, or locked just now: the journal stays as it is",
+        f"    with {suppress}({library}.OperationalError):  # {comment}",
         f'        {waits}{opening.name}.execute("PRAGMA journal_mode=WAL")',
     )
     text = "".join(f"{indent}{line}\n" for line in lines)
