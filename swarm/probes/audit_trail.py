@@ -46,6 +46,7 @@ class AuditTrail(Probe):
         "digest of the one before."
     )
     order = 64
+    lane = "traces"
 
     async def run(self, context: ProbeContext) -> ProbeResult:
         """Two events, one deletion."""

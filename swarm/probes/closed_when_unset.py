@@ -21,6 +21,7 @@ class ClosedWhenUnset(Probe):
     proves = ("skipped-signature-check", "empty-signing-key")
     recommendation = "Refuse to start, or every request, where the secret is not set or empty."
     order = 66
+    lane = "people"
     together = True
 
     async def run(self, context: ProbeContext) -> ProbeResult:

@@ -25,6 +25,7 @@ class Consent(Probe):
         "Keep who agreed to what, when and how, and ask for it before every message that nobody asked for."
     )
     order = 66
+    lane = "people"
     together = True
 
     async def run(self, context: ProbeContext) -> ProbeResult:

@@ -19,6 +19,7 @@ class Correction(Probe):
     sources = ("GDPR 16",)
     recommendation = "Let a later event about a person replace what is stored of them."
     order = 72
+    lane = "people"
     together = True
 
     async def run(self, context: ProbeContext) -> ProbeResult:

@@ -26,8 +26,8 @@ class Erasure(Probe):
         "Delete a person's rows in every table, and remember the deletion so that no old event undoes it."
     )
     order = 77
+    lane = "people"
     together = True
-    deadline_s = 30.0
 
     async def run(self, context: ProbeContext) -> ProbeResult:
         """Two events, one deletion, at most a handful of reads."""

@@ -31,8 +31,8 @@ class ErasureOfFailedWork(Probe):
     sources = ("GDPR 17",)
     recommendation = "Drop kept events of a person with the person, and keep failed work for a limited time."
     order = 66
+    lane = "people"
     together = True
-    deadline_s = 30.0
 
     async def run(self, context: ProbeContext) -> ProbeResult:
         """A second start, one event, one deletion."""

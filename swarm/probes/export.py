@@ -20,6 +20,7 @@ class Export(Probe):
     sources = ("GDPR 15, 20",)
     recommendation = "Give a person's data from every table as JSON."
     order = 71
+    lane = "people"
     together = True
 
     async def run(self, context: ProbeContext) -> ProbeResult:

@@ -27,6 +27,7 @@ class FetchedAddress(Probe):
     sources = ("OWASP API7:2023", "OWASP ASVS 5.0 13.2.5, 15.3.2")
     recommendation = "Fetch from a list of hosts only, and check the address that a name resolves to."
     order = 65
+    lane = "people"
     together = True
 
     async def run(self, context: ProbeContext) -> ProbeResult:

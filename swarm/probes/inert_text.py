@@ -79,7 +79,7 @@ class InertText(Probe):
     )  # fmt: skip
     recommendation = "Hand values to templates, programs, paths and headers as values, never as a part of their text."
     order = 44
-    deadline_s = 20.0
+    lane = "traces"
 
     async def run(self, context: ProbeContext) -> ProbeResult:
         """At most ten requests a webhook and four a parameter."""

@@ -42,6 +42,7 @@ class KilledAfterAnswer(Probe):
     sources = ("OWASP ASVS 5.0 16.5.3", "Standard Webhooks: an event that was answered is not sent again")
     recommendation = "Do the work before the answer, or keep the event on disk before it."
     order = 66
+    lane = "people"
     deadline_s = 40.0  # five programs start
     together = True
 

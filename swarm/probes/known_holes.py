@@ -29,6 +29,7 @@ class KnownHoles(Probe):
     sources = ("OWASP ASVS 5.0 15.2.1", "OSV schema 1.7")
     recommendation = "Raise the package to a version without the hole, and run the tests."
     order = 67
+    lane = "people"
     together = True
 
     async def run(self, context: ProbeContext) -> ProbeResult:

@@ -28,6 +28,7 @@ class ObjectAccess(Probe):
     sources = ("OWASP API1:2023", "OWASP API5:2023")
     recommendation = "Ask every route that gives or changes stored data for a credential, and check whose data it is."
     order = 78
+    lane = "people"
 
     async def run(self, context: ProbeContext) -> ProbeResult:
         """At most a few requests for each of sixteen routes."""

@@ -33,6 +33,7 @@ class PersonalDataInLogs(Probe):
     proves = ("personal-data-in-logs",)
     recommendation = "Log ids, not people: leave out e-mail, phone, name and whole payloads, or mask them."
     order = 32
+    lane = "traces"
 
     async def run(self, context: ProbeContext) -> ProbeResult:
         """One request for each shape of payload, at most six a webhook."""

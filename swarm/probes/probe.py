@@ -91,6 +91,20 @@ class StartAgain(Protocol):
 FreshUpstreams = Callable[[], "AbstractAsyncContextManager[Upstreams]"]
 
 
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """The same tree once more, from a copy of its own and beside upstreams of its own: nothing is shared."""
+
+    server: RunningServer
+    upstreams: Upstreams
+    start_again: StartAgain
+    fresh_upstreams: FreshUpstreams
+
+
+# One more service for as long as the block lasts. Raises TargetError where it does not start.
+StartApart = Callable[[], "AbstractAsyncContextManager[Apart]"]
+
+
 @dataclass(slots=True)
 class ProbeContext:
     """The running service and how to speak to it.
@@ -101,7 +115,9 @@ class ProbeContext:
     `validations` collects whether signatures, good and bad, were judged rightly: `judged` adds to it.
     `header_names` are the request headers that the code reads.
     `index` is the service's code, None where it is not known.
-    `start_again` and `fresh_upstreams` are None where nobody can start the tree, or what it calls, a second time.
+    `start_again`, `fresh_upstreams` and `start_apart` are None where nobody can start the tree, or what it calls, a
+    second time. `lanes` are the contexts of all services of the session, this one among them; `over` is set when the
+    probes of this one are done.
     """
 
     base_url: str
@@ -123,6 +139,21 @@ class ProbeContext:
     start_again: StartAgain | None = None
     fresh_upstreams: FreshUpstreams | None = None
     place: TargetPlace | None = None
+    start_apart: StartApart | None = None
+    lanes: list[ProbeContext] = field(default_factory=list)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def everywhere(self) -> tuple[ProbeContext, ...]:
+        """All services of the session."""
+        return tuple(self.lanes) or (self,)
+
+    async def calls_no_upstream(self) -> bool:
+        """Whether the service called no upstream in the whole session: where none is seen yet, the other lanes may
+        still show one."""
+        for lane in self.everywhere():
+            if not self.upstreams.snapshot() and lane is not self:
+                await lane.over.wait()
+        return not any(lane.upstreams.snapshot() for lane in self.everywhere())
 
     def webhooks(self) -> tuple[Webhook, ...]:
         """The webhooks to probe, at most three."""
@@ -216,6 +247,9 @@ class Probe(ABC):
     `proves` are the ids of the static rules that mend what it finds; `order` sorts the probes of a session, so that
     those which may disturb others (bursts, floods) come last. After `deadline_s` one is given up. Neighbours in the
     order that are `together` run at the same time: each must tell what its own requests did from what others did.
+
+    The probes of one `lane` go on a service of their own while other lanes go on theirs; "" is the session's service.
+    Those that look back run after all others, with all that was answered in every lane.
     """
 
     id: ClassVar[str]
@@ -227,8 +261,10 @@ class Probe(ABC):
     proves: ClassVar[tuple[str, ...]] = ()
     recommendation: ClassVar[str]
     order: ClassVar[int] = 50
-    deadline_s: ClassVar[float] = 15.0
+    deadline_s: ClassVar[float] = 30.0  # others go on beside it, and share the processor
     together: ClassVar[bool] = False
+    lane: ClassVar[str] = ""
+    looks_back: ClassVar[bool] = False
 
     @abstractmethod
     async def run(self, context: ProbeContext) -> ProbeResult:

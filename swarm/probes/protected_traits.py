@@ -32,6 +32,7 @@ class ProtectedTraits(Probe):
     sources = ("42 USC 3604-3605",)
     recommendation = "Keep names, photos, ages and the like out of what scores, ranks and prices."
     order = 69
+    lane = "people"
     together = True
 
     async def run(self, context: ProbeContext) -> ProbeResult:

@@ -32,12 +32,13 @@ class QuickAnswer(Probe):
     sources = ("Standard Webhooks: answer quickly",)
     recommendation = "Keep the event durably, answer, and do the work afterwards."
     order = 97  # behind all others: a service may leave an upstream alone for a while after such trouble
+    lane = "trouble"
 
     async def run(self, context: ProbeContext) -> ProbeResult:
         """Three requests a webhook, together."""
         if not hasattr(context.upstreams, "in_trouble"):
             return self.skipped("its upstreams cannot be disturbed here")
-        if not context.upstreams.snapshot():
+        if await context.calls_no_upstream():
             return self.inapplicable("the service called no upstream in the whole session")
         for webhook in context.webhooks():
             requests = [context.fresh(webhook) for _ in range(_TRIES)]
@@ -72,12 +73,13 @@ class FailingUpstreams(Probe):
         "Keep the event durably until its work is done, and what failed until somebody has it done again."
     )
     order = 98
+    lane = "trouble"
 
     async def run(self, context: ProbeContext) -> ProbeResult:
         """Two requests for the first webhook whose requests write upstream."""
         if not hasattr(context.upstreams, "in_trouble"):
             return self.skipped("its upstreams cannot be disturbed here")
-        if not context.upstreams.snapshot():
+        if await context.calls_no_upstream():
             return self.inapplicable("the service called no upstream in the whole session")
         webhook = next((w for w in context.webhooks() if context.good_effects[route_of(w)].writes), None)
         if webhook is None:

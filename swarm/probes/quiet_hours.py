@@ -34,6 +34,7 @@ class QuietHours(Probe):
     sources = ("47 CFR 64.1200(c)(1)",)
     recommendation = "Ask the hour in the contact's own zone before a message: 8 to 21, and keep the rest for later."
     order = 66
+    lane = "people"
     together = True
 
     async def run(self, context: ProbeContext) -> ProbeResult:

@@ -34,6 +34,7 @@ class Reasons(Probe):
         "Tell each decision with its reasons, and give a route by which a person has a human look at it again."
     )
     order = 78
+    lane = "people"
     together = True
 
     async def run(self, context: ProbeContext) -> ProbeResult:

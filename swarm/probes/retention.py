@@ -29,6 +29,7 @@ class Retention(Probe):
     sources = ("GDPR 5(1)(e)", "OWASP ASVS 5.0 14.2.7")
     recommendation = "Give each table of personal data a period, and drop what is older by a job or a route."
     order = 76
+    lane = "people"
     together = True
 
     async def run(self, context: ProbeContext) -> ProbeResult:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from swarm.config.schema import Target
 from swarm.core.place import TargetPlace
+from swarm.probes.probe import Apart
 from swarm.target.copies import Copy
 from swarm.target.server import RunningServer, start_server
 from swarm.target.upstreams import Upstreams
 
-_STARTS_WITHIN_S = 8.0
+_STARTS_WITHIN_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class SecondStart:
-    """What is probed, and where it may be started again: `fresh` gives a new folder each time.
+    """What is probed, and where it may be started again: `fresh` gives a new folder each time, `fresh_copy` another
+    copy of the same tree, untouched by any server.
 
-    Its two methods are what a ProbeContext calls `start_again` and `fresh_upstreams`.
+    Its methods are what a ProbeContext calls `start_again`, `fresh_upstreams` and `start_apart`.
     """
 
     place: TargetPlace
@@ -29,6 +33,7 @@ class SecondStart:
     session: Upstreams
     seed: int
     fresh: Callable[[], Path]
+    fresh_copy: Callable[[], Copy]
 
     @asynccontextmanager
     async def service(
@@ -59,3 +64,15 @@ class SecondStart:
             yield started
         finally:
             await started.stop()
+
+    @asynccontextmanager
+    async def apart(self) -> AsyncIterator[Apart]:
+        """As `swarm.probes.probe.StartApart` says."""
+        copy = await asyncio.to_thread(self.fresh_copy)
+        try:
+            async with self.upstreams() as upstreams:
+                own = replace(self, copy=copy, session=upstreams)
+                async with own.service({}) as server:
+                    yield Apart(server, upstreams, own.service, own.upstreams)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, copy.workspace, ignore_errors=True)

@@ -15,17 +15,18 @@ class SecretsInLogs(Probe):
     sources = ("OWASP ASVS 5.0 16.2.5",)
     recommendation = "Log neither secrets nor signature or Authorization headers."
     order = 95
+    looks_back = True
 
     async def run(self, context: ProbeContext) -> ProbeResult:
         """No request."""
-        log = context.server.log_text()
+        log = "".join(lane.server.log_text() for lane in context.everywhere())
         for variable, value in context.secrets().items():
             if value in log:
                 return self.failed(f"the value of {variable} stands in the log")
         for webhook in context.signed_webhooks():
-            request = context.good_requests.get(route_of(webhook))
-            header = webhook.sign.header.lower()
-            for name, value in request.headers.items() if request else ():
+            header, route = webhook.sign.header.lower(), route_of(webhook)
+            good = [lane.good_requests[route] for lane in context.everywhere() if route in lane.good_requests]
+            for name, value in (item for request in good for item in request.headers.items()):
                 if name.lower() == header and len(value) >= 16 and value in log:
-                    return self.failed(f"the {name} header of a good request stands in the log", route_of(webhook))
+                    return self.failed(f"the {name} header of a good request stands in the log", route)
         return self.passed(f"{len(log):,} characters of log, no secret among them")

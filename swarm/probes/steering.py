@@ -53,6 +53,7 @@ class Steering(Probe):
         "by race, color, religion, sex, disability, familial status or national origin; point to public sources."
     )
     order = 67
+    lane = "people"
     together = True
 
     async def run(self, context: ProbeContext) -> ProbeResult:

@@ -35,6 +35,7 @@ class EncryptedAtRest(Probe):
     sources = ("GDPR 32(1)(a)", "OWASP ASVS 5.0 14.2.4")
     recommendation = "Encrypt personal fields before they are stored, with a key that does not lie beside them."
     order = 70
+    lane = "people"
     together = True
 
     async def run(self, context: ProbeContext) -> ProbeResult:
@@ -61,6 +62,7 @@ class UnknownFields(Probe):
     sources = ("GDPR 5(1)(c)", "OWASP ASVS 5.0 15.3.1")
     recommendation = "Store the fields that are used, and drop the rest of a payload."
     order = 73
+    lane = "people"
     together = True
 
     async def run(self, context: ProbeContext) -> ProbeResult:
@@ -78,6 +80,7 @@ class MassAssignment(Probe):
     sources = ("OWASP API3:2023", "OWASP ASVS 5.0 15.3.3")
     recommendation = "Read the fields that a sender may set by name; never store a payload's fields as they come."
     order = 74
+    lane = "people"
     together = True
 
     async def run(self, context: ProbeContext) -> ProbeResult:

@@ -35,6 +35,7 @@ class UsedId(Probe):
     proves = ("no-replay-protection",)
     recommendation = "Answer 409 where a known id comes with another body, and do nothing."
     order = 16
+    lane = "traces"
 
     async def run(self, context: ProbeContext) -> ProbeResult:
         """One request a webhook whose deliveries carry an id."""

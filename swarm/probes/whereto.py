@@ -24,6 +24,7 @@ class PrivacyControl(Probe):
     sources = ("11 CCR 7025(c)",)
     recommendation = "Turn sale and sharing off for who sends Sec-GPC: 1, and show that it was done."
     order = 80
+    looks_back = True
 
     async def run(self, context: ProbeContext) -> ProbeResult:
         """At most nine requests."""
@@ -52,18 +53,22 @@ class DeclaredHosts(Probe):
     sources = ("GDPR 28, 44", "OWASP ASVS 5.0 13.2.4")
     recommendation = "Name every system that gets data, and refuse connections to others."
     order = 96
+    looks_back = True
 
     async def run(self, context: ProbeContext) -> ProbeResult:
         """No request."""
-        egress: tuple[str, ...] = getattr(context.server, "refused_egress", tuple)()
         declared = {
             name.lower() for upstream in context.target.upstreams for name in (upstream.name, upstream.host or "")
         }
-        refused = [one for one in getattr(context.upstreams, "refused", ()) if _host(one) not in declared]
-        strange = list(dict.fromkeys([*egress, *refused]))
+        strange: dict[str, None] = {}
+        for lane in context.everywhere():
+            egress: tuple[str, ...] = getattr(lane.server, "refused_egress", tuple)()
+            refused = [one for one in getattr(lane.upstreams, "refused", ()) if _host(one) not in declared]
+            strange |= dict.fromkeys([*egress, *refused])
         if strange:
-            return self.failed(f"not declared: {', '.join(strange[:4])}")
-        return self.passed(f"{len(context.upstreams.snapshot())} calls, all of them to declared upstreams")
+            return self.failed(f"not declared: {', '.join(list(strange)[:4])}")
+        calls = sum(len(lane.upstreams.snapshot()) for lane in context.everywhere())
+        return self.passed(f"{calls} calls, all of them to declared upstreams")
 
 
 def _host(call: str) -> str:
@@ -85,6 +90,7 @@ class PersonalDataInUrls(Probe):
         "Send personal data in bodies, and name people by ids in paths: URLs stand in every log on the way."
     )
     order = 79
+    lane = "people"
 
     async def run(self, context: ProbeContext) -> ProbeResult:
         """One event."""

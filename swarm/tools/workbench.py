@@ -267,6 +267,7 @@ class Workbench:
         from swarm.probes.routes import headers_of, routes_of
         from swarm.probes.run import run_probes
         from swarm.probes.second_start import SecondStart
+        from swarm.target.copies import make_copy
 
         known = self.measurements.known("probes", tuple[ProbeResult, ...])
         if known is not None:
@@ -280,6 +281,7 @@ class Workbench:
             baseline.upstreams,
             self.seed,
             lambda: self.scratch / f"again-{next(starts)}",
+            lambda: make_copy(self.place, self.scratch / f"apart-{next(starts)}"),
         )
 
         async with (
@@ -300,6 +302,7 @@ class Workbench:
                 start_again=again.service,
                 fresh_upstreams=again.upstreams,
                 place=self.place,
+                start_apart=again.apart,
             )
             return self.measurements.keep("probes", await run_probes(context))
 

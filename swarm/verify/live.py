@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -53,11 +53,19 @@ async def running(lab: Lab, copy: Copy, name: str) -> AsyncIterator[Live]:
         await upstreams.stop()
 
 
-async def probe_live(lab: Lab, live: Live, index: Index, only: Collection[str] = ()) -> tuple[ProbeResult, ...]:
-    """All live probes (or `only` some) against a running tree; the routes that its code names are probed too."""
+async def probe_live(
+    lab: Lab, live: Live, index: Index, only: Collection[str] = (), fresh_copy: Callable[[], Copy] | None = None
+) -> tuple[ProbeResult, ...]:
+    """All live probes (or `only` some) against a running tree; the routes that its code names are probed too.
+
+    With `fresh_copy`, which makes one more copy of the same tree, probes go side by side.
+    """
     import httpx
 
-    again = SecondStart(lab.place, live.copy, lab.target, live.upstreams, lab.seed, lambda: lab.folder("again"))
+    again = SecondStart(
+        lab.place, live.copy, lab.target, live.upstreams, lab.seed, lambda: lab.folder("again"),
+        fresh_copy or (lambda: live.copy),
+    )  # fmt: skip
     async with httpx.AsyncClient(trust_env=False, timeout=20.0) as client:
         context = ProbeContext(
             base_url=live.server.base_url,
@@ -73,5 +81,6 @@ async def probe_live(lab: Lab, live: Live, index: Index, only: Collection[str] =
             start_again=again.service,
             fresh_upstreams=again.upstreams,
             place=lab.place,
+            start_apart=again.apart if fresh_copy else None,
         )
         return await run_probes(context, only)

@@ -205,7 +205,9 @@ async def _probe(lab: Lab, trial: Trial, live: Live) -> tuple[GateResult, tuple[
     started = time.monotonic()
     after: tuple[ProbeResult, ...] = ()
     if lab.probes_before:
-        after = await probe_live(lab, live, trial.stack.index)
+        after = await probe_live(
+            lab, live, trial.stack.index, fresh_copy=lambda: lab.trial(trial.stack, ()).copy
+        )  # fmt: skip
     # what is asked beside others depends on their timing: the scores tell it, no patch is refused for it
     alone = {probe.id for probe in all_probes() if not probe.together}
     before = [result for result in lab.probes_before if result.probe in alone]
