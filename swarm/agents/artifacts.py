@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from swarm.core.errors import ToolFailed
+from swarm.models.untrusted import unmark
 from swarm.tools.tool import SHOWN_CHARS, Answer, Arguments, Tool, as_json, capped
 from swarm.tools.workbench import Workbench
 
@@ -119,6 +120,13 @@ def shown(answer: Answer, tool: Tool, artifacts: Artifacts, mask: Callable[[str]
     short = answer.short if answer.short is not None else outline(text)
     told = as_json({"artifact": {**note, "note": f"shortened; {READ_ARTIFACT} gives the rest"}, **short})
     return Shown(mask(told), stays, handle, text[:MOST_CHARS])
+
+
+def handle_of(served: str) -> str:
+    """The handle that `Shown.served` names, marked or not; empty where it names none."""
+    value = _json(unmark(served))
+    artifact = value.get("artifact") if isinstance(value, dict) else None
+    return str(artifact.get("handle", "")) if isinstance(artifact, dict) else ""
 
 
 def outline(text: str) -> dict[str, Any]:

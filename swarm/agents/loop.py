@@ -74,13 +74,17 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a conversation ended; `submission` is there where it ended by submitting. `conversation` is all of it."""
+    """How a conversation ended; `submission` is there where it ended by submitting.
+
+    `conversation` is all of it, `specs` the tools that it had, the closing call last.
+    """
 
     ending: Ending
     submission: BaseModel | None
     conversation: Conversation
     tally: Tally
     toolbox: Toolbox
+    specs: tuple[ToolSpec, ...]
     text: str = ""
     note: str = ""
 
@@ -273,4 +277,6 @@ class _Talk:
         return turn
 
     def _outcome(self, ending: Ending, submission: BaseModel | None = None, note: str = "") -> Outcome:
-        return Outcome(ending, submission, self._history.whole, self._tally, self._toolbox, self._text, note)
+        return Outcome(
+            ending, submission, self._history.whole, self._tally, self._toolbox, self._specs, self._text, note
+        )

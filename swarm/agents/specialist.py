@@ -9,7 +9,7 @@ from swarm.agents.accounts import Status, agent_info, settled
 from swarm.agents.artifacts import ReadArtifact
 from swarm.agents.attempts import Attempted, attempt
 from swarm.agents.charters import first_words, specialist_system
-from swarm.agents.loop import LoopLimits
+from swarm.agents.loop import LoopLimits, Outcome
 from swarm.agents.submission import SubmitArguments, left_out, new_findings, submission_closing
 from swarm.agents.surroundings import Candidate, Surroundings
 from swarm.config.schema import Specialist
@@ -26,7 +26,8 @@ from swarm.tools.tool import Tool
 class SpecialistResult:
     """`findings` are those that it reported first; `fixes` the ids of findings whose fix it wants.
 
-    `disputed` are the ids of findings of its tools that it calls wrong, whoever reported them first.
+    `disputed` are the ids of findings of its tools that it calls wrong, whoever reported them first. `talk` is the
+    conversation that counts.
     """
 
     findings: tuple[Finding, ...]
@@ -34,6 +35,7 @@ class SpecialistResult:
     disputed: frozenset[str]
     notes: str
     info: AgentInfo
+    talk: Outcome
 
 
 async def run_specialist(
@@ -110,7 +112,7 @@ def _result(
         focus=specialist.focus,
         note=degraded_note,
     )
-    return SpecialistResult(findings, fixes, disputed, around.mask(words), settled(info, around))
+    return SpecialistResult(findings, fixes, disputed, around.mask(words), settled(info, around), last)
 
 
 def _status(attempted: Attempted, troubled: bool) -> Status:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from swarm.agents.loop import LoopLimits
 from swarm.bench.waterfall import typical
 from swarm.coordinator.closing import closed_on_the_way
+from swarm.coordinator.generalist import all_tokens, context_of
+from swarm.coordinator.patterns import GENERALIST, chosen_specialists, generalist
 from swarm.coordinator.readiness import readiness
 from swarm.coordinator.state import Parts, RunRequest, RunState
 from swarm.coordinator.targets import Measured, judge_targets
@@ -28,6 +31,7 @@ def build_report(request: RunRequest, parts: Parts, state: RunState) -> Report:
     finished_s = parts.clock.now_s()
     # two attempts have two clocks
     time = time_efficiency([] if state.resumed else state.agents)
+    context = context_efficiency(request, state)
     measured = Measured(
         answer=state.comparison,
         whole=state.whole,
@@ -35,7 +39,7 @@ def build_report(request: RunRequest, parts: Parts, state: RunState) -> Report:
         wholes_after=state.wholes_after,
         side_before=state.side_before,
         side_after=state.side_after,
-        context=context_efficiency(state.agents),
+        context=context,
         errors=state.errors,
         capacity=state.capacity,
         resources_before=state.resources_before,
@@ -90,7 +94,7 @@ def build_report(request: RunRequest, parts: Parts, state: RunState) -> Report:
             {name: specialist.validation_areas for name, specialist in request.swarm.specialists.items()},
             (state.security_score, state.compliance_score),
         ),
-        context=context_efficiency(state.agents),
+        context=context,
         time=time,
         verification=Verification(state.tests_before, state.tests_after, state.replay, parts.sandbox.name),
         waterfall_before=typical(state.waterfalls_before),
@@ -134,15 +138,15 @@ def time_efficiency(agents: Sequence[AgentInfo]) -> TimeEfficiency:
     return TimeEfficiency(round(wall, 3), round(total, 3), round(max(spent), 3), saving)
 
 
-def context_efficiency(agents: Sequence[AgentInfo]) -> ContextEfficiency:
-    """The swarm's own side; a generalist is not run beside every swarm, so its side stays open."""
-    if not agents:
-        return ContextEfficiency(None, None, None, None, None, "no agent ran")
-    return ContextEfficiency(
-        max(agent.peak_context_tokens for agent in agents),
-        sum(a.input_tokens + a.cache_read_tokens + a.cache_write_tokens + a.output_tokens for a in agents),
-        None,
-        None,
-        None,
-        "the generalist's side was not measured in this run: `swarm run --pattern single` measures it",
-    )
+def context_efficiency(request: RunRequest, state: RunState) -> ContextEfficiency:
+    """Of a swarm beside one generalist with its work; of a run of the generalist, what it held itself."""
+    agents = state.agents
+    if request.pattern != "single":
+        return context_of(
+            agents, state.talks, generalist(chosen_specialists(request)), GENERALIST, LoopLimits().clearing,
+            state.artifacts,
+        )  # fmt: skip
+    peak = max((agent.peak_context_tokens for agent in agents), default=None)
+    total = sum(map(all_tokens, agents)) if agents else None
+    words = "this run is the generalist's side alone: `swarm compare` puts it beside a swarm's"
+    return ContextEfficiency(None, None, peak, total, None, words)

@@ -79,6 +79,7 @@ def chosen_specialists(request: RunRequest) -> dict[str, Specialist]:
 async def specialists_at_work(request: RunRequest, parts: Parts, around: Surroundings, state: RunState) -> Team:
     """Send the specialists by the run's pattern, and gather what they bring."""
     chosen = chosen_specialists(request)
+    state.artifacts = around.artifacts
     tools = [tool for tool in all_tools() if request.swarm.edits.allowed or tool.name != ProposeEdit.name]
     at_once = asyncio.Semaphore(1 if request.pattern == "sequential" else MAX_AT_ONCE)
 
@@ -87,6 +88,7 @@ async def specialists_at_work(request: RunRequest, parts: Parts, around: Surroun
             model = specialist.model or request.swarm.model
             result = await run_specialist(name, specialist, parts.candidates(model), around, tools=tools)
             state.agents.append(result.info)
+            state.talks.append(result.talk)
             state.findings = join_findings([*state.findings, *result.findings])  # kept should the run be cut off
             if result.disputed:
                 state.notes.append(f"{name} calls {len(result.disputed)} findings wrong, which stay: {result.notes}")

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from swarm.agents.artifacts import Artifacts
+from swarm.agents.loop import Outcome
 from swarm.agents.surroundings import Candidate
 from swarm.bench.watched import Whole
 from swarm.config.schema import Swarm, Target
@@ -87,6 +89,8 @@ class RunState:
     phases: list[PhaseTime] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     agents: list[AgentInfo] = field(default_factory=list)
+    talks: list[Outcome] = field(default_factory=list)  # of the specialists, in the order in which they ended
+    artifacts: Artifacts = field(default_factory=Artifacts)
     findings: tuple[Finding, ...] = ()
     patches: list[JudgedPatch] = field(default_factory=list)
     comparison: Comparison | None = None  # answers to the sender under load

@@ -232,7 +232,11 @@ class ValidatedArea:
 
 @dataclass(frozen=True, slots=True)
 class ContextEfficiency:
-    """Tokens of the swarm against one generalist; None where no generalist was measured."""
+    """Tokens of the swarm against one generalist; None where they are not known.
+
+    `saving` is of the largest context, `total_saving` of the tokens of all turns; `whole_peak_tokens` is what the
+    generalist would hold with whole results of which none leaves the conversation.
+    """
 
     swarm_peak_tokens: int | None
     swarm_total_tokens: int | None
@@ -240,6 +244,8 @@ class ContextEfficiency:
     generalist_total_tokens: int | None
     saving: float | None
     method: str
+    total_saving: float | None = None
+    whole_peak_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,29 +7,13 @@ from dataclasses import dataclass
 
 from swarm.core.metrics import ANSWER, END_TO_END, Comparison
 from swarm.core.report import AgentInfo, Report, Score
+from swarm.reporting.against_one import against_one
+from swarm.reporting.compared import Line, Part
 from swarm.reporting.escape import code, markdown
 from swarm.reporting.numbers import MISSING, change, interval, plain, quantity, seconds, share
 from swarm.reporting.verdict import accepted, main_comparison, newly_failing, rejected, severity_counts
 
 _LISTED = 12  # of findings or patches that only one run has
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One figure of both runs, as shown; `change` is the second over the first, where that means something."""
-
-    label: str
-    first: str
-    second: str
-    change: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Lines of one subject, under its title."""
-
-    title: str
-    lines: tuple[Line, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +34,7 @@ def side_by_side(first: Report, second: Report) -> SideBySide:
         Part("Run", _run(first, second)),
         Part("Time", _time(first, second)),
         Part("Tokens", _tokens(first, second)),
+        *against_one(first, second),
         Part("Service, before → after the patches", _service(first, second)),
         Part("Findings and patches", _work(first, second)),
     )
@@ -103,6 +88,9 @@ def _cautions(first: Report, second: Report) -> tuple[str, ...]:
     ):
         if a.registry != b.registry:
             said.append(f"The {name} scores are of different lists of checks.")
+    if _provider(first) != _provider(second) or _counted(first) != _counted(second):
+        said.append(f"Different models or ways of counting tokens ({_provider(first)}, {_counted(first)}; then "
+                    f"{_provider(second)}, {_counted(second)}): tokens cannot be compared.")  # fmt: skip
     said += [
         f"{report.run.id} is {report.run.status}: it may have done less."
         for report in (first, second)
@@ -120,7 +108,7 @@ def _run(first: Report, second: Report) -> tuple[Line, ...]:
         line("swarm", lambda r: r.run.swarm),
         line("target", lambda r: r.run.target),
         line("pattern", lambda r: r.run.pattern),
-        line("model provider", lambda r: r.run.provider.partition(" (")[0]),
+        line("model provider", _provider),
         line("status", lambda r: r.run.status),
         line("agents", lambda r: str(len(r.agents))),
         line("turns · tool calls", lambda r: f"{sum(a.turns for a in r.agents)} · "
@@ -183,6 +171,10 @@ def _service(first: Report, second: Report) -> tuple[Line, ...]:
         )),
     ]  # fmt: skip
     return tuple(lines)
+
+
+def _provider(report: Report) -> str:
+    return report.run.provider.partition(" (")[0]
 
 
 def _work(first: Report, second: Report) -> tuple[Line, ...]:

@@ -61,3 +61,28 @@ def test_runs_that_measured_nothing_and_hostile_words_are_shown() -> None:
     text = render_markdown(side_by_side(Report(run=first.run), hostile_report()))
     assert "| capacity | – |" in text
     assert "<script" not in text
+
+
+def test_a_swarm_beside_a_generalist_tells_what_it_saved_and_what_it_cost_more() -> None:
+    swarm = sample_report()
+    one = replace(
+        next(a for a in swarm.agents if a.role == "specialist"), name="generalist", peak_context_tokens=49_600,
+        input_tokens=60_000, cache_read_tokens=0, cache_write_tokens=0, output_tokens=4_000,
+    )  # fmt: skip
+    single = replace(
+        swarm,
+        run=replace(swarm.run, id="20260102-000000-other-0001", pattern="single"),
+        agents=(one,),
+        time=TimeEfficiency(60.0, 60.0, 60.0, 0.0),
+    )
+    assert swarm.time.wall_s is not None
+    for both in (side_by_side(swarm, single), side_by_side(single, swarm)):
+        assert line(both, "largest context of an agent, tokens").change == "swarm: 75 % less"
+        assert line(both, "tokens of all turns").change.startswith("swarm: ")
+        assert line(both, "tokens of all turns").change.endswith("more")
+        less = 100 * (1 - swarm.time.wall_s / 60)
+        assert f"{less:.3g} % less" in line(both, "wall time until all was found").change
+    assert line(side_by_side(swarm, single), "largest context of an agent, tokens").first == "12,400"
+    assert not any(part.title.startswith("A swarm against") for part in side_by_side(swarm, swarm).parts)
+    offline = replace(single, run=replace(single.run, provider="anthropic (asked for)"))
+    assert any("tokens cannot be compared" in said for said in side_by_side(swarm, offline).cautions)

@@ -83,8 +83,17 @@ def _tokens(report: Report) -> str:
                  f"{a.shortened} · {a.cleared}", a.tokens_are, each)  # fmt: skip
         rows.append("| " + " | ".join(cells) + " |")
     context = report.context
-    saved = f"Context saved against one generalist: {share(context.saving)}. {markdown(context.method)}"
-    if context.saving is None:
+    saved = ""
+    if context.saving is not None:
+        saved = (f"Context saved against one generalist: **{share(context.saving)}** at the largest "
+                 f"({context.swarm_peak_tokens or 0:,} of {context.generalist_peak_tokens or 0:,} tokens), "
+                 f"all turns together took {context.swarm_total_tokens or 0:,} against "
+                 f"{context.generalist_total_tokens or 0:,}. How it was counted: "
+                 f"{markdown(context.method)}")  # fmt: skip
+    elif report.run.pattern == "single":
+        saved = (f"One generalist: {context.generalist_peak_tokens or 0:,} tokens at the largest, "
+                 f"{context.generalist_total_tokens or 0:,} over all turns; {markdown(context.method)}.")  # fmt: skip
+    else:
         saved = f"Context saved against one generalist: not measured, because {markdown(context.method)}."
     head = "| agent | input | output | of input from cache | peak context | results shortened · cleared | tokens are "
     head += f"| per finding |\n|{'---|' * 8}"

@@ -1,0 +1,169 @@
+"""What the work of a swarm would have taken in one conversation: its own turns and results, laid together. Pure.
+
+Nobody is asked again. The generalist is not hobbled: it has every tool and charter, makes the calls of all
+specialists' first turns in its first turn, and so on (the fewest turns that are possible), makes no call twice, and
+the same results are shortened and cleared.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+
+from swarm.agents.artifacts import Artifacts, handle_of
+from swarm.agents.charters import specialist_system
+from swarm.agents.clearing import Clearing
+from swarm.agents.history import History
+from swarm.agents.loop import Outcome
+from swarm.agents.toolbox import CALLS_AT_ONCE
+from swarm.config.schema import Specialist
+from swarm.core.chat import Block, Conversation, Message, ToolCall, ToolResult, ToolSpec
+from swarm.core.report import AgentInfo, ContextEfficiency
+from swarm.models.estimate import METHOD, blocks_tokens, messages_tokens, prefix_tokens
+
+Round = tuple[tuple[Block, ...], tuple[Block, ...]]  # what the model says, what it is told
+NEVER = Clearing(over_tokens=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Tokens of one conversation: the most that it held at once, and all that its turns read and wrote."""
+
+    peak_tokens: int
+    total_tokens: int
+    turns: int
+
+
+def context_of(
+    agents: Sequence[AgentInfo],
+    talks: Sequence[Outcome],
+    generalist: Specialist,
+    name: str,
+    rule: Clearing,
+    artifacts: Artifacts,
+) -> ContextEfficiency:
+    """The swarm's context beside that of one generalist with the same work. `talks` are the specialists'."""
+    peak = max((agent.peak_context_tokens for agent in agents), default=0)
+    total = sum(map(all_tokens, agents))
+    if not any(talk.tally.turns for talk in talks):
+        return ContextEfficiency(peak or None, total or None, None, None, None, "no agent ran")
+    system = specialist_system(name, generalist)
+    specs = tuple({spec.name: spec for talk in talks for spec in talk.specs}.values())
+    rounds = list(merged_rounds(talks))
+    start = replace(talks[0].conversation, agent=name, system=system, messages=talks[0].conversation.messages[:1])
+    one = footprint(start, specs, rounds, rule)
+    whole = footprint(start, specs, [_whole(each, artifacts) for each in rounds], NEVER)
+    took = sum(talk.tally.usage.context_tokens + talk.tally.usage.output_tokens for talk in talks)
+    alike = sum(
+        footprint(_first(talk), talk.specs, list(_rounds(talk.conversation)), rule).total_tokens for talk in talks
+    )
+    reported = not any(talk.tally.usage.estimated for talk in talks)
+    factor = took / alike if reported and took else 1.0
+    rest = total - took  # of the coordinator and of revisions, which a generalist's run has as well
+    # the coordinator and revisions are the same in both
+    most, all_of_it = max(peak, round(one.peak_tokens * factor)), rest + round(one.total_tokens * factor)
+    plain = max(peak, round(whole.peak_tokens * factor))
+    kind = "reported tokens, the generalist's scaled to them" if reported else METHOD
+    saving = 1 - peak / most
+    return ContextEfficiency(
+        peak, total, most, all_of_it, saving,
+        "largest context of an agent against one generalist's. The generalist was not run: this run's own turns and "
+        "results were laid into one conversation with all tools, turn by turn, shortened and cleared alike, no call "
+        f"twice ({one.turns} turns; {kind}). `swarm run --pattern single` and `swarm compare` measure it. "
+        f"Tokens of all turns: {saving_words(total, all_of_it)}. Against whole results of which none is cleared "
+        f"({plain:,} tokens at once): {saving_words(peak, plain)}.",
+        total_saving=1 - total / all_of_it if all_of_it else None,
+        whole_peak_tokens=plain,
+    )  # fmt: skip
+
+
+def all_tokens(agent: AgentInfo) -> int:
+    """What an agent's turns read and wrote."""
+    return agent.input_tokens + agent.cache_read_tokens + agent.cache_write_tokens + agent.output_tokens
+
+
+def footprint(start: Conversation, specs: Sequence[ToolSpec], rounds: Sequence[Round], rule: Clearing) -> Footprint:
+    """Go through the rounds as the loop does, and count by characters."""
+    history = History(start)
+    prefix, peak, total = prefix_tokens(start.system, specs), 0, 0
+    for said, told in rounds:
+        held = prefix + messages_tokens(history.shown.messages) + blocks_tokens(said)
+        peak, total = max(peak, held), total + held
+        history.took(held)
+        history.answered(said)
+        if told:
+            history.told(*told)
+            history.clear(rule)
+    return Footprint(peak, total, len(rounds))
+
+
+def merged_rounds(talks: Sequence[Outcome]) -> Iterator[Round]:
+    """The talks as one: first turns together, then second ones; what was asked already is not asked again."""
+    closings = {talk.specs[-1].name for talk in talks}
+    made: set[str] = set()
+    last: tuple[list[Block], list[Block]] = ([], [])
+    for together in zip_longest(*(list(_rounds(talk.conversation)) for talk in talks), fillvalue=((), ())):
+        said: list[Block] = []
+        told: list[Block] = []
+        for blocks, answers in together:
+            results = {block.call_id: block for block in answers if isinstance(block, ToolResult)}
+            for block in blocks:
+                if not isinstance(block, ToolCall):
+                    said.append(block)
+                elif block.name in closings:
+                    if not results[block.id].is_error:
+                        last[0].append(block)
+                        last[1].append(results[block.id])
+                elif _key(block) not in made:
+                    made.add(_key(block))
+                    said.append(block)
+                    told.append(results[block.id])
+        yield from _in_turns(said, told)
+    if last[0]:
+        yield tuple(last[0]), tuple(last[1])
+
+
+def _in_turns(said: list[Block], told: list[Block]) -> Iterator[Round]:
+    """No turn has more calls than the loop answers."""
+    words = [block for block in said if not isinstance(block, ToolCall)]
+    calls = [block for block in said if isinstance(block, ToolCall)]
+    for begin in range(0, max(len(calls), bool(words)), CALLS_AT_ONCE):
+        chosen = slice(begin, begin + CALLS_AT_ONCE)
+        yield (*(words if not begin else ()), *calls[chosen]), tuple(told[chosen])
+
+
+def _rounds(conversation: Conversation) -> Iterator[Round]:
+    messages = conversation.messages[1:]
+    for said, told in zip_longest(messages[::2], messages[1::2], fillvalue=Message("user", ())):
+        yield said.blocks, told.blocks
+
+
+def _first(talk: Outcome) -> Conversation:
+    return replace(talk.conversation, messages=talk.conversation.messages[:1])
+
+
+def _whole(each: Round, artifacts: Artifacts) -> Round:
+    """The round with every result as long as its tool gave it."""
+
+    def grown(block: Block) -> Block:
+        handle = handle_of(block.served) if isinstance(block, ToolResult) else ""
+        if not isinstance(block, ToolResult) or not handle:
+            return block
+        text = "\n".join(artifacts.lines(handle))
+        return replace(block, content=text) if len(text) > len(block.content) else block
+
+    return each[0], tuple(map(grown, each[1]))
+
+
+def _key(call: ToolCall) -> str:
+    return f"{call.name} {json.dumps(call.arguments, sort_keys=True, default=str)}"
+
+
+def saving_words(mine: int, other: int) -> str:
+    """How much less one figure is than another, or how much more."""
+    if not other:
+        return "nothing to compare with"
+    less = 1 - mine / other
+    return f"{abs(less) * 100:.0f} % {'less' if less >= 0 else 'more'}"
