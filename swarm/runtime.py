@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from swarm.config.choice import Choice
 from swarm.core.errors import UsageError
 from swarm.core.events import Event
-from swarm.core.masking import MASKED, masked
+from swarm.core.masking import MASKED, masked, passwords, tells_secret
 from swarm.core.metrics import did_you_mean
 from swarm.core.ports import EventSink, Model
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from swarm.agents.surroundings import Candidate
     from swarm.coordinator.state import Parts, RunRequest
     from swarm.models.prices import Prices
+
+
+_SHORTEST_SECRET = 6
 
 
 class SystemClock:
@@ -64,13 +67,11 @@ def swarm_version() -> str:
 
 
 def known_secrets(target_env: Mapping[str, str], environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Values that must never stand in a file of a run: by the name of their variable."""
-    telling = ("SECRET", "TOKEN", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "PRIVATE", "CREDENTIAL", "_KEY")
-    values = [
-        value
-        for name, value in (*environ.items(), *target_env.items())
-        if any(word in name.upper() for word in telling) and len(value) >= 6
-    ]
+    """Values that must never stand in a file of a run: by the name of their variable, or in an address."""
+    variables = (*environ.items(), *target_env.items())
+    values = [value for name, value in variables if tells_secret(name)]
+    values += [password for _, value in variables for password in passwords(value)]
+    values = [value for value in values if len(value) >= _SHORTEST_SECRET]
     return tuple(sorted(set(values), key=len, reverse=True))
 
 

@@ -58,14 +58,14 @@ class Seen:
 
     def calls(self) -> dict[str, str]:
         """Names of the calls so far by their id."""
-        return {block["id"]: block["name"] for block in self._blocks() if block["type"] == "tool_use"}
+        return {block["id"]: block["name"] for block in self.blocks() if block["type"] == "tool_use"}
 
     def results(self, name: str) -> list[str]:
         """The answers to one tool's calls."""
         names = self.calls()
         return [
             str(block["content"])
-            for block in self._blocks()
+            for block in self.blocks()
             if block["type"] == "tool_result" and names.get(block["tool_use_id"]) == name
         ]
 
@@ -78,9 +78,13 @@ class Seen:
                 found |= {one: {**group, "id": one} for one in group["ids"]}
         return found
 
+    def errors(self) -> list[dict[str, Any]]:
+        """Results that say what was wrong."""
+        return [block for block in self.blocks() if block["type"] == "tool_result" and block.get("is_error")]
+
     def answers(self) -> Iterator[dict[str, Any]]:
         """Results that are JSON objects."""
-        for block in self._blocks():
+        for block in self.blocks():
             if block["type"] == "tool_result":
                 try:
                     data = json.loads(unmark(str(block["content"])))
@@ -89,7 +93,7 @@ class Seen:
                 if isinstance(data, dict):
                     yield data
 
-    def _blocks(self) -> Iterator[dict[str, Any]]:
+    def blocks(self) -> Iterator[dict[str, Any]]:
         for message in self.body["messages"]:
             if isinstance(message["content"], list):
                 yield from message["content"]

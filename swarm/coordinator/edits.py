@@ -117,6 +117,7 @@ async def _again(trials: Trials, fix: Fix, judged: JudgedPatch, stack: Stack) ->
         clock=before.clock,
         lease=Lease(),
         seed=before.seed,
+        mask=before.mask,
     )
     finding = before.findings.get(fix.findings[0])
     try:

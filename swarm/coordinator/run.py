@@ -234,6 +234,7 @@ class Run:
             lease=Lease(),
             seed=self.request.seed,
             measurements=Measurements(self.parts.journal, self.parts.records, self.parts.mask),
+            mask=self.parts.mask,
         )
 
     def _lab(self, original: Original, baseline: Baseline, probes_before: tuple[ProbeResult, ...]) -> Lab:

@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_TELLING = ("SECRET", "TOKEN", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "PRIVATE", "CREDENTIAL", "_KEY")
+_PASSWORD = re.compile(r"(://([^/?#\s:@]*):)([^/?#\s@]+)(?=@)")
+_NO_SECRET = frozenset({"password", "passwort", "secret", "example", "changeme", "postgres", "guest", "default"})
 MASKED = "«masked»"  # stands where a known secret stood
+
+
+def tells_secret(name: str) -> bool:
+    """Whether a variable of this name holds a secret."""
+    return any(word in name.upper() for word in _TELLING)
+
+
+def passwords(text: str) -> tuple[str, ...]:
+    """The passwords within addresses, `postgresql://user:this@host/base`, but for those that anybody guesses."""
+    found = _PASSWORD.findall(text)
+    return tuple(password for _, user, password in found if password != user and password.lower() not in _NO_SECRET)
+
+
+def without_password(text: str) -> str:
+    """A text with the passwords of its addresses masked."""
+    return _PASSWORD.sub(rf"\g<1>{MASKED}", text)
 
 
 def masked(value: T, mask: Callable[[str], str], *, untouched: tuple[type, ...] = ()) -> T:

@@ -25,11 +25,21 @@ _POLL_S = 0.02
 _WATCH_S = 0.1
 _CHOICE = "SWARM_SANDBOX"
 _OWN_FAILURE = re.compile(r"bwrap: (?!execvp)")
+ONLY_COPY = "SWARM_ONLY_COPY"  # set: a command sees programs, libraries and the copy, and nothing else of the disk
+# Where programs and libraries lie, and what they read of the machine's settings.
+_SYSTEM = (
+    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d", "/etc/localtime", "/etc/mime.types", "/etc/nsswitch.conf", "/etc/protocols",
+    "/etc/services", "/etc/ssl",
+)  # fmt: skip
 # What a command has no business to read, even on a read-only root.
 _PRIVATE = (
     ".ssh", ".aws", ".gnupg", ".kube", ".docker", ".azure", ".config/gcloud", ".config/gh", ".netrc",
     ".pypirc", ".git-credentials", ".npmrc",
 )  # fmt: skip
+
+
+_APART = ("--unshare-net", "--unshare-pid", "--unshare-ipc", "--die-with-parent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +104,10 @@ def _isolation(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> list[s
     """bubblewrap's arguments.
 
     SWARM_WRITABLE names what may be written, else cwd, HOME and TMPDIR may. SWARM_HIDDEN names the original tree:
-    out of sight, for what runs is to be proof of the copy alone.
+    out of sight, for what runs is to be proof of the copy alone. SWARM_ONLY_COPY leaves the rest of the disk out too.
     """
+    if env.get(ONLY_COPY):
+        return [*_copy_alone(argv, env), *_APART, "--chdir", str(cwd)]
     temporary = Path(tempfile.gettempdir())
     original = env.get("SWARM_HIDDEN", "")
     hidden = [temporary, Path(original)] if original and Path(original).is_dir() else [temporary]
@@ -111,7 +123,25 @@ def _isolation(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> list[s
             words += ["--bind", entry, entry]
     for folder in hidden[1:]:
         words += ["--remount-ro", str(folder)]
-    return [*words, "--unshare-net", "--unshare-pid", "--unshare-ipc", "--die-with-parent", "--chdir", str(cwd)]
+    return [*words, *_APART, "--chdir", str(cwd)]
+
+
+def _copy_alone(argv: Sequence[str], env: Mapping[str, str]) -> list[str]:
+    """What a command of a model's sees: no home, no other project, none of the machine's own data."""
+    words = ["--tmpfs", "/", "--dev", "/dev", "--proc", "/proc"]
+    for name in _SYSTEM:
+        path = Path(name)
+        if path.is_symlink():
+            words += ["--symlink", str(path.readlink()), name]
+        elif path.exists():
+            words += ["--ro-bind", name, name]
+    for folder in _needed_below([Path("/")], argv, env):
+        if not folder.is_relative_to("/usr") and folder not in (Path.home(), Path("/home"), Path("/")):
+            words += ["--ro-bind", str(folder), str(folder)]
+    for entry in env.get("SWARM_WRITABLE", "").split(os.pathsep):
+        if entry and Path(entry).is_dir():
+            words += ["--bind", entry, entry]
+    return words
 
 
 def _masked_home() -> list[str]:

@@ -31,7 +31,7 @@ class ReadErrorLog(Tool):
         """Statuses, and log lines with their digits folded for counting."""
         del arguments
         exchanges = await bench.samples()
-        log = (await bench.baseline()).server.log_text()
+        log = bench.mask((await bench.baseline()).server.log_text())
         counts = Counter(
             re.sub(r"\d+", "#", line.strip())[:_LINE_CHARS] for line in log.splitlines() if _TROUBLE.search(line)
         )

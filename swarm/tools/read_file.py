@@ -40,7 +40,7 @@ class ReadFile(Tool):
         text = read_text(path) if path.is_file() else None
         if text is None:
             raise ToolFailed(f"{arguments.file!r} is no readable text file")
-        lines = text.splitlines()
+        lines = bench.mask(text).splitlines()
         first = arguments.first_line
         last = min(arguments.last_line or len(lines), len(lines), first + _MOST_LINES - 1)
         shown = [f"{number}: {lines[number - 1][:_LINE_CHARS]}" for number in range(first, last + 1)]

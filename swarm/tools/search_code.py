@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fnmatch
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,17 +41,17 @@ class SearchCode(Tool):
         """At most 100 hits."""
         if "\n" in arguments.text:
             raise ToolFailed("one line of text at a time")
-        hits, more = await asyncio.to_thread(_search, bench.copy.path, arguments.text, arguments.files)
+        hits, more = await asyncio.to_thread(_search, bench.copy.path, arguments.text, arguments.files, bench.mask)
         return Answer(as_json({"hits": hits, "more": more}))
 
 
-def _search(root: Path, text: str, files: str) -> tuple[list[str], bool]:
+def _search(root: Path, text: str, files: str, mask: Callable[[str], str]) -> tuple[list[str], bool]:
     pattern = re.compile(re.escape(text))
     hits: list[str] = []
     for name, path in walk(root, inside(root, ".")):
         if not (fnmatch.fnmatch(name, files) or fnmatch.fnmatch(path.name, files)):
             continue
-        for number, line in enumerate((read_text(path) or "").splitlines(), 1):
+        for number, line in enumerate(mask(read_text(path) or "").splitlines(), 1):
             if pattern.search(line):
                 if len(hits) == _MOST_HITS:
                     return hits, True

@@ -47,7 +47,7 @@ class SendRequest(Tool):
         except (UnicodeEncodeError, ValueError) as error:
             raise ToolFailed(f"this request cannot be sent: {error}") from None
         shown = {name: value for name, value in answer.headers.items() if name.lower() in _HEADERS}
-        text = answer.body.decode("utf-8", errors="replace")
+        text = bench.mask(answer.body.decode("utf-8", errors="replace"))
         return Answer(
             as_json(
                 {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -40,7 +41,8 @@ MAX_STARTS = 3
 class Workbench:
     """Built by the coordinator for one run; `close` ends whatever it started.
 
-    Whatever measures time holds the lease alone, all other heavy work shares it.
+    Whatever measures time holds the lease alone, all other heavy work shares it. `mask` blots out known secrets: a
+    tool that cuts or rewrites the target's words lays it on before, for afterwards nobody would know them again.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class Workbench:
         lease: Lease,
         seed: int,
         measurements: Measurements | None = None,
+        mask: Callable[[str], str] = str,
     ) -> None:
         self.measurements = measurements or Measurements()
+        self.mask = mask
         self.place, self.target, self.payload_root = place, target, payload_root
         self.copy, self.index, self.sandbox = copy, index, sandbox
         self.scratch, self.emit, self.clock, self.lease, self.seed = scratch, emit, clock, lease, seed

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from swarm.core.events import GateFinished, Note, PhaseStarted, Progress, ToolFinished
-from swarm.core.masking import masked
+from swarm.core.masking import masked, passwords, tells_secret, without_password
 
 
 def mask(text: str) -> str:
@@ -41,3 +41,11 @@ def test_it_reaches_what_lies_deep_and_leaves_what_it_is_told_to() -> None:
     inner = Note("s3cret")
     assert masked(Box((inner, "s3cret")), mask, untouched=(Note,)) == Box((inner, "***"))
     assert masked(("s3cret",), mask) == ("***",)
+
+
+def test_passwords_within_addresses():
+    text = "postgresql+asyncpg://app:s3cr3t-w0rd@db:5432/leads and redis://:only-this@cache/0, http://host/a:b@c"
+    assert passwords(text) == ("s3cr3t-w0rd", "only-this")
+    assert without_password(text).startswith("postgresql+asyncpg://app:«masked»@db:5432/leads and redis://:«masked»@")
+    assert passwords("postgresql://postgres:postgres@db/x mysql://root:password@db/x") == ()
+    assert tells_secret("hook_secret") and tells_secret("SIGNING_KEY") and not tells_secret("DATABASE_URL")

@@ -10,7 +10,7 @@ import pytest
 
 from swarm.core.patches import GATES
 from swarm.reporting.reading import read_report
-from tests.cli.conftest import Cli, cli  # noqa: F401 - the fixture
+from tests.cli.conftest import Cli
 from tests.cli.tiny import report_of, write_service
 from tests.scripted_claude import Call, ScriptedClaude, Seen, patch
 from tests.strict_server import StrictServer
@@ -86,7 +86,7 @@ def again(seen: Seen) -> dict[str, Any]:
     return {"patch": {"title": "Keep the labels in one table", "why": WHY, "edits": [edit(LABELS, RIGHT)]}}
 
 
-def test_own_patches_pass_the_gates_or_go_back(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_own_patches_pass_the_gates_or_go_back(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("swarm.verify.ends.MAX_STEPS", 1)  # capacity is not what this is about
     write_service(tmp_path, app=APP)
     claude = ScriptedClaude(own, again, fixes=lambda finding: finding["rule"] == "missing-retry")

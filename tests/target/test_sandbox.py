@@ -12,7 +12,7 @@ from swarm.core.errors import TargetError
 from swarm.core.ports import CommandLimits, CommandResult, Sandbox
 from swarm.target.copies import Copy, make_copy
 from swarm.target.environment import child_environment
-from swarm.target.sandbox import Bubblewrap, ProcessLimits, choose_sandbox
+from swarm.target.sandbox import ONLY_COPY, Bubblewrap, ProcessLimits, choose_sandbox
 
 BOXES = [ProcessLimits(), choose_sandbox()] if choose_sandbox().name != "process limits" else [ProcessLimits()]
 
@@ -119,3 +119,21 @@ async def test_a_sandbox_that_cannot_be_set_up_is_no_result_of_the_command(scene
     (tmp_path / "user/deep").mkdir()  # in the hidden original: no folder to be in
     with pytest.raises(TargetError, match="SWARM_SANDBOX=limits"):
         await choose_sandbox().run(["true"], tmp_path / "user/deep", env, CommandLimits())
+
+
+@pytest.mark.skipif(choose_sandbox().name != "bubblewrap", reason="bubblewrap is not installed")
+async def test_a_models_command_sees_programs_and_the_copy_alone(scene, tmp_path: Path) -> None:
+    copy, env = scene
+    secret = tmp_path / "secret.txt"
+    secret.write_text("words outside")
+    (copy.path / "way").symlink_to(secret)
+    box, alone = choose_sandbox(), {**env, ONLY_COPY: "1"}
+    work = "import httpx, json, ssl, sqlite3, pathlib; pathlib.Path('made').write_text('x')"
+    done = await box.run([sys.executable, "-c", work], copy.cwd, alone, CommandLimits(timeout_s=30))
+    assert done.exit_code == 0, done.output
+    assert (copy.cwd / "made").read_text() == "x"
+    for path in (secret, Path("way"), Path.home() / ".profile", Path("/etc/passwd"), Path("/etc/hostname")):
+        told = await box.run(["cat", str(path)], copy.cwd, alone, CommandLimits(timeout_s=20))
+        assert told.exit_code != 0 and "words outside" not in told.output, path
+    written = await box.run(["touch", str(tmp_path / "t2")], copy.cwd, alone, CommandLimits(timeout_s=20))
+    assert not (tmp_path / "t2").exists(), written

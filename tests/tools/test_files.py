@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from swarm.core.errors import ToolFailed
 from swarm.tools.list_files import ListFiles, ListFilesArguments
+from swarm.tools.read_error_log import ReadErrorLog
 from swarm.tools.read_file import ReadFile, ReadFileArguments
 from swarm.tools.search_code import SearchCode, SearchCodeArguments
+from swarm.tools.tool import Arguments
 from swarm.tools.workbench import Workbench
 from tests.fakes import workbench
 
@@ -64,3 +68,27 @@ async def test_searches_literal_text_inside_only(bench: Workbench):
     assert "secret" not in repr(answer)
     answer = json.loads((await SearchCode().run(SearchCodeArguments(text="(a+)+$", files="*.py"), bench)).text)
     assert answer["hits"] == []
+
+
+async def test_secrets_are_masked_before_anything_is_cut_or_folded(tmp_path: Path):
+    secret = "hook-secret-5d1f"
+    (tmp_path / "a.py").write_text(f"{'x' * 390}{secret}\n")
+    (tmp_path / "b.py").write_text(f"{'y' * 190}{secret} tail\n")
+    bench = workbench(tmp_path)
+    bench.mask = lambda text: text.replace(secret, "«masked»")
+
+    async def samples() -> tuple[Any, ...]:
+        return ()
+
+    async def baseline() -> Any:
+        return SimpleNamespace(server=SimpleNamespace(log_text=lambda: f"ERROR signed with {secret}\n"))
+
+    bench.samples, bench.baseline = samples, baseline  # type: ignore[method-assign, assignment]
+    read = await ReadFile().run(ReadFileArguments(file="a.py"), bench)
+    found = await SearchCode().run(SearchCodeArguments(text="yyy"), bench)
+    told = await ReadErrorLog().run(Arguments(), bench)
+    for text in (read.text, found.text, told.text):
+        assert "hook-secret" not in text
+    assert "«masked»" in told.text
+    nothing = await SearchCode().run(SearchCodeArguments(text=secret), bench)
+    assert '"hits":[]' in nothing.text  # nor can one be guessed
