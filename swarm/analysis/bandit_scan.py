@@ -86,12 +86,13 @@ def _finding(issue: dict[str, object], root: Path) -> Finding | None:
     file = Path(str(issue["filename"]))
     relative = file.relative_to(root).as_posix() if file.is_relative_to(root) else file.as_posix()
     text = str(issue["issue_text"]).strip()
+    is_by_name = str(issue["test_name"]) == "blacklist"  # every use of a name, whatever is done with it
     return Finding(
         rule=f"bandit-{test}",
         category="security",
-        severity=_SEVERITIES[severity],
+        severity="low" if is_by_name else _SEVERITIES[severity],
         confidence=_CONFIDENCES[confidence],
-        title=f"{str(issue['test_name']).replace('_', ' ')}",
+        title=_first_words(text) if is_by_name else f"{str(issue['test_name']).replace('_', ' ')}",
         file=relative,
         line=line,
         end_line=max(line, lines[-1]),
@@ -100,6 +101,12 @@ def _finding(issue: dict[str, object], root: Path) -> Finding | None:
         cwe=(f"CWE-{number}",) if number else (),
         sources=(f"bandit {test}",),
     )
+
+
+def _first_words(text: str) -> str:
+    """The first clause of bandit's words: its own name for such tests, "blacklist", tells nobody anything."""
+    clause = text.split(". ")[0].split(", possible")[0].rstrip(".")
+    return clause if len(clause) <= 100 else clause[:99].rsplit(" ", 1)[0] + "…"
 
 
 def join(own: Sequence[Finding], others: Sequence[Finding]) -> tuple[Finding, ...]:

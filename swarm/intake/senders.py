@@ -76,6 +76,7 @@ _WHATSAPP = {
     }}]}],
 }  # fmt: skip
 _TWILIO = {"MessageSid": "SM{{uuid}}", "From": "+15555550101", "To": "+15555550100", "Body": "hello", "NumMedia": "0"}
+_META = re.compile(r"whatsapp|wa_id|messaging_product|hub\.(mode|challenge|verify_token)|facebook|instagram")
 _SENDERS: tuple[tuple[str, dict[str, Any], bool], ...] = (
     (r"x-github-event|x-hub-signature|github", _GITHUB, False),
     (r"stripe", _STRIPE, False),
@@ -90,9 +91,12 @@ _SENDERS: tuple[tuple[str, dict[str, Any], bool], ...] = (
 
 def known_body(words: Sequence[str]) -> tuple[dict[str, Any], bool] | None:
     """The body of the sender that one of these words names, the strongest word first, and whether it is a form."""
+    is_meta = {"entry", "object"} <= set(words) or any(_META.search(text.lower()) for text in words)
     for text in words:
         for pattern, body, is_form in _SENDERS:
             if re.search(pattern, text.lower()):
+                if body is _GITHUB and is_meta and "github" not in text.lower():
+                    return _WHATSAPP, False  # Meta signs under the same header
                 return body, is_form
     return None
 

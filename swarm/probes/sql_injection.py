@@ -25,8 +25,8 @@ _CONDITION = re.compile(r"1(=|%3D|&#61;|\\u003d)[12]", re.IGNORECASE)
 class SqlInjection(Probe):
     """Ends a text with one quote, and with two. In SQL built from strings one quote is a syntax error, two are text.
 
-    For GET routes with parameters also asks a question that is true and one that is false: answers that differ
-    mean that the question reached the database.
+    For GET routes with parameters also asks a question that is true and one that is false: answers that differ,
+    where two that are true are answered alike, mean that the question reached the database.
     """
 
     id = "W12"
@@ -39,7 +39,7 @@ class SqlInjection(Probe):
     order = 41
 
     async def run(self, context: ProbeContext) -> ProbeResult:
-        """At most four requests a parameter and fourteen a webhook."""
+        """At most five requests a parameter and fourteen a webhook."""
         tried = 0
         for path, name in places(context.routes):
             tried += 1
@@ -82,9 +82,14 @@ async def _parameter(context: ProbeContext, path: str) -> str:
     evidence = quotes_differ(one, two)
     if evidence:
         return evidence
-    if not true.broken and not false.broken and _bare(true, values[2]) != _bare(false, values[3]):
-        return "a condition that is true and one that is false are answered differently"
-    return ""
+    if true.broken or false.broken or _bare(true, values[2]) == _bare(false, values[3]):
+        return ""
+    # said again in a form that is not known, as a page of login says where it leads: then any two texts differ
+    other = f"{_WORD}' OR 2=2 -- "
+    also_true = await context.call("GET", path.replace("\0", quote(other, safe="")))
+    if _bare(also_true, other) != _bare(true, values[2]):
+        return ""
+    return "a condition that is true and one that is false are answered differently"
 
 
 def quotes_differ(one: Answer, two: Answer) -> str:

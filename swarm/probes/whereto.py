@@ -60,13 +60,15 @@ class DeclaredHosts(Probe):
         declared = {
             name.lower() for upstream in context.target.upstreams for name in (upstream.name, upstream.host or "")
         }
-        strange: dict[str, None] = {}
+        strange: dict[str, str] = {}  # the first call to each host
         for lane in context.everywhere():
             egress: tuple[str, ...] = getattr(lane.server, "refused_egress", tuple)()
-            refused = [one for one in getattr(lane.upstreams, "refused", ()) if _host(one) not in declared]
-            strange |= dict.fromkeys([*egress, *refused])
+            refused = getattr(lane.upstreams, "refused", ())
+            for one, host in [*((one, one) for one in egress), *((one, _host(one)) for one in refused)]:
+                if host not in declared:
+                    strange.setdefault(host, one)
         if strange:
-            return self.failed(f"not declared: {', '.join(list(strange)[:4])}")
+            return self.failed(f"not declared: {', '.join(list(strange.values())[:4])}")
         calls = sum(len(lane.upstreams.snapshot()) for lane in context.everywhere())
         return self.passed(f"{calls} calls, all of them to declared upstreams")
 

@@ -252,10 +252,8 @@ def _inner_neighbour(app: AppObject, class_name: str) -> ast.stmt:
     body = next((b for b in _bodies(around) if app.node in b), [app.node])
     neighbour = app.node
     for statement in body[body.index(app.node) + 1 :]:
-        added = _added_middleware(statement, app.name)
-        if added is None:
-            break
-        if added in INNERMOST_FIRST[: place + 1]:
+        added = _added_middleware(statement, app.name)  # routes and settings may stand between those added
+        if added is not None and added in INNERMOST_FIRST[: place + 1]:
             neighbour = statement
     return neighbour
 

@@ -78,3 +78,10 @@ def test_same_line_in_another_file_or_of_another_kind_stays(found: tuple[Finding
     elsewhere = replace(theirs, rule="sql-from-strings", file="pkg/other.py")
     other_kind = replace(theirs, rule="no-metrics", cwe=())
     assert len(join([elsewhere, other_kind], [theirs])) == 3
+
+
+def test_what_is_reported_by_a_name_alone_is_low_and_has_words(tmp_path: Path) -> None:
+    (tmp_path / "state.py").write_text("import shelve\n\nwith shelve.open('threads') as kept:\n    kept['a'] = 1\n")
+    (found,) = bandit_findings(tmp_path, ["state.py"])
+    assert (found.rule, found.severity) == ("bandit-B301", "low")
+    assert found.title.startswith("Pickle and modules that wrap it can be unsafe")

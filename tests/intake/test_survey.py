@@ -15,6 +15,7 @@ from swarm.intake.commands import start_commands
 from swarm.intake.databases import find_storage
 from swarm.intake.interpreter import find_interpreter
 from swarm.intake.recorded import bodies_sent
+from swarm.intake.senders import known_body
 from swarm.intake.settings import find_settings, harmless_value
 from swarm.intake.signatures import candidates
 from swarm.intake.survey import survey
@@ -137,6 +138,12 @@ def test_body_from_the_fields_that_are_read(tmp_path: Path) -> None:
     (entry,) = find_entries(index_of(tmp_path, ORDERS))
     assert [body["type"] for body in entry.payloads] == ["order.created", "order.deleted"]
     assert all(body["order"]["id"] for body in entry.payloads)
+
+
+def test_a_body_under_githubs_header_may_be_metas() -> None:
+    github, _ = known_body(["/webhook", "x-hub-signature-256", "pusher"]) or ({}, False)
+    meta, _ = known_body(["/webhook", "x-hub-signature-256", "entry", "object"]) or ({}, False)
+    assert "commits" in github and meta["entry"][0]["changes"][0]["value"]["messages"]
 
 
 def test_body_read_by_a_function_that_works_later(tmp_path: Path) -> None:

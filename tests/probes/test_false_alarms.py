@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import Any, cast
+from urllib.parse import quote, unquote
 
 import pytest
 
 from swarm.config.schema import Webhook
 from swarm.probes import unsigned_refused
 from swarm.probes.probe import Answer, ProbeContext
-from swarm.probes.sql_injection import _bare
+from swarm.probes.sql_injection import SqlInjection, _bare
 from swarm.probes.unsigned_refused import UnsignedRefused
 
 
@@ -50,3 +52,19 @@ def test_an_address_that_says_the_question_again_is_no_answer_to_it() -> None:
     one, two = (_bare(answer_of(302, text), f"zq7k' OR 1={n} -- ") for n, text in enumerate(said, start=1))
     assert one == two
     assert _bare(answer_of(200, "[1]"), "x") != _bare(answer_of(200, "[]"), "x")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said_again", "outcome"), [(True, False, "failed"), (False, True, "passed"), (True, True, "passed")]
+)
+async def test_a_page_of_login_that_says_where_it_leads_is_no_injection(
+    rows: bool, said_again: bool, outcome: str
+) -> None:
+    async def call(_: str, path: str) -> Answer:
+        text = unquote(path)
+        found = "all" if rows and re.search(r"OR (\d)=\1", text) else "none"
+        return answer_of(200, found + (f" next={quote(path)}" if said_again else ""))
+
+    context = SimpleNamespace(routes=(("GET", "/leads?q="),), call=call, webhooks=list)
+    result = await SqlInjection().run(cast("ProbeContext", context))
+    assert result.outcome == outcome

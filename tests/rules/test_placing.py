@@ -116,6 +116,22 @@ def test_an_app_that_a_factory_returns_gets_a_name_and_its_middlewares(tmp_path:
         assert "http_server_request" in client.get("/metrics").text
 
 
+def test_middlewares_find_their_order_past_a_route_that_stands_between(tmp_path: Path) -> None:
+    text = (
+        "from flask import Flask, request\n\n\ndef create_app():\n    app = Flask(__name__)\n\n"
+        '    @app.post("/hook")\n    def hook():\n        return request.get_json()\n\n    return app\n'
+    )
+    write(tmp_path, {"factory.py": text})
+    mend(tmp_path, "body-size-limit", "no-health-check", "no-metrics", "no-request-id", "guessed-content-type")
+    lines = (tmp_path / "factory.py").read_text().splitlines()
+    added = [line.split("= ")[1].split("(")[0] for line in lines if "wsgi_app =" in line]
+    assert added == ["BodyLimitMiddleware", "AnswerHeadersMiddleware", "MetricsMiddleware", "RequestIdMiddleware"]
+    with loaded(tmp_path, "factory") as factory:
+        client = factory.create_app().test_client()
+        assert client.post("/hook", data=b" " * 1_100_000).status_code == 413
+        assert 'status="413"' in client.get("/metrics").text  # what a guard refuses is counted
+
+
 @pytest.mark.parametrize("rule", ["no-health-check"])
 def test_no_route_is_written_behind_a_return(tmp_path: Path, rule: str) -> None:
     from tests.rules.mending import find

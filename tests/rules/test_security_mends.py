@@ -255,6 +255,61 @@ def test_an_unset_shared_secret_does_not_match_a_missing_header(tmp_path: Path, 
         assert TestClient(module.app).post("/hook").status_code == 401
 
 
+VERIFY = """import os
+
+from flask import Flask, request
+
+app = Flask(__name__)
+app.config["VERIFY_TOKEN"] = os.getenv("VERIFY_TOKEN_OF_TESTS")
+
+
+def sent_secret():
+    return request.headers.get("X-Secret")
+
+
+@app.get("/hook")
+def verify():
+    mode = request.args.get("hub.mode")
+    token = request.args.get("hub.verify_token")
+    if mode and token:
+        if mode == "subscribe" and token == app.config["VERIFY_TOKEN"]:
+            return request.args.get("hub.challenge", "")
+        return "", 403
+    return "", 400
+
+
+@app.post("/hook")
+def hook():
+    secret = sent_secret()
+    if secret != os.environ["SHARED_SECRET_OF_TESTS"]:
+        return "", 401
+    return ""
+"""
+
+
+def test_a_secret_that_may_not_be_set_matches_nothing(
+    tmp_path: Path, tools: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools.write(tmp_path, {"verify.py": VERIFY})
+    found = tools.find(tmp_path, "unsafe-signature-compare")
+    assert [(one.title, one.severity) for one in found] == [
+        ("A secret is compared with ==", "medium"), ("A secret is compared with !=", "medium"),
+    ]  # fmt: skip
+    tools.mend(tmp_path, "unsafe-signature-compare")
+    monkeypatch.setenv("SHARED_SECRET_OF_TESTS", "right")
+    with tools.loaded(tmp_path, "verify") as module:
+        client = module.app.test_client()
+        asked = {"hub.mode": "subscribe", "hub.verify_token": "é", "hub.challenge": "7"}
+        assert client.get("/hook", query_string=asked).status_code == 403
+        module.app.config["VERIFY_TOKEN"] = "é"
+        assert client.get("/hook", query_string=asked).text == "7"
+        codes = [
+            client.post("/hook", headers=one).status_code for one in ({}, {"X-Secret": "right"}, {"X-Secret": "no"})
+        ]
+        assert codes == [401, 200, 401]
+    assert max(len(line) for line in (tmp_path / "verify.py").read_text().splitlines()) <= 118
+
+
 def test_a_secret_never_stands_in_the_evidence(tmp_path: Path, tools: ModuleType) -> None:
     tools.write(tmp_path, {"hooks.py": HOOK})
     [finding] = tools.find(tmp_path, "secret-in-code")

@@ -538,3 +538,14 @@ def test_only_headers_of_senders_number_deliveries(tmp_path: Path, line: str, he
     )
     (tmp_path / "hooks.py").write_text(text.replace("import os\n", "import os\n\nimport requests\n"))
     assert read_id_headers(build_index(SourceTree.load(tmp_path))) == headers
+
+
+@pytest.mark.parametrize(("more", "name"), [("", "GitHub"), ('request.args.get("hub.challenge")', "Meta")])
+def test_meta_signs_as_github_does_and_has_other_ids(tmp_path: Path, more: str, name: str) -> None:
+    from swarm.rules.security.webhook_shapes import senders
+
+    text = "from flask import Flask, request\n\napp = Flask(__name__)\n\n\n@app.post('/hook')\ndef hook():\n"
+    (tmp_path / "hooks.py").write_text(
+        f"{text}    {more or 'pass'}\n    return request.headers['X-Hub-Signature-256']\n"
+    )
+    assert [sender.name for sender in senders(build_index(SourceTree.load(tmp_path)))] == [name]

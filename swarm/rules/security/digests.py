@@ -218,11 +218,38 @@ def may_be_none(module: Module, node: ast.expr) -> bool:
     return False
 
 
+def may_be_unset(index: Index, module: Module, node: ast.expr) -> bool:
+    """Whether a setting may be None: a variable without a default, an entry of a configuration.
+
+    An attribute is taken for set unless its class says otherwise: settings objects check what they are made of.
+    """
+    value: ast.AST | None = assigned(node, module.enclosing_function(node))
+    if isinstance(value, ast.Attribute):
+        notes = [
+            ast.unparse(inner.annotation)
+            for info in index.classes.values()
+            for inner in info.node.body
+            if isinstance(inner, ast.AnnAssign) and ast.unparse(inner.target) == value.attr
+        ]
+        if notes:
+            return any("None" in note or "Optional" in note for note in notes)
+    dotted = index.resolve(module, value) if isinstance(value, ast.Name | ast.Attribute) else None
+    if dotted is not None:
+        home, name = index.tree.split(dotted, module)
+        value = getattr(home.globals.get(name), "value", None) if home is not None else None
+        module = home or module
+    if isinstance(value, ast.Call):
+        dotted = index.resolve(module, value.func) or ""
+        if dotted in ("os.getenv", "os.environ.get"):
+            return len(value.args) < 2 and not any(keyword.arg == "default" for keyword in value.keywords)
+    return isinstance(value, ast.Subscript) and "environ" not in ast.unparse(value.value)
+
+
 def _is_tested(function: FunctionNode, node: ast.Name) -> bool:
     """Whether an earlier `if not name: return` (or raise) of the function keeps None away."""
     for statement in function.body:
-        if statement.lineno >= node.lineno:
-            return False
+        if statement.lineno >= node.lineno or (statement.end_lineno or 0) >= node.lineno:
+            return _is_tested_around(statement, node)
         if not isinstance(statement, ast.If) or not isinstance(statement.body[-1], ast.Return | ast.Raise):
             continue
         tests = statement.test.values if isinstance(statement.test, ast.BoolOp) else [statement.test]
@@ -235,4 +262,18 @@ def _is_tested(function: FunctionNode, node: ast.Name) -> bool:
             elif isinstance(test, ast.Compare) and isinstance(test.left, ast.Name) and test.left.id == node.id \
                     and isinstance(test.ops[0], ast.Is):  # fmt: skip
                 return True
+    return False
+
+
+def _is_tested_around(statement: ast.stmt, node: ast.Name) -> bool:
+    """Whether an `if name:` or `if name and …:` around keeps None away."""
+    while isinstance(statement, ast.If) and statement.test.lineno < node.lineno:
+        is_and = isinstance(statement.test, ast.BoolOp) and isinstance(statement.test.op, ast.And)
+        tests = statement.test.values if isinstance(statement.test, ast.BoolOp) and is_and else [statement.test]
+        inside = next((s for s in statement.body if s.lineno <= node.lineno <= (s.end_lineno or 0)), None)
+        if inside is None:
+            return False
+        if any(isinstance(test, ast.Name) and test.id == node.id for test in tests):
+            return True
+        statement = inside
     return False

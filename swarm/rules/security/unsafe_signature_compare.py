@@ -11,8 +11,23 @@ from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
-from swarm.rules.security.digests import form_of, from_request, is_shared_secret, is_signature, may_be_none
+from swarm.rules.security.digests import (
+    assigned,
+    form_of,
+    from_request,
+    is_shared_secret,
+    is_signature,
+    may_be_none,
+    may_be_unset,
+)
+from swarm.rules.splices import before_definitions, free_name
 
+_HELPER = "_is_secret"
+_HELPER_TEXT = '''def {name}(sent, secret):
+    """Whether a secret that was sent is the right one; the time that it takes tells nothing of how much is right."""
+    return sent is not None and secret is not None and hmac.compare_digest(sent.encode(), secret.encode())
+'''
+_LONGEST = 110  # columns that a comparison written out may reach
 _NEEDS_NO_BRACKETS = (
     ast.If,
     ast.While,
@@ -31,7 +46,9 @@ class UnsafeSignatureCompare(Rule):
 
     The mend compares with `hmac.compare_digest`, both sides as bytes, since text outside ASCII (any sender can put it
     into a header) would raise there. What was refused before is refused still: a missing header is no match. It never
-    changes what is signed, nor the answer. Checksums of files, ETags and the like are left alone.
+    changes what is signed, nor the answer. Checksums of files, ETags and the like are left alone. A plain secret or
+    token is a medium finding: it takes very many guesses over a network. Where it may not be set, or the line would
+    grow long, a small function compares; an unset secret matches nothing.
     """
 
     id = "unsafe-signature-compare"
@@ -105,10 +122,14 @@ class UnsafeSignatureCompare(Rule):
                 function = index.enclosing(module, compare)
                 where = function.qualname if function else "module level"
                 text = module.segment(compare)
+                is_signed = any(is_signature(index, module, side) for side in _sides(compare))
+                what = "signature" if is_signed else "secret"
                 yield self.finding(
                     module,
                     compare,
-                    evidence=f"`{' '.join(text.split())}` takes longer the more of the signature is right",
+                    title=f"A {what} is compared with {'!=' if isinstance(compare.ops[0], ast.NotEq) else '=='}",
+                    severity=None if is_signed else "medium",
+                    evidence=f"`{' '.join(text.split())}` takes longer the more of the {what} is right",
                     recommendation="Compare with hmac.compare_digest, both sides as bytes.",
                     anchor=f"{where}: {' '.join(text.split())}",
                     mendable=_replacement(index, module, compare) is not None,
@@ -119,12 +140,20 @@ class UnsafeSignatureCompare(Rule):
         module = index.tree.modules[findings[0].file]
         lines = {finding.line for finding in findings}
         edits: list[Edit] = []
+        helper = _HELPER if _HELPER in module.globals else free_name(module, _HELPER)
+        needs_helper = False
         for compare in _comparisons(index, module):
             text = _replacement(index, module, compare) if compare.lineno in lines else None
-            if text is not None:
-                edits.append(Edit(*module.span(compare), text))
+            if text is None:
+                continue
+            if _wants_helper(index, module, compare, text):
+                needs_helper = True
+                text = _by_helper(module, compare, helper)
+            edits.append(Edit(*module.span(compare), text))
         if not edits:
             return None
+        if needs_helper and helper not in module.globals:
+            edits.append(before_definitions(module, _HELPER_TEXT.format(name=helper)))
         imported = module.insert_import("import hmac")
         if module.imports.get("hmac") != "hmac" and imported.text:
             edits.append(imported)
@@ -140,22 +169,59 @@ def _comparisons(index: Index, module: Module) -> Iterator[ast.Compare]:
     for compare in module.nodes(ast.Compare):
         if len(compare.ops) != 1 or not isinstance(compare.ops[0], ast.Eq | ast.NotEq):
             continue
-        sides = [compare.left, compare.comparators[0]]
+        sides = _sides(compare)
         if any(isinstance(side, ast.Constant) for side in sides) or any(_is_number(side) for side in sides):
             continue
-        if any(is_signature(index, module, side) for side in sides) or _is_secret_check(module, sides):
+        if any(is_signature(index, module, side) for side in sides) or _is_secret_check(index, module, sides):
             yield compare
+
+
+def _sides(compare: ast.Compare) -> list[ast.expr]:
+    return [compare.left, compare.comparators[0]]
+
+
+def _wants_helper(index: Index, module: Module, compare: ast.Compare, text: str) -> bool:
+    """Whether plain secrets are compared, of which one may not be set, or the line would become long."""
+    sides = _sides(compare)
+    if any(is_signature(index, module, side) or form_of(index, module, side) == "bytes" for side in sides):
+        return False
+    if any(is_shared_secret(module, side) and may_be_unset(index, module, side) for side in sides):
+        return True
+    if any(_was_sent(index, module, side) and not from_request(module, side) for side in sides):
+        return True  # what another function reads may be None
+    start, end = module.span(compare)
+    return len(module.line(compare.lineno)) - (end - start) + len(text) > _LONGEST
+
+
+def _by_helper(module: Module, compare: ast.Compare, helper: str) -> str:
+    sent, secret = (
+        module.segment(side) for side in sorted(_sides(compare), key=lambda s: is_shared_secret(module, s))
+    )
+    call = f"{helper}({sent}, {secret})"
+    return f"not {call}" if isinstance(compare.ops[0], ast.NotEq) else call
 
 
 def _is_number(side: ast.expr) -> bool:
     return isinstance(side, ast.Call) and isinstance(side.func, ast.Name) and side.func.id in ("len", "int", "type")
 
 
-def _is_secret_check(module: Module, sides: list[ast.expr]) -> bool:
+def _is_secret_check(index: Index, module: Module, sides: list[ast.expr]) -> bool:
     one, other = sides
-    return (is_shared_secret(module, one) and from_request(module, other)) or (
-        is_shared_secret(module, other) and from_request(module, one)
+    return (is_shared_secret(module, one) and _was_sent(index, module, other)) or (
+        is_shared_secret(module, other) and _was_sent(index, module, one)
     )
+
+
+def _was_sent(index: Index, module: Module, side: ast.expr) -> bool:
+    """Whether the value was sent, or a function of the target's own reads it from the request."""
+    if from_request(module, side):
+        return True
+    value = assigned(side, module.enclosing_function(side))
+    called = index.resolve_call(module, value) if isinstance(value, ast.Call) else None
+    if called is None:
+        return False
+    returned = [node.value for node in index.own_nodes(called) if isinstance(node, ast.Return) and node.value]
+    return any(from_request(called.module, value) for value in returned)
 
 
 def _replacement(index: Index, module: Module, compare: ast.Compare) -> str | None:
@@ -163,7 +229,7 @@ def _replacement(index: Index, module: Module, compare: ast.Compare) -> str | No
     sides = [compare.left, compare.comparators[0]]
     forms = [form_of(index, module, side) for side in sides]
     known = set(forms) - {"unknown"}
-    if len(known) != 1 and not (not known and _is_secret_check(module, sides)):
+    if len(known) != 1 and not (not known and _is_secret_check(index, module, sides)):
         return None
     is_text = known != {"bytes"}
     signed = any(is_signature(index, module, side) for side in sides)

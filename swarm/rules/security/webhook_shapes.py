@@ -54,9 +54,16 @@ _OTHER_BODIES = re.compile(
 _RAW_BODY = re.compile(r"\.(body|stream)\(\)|\.get_data\(|\brequest\.data\b|wsgi\.input")
 
 
+META = Sender("Meta", "x-hub-signature-256")
+_META_ALONE = frozenset({"hub.challenge", "hub.verify-token", "hub.mode"})  # it asks so before it sends anything
+
+
 def senders(index: Index) -> tuple[Sender, ...]:
-    """The known senders whose signature header the code names."""
-    return tuple(sender for sender in SENDERS if any(name == sender.signature_header for name in _texts(index)))
+    """The known senders whose signature header the code names; Meta (WhatsApp, Messenger) signs as GitHub does."""
+    texts = _texts(index)
+    is_meta = bool(texts & _META_ALONE) and not any(text.startswith("x-github-") for text in texts)
+    named = [sender for sender in SENDERS if sender.signature_header in texts]
+    return tuple(META if is_meta and sender.signature_header == META.signature_header else sender for sender in named)
 
 
 def _texts(index: Index) -> frozenset[str]:
