@@ -127,6 +127,8 @@ class Calls:
             return self._run.objects.constructed(dotted or "", node, arguments, keywords, frame)
         if target is None and (not isinstance(node.func, ast.Name) or node.func.id not in env):
             target = run.index.named_function(frame.module, node.func)
+        if target is not None and arguments and (marks := library.vouched(target)):
+            return marked(arguments[0], *marks)
         if target is not None and not _is_abstract(target):
             return self._run_target(target, node, receiver, arguments, keywords, frame, env)
         if target is None and name and dotted is None and not receiver.kind and not receiver.taints:

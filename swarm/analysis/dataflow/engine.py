@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -20,7 +21,7 @@ from swarm.analysis.dataflow.incoming import (
 )
 from swarm.analysis.dataflow.interpreter import MOST_STEPS, Interpreter, OutOfSteps
 from swarm.analysis.dataflow.objects import MOST_DEPTH
-from swarm.analysis.dataflow.values import OUTSIDE, UNKNOWN, Value, marked
+from swarm.analysis.dataflow.values import OUTSIDE, UNKNOWN, Taint, Value, marked
 from swarm.analysis.parts import Function, Route
 from swarm.analysis.source import parameters
 
@@ -42,10 +43,14 @@ TELLING = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Flows:
-    """What was seen to happen with data from outside, and the functions that were followed from a handler."""
+    """What was seen to happen with data from outside, and the functions that were followed from a handler.
+
+    `held` has the sources that each expression was seen to hold, by the expression's id; of marks what all had.
+    """
 
     seen: tuple[Seen, ...]
     followed: frozenset[Function]
+    held: Mapping[int, tuple[Taint, ...]]
 
 
 def flows_of(index: Index) -> Flows:
@@ -74,7 +79,7 @@ class _Walk:
         for function in self._index.functions:
             if function not in self._run.calls.visited and self._is_telling(function):
                 self._follow(function, None)
-        return Flows(tuple(self._run.seen), followed)
+        return Flows(tuple(self._run.seen), followed, self._run.held)
 
     def _is_telling(self, function: Function) -> bool:
         for call in self._index.calls(function):

@@ -26,6 +26,7 @@ from swarm.analysis.dataflow.values import (
     derived,
     joined,
     literal,
+    merged,
 )
 from swarm.core.findings import FlowStep
 
@@ -48,6 +49,7 @@ class Interpreter:
     def __init__(self, index: Index) -> None:
         self.index = index
         self.seen: list[Seen] = []
+        self.held: dict[int, tuple[Taint, ...]] = {}  # by the expression's id, whichever way it was reached
         self.guards = Guards(self)
         self.calls = Calls(self)
         self.objects = Objects(self)
@@ -90,7 +92,11 @@ class Interpreter:
         if self.left < 0:
             raise OutOfSteps
         evaluator = self._evaluators.get(type(node))
-        return evaluator(node, frame, env) if evaluator is not None else UNKNOWN
+        value = evaluator(node, frame, env) if evaluator is not None else UNKNOWN
+        if value.taints:
+            known = self.held.get(id(node), ())
+            self.held[id(node)] = merged((*known, *value.taints)) if known else value.taints
+        return value
 
     def source(self, kind: SourceKind, module: Module, node: ast.AST, words: str = "") -> Taint:
         """A source at a node."""

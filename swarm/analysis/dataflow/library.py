@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from swarm.analysis.dataflow.values import (
     MOST_CONSTANTS,
@@ -16,6 +17,9 @@ from swarm.analysis.dataflow.values import (
     literal,
     merged,
 )
+
+if TYPE_CHECKING:
+    from swarm.analysis.parts import Function
 
 # the result holds nothing of what went in (drawn numbers stay drawn where only their form changes)
 CLEANING = frozenset({
@@ -75,6 +79,12 @@ MARKS: dict[str, tuple[str, ...]] = {
     "base64.urlsafe_b64encode": ("html", "header", "log", "sql", "shell", "ldap", "xpath", "path", "encoded"),
     "binascii.hexlify": ("html", "header", "log", "sql", "shell", "ldap", "xpath", "path", "encoded"),
 }
+# functions of modules that mends bring, by the name by which such a module is known: they give back their first
+# argument where it is as it should be, and raise where it is not
+VOUCHED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "inside_folder": ("STAYS_INSIDE", ("path",)),
+    "own_address": ("STAYS_HERE", ("host",)),
+}
 TEXT_OF_QUERIES = (".text", ".literal_column", ".TextClause", ".quoted_name")
 # what passes its arguments on: anything else may have made something else of them
 PASSING = frozenset({
@@ -112,6 +122,12 @@ ABSORBING = frozenset({
 })  # fmt: skip
 _SAME_TEXT = frozenset({"lower", "upper", "strip", "lstrip", "rstrip", "title", "capitalize", "casefold", "swapcase"})
 _QUOTES = ("'", '"')
+
+
+def vouched(function: Function) -> tuple[str, ...]:
+    """The marks that a function of a mend's module earns its first argument; none for any other function."""
+    mark, earned = VOUCHED.get(function.name, ("", ()))
+    return earned if mark and mark in function.module.globals else ()
 
 
 def kept_draws(*values: Value) -> Value:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from swarm.analysis.dataflow.frames import Seen
 from swarm.analysis.dataflow.values import Value, derived
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
-from swarm.core.findings import Finding
-from swarm.rules.rule import Example, Mend, edited
-from swarm.rules.security.data_flow import FlowRule, Hit, Reached, calls
+from swarm.analysis.source import Module, own_of
+from swarm.rules.rule import Example
+from swarm.rules.security.built_text import HOLE
+from swarm.rules.security.data_flow import Hit, MendingFlowRule, Reached, calls, given, holds
+from swarm.rules.security.filled_places import Filling, Place, bindings
+from swarm.rules.splices import import_as
 
 _RUN = ("subprocess.run", "subprocess.call", "subprocess.check_call", "subprocess.check_output", "subprocess.Popen")
 _SHELL = (
@@ -20,16 +25,21 @@ _SHELL = (
 )  # fmt: skip
 _SHELLS = frozenset({"sh", "bash", "zsh", "dash", "ksh", "cmd", "cmd.exe", "powershell", "/bin/sh", "/bin/bash",
                      "/usr/bin/bash", "/bin/dash", "/usr/bin/sh", "/usr/bin/env"})  # fmt: skip
+# what hands a command on to another shell: quoting once is not enough there
+_TWICE = re.compile(r"\b(?:ssh|su|eval|watch|parallel|xargs|at|trap)\b|(?:^|\s)-c\s+$|(?:^|\s)-c\s*['\"]")
 _PROGRAMS = ("asyncio.create_subprocess_exec", "os.execv", "os.execvp", "os.execl", "os.execlp", "os.spawnl",
              "os.spawnv", "pexpect.spawn")  # fmt: skip
 
 
-class CommandInjection(FlowRule):
+class CommandInjection(MendingFlowRule):
     """Text of a request becomes part of a command that a shell reads: `; rm -rf /` is then run as well.
 
     Found across functions: shells (`shell=True`, `os.system`, `["sh", "-c", …]`) and programs whose very name comes
     from outside. Arguments of a fixed program without a shell, quoted ones (`shlex.quote`), numbers and values from a
-    fixed list are left alone. The mend quotes the value where it stands by itself in an f-string.
+    fixed list are left alone.
+
+    The mend quotes a value that stands as a word of its own. Inside of quotes, as the program's name, or where the
+    command is read a second time (`ssh`, `sh -c`, `eval`) it only recommends.
     """
 
     id = "command-injection"
@@ -53,6 +63,14 @@ class CommandInjection(FlowRule):
         Example(
             "import subprocess\n\nfrom fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get('/size')\n"
             "def size(folder: str):\n    return subprocess.run(['sh', '-c', 'du -s ' + folder], text=True)\n",
+            "import shlex\nimport subprocess\n\nfrom fastapi import FastAPI\n\napp = FastAPI()\n\n\n"
+            "@app.get('/size')\ndef size(folder: str):\n"
+            "    return subprocess.run(['sh', '-c', 'du -s ' + shlex.quote(folder)], text=True)\n",
+            "fastapi",
+        ),
+        Example(
+            "import os\n\nfrom fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get('/far')\n"
+            "def far(name: str):\n    os.system(f\"ssh backup ls '{name}'\")\n",
             None,
             "fastapi",
         ),
@@ -90,24 +108,57 @@ class CommandInjection(FlowRule):
         elif calls(seen, *_PROGRAMS) and seen.arguments:
             yield from _of_list(list(seen.arguments))
 
-    def is_mendable(self, index: Index, place: Reached) -> bool:
-        """A shell's f-string, whose values stand by themselves."""
-        return bool(_quotes(index, place))
+    mend_title = "Quote what becomes part of a command"
+    mend_reason = "A quoted value is one word to the shell, whatever stands in it."
 
-    def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
+    def edits(self, index: Index, place: Reached) -> list[Edit]:
         """`shlex.quote` around the values."""
-        lines = {finding.line for finding in findings}
-        places = [p for p in self.reached(index) if p.seen.module.path == findings[0].file]
-        edits = [e for p in places if getattr(p.seen.node, "lineno", 0) in lines for e in _quotes(index, p)]
-        if not edits:
-            return None
-        module = index.tree.modules[findings[0].file]
-        edits.append(module.insert_import("import shlex"))
-        return Mend(
-            "Quote what becomes part of a command",
-            "A quoted value is one word to the shell, whatever stands in it.",
-            (edited(module, [edit for edit in edits if edit.text]),),
-        )
+        module, is_dirty = place.seen.module, holds(index, "shell")
+        if place.hit.title:  # the program's name
+            return []
+        name, imported = import_as(module, "shlex")
+        edits: list[Edit] = []
+        for command in _commands(module, place.seen, is_dirty):
+            filling = Filling(module, module.enclosing_function(place.seen.node), is_dirty, lambda text: " " in text)
+            found = filling.escaped(command, partial(_is_word, command), f"{name}.quote")
+            if not found:
+                return []
+            edits += found
+        return [*edits, imported] if imported is not None and edits else edits
+
+
+def _is_word(command: ast.expr, place: Place) -> bool:
+    """Whether a value is a word of its own, or the end of one, that the shell reads once."""
+    before, after = place.before, place.after.split(HOLE)[0]
+    if place.node is command or any(sign in before + after for sign in "'\"`\\") or _TWICE.search(before):
+        return False
+    return before.endswith((" ", "=")) and place.after[:1] in ("", " ", ";", "|", "&", ">", "<", ")")
+
+
+def _commands(module: Module, seen: Seen, is_dirty: Callable[[ast.expr], bool]) -> list[ast.expr]:
+    """The expressions of the texts that a shell reads."""
+    command = given(seen.node, 0, "cmd", "command", "args")
+    if command is None:
+        return []
+    elements: list[ast.expr] = []
+    if isinstance(command, ast.List | ast.Tuple):
+        elements = list(command.elts)
+    elif isinstance(command, ast.Name):
+        function = module.enclosing_function(seen.node)
+        written = bindings(module, function, command.id) or []
+        lists = [value for value in written if isinstance(value, ast.List | ast.Tuple)]
+        if len(lists) == len(written) and lists:
+            elements = [element for value in lists for element in value.elts]
+            for call in own_of(function, ast.Call) if function is not None else []:
+                owner = call.func.value if isinstance(call.func, ast.Attribute) else None
+                if isinstance(owner, ast.Name) and owner.id == command.id:
+                    if not isinstance(call.func, ast.Attribute) or call.func.attr != "append" or len(call.args) != 1:
+                        return []
+                    elements.append(call.args[0])
+    if not elements:
+        return [command]
+    # the words of the list that come from outside are texts of a shell only as far as text is put around them
+    return [element for element in elements if is_dirty(element)]
 
 
 def _of_list(parts: list[Value]) -> Iterator[Hit]:
@@ -115,27 +166,3 @@ def _of_list(parts: list[Value]) -> Iterator[Hit]:
     if names and any(str(name) in _SHELLS for name in names):
         yield Hit(derived(*parts[1:]), ("shell",))
     yield Hit(parts[0], title="A request chooses the program that is run")
-
-
-def _quotes(index: Index, place: Reached) -> list[Edit]:
-    """The edits that quote each value of the command; none where one stands in quotes, or would be quoted twice."""
-    seen = place.seen
-    if not isinstance(seen.node, ast.Call) or not seen.node.args or not isinstance(seen.node.args[0], ast.JoinedStr):
-        return []
-    edits: list[Edit] = []
-    before = ""
-    for part in seen.node.args[0].values:
-        if isinstance(part, ast.Constant):
-            before = str(part.value)
-            if "'" in before or '"' in before or "`" in before:
-                return []
-            continue
-        if not isinstance(part, ast.FormattedValue) or part.conversion != -1 or part.format_spec is not None:
-            return []
-        if not isinstance(part.value, ast.Name) or not before.endswith((" ", "=")):
-            return []
-        start, end = seen.module.span(part.value)
-        if seen.module.text[start:end] != part.value.id:
-            return []
-        edits.append(Edit(start, end, f"shlex.quote({part.value.id})"))
-    return edits

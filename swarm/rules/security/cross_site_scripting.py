@@ -7,22 +7,33 @@ from collections.abc import Iterator
 
 from swarm.analysis.dataflow.frames import Seen
 from swarm.analysis.dataflow.values import UNKNOWN, Value
+from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
+from swarm.analysis.source import Module
 from swarm.rules.rule import Example
-from swarm.rules.security.data_flow import FlowRule, Hit, calls
+from swarm.rules.security.data_flow import Hit, MendingFlowRule, Reached, calls, given, holds
+from swarm.rules.security.filled_places import Filling, Place, bindings, imported
+from swarm.rules.security.markup_context import is_escapable
 
 _PAGES = ("fastapi.responses.HTMLResponse", "starlette.responses.HTMLResponse")
 _FLASK = ("flask.make_response", "flask.Response", "flask.wrappers.Response", "werkzeug.wrappers.Response")
 _PLAIN = ("starlette.responses.Response", "fastapi.Response", "fastapi.responses.Response")
 _MARKUP = ("markupsafe.Markup", "flask.Markup", "jinja2.Markup", "jinja2.utils.markupsafe.Markup")
 _ACCEPTED = ("html", "json")
+_RENDERING = frozenset({
+    "render", "render_template", "render_template_string", "markdown", "Markup", "to_html", "linkify", "tostring",
+    "prettify", "highlight",
+})  # fmt: skip
 
 
-class CrossSiteScripting(FlowRule):
+class CrossSiteScripting(MendingFlowRule):
     """Text of a request is written into a page as it is: a link runs the sender's script in the reader's browser.
 
     Flask answers text as HTML; FastAPI and Starlette do with `HTMLResponse`. Templates of Jinja that escape by
     themselves, `escape`, JSON answers and numbers are left alone, and so is what goes into headers alone.
+
+    The mend escapes each value where it goes into the page. Where that would not be enough (in a script, in a tag
+    without quotes, at the begin of an address), or where the text goes elsewhere as well, it only recommends.
     """
 
     id = "cross-site-scripting"
@@ -37,13 +48,17 @@ class CrossSiteScripting(FlowRule):
         Example(
             "from flask import Flask, request\n\napp = Flask(__name__)\n\n\n@app.get('/hello')\ndef hello():\n"
             "    name = request.args.get('name', '')\n    return f'<h1>Hello {name}</h1>'\n",
-            None,
+            "from html import escape\n\nfrom flask import Flask, request\n\napp = Flask(__name__)\n\n\n"
+            "@app.get('/hello')\ndef hello():\n"
+            "    name = request.args.get('name', '')\n    return f'<h1>Hello {escape(name)}</h1>'\n",
             "flask",
         ),
         Example(
             "from fastapi import FastAPI\nfrom fastapi.responses import HTMLResponse\n\napp = FastAPI()\n\n\n"
             "@app.get('/hello')\nasync def hello(name: str):\n    return HTMLResponse('<p>' + name + '</p>')\n",
-            None,
+            "from html import escape\n\nfrom fastapi import FastAPI\nfrom fastapi.responses import HTMLResponse\n\n"
+            "app = FastAPI()\n\n\n@app.get('/hello')\nasync def hello(name: str):\n"
+            "    return HTMLResponse('<p>' + escape(name) + '</p>')\n",
             "fastapi",
         ),
         Example(
@@ -51,8 +66,18 @@ class CrossSiteScripting(FlowRule):
             "from starlette.routing import Route\n\n\nasync def hello(request):\n"
             "    return HTMLResponse('<p>%s</p>' % request.query_params.get('name'))\n\n\n"
             "app = Starlette(routes=[Route('/hello', hello)])\n",
-            None,
+            "from html import escape\n\nfrom starlette.applications import Starlette\n"
+            "from starlette.responses import HTMLResponse\nfrom starlette.routing import Route\n\n\n"
+            "async def hello(request):\n"
+            "    return HTMLResponse('<p>%s</p>' % escape(str(request.query_params.get('name'))))\n\n\n"
+            "app = Starlette(routes=[Route('/hello', hello)])\n",
             "starlette",
+        ),
+        Example(
+            "from flask import Flask, request\n\napp = Flask(__name__)\n\n\n@app.get('/hello')\ndef hello():\n"
+            "    return '<script>greet(\"' + request.args['name'] + '\")</script>'\n",
+            None,
+            "flask",
         ),
     )
     good = (
@@ -87,6 +112,51 @@ class CrossSiteScripting(FlowRule):
                 yield from _page(seen.argument(0), UNKNOWN)
             elif seen.function is not None and seen.route.framework == "fastapi" and _answers_html(seen):
                 yield Hit(seen.argument(0), _ACCEPTED)
+
+    mend_title = "Escape what requests write into pages"
+    mend_reason = "Escaped text is only text to the reader's browser; text without markup looks as before."
+
+    def edits(self, index: Index, place: Reached) -> list[Edit]:
+        """`escape` around each value, where it goes into the page."""
+        module, sink = place.seen.module, _page_text(place.seen)
+        if sink is None:
+            return []
+        filling = Filling(module, module.enclosing_function(sink), holds(index, *_ACCEPTED), lambda text: "<" in text)
+        call, import_edit = imported(module, "html", "escape", "escape_html")
+
+        def is_safe(place: Place) -> bool:
+            return is_escapable(place.before) and not _may_be_markup(index, module, place.node)
+
+        edits = filling.escaped(sink, is_safe, call)
+        return [*edits, import_edit] if import_edit is not None and edits else edits
+
+
+def _page_text(seen: Seen) -> ast.expr | None:
+    """The expression that becomes the page."""
+    node = seen.node
+    if isinstance(node, ast.Return):
+        value = node.value
+        return value.elts[0] if isinstance(value, ast.Tuple) and value.elts else value
+    return given(node, 0, "content", "object", "response")
+
+
+def _may_be_markup(index: Index, module: Module, node: ast.expr, depth: int = 0) -> bool:
+    """Whether a value may be markup that somebody wrote on purpose: it was rendered, or a function here writes it."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.Call):
+            if ast.unparse(part.func).rsplit(".", 1)[-1] in _RENDERING:
+                return True
+            named = index.named_function(module, part.func)
+            if named is not None and any(
+                isinstance(inner, ast.Constant) and isinstance(inner.value, str) and "<" in inner.value
+                for inner in ast.walk(named.node)
+            ):
+                return True
+        elif isinstance(part, ast.Name) and depth < 4:
+            written = bindings(module, module.enclosing_function(node), part.id) or []
+            if any(_may_be_markup(index, module, value, depth + 1) for value in written):
+                return True
+    return False
 
 
 def _answers_html(seen: Seen) -> bool:

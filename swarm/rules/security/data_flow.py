@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import ast
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from swarm.analysis.dataflow.engine import flows_of
 from swarm.analysis.dataflow.frames import Seen
 from swarm.analysis.dataflow.values import SourceKind, Taint, Value
+from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
+from swarm.analysis.source import Module
 from swarm.core.findings import Confidence, Finding, FlowStep, Severity
+from swarm.core.patches import FileChange
 from swarm.rules.distinct import distinct
-from swarm.rules.rule import Rule
+from swarm.rules.rule import Mend, Rule, edited
 
 _CONFIDENCE: dict[SourceKind, Confidence] = {
     "request": "high", "parameter": "medium", "random": "high", "upstream": "low", "stored": "low",
@@ -88,16 +91,20 @@ class FlowRule(Rule):
                     found.setdefault((id(seen.node), source), Reached(seen, hit, dirty[0]))
         return sorted(found.values(), key=lambda r: (r.seen.module.path, getattr(r.seen.node, "lineno", 0)))
 
+    def groups(self, index: Index) -> list[list[Reached]]:
+        """The places of each finding, the one that is told first: those that one source reaches in one function."""
+        together: dict[object, list[Reached]] = {}
+        for number, place in enumerate(self.reached(index)):
+            key = (place.seen.function or place.seen.module, place.taint.key) if self.once else number
+            together.setdefault(key, []).append(place)
+        return list(together.values())
+
     @distinct
     def find(self, index: Index) -> Iterable[Finding]:
         """Every place that data reaches."""
-        told_of: set[tuple[object, int]] = set()
-        for place in self.reached(index):
-            key = place.seen.function or place.seen.module, place.taint.key
-            if self.once and key in told_of:
-                continue
-            told_of.add(key)
-            yield self.found(index, place, mendable=self.is_mendable(index, place))
+        for group in self.groups(index):
+            mendable = all(self.is_mendable(index, place) for place in group)
+            yield self.found(index, group[0], mendable=mendable)
 
     def is_mendable(self, index: Index, place: Reached) -> bool:
         """Whether the rule can mend this place; a subclass with a mend says so."""
@@ -116,6 +123,74 @@ class FlowRule(Rule):
             severity=place.hit.severity,
         )  # fmt: skip
         return replace(finding, flow=place.flow)
+
+
+class MendingFlowRule(FlowRule):
+    """One that mends by edits of the file in which the data does harm; a subclass writes them for a place."""
+
+    mend_title: ClassVar[str]
+    mend_reason: ClassVar[str]
+
+    @abstractmethod
+    def edits(self, index: Index, place: Reached) -> list[Edit]:
+        """What makes this place safe; none where no safe mend is known."""
+
+    def is_mendable(self, index: Index, place: Reached) -> bool:
+        """Whether there are edits for it."""
+        return bool(self.edits(index, place))
+
+    def added_files(self, index: Index, module: Module) -> tuple[FileChange, ...]:
+        """Modules that the edits of a file import and that are not there yet."""
+        return ()
+
+    def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
+        """The edits of all places of these findings."""
+        module = index.tree.modules[findings[0].file]
+        lines = {finding.line for finding in findings}
+        edits: dict[tuple[int, int, str], Edit] = {}
+        for group in self.groups(index):
+            if group[0].seen.module is not module or getattr(group[0].seen.node, "lineno", 0) not in lines:
+                continue
+            several = [self.edits(index, place) for place in group]
+            if all(several):
+                edits.update({(e.start, e.end, e.text): e for edits in several for e in edits if _changes(e)})
+        if not edits:
+            return None
+        change = edited(module, edits.values())
+        return Mend(self.mend_title, self.mend_reason, (change, *self.added_files(index, module)))
+
+
+def _changes(edit: Edit) -> bool:
+    return bool(edit.text) or edit.start != edit.end
+
+
+def given(call: ast.AST, position: int, *names: str) -> ast.expr | None:
+    """The expression of an argument, by position or name; None where it is not given so."""
+    if not isinstance(call, ast.Call):
+        return None
+    for keyword in call.keywords:
+        if keyword.arg in names:
+            return keyword.value
+    if not 0 <= position < len(call.args) or any(isinstance(a, ast.Starred) for a in call.args[: position + 1]):
+        return None
+    return call.args[position]
+
+
+def holds(
+    index: Index, *accepted: str, harmless: Callable[[Taint], bool] | None = None
+) -> Callable[[ast.expr], bool]:
+    """Tells of an expression whether it was seen to hold data from outside without one of these marks."""
+    held = flows_of(index).held
+
+    def is_dirty(node: ast.expr) -> bool:
+        return any(
+            taint.kind in ("request", "parameter")
+            and taint.marks.isdisjoint(("vague", *accepted))
+            and not (harmless is not None and harmless(taint))
+            for taint in held.get(id(node), ())
+        )
+
+    return is_dirty
 
 
 def told(seen: Seen) -> str:

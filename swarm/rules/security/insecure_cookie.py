@@ -12,6 +12,7 @@ from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.splices import import_as
 
 _SECRET = re.compile(r"session|sess_?id|^sid$|token|auth|jwt|remember|csrf|login|api_?key", re.IGNORECASE)
 
@@ -20,8 +21,8 @@ class InsecureCookie(Rule):
     """A cookie may travel over plain HTTP, where everybody on the way can read it.
 
     `secure=False`, a session cookie that is told so by the configuration, and cookies that carry a session or a token
-    and say nothing of it. The mend says `secure=True` where the code says False: browsers then send the cookie over
-    HTTPS alone.
+    and say nothing of it. Where the code says False, the mend lets browsers send the cookie over HTTPS alone. A
+    service that people reach by plain HTTP would lose it: `SECURE_COOKIES=0` keeps it there as it was.
     """
 
     id = "insecure-cookie"
@@ -35,8 +36,10 @@ class InsecureCookie(Rule):
             "from flask import Flask, make_response\n\napp = Flask(__name__)\n\n\n@app.get('/')\ndef home():\n"
             "    answer = make_response('hello')\n    answer.set_cookie('seen', '1', secure=False, httponly=True)\n"
             "    return answer\n",
-            "from flask import Flask, make_response\n\napp = Flask(__name__)\n\n\n@app.get('/')\ndef home():\n"
-            "    answer = make_response('hello')\n    answer.set_cookie('seen', '1', secure=True, httponly=True)\n"
+            "import os\n\nfrom flask import Flask, make_response\n\napp = Flask(__name__)\n\n\n@app.get('/')\n"
+            "def home():\n"
+            "    answer = make_response('hello')\n"
+            "    answer.set_cookie('seen', '1', secure=os.environ.get(\"SECURE_COOKIES\") != \"0\", httponly=True)\n"
             "    return answer\n",
             "flask",
         ),
@@ -67,15 +70,19 @@ class InsecureCookie(Rule):
                 )  # fmt: skip
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
-        """True for False."""
+        """On, unless the environment turns it off."""
         module = index.tree.modules[findings[0].file]
         lines = {finding.line for finding in findings}
-        edits = [Edit(*module.span(switch), "True") for node, switch in _cookies(index, module)
+        name, imported = import_as(module, "os")
+        secure = f'{name}.environ.get("SECURE_COOKIES") != "0"'
+        edits = [Edit(*module.span(switch), secure) for node, switch in _cookies(index, module)
                  if switch is not None and getattr(node, "lineno", 0) in lines]  # fmt: skip
         if not edits:
             return None
         return Mend(
-            "Send cookies over HTTPS alone", "Nobody on the way can then read them.", (edited(module, edits),)
+            "Send cookies over HTTPS alone",
+            "Nobody on the way can then read them. SECURE_COOKIES=0 leaves it off, for a service without HTTPS.",
+            (edited(module, [*edits, *([imported] if imported is not None and imported.text else [])]),),
         )
 
 

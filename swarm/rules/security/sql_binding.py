@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
 from typing import Literal
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.source import Module
-from swarm.rules.security.sql_text import HOLE, Hole, SqlText
+from swarm.rules.security.built_text import BuiltText, Hole
+from swarm.rules.security.quoted_holes import Binding, quoted, unquoted
 
 Style = Literal["qmark", "format", "named"]
 _OPERATOR = re.compile(
@@ -19,90 +19,31 @@ _OPERATOR = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """How one hole becomes a parameter: the stretch of source to replace, and the Python of the value."""
-
-    start: int
-    end: int
-    before: str
-    after: str
-    value: str
-    place: int
-
-
-def is_value_position(text: SqlText, hole: Hole) -> bool:
+def is_value_position(text: BuiltText, hole: Hole) -> bool:
     """Whether a value stands at the hole, not a table, a column or a piece of SQL."""
-    before = text.sql[: hole.place]
+    before = text.written[: hole.place]
     return before.count("'") % 2 == 1 or bool(_OPERATOR.search(before))
 
 
-def binding_of(module: Module, text: SqlText, hole: Hole) -> Binding | None:
+def binding_of(module: Module, text: BuiltText, hole: Hole) -> Binding | None:
     """How to bind one hole; None where that cannot be done safely."""
     if not hole.plain or not is_value_position(text, hole):
         return None
-    before = text.sql[: hole.place]
+    before = text.written[: hole.place]
     if before.count("'") % 2 == 1:
-        return _quoted(module, text, hole)
-    start, end = hole.start, hole.end
-    if hole.token is not None:
-        return Binding(start, end, "", "", hole.source, hole.place)
-    left = next(
-        (token for token in text.tokens if token.end <= start and not _between(module, token.end, start)),
-        None,
-    )
-    right = next(
-        (token for token in text.tokens if token.start >= end and not _between(module, end, token.start)),
-        None,
-    )
-    if left is None or "f" in left.prefix.lower() or left.prefix.lower() not in ("", "u"):
-        return None
-    if right is None:
-        return Binding(left.body_end, end, "", left.quote, hole.source, hole.place)
-    if right.quote != left.quote or right.prefix:
-        return None
-    return Binding(left.body_end, right.body_start, "", "", hole.source, hole.place)
+        return quoted(module, text, hole)
+    return unquoted(module, text, hole)
 
 
-def _between(module: Module, start: int, end: int) -> bool:
-    """Whether more than a plus stands between."""
-    return bool(module.text[start:end].replace("+", "", 1).strip())
-
-
-def _quoted(module: Module, text: SqlText, hole: Hole) -> Binding | None:
-    """A hole inside of '...': the quotes go, what stands beside the hole in them goes into the value."""
-    first = text.sql.rindex("'", 0, hole.place)
-    last = text.sql.find("'", hole.place)
-    if last < 0:
-        return None
-    prefix, suffix = text.sql[first + 1 : hole.place], text.sql[hole.place + 1 : last]
-    if HOLE in prefix + suffix or "\\" in prefix + suffix or text.sql[last + 1 : last + 2] == "'":
-        return None
-    start, end = text.offsets[first], text.offsets[last] + 1
-    if module.text[start - 1] == "\\" or module.text[end - 2] == "\\":
-        return None
-    if hole.token is not None and not (hole.token.body_start <= start and end <= hole.token.body_end):
-        return None
-    tokens = [token for token in text.tokens if token.body_start <= start < token.body_end
-              or token.body_start < end <= token.body_end]  # fmt: skip
-    if len({token.quote for token in tokens}) != 1 or (hole.token is None and any(token.prefix for token in tokens)):
-        return None
-    value = hole.source
-    if prefix or suffix:
-        quote = '"' if '"' not in hole.source + prefix + suffix else "'"
-        if quote in hole.source + prefix + suffix or "{" in prefix + suffix or "\\" in hole.source:
-            return None
-        value = f"f{quote}{prefix}{{{hole.source}}}{suffix}{quote}"
-    return Binding(start, end, "", "", value, hole.place)
-
-
-def bind(module: Module, text: SqlText, call: ast.Call, style: Style, holes: tuple[Hole, ...]) -> list[Edit] | None:
+def bind(module: Module, text: BuiltText, call: ast.Call, style: Style, holes: tuple[Hole, ...]) -> list[Edit] | None:
     """The edits that bind some holes of `text` in `call`; None where that cannot be done safely.
 
     For the named style `call` is the `text(...)`, its parent the `execute`.
     """
     bindings: list[Binding] = []
     kept = [hole for hole in text.holes if hole not in holes]
+    if text.doubled and not kept:
+        return None  # the literal would lose its `f` and keep its braces twice
     if kept and (text.tail is not None or any(hole.token is None for hole in text.holes)):
         return None
     for hole in holes:
@@ -129,16 +70,16 @@ def bind(module: Module, text: SqlText, call: ast.Call, style: Style, holes: tup
     return None if arguments is None else [*edits, *arguments]
 
 
-def _without(text: SqlText, bindings: list[Binding]) -> str:
+def _without(text: BuiltText, bindings: list[Binding]) -> str:
     kept = [
         letter
-        for letter, offset in zip(text.sql, text.offsets, strict=True)
+        for letter, offset in zip(text.written, text.offsets, strict=True)
         if not any(binding.start <= offset < binding.end for binding in bindings)
     ]
     return "".join(kept)
 
 
-def _names(text: SqlText, holes: tuple[Hole, ...]) -> list[str]:
+def _names(text: BuiltText, holes: tuple[Hole, ...]) -> list[str]:
     names: list[str] = []
     for number, hole in enumerate(holes, start=1):
         node = hole.expression
@@ -149,14 +90,14 @@ def _names(text: SqlText, holes: tuple[Hole, ...]) -> list[str]:
             if isinstance(node, ast.Name)
             else f"value_{number}"
         )
-        while name in names or re.search(rf":{name}\b", text.sql):
+        while name in names or re.search(rf":{name}\b", text.written):
             name = f"{name}_{number}"
         names.append(name)
     return names
 
 
 def _ordered(
-    module: Module, text: SqlText, call: ast.Call, bindings: list[Binding], style: Style
+    module: Module, text: BuiltText, call: ast.Call, bindings: list[Binding], style: Style
 ) -> list[Edit] | None:
     values = [binding.value for binding in bindings]
     if call.keywords or len(call.args) > 2:
@@ -171,7 +112,7 @@ def _ordered(
     mark = "?" if style == "qmark" else "%s"
     merged = [module.segment(item) for item in given.elts]
     for number, binding in enumerate(bindings):
-        merged.insert(text.sql[: binding.place].count(mark) + number, binding.value)
+        merged.insert(text.written[: binding.place].count(mark) + number, binding.value)
     start, end = module.span(given)
     if isinstance(given, ast.List):
         return [Edit(start, end, f"[{', '.join(merged)}]")]

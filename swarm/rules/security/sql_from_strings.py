@@ -16,10 +16,11 @@ from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Confidence, Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.security.built_text import BuiltText, Hole, read_text
+from swarm.rules.security.copied_text import is_steady, moved
 from swarm.rules.security.data_flow import Hit, Reached, told
 from swarm.rules.security.digests import assigned
 from swarm.rules.security.sql_binding import Style, bind, is_value_position
-from swarm.rules.security.sql_text import Hole, SqlText, read_sql
 
 _EXECUTES = (
     "execute",
@@ -48,7 +49,7 @@ _PLACEHOLDERS = re.compile(r"placeholder|qmark|question|[\"'](?:\?|%s)[\"']|mark
 class _Query:
     call: ast.Call
     node: ast.expr
-    text: SqlText
+    text: BuiltText
     unsafe: tuple[Hole, ...]
     style: Style | None
 
@@ -166,7 +167,7 @@ class SqlFromStrings(Rule):
             query.call,
             evidence=f"{shown} is written into the text of the query",
             recommendation=_ADVICE,
-            anchor=f"{where}: {query.text.sql[:80].replace(chr(0), '*')}",
+            anchor=f"{where}: {query.text.written[:80].replace(chr(0), '*')}",
             mendable=_edits(module, query) is not None,
             confidence=confidence,
             severity=self.severity if values and on_path else "high" if values else "medium",
@@ -246,8 +247,8 @@ def _queries(index: Index, module: Module) -> Iterator[_Query]:
         if not is_text and name not in _EXECUTES:
             continue
         node = assigned(call.args[0], module.enclosing_function(call))
-        text = read_sql(module, node)
-        if text is None or not _SQL.match(text.sql):
+        text = read_text(module, node)
+        if text is None or not _SQL.match(text.written):
             continue
         unsafe = tuple(hole for hole in text.holes if not _is_fixed(module, text, hole, call))
         if unsafe:
@@ -267,7 +268,7 @@ def _style(index: Index, module: Module) -> Style | None:
     return here.pop() if len(here) == 1 else None
 
 
-def _is_fixed(module: Module, text: SqlText, hole: Hole, call: ast.Call) -> bool:
+def _is_fixed(module: Module, text: BuiltText, hole: Hole, call: ast.Call) -> bool:
     """Whether what fills a hole is a constant, a number, or counted-out placeholders."""
     function = module.enclosing_function(call)
     value = assigned(hole.expression, function) if isinstance(hole.expression, ast.Name) else hole.expression
@@ -304,26 +305,19 @@ def _edits(module: Module, query: _Query) -> list[Edit] | None:
     if query.style is None:
         return None
     given = query.call.args[0]
-    if query.node is not given and not _used_here_alone(module, query):
+    if query.node is given:
+        return bind(module, query.text, query.call, query.style, query.unsafe)
+    uses = _uses(module, query)
+    if not uses or not is_steady(module, query.node, query.call):
         return None
-    return bind(module, query.text, query.call, query.style, query.unsafe)
+    edits = bind(module, query.text, query.call, query.style, query.unsafe)
+    return moved(module, query.node, given, edits) if edits is not None and uses > 2 else edits
 
 
-def _used_here_alone(module: Module, query: _Query) -> bool:
-    """Whether a query in a variable is used by this call alone, and nothing that it holds changes between."""
+def _uses(module: Module, query: _Query) -> int:
+    """How often the variable that holds the query is named, its assignment and the call included."""
     given = query.call.args[0]
     function = module.enclosing_function(query.call)
     if not isinstance(given, ast.Name) or function is None:
-        return False
-    uses = [node for node in ast.walk(function) if isinstance(node, ast.Name) and node.id == given.id]
-    if len(uses) != 2:
-        return False
-    built, used = module.statement(query.node), module.statement(query.call)
-    names = {n.id for hole in query.text.holes for n in ast.walk(hole.expression) if isinstance(n, ast.Name)}
-    same_block = module.parent(built) is module.parent(used)
-    changed = any(
-        isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in names
-        and built.lineno < node.lineno <= used.lineno
-        for node in ast.walk(function)
-    )  # fmt: skip
-    return same_block and not changed
+        return 0
+    return len([node for node in ast.walk(function) if isinstance(node, ast.Name) and node.id == given.id])

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from swarm.analysis.dataflow.frames import Seen
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
-from swarm.core.findings import Finding
-from swarm.rules.rule import Example, Mend, edited
-from swarm.rules.security.data_flow import FlowRule, Hit, Reached, calls
+from swarm.rules.rule import Example
+from swarm.rules.security.data_flow import Hit, MendingFlowRule, Reached, calls
 
 _LOADS = (
     "pickle.loads", "pickle.load", "_pickle.loads", "cPickle.loads", "dill.loads", "dill.load", "cloudpickle.loads",
@@ -21,7 +20,7 @@ _YAML = ("yaml.load", "yaml.load_all")
 _SAFE = ("SafeLoader", "CSafeLoader", "BaseLoader", "CBaseLoader")
 
 
-class UnsafeDeserialisation(FlowRule):
+class UnsafeDeserialisation(MendingFlowRule):
     """Data of a request is turned into objects by a format that can name any function: reading it runs the sender's.
 
     pickle and its kin, marshal, jsonpickle, and YAML with a loader that makes objects. The mend reads YAML with
@@ -69,22 +68,12 @@ class UnsafeDeserialisation(FlowRule):
             if not loader.dotted.endswith(_SAFE):
                 yield Hit(seen.argument(0, "stream"))
 
-    def is_mendable(self, index: Index, place: Reached) -> bool:
-        """YAML with a loader that is named here."""
-        return _safe_load(place) is not None
+    mend_title = "Read YAML of requests as plain data"
+    mend_reason = "The safe loader makes texts, numbers, lists and mappings, and no objects."
 
-    def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
-        """`safe_load`."""
-        lines = {finding.line for finding in findings}
-        places = [p for p in self.reached(index) if p.seen.module.path == findings[0].file]
-        edits = [e for p in places if getattr(p.seen.node, "lineno", 0) in lines for e in _safe_load(p) or []]
-        if not edits:
-            return None
-        return Mend(
-            "Read YAML of requests as plain data",
-            "The safe loader makes texts, numbers, lists and mappings, and no objects.",
-            (edited(index.tree.modules[findings[0].file], edits),),
-        )
+    def edits(self, index: Index, place: Reached) -> list[Edit]:
+        """`safe_load`, where the loader is named here."""
+        return _safe_load(place) or []
 
 
 def _safe_load(place: Reached) -> list[Edit] | None:
