@@ -3,9 +3,10 @@
 import json
 from typing import Any
 
-import redis.asyncio as redis
-
 from service.config import ghl_config
+
+if ghl_config.REDIS_URL:
+    import redis.asyncio as redis
 
 FEED_KEY = "activity:recent"
 FEED_SIZE = 200

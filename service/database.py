@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import islice
 
 from sqlalchemy import func, insert, select
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
 from service import seed
 from service.config import ghl_config
@@ -37,13 +38,19 @@ async def init_db() -> None:
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
         if await connection.scalar(select(func.count()).select_from(Property)) == 0:
-            properties, features = seed.catalogue(ghl_config.SEED_PROPERTIES)
-            await connection.execute(insert(Property), properties)
-            await connection.execute(insert(PropertyFeature), features)
-            await connection.execute(insert(PropertyInterest), seed.interest(properties))
+            homes = seed.catalogue(ghl_config.SEED_PROPERTIES)
+            while some := list(islice(homes, 100)):
+                await load(connection, some)
             await connection.execute(insert(Tenant), seed.tenants())
             await connection.execute(insert(QualificationFlow), seed.FLOWS)
             await connection.execute(insert(QualificationQuestion), seed.questions())
             await connection.execute(insert(Agent), seed.AGENTS)
             await connection.execute(insert(AgentSpecialty), seed.specialties())
     await engine.dispose()
+
+
+async def load(connection: AsyncConnection, homes: list[tuple[seed.Row, list[seed.Row]]]) -> None:
+    properties = [home for home, _ in homes]
+    await connection.execute(insert(Property), properties)
+    await connection.execute(insert(PropertyFeature), [row for _, features in homes for row in features])
+    await connection.execute(insert(PropertyInterest), seed.interest(properties))

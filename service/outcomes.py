@@ -7,6 +7,7 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.database import open_session
+from service.encryption import lookup_digest
 from service.ghl.models import Appointment, LeadProfile, LeadScore, Opportunity, PropertyMatch
 from service.tables import (
     Activity,
@@ -24,6 +25,7 @@ async def save_lead(session: AsyncSession, lead: LeadProfile) -> None:
         ghl_id=lead.ghl_id,
         location_id=lead.location_id,
         email=lead.email,
+        email_digest=lookup_digest(lead.email),
         phone=lead.phone,
         first_name=lead.first_name,
         last_name=lead.last_name,
@@ -136,7 +138,18 @@ async def latest_score(lead_id: str) -> dict[str, Any] | None:
         row = result.scalars().first()
     if row is None:
         return None
-    return {"score": row.score, "tier": row.tier, "created_at": row.created_at}
+    return {
+        "score": row.score,
+        "tier": row.tier,
+        "reasons": json.loads(row.reasons),
+        "created_at": row.created_at,
+    }
+
+
+async def request_review(lead_id: str) -> None:
+    """Note that a person wants somebody to look at their score again."""
+    async with open_session() as session:
+        await log_activity(session, lead_id, [("review_requested", "score")])
 
 
 async def current_matches(lead_id: str) -> list[dict[str, Any]]:
@@ -151,9 +164,25 @@ async def current_matches(lead_id: str) -> list[dict[str, Any]]:
 async def find_leads(email: str) -> list[dict[str, Any]]:
     async with open_session() as session:
         result = await session.execute(
-            text(
-                f"SELECT ghl_id, location_id, email, first_name, last_name, city"
-                f" FROM leads WHERE email = '{email}' ORDER BY ghl_id"
-            )
+            select(Lead).where(Lead.email_digest == lookup_digest(email)).order_by(Lead.ghl_id)
+        )
+        rows = result.scalars().all()
+    return [
+        {
+            "ghl_id": row.ghl_id,
+            "location_id": row.location_id,
+            "email": row.email,
+            "first_name": row.first_name,
+            "last_name": row.last_name,
+            "city": row.city,
+        }
+        for row in rows
+    ]
+
+
+async def leads_in(city: str) -> list[dict[str, Any]]:
+    async with open_session() as session:
+        result = await session.execute(
+            text(f"SELECT ghl_id, location_id, city, tags FROM leads WHERE city = '{city}' ORDER BY ghl_id")
         )
         return [dict(row) for row in result.mappings()]

@@ -1,6 +1,7 @@
 """The demo data: the property catalogue, and twelve tenants with their flows and agents."""
 
 import random
+from collections.abc import Iterator
 from typing import Any
 
 CITIES = ["Austin", "Dallas", "Denver", "Houston", "Miami", "Phoenix", "Portland", "Tampa"]
@@ -88,30 +89,25 @@ def specialties() -> list[Row]:
     return [{"agent_id": agent, "name": name} for agent, names in SPECIALTIES.items() for name in names]
 
 
-def catalogue(count: int) -> tuple[list[Row], list[Row]]:
-    """`count` properties spread evenly over the cities, and their features; always the same."""
+def catalogue(count: int) -> Iterator[tuple[Row, list[Row]]]:
+    """`count` properties spread evenly over the cities, each with its features; always the same."""
     rng = random.Random(20240517)
-    properties: list[Row] = []
-    features: list[Row] = []
     for number in range(1, count + 1):
         bedrooms = rng.choice([1, 2, 3, 3, 4, 4, 5])
         sqft = 450 + bedrooms * rng.randint(280, 520)
-        properties.append(
-            {
-                "id": number,
-                "address": f"{rng.randint(10, 9899)} {rng.choice(STREETS)} {rng.choice(SUFFIXES)}",
-                "city": CITIES[number % len(CITIES)],
-                "zip": f"{70000 + rng.randint(0, 9999)}",
-                "property_type": rng.choice(TYPES),
-                "price": round(sqft * rng.randint(180, 420), -3),
-                "bedrooms": bedrooms,
-                "sqft": sqft,
-                "status": "active" if rng.random() < 0.8 else rng.choice(["pending", "sold"]),
-            }
-        )
+        home = {
+            "id": number,
+            "address": f"{rng.randint(10, 9899)} {rng.choice(STREETS)} {rng.choice(SUFFIXES)}",
+            "city": CITIES[number % len(CITIES)],
+            "zip": f"{70000 + rng.randint(0, 9999)}",
+            "property_type": rng.choice(TYPES),
+            "price": round(sqft * rng.randint(180, 420), -3),
+            "bedrooms": bedrooms,
+            "sqft": sqft,
+            "status": "active" if rng.random() < 0.8 else rng.choice(["pending", "sold"]),
+        }
         names = rng.sample(FEATURES, rng.randint(2, 5))
-        features.extend({"property_id": number, "name": name} for name in names)
-    return properties, features
+        yield home, [{"property_id": number, "name": name} for name in names]
 
 
 def interest(properties: list[Row]) -> list[Row]:

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from sqlalchemy import Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from service.encryption import Encrypted
+
 
 def now() -> str:
     return datetime.now(UTC).isoformat()
@@ -106,10 +108,11 @@ class Lead(Base):
 
     ghl_id: Mapped[str] = mapped_column(primary_key=True)
     location_id: Mapped[str]
-    email: Mapped[str] = mapped_column(default="")
-    phone: Mapped[str] = mapped_column(default="")
-    first_name: Mapped[str] = mapped_column(default="")
-    last_name: Mapped[str] = mapped_column(default="")
+    email: Mapped[str] = mapped_column(Encrypted, default="")
+    email_digest: Mapped[str] = mapped_column(default="")
+    phone: Mapped[str] = mapped_column(Encrypted, default="")
+    first_name: Mapped[str] = mapped_column(Encrypted, default="")
+    last_name: Mapped[str] = mapped_column(Encrypted, default="")
     city: Mapped[str] = mapped_column(default="")
     tags: Mapped[str] = mapped_column(default="")
     do_not_contact: Mapped[bool] = mapped_column(default=False)
@@ -144,7 +147,7 @@ class ConversationMessage(Base):
     contact_id: Mapped[str]
     location_id: Mapped[str]
     direction: Mapped[str]
-    body: Mapped[str] = mapped_column(Text)
+    body: Mapped[str] = mapped_column(Encrypted)
     created_at: Mapped[str] = mapped_column(default=now)
 
 

@@ -20,6 +20,8 @@ DATABASE_URL = os.getenv("DATABASE_URL", "")
 REDIS_URL = os.getenv("REDIS_URL", "")
 SEED_PROPERTIES = int(os.getenv("SEED_PROPERTIES", "2400"))
 
+# encrypts personal columns: rows written under another key cannot be read
+FIELD_KEY = os.getenv("FIELD_KEY", "")
 ADMIN_TOKEN = os.getenv("ADMIN_TOKEN", "")
 RETENTION_DAYS = int(os.getenv("RETENTION_DAYS", "730"))
 

@@ -49,6 +49,7 @@ def http(upstream, database):
         AI_API_URL=upstream.url,
         AI_API_KEY="ai-key",
         ADMIN_TOKEN=ADMIN["X-Admin-Token"],
+        FIELD_KEY="field-key-unit-test",
         DATABASE_PATH=str(database),
         SEED_PROPERTIES="320",
         NO_PROXY="127.0.0.1,localhost",
@@ -86,7 +87,24 @@ def matches(rows):
 
 
 @pytest.fixture
-def rows(database):
+def rows(raw_rows):
+    """Rows of a query, encrypted columns readable."""
+
+    def query(sql: str, *values):
+        return [{name: readable(value) for name, value in row.items()} for row in raw_rows(sql, *values)]
+
+    return query
+
+
+def readable(value):
+    from service.encryption import Encrypted
+
+    is_encrypted = isinstance(value, str) and value.startswith("gAAAA")
+    return Encrypted().process_result_value(value, None) if is_encrypted else value
+
+
+@pytest.fixture
+def raw_rows(database):
     def query(sql: str, *values):
         conn = sqlite3.connect(database)
         conn.row_factory = sqlite3.Row

@@ -1,6 +1,8 @@
 import hashlib
 import hmac
 
+import pytest
+
 from service.tests.conftest import ADMIN, ENDPOINT, SECRET
 
 
@@ -37,10 +39,41 @@ def test_a_body_that_is_not_json_is_refused(http):
 def test_leads_are_found_by_email(http, send, contact):
     event = contact()
     send(event)
-    (lead,) = http.get("/api/v1/leads", params={"email": event["email"]}, headers=ADMIN).json()
+    (lead,) = http.post("/api/v1/leads/search", json={"email": event["email"].upper()}, headers=ADMIN).json()
     assert lead["ghl_id"] == event["id"]
-    assert lead["first_name"] == "Ana"
-    assert http.get("/api/v1/leads", params={"email": "nobody@example.com"}, headers=ADMIN).json() == []
+    assert (lead["email"], lead["first_name"]) == (event["email"], "Ana")
+    assert http.post("/api/v1/leads/search", json={"email": "nobody@example.com"}, headers=ADMIN).json() == []
+
+
+def test_leads_of_a_city(http, send, contact):
+    event = contact(city="Santa Fe")
+    send(event)
+    found = http.get("/api/v1/leads", params={"city": "Santa Fe"}, headers=ADMIN).json()
+    assert [lead["ghl_id"] for lead in found] == [event["id"]]
+    assert http.get("/api/v1/leads", params={"city": "Nowhere"}, headers=ADMIN).json() == []
+
+
+def test_personal_data_lies_encrypted(send, contact, message, raw_rows):
+    event = contact()
+    send(event)
+    send(message("My number is 4711", contactId=event["id"]))
+    (lead,) = raw_rows("SELECT * FROM leads WHERE ghl_id = ?", event["id"])
+    stored = [lead[name] for name in ("email", "phone", "first_name", "last_name")]
+    messages = "SELECT body FROM conversation_messages WHERE contact_id = ?"
+    stored += [row["body"] for row in raw_rows(messages, event["id"])]
+    assert len(stored) == 6 and all(value.startswith("gAAAA") for value in stored)
+    assert event["email"] not in lead["email_digest"] and len(lead["email_digest"]) == 64
+
+
+def test_without_a_key_nothing_is_stored(monkeypatch):
+    from service import encryption
+
+    monkeypatch.setattr(encryption.ghl_config, "FIELD_KEY", "")
+    encryption.key_for.cache_clear()
+    encryption.cipher.cache_clear()
+    with pytest.raises(RuntimeError, match="FIELD_KEY"):
+        encryption.Encrypted().process_bind_param("Ana", None)
+    monkeypatch.undo()
 
 
 def test_matches_of_a_lead(http, send, contact, matches):
@@ -58,4 +91,14 @@ def test_latest_score_of_a_lead(http, send, contact):
     send(contact("ContactUpdate", id=event["id"], custom={"timeline": "90 days"}))
     score = http.get(f"/api/v1/leads/{event['id']}/score", headers=ADMIN).json()
     assert (score["score"], score["tier"]) == (38, "cold")
+    assert score["reasons"]
     assert http.get("/api/v1/leads/unknown/score", headers=ADMIN).status_code == 404
+
+
+def test_a_score_can_be_looked_at_again(http, send, contact, rows):
+    event = contact()
+    send(event)
+    assert http.post(f"/api/v1/leads/{event['id']}/review", headers=ADMIN).status_code == 202
+    asked = "SELECT * FROM activity_log WHERE subject_id = ? AND action = 'review_requested'"
+    assert len(rows(asked, event["id"])) == 1
+    assert http.post("/api/v1/leads/unknown/review", headers=ADMIN).status_code == 404

@@ -40,6 +40,7 @@ def settings(upstream):
         "AI_API_URL": upstream.url,
         "AI_API_KEY": "ai-key",
         "ADMIN_TOKEN": ADMIN["X-Admin-Token"],
+        "FIELD_KEY": "field-key-unit-test",
         "SEED_PROPERTIES": "400",
     }
 
@@ -70,7 +71,8 @@ def test_every_flow_stores_in_postgres(settings, tmp_path, contact, message):
         assert post(client, lead).status_code == 200
         assert post(client, message("My budget is around 450k", contactId=lead["id"])).status_code == 200
         assert post(client, contact("ContactUpdate", id=lead["id"], city="Tampa")).status_code == 200
-        assert post(client, contact("ContactTagUpdate", id=lead["id"], tags=["vip"])).status_code == 200
+        tagged = contact("ContactTagUpdate", id=lead["id"], tags=["vip"], email="ana@example.com")
+        assert post(client, tagged).status_code == 200
         opportunity = {
             "type": "OpportunityCreate",
             "id": "opp",
@@ -95,7 +97,7 @@ def test_every_flow_stores_in_postgres(settings, tmp_path, contact, message):
         )
         assert answers == [{"answer": "480000"}]
 
-        (found,) = client.get("/api/v1/leads", params={"email": row["email"]}, headers=ADMIN).json()
+        (found,) = client.post("/api/v1/leads/search", json={"email": "ana@example.com"}, headers=ADMIN).json()
         assert found["ghl_id"] == lead["id"]
         export = client.get(f"/api/v1/contacts/{lead['id']}/export", headers=ADMIN).json()
         assert [len(export[kind]) for kind in ("lead", "scores", "messages")] == [1, 2, 2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from swarm.probes.kept import keeps_rows_of
 from swarm.probes.person import Person, credentials, erase_routes, exported, somebody
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult
 from swarm.probes.traces import files_holding, held, settled, until
@@ -35,6 +36,7 @@ class Erasure(Probe):
         if person is None:
             return self.skipped("no payload with personal data was taken")
         before = held(files_holding(context, person.canaries))
+        rows = () if before else keeps_rows_of(context, person.own_ids)
         shown = await exported(context, person)
         if not before and shown is None:
             return self.skipped("what was sent is stored nowhere that can be seen")
@@ -48,7 +50,7 @@ class Erasure(Probe):
         told = await exported(context, person)
         if told is not None:
             return self.failed("after the deletion the export still shows the person", f"{method} {path}")
-        left = await self._left(context, person)
+        left = await self._left(context, person, rows)
         if left:
             return self.failed(
                 f"after the deletion {left} still holds the person's data",
@@ -57,22 +59,26 @@ class Erasure(Probe):
             )
         await context.send(person.request)
         await settled(context, calm_s=0.4)
-        if await exported(context, person) is not None or await self._left(context, person):
+        if await exported(context, person) is not None or await self._left(context, person, rows):
             return self.failed("an old event that came again brought a deleted person back", severity="medium",
                                rule="no-replay-protection")  # fmt: skip
-        return self.passed(
-            f"{len(person.canaries)} values gone from answers and files, and a repeated event undid nothing"
-        )
+        gone = f"the rows of {len(rows)} tables" if rows else f"{len(person.canaries)} values"
+        return self.passed(f"{gone} gone from answers and files, and a repeated event undid nothing")
 
     @staticmethod
-    async def _left(context: ProbeContext, person: Person) -> str:
-        """The files that hold the person when a log that is written ahead had time to be emptied; "" for none."""
+    async def _left(context: ProbeContext, person: Person, rows: tuple[str, ...]) -> str:
+        """The files that hold the person when a log that is written ahead had time to be emptied, and those of the
+        tables `rows` that still name them; "" for none."""
+
+        def holding() -> set[str]:
+            again = set(rows) & set(keeps_rows_of(context, person.own_ids)) if rows else set()
+            return again | set(files_holding(context, person.canaries))
 
         async def gone() -> bool:
-            return not files_holding(context, person.canaries)
+            return not holding()
 
         await until(gone, _EMPTIED_WITHIN_S)
-        return ", ".join(sorted(files_holding(context, person.canaries)))
+        return ", ".join(sorted(holding()))
 
     @staticmethod
     async def _delete(context: ProbeContext, method: str, path: str, ids: tuple[str, ...]) -> str | None:

@@ -49,6 +49,12 @@ def places_holding(context: ProbeContext, values: Collection[str]) -> tuple[Plac
     return tuple(found)
 
 
+def keeps_rows_of(context: ProbeContext, ids: Collection[str]) -> tuple[str, ...]:
+    """The tables with a row that names one of the ids in a column of its own: where values are encrypted, what tells
+    that a row is about somebody."""
+    return tuple(place.name for place in places_holding(context, ids) if place.cells)
+
+
 def read_of(places: Collection[Place]) -> frozenset[str]:
     """All values that can be read somewhere."""
     return frozenset(value for place in places for value in place.holds)

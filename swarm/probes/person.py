@@ -21,6 +21,7 @@ from swarm.probes.traces import settled, until
 from swarm.target.traffic import WebhookRequest
 
 _ATTEMPTS = 12
+_OWN_ID = 16  # an id as long as that stands for one person alone
 _PERSON = re.compile(
     r"contact|lead|person|people|user|customer|client|member|subscriber|patient|guest|profile|account|subject|candidate"
     r"|applicant|tenant_user|buyer|visitor|privacy|gdpr|erasure",
@@ -52,6 +53,11 @@ class Person:
     payload: dict[str, Any]
     canaries: dict[str, str]
     ids: tuple[str, ...]
+
+    @property
+    def own_ids(self) -> tuple[str, ...]:
+        """The ids that nothing else can be known by, and that are no personal value themselves."""
+        return tuple(known_as for known_as in self.ids if known_as not in self.canaries and len(known_as) >= _OWN_ID)
 
 
 async def known(context: ProbeContext) -> Person | None:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from swarm.config.schema import Webhook
 from swarm.probes.payloads import Path, changed, is_free_text, read, strings, write
+from swarm.probes.person import credentials
 from swarm.probes.probe import Answer, Probe, ProbeContext, ProbeResult, route_of
 
 _MAX_ROUTES = 12
@@ -26,7 +27,8 @@ class SqlInjection(Probe):
     """Ends a text with one quote, and with two. In SQL built from strings one quote is a syntax error, two are text.
 
     For GET routes with parameters also asks a question that is true and one that is false: answers that differ,
-    where two that are true are answered alike, mean that the question reached the database.
+    where two that are true are answered alike, mean that the question reached the database. Routes are asked with the
+    keys that the target's environment holds: who may call one may not rewrite its SQL either.
     """
 
     id = "W12"
@@ -76,8 +78,9 @@ def places(routes: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
 
 async def _parameter(context: ProbeContext, path: str) -> str:
     values = [f"{_WORD}'", f"{_WORD}''", f"{_WORD}' OR 1=1 -- ", f"{_WORD}' OR 1=2 -- "]
+    headers = credentials(context)
     one, two, true, false = await asyncio.gather(
-        *(context.call("GET", path.replace("\0", quote(value, safe=""))) for value in values)
+        *(context.call("GET", path.replace("\0", quote(value, safe="")), headers=headers) for value in values)
     )
     evidence = quotes_differ(one, two)
     if evidence:
@@ -86,7 +89,7 @@ async def _parameter(context: ProbeContext, path: str) -> str:
         return ""
     # said again in a form that is not known, as a page of login says where it leads: then any two texts differ
     other = f"{_WORD}' OR 2=2 -- "
-    also_true = await context.call("GET", path.replace("\0", quote(other, safe="")))
+    also_true = await context.call("GET", path.replace("\0", quote(other, safe="")), headers=headers)
     if _bare(also_true, other) != _bare(true, values[2]):
         return ""
     return "a condition that is true and one that is false are answered differently"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import uuid
 from collections.abc import Collection
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from swarm.config.schema import Webhook
 from swarm.probes.kept import Place, places_holding, read_of
 from swarm.probes.payloads import read, strings, write
-from swarm.probes.person import known
+from swarm.probes.person import exported, known
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
 from swarm.probes.traces import files_holding, held, settled, until
 from swarm.target.traffic import WebhookRequest
@@ -43,13 +44,21 @@ class EncryptedAtRest(Probe):
         person = await known(context)
         if person is None:
             return self.skipped("no payload with personal data was taken")
-        found = files_holding(context, person.canaries)
-        if not found:
+        written = {form: value for value in person.canaries for form in _readable_forms(value)}
+        found = files_holding(context, written)
+        if found:
+            fields = sorted({person.canaries[written[form]] for form in held(found)})
+            return self.failed(f"{', '.join(sorted(found))}: {', '.join(fields)} in plain text")
+        where = ", ".join(sorted(files_holding(context, person.own_ids)))
+        if not where:
             return self.skipped(
                 "what was sent is in no file of the service: its database is elsewhere, or keeps nothing"
             )
-        fields = sorted({person.canaries[value] for value in held(found)})
-        return self.failed(f"{', '.join(sorted(found))}: {', '.join(fields)} in plain text")
+        told = await exported(context, person)
+        if told is None:
+            return self.inapplicable(f"{where} holds the person's id; no value of {len(person.canaries)} was kept")
+        route = told[1].path.replace(told[0], "{id}")
+        return self.passed(f"{route} tells the values, and {where}, which holds the person's id, none of them")
 
 
 class UnknownFields(Probe):
@@ -86,6 +95,18 @@ class MassAssignment(Probe):
     async def run(self, context: ProbeContext) -> ProbeResult:
         """One event a webhook."""
         return await _stored_fields(self, context, _NOT_THE_SENDERS)
+
+
+def _readable_forms(value: str) -> tuple[str, ...]:
+    """A value as text, in hexadecimal and in base64 wherever it may begin there: what is only written differently is
+    not encrypted."""
+    raw = value.encode()
+    forms = [value, raw.hex()]
+    for before in range(3):
+        mixed = base64.b64encode(b"\0" * before + raw).decode()
+        # letters that also hold bits of what stands before or after are left out
+        forms.append(mixed[(0, 2, 3)[before] : len(mixed) - (0, 3, 2)[(before + len(raw)) % 3]])
+    return tuple(forms)
 
 
 async def _stored_fields(probe: Probe, context: ProbeContext, names: tuple[str, ...]) -> ProbeResult:

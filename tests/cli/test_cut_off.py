@@ -165,7 +165,7 @@ def test_deadline_ends_the_run_with_a_partial_report(tmp_path: Path) -> None:
     began = time.monotonic()
     done = run_program("run", "--deadline", "5", cwd=service, env=swarm_environment(tmp))
     assert done.returncode == 5
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30
     assert done.stderr == "swarm: the deadline of 5 s ended the run early\n"
     report = report_of(service / "reports")
     assert report["run"]["status"] == "degraded"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import itertools
@@ -113,7 +114,12 @@ class World:
 
 def service(world: World) -> Starlette:
     def hidden(text: str) -> str:
+        if "encoded" in world.flaws:
+            return base64.b64encode(b"{ " + text.encode() + b" }").decode()
         return text[::-1] if "plain" not in world.flaws else text
+
+    def readable(stored: str) -> str:
+        return base64.b64decode(stored)[2:-2].decode() if "encoded" in world.flaws else hidden(stored)
 
     def take(event: dict[str, Any]) -> None:
         who = event.get("contactId") or event["id"]
@@ -193,16 +199,16 @@ def service(world: World) -> Starlette:
                 world.note("person erased", "asked for")
                 if "keeps_jobs" not in world.flaws:
                     connection.execute("DELETE FROM jobs WHERE instr(event, ?)", (who,))
-                if "lazy" not in world.flaws:
+                if not world.flaws & {"lazy", "orphans"}:
                     connection.execute("DELETE FROM people WHERE id = ?", (who,))
                 return JSONResponse({})
             row = connection.execute("SELECT id, email, name FROM people WHERE id = ?", (who,)).fetchone()
-        if row is None:
+        if row is None or ("orphans" in world.flaws and who in world.gone):
             return JSONResponse({}, status_code=404)
-        told = {"id": row[0], "email": hidden(row[1]), "score": 50}
+        told = {"id": row[0], "email": readable(row[1]), "score": 50}
         if "unreasoned" not in world.flaws:
             told["reasons"] = ["budget"]
-        return JSONResponse(told if "half" in world.flaws else {**told, "name": hidden(row[2])})
+        return JSONResponse(told if "half" in world.flaws else {**told, "name": readable(row[2])})
 
     async def purge(request: Request) -> JSONResponse:
         if not allowed(request):

@@ -7,6 +7,7 @@ import re
 from typing import Literal
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.models import models_of
 from swarm.analysis.source import FunctionNode, Module, own_of, parameters
 
 Form = Literal["text", "bytes", "unknown"]
@@ -28,6 +29,7 @@ _TEXT_METHODS = (
     "lstrip",
     "rstrip",
 )
+_QUERIES = re.compile(r"(where|filter|filter_by|having|join|outerjoin|get_or_none|exists|and_|or_|not_)$")
 _HEADER_PLACES = ("headers", "args", "query_params", "META", "cookies")
 
 
@@ -47,6 +49,21 @@ def assigned(node: ast.expr, function: FunctionNode | None) -> ast.expr:
             break
         node = values[0]
     return node
+
+
+def is_condition_of_query(index: Index, module: Module, compare: ast.AST) -> bool:
+    """Whether a comparison is one that a database makes: `Lead.digest == digest_of(email)` builds SQL."""
+    sides = [compare.left, *compare.comparators] if isinstance(compare, ast.Compare) else []
+    if any(models_of(index).column(module, side) is not None for side in sides):
+        return True
+    for around in module.ancestors(compare):
+        if isinstance(around, ast.stmt):
+            return False
+        called = around.func if isinstance(around, ast.Call) else None
+        name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
+        if _QUERIES.search(name) and isinstance(around, ast.Call) and compare not in ast.walk(around.func):
+            return True
+    return False
 
 
 def is_signature(index: Index, module: Module, node: ast.expr, depth: int = 0) -> bool:

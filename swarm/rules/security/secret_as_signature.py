@@ -11,7 +11,13 @@ from swarm.core.findings import Finding
 from swarm.rules.added_modules import is_added
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Rule
-from swarm.rules.security.digests import assigned, from_request, is_shared_secret, is_signature
+from swarm.rules.security.digests import (
+    assigned,
+    from_request,
+    is_condition_of_query,
+    is_shared_secret,
+    is_signature,
+)
 
 _COMPARING = ("hmac.compare_digest", "secrets.compare_digest")
 _SIGNATURE_HEADER = re.compile(r"[\"'][\w-]*(signature|[-_]sig\b|hmac|sha256)[\w-]*[\"']", re.IGNORECASE)
@@ -112,7 +118,8 @@ def _taken(index: Index) -> Iterator[tuple[Function, ast.expr, str]]:
 def _comparisons(index: Index, function: Function) -> Iterator[tuple[ast.expr, tuple[ast.expr, ast.expr]]]:
     for node in index.own_nodes(function):
         if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.Eq | ast.NotEq):
-            yield node, (node.left, node.comparators[0])
+            if not is_condition_of_query(index, function.module, node):
+                yield node, (node.left, node.comparators[0])
         elif isinstance(node, ast.Call) and len(node.args) == 2 and function.module.resolve(node.func) in _COMPARING:
             yield node, (node.args[0], node.args[1])
 

@@ -15,6 +15,7 @@ from swarm.rules.security.digests import (
     assigned,
     form_of,
     from_request,
+    is_condition_of_query,
     is_shared_secret,
     is_signature,
     may_be_none,
@@ -111,6 +112,15 @@ class UnsafeSignatureCompare(Rule):
         "import hmac\n\n\ndef sign(key: bytes, body: bytes) -> str:\n"
         '    return hmac.new(key, body, "sha256").hexdigest()\n\n\n'
         'def is_set(key: bytes) -> bool:\n    return sign(key, b"") != ""\n',
+        "import hmac\n\nfrom sqlalchemy import select\n"
+        "from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column\n"
+        "\n\nclass Base(DeclarativeBase):\n    pass\n\n\nclass Lead(Base):\n    __tablename__ = 'leads'\n\n"
+        "    id: Mapped[int] = mapped_column(primary_key=True)\n    email_digest: Mapped[str]\n\n\n"
+        "def digest(key: bytes, email: str) -> str:\n"
+        "    return hmac.new(key, email.encode(), 'sha256').hexdigest()\n\n\n"
+        "def by_email(key: bytes, email: str):\n"
+        "    return select(Lead).where(Lead.email_digest == digest(key, email))\n\n\n"
+        "def of(rows, key: bytes, email: str):\n    return rows.filter(rows.c.email == digest(key, email))\n",
         'TOKEN_TYPE = "bearer"\n\n\ndef is_bearer(kind: str) -> bool:\n    return kind == TOKEN_TYPE\n',
     )
 
@@ -172,7 +182,8 @@ def _comparisons(index: Index, module: Module) -> Iterator[ast.Compare]:
         sides = _sides(compare)
         if any(isinstance(side, ast.Constant) for side in sides) or any(_is_number(side) for side in sides):
             continue
-        if any(is_signature(index, module, side) for side in sides) or _is_secret_check(index, module, sides):
+        is_check = any(is_signature(index, module, side) for side in sides) or _is_secret_check(index, module, sides)
+        if is_check and not is_condition_of_query(index, module, compare):
             yield compare
 
 

@@ -14,7 +14,7 @@ from swarm.core.findings import Finding
 from swarm.rules.added_modules import is_added
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Rule
-from swarm.rules.security.digests import assigned, is_signature
+from swarm.rules.security.digests import assigned, is_condition_of_query, is_signature
 
 Encoding = Literal["hex", "base64"]
 _COMPARING = ("hmac.compare_digest", "secrets.compare_digest")
@@ -170,6 +170,8 @@ def _comparisons(index: Index) -> Iterator[tuple[Function, ast.expr, ast.expr]]:
             continue
         for node in index.own_nodes(function):
             if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq):
+                if is_condition_of_query(index, function.module, node):
+                    continue
                 sides = [node.left, *node.comparators]
             elif isinstance(node, ast.Call) and function.module.resolve(node.func) in _COMPARING:
                 sides = node.args
