@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from swarm.agents.surroundings import Candidate
     from swarm.coordinator.state import Parts, RunRequest
     from swarm.models.prices import Prices
+    from swarm.models.recording import Traffic
 
 
 _SHORTEST_SECRET = 6
@@ -50,6 +51,8 @@ class RunWords:
     budget_usd: float | None = None
     budget_tokens: int | None = None
     deadline_s: float | None = None
+    record: str | None = None
+    replay: str | None = None
 
 
 def new_run_id(target: str) -> str:
@@ -114,8 +117,13 @@ def make_request(choice: Choice, words: RunWords, run_id: str, provider: str, re
     )
 
 
-def make_candidates(choice: Choice, provider: str, prices: Prices) -> Callable[[str], tuple[Candidate, ...]]:
-    """For a model's name in agents.yaml, the models to try in order; the playbook is the last of every chain."""
+def make_candidates(
+    choice: Choice, provider: str, prices: Prices, mask: Callable[[str], str], traffic: Traffic | None = None
+) -> Callable[[str], tuple[Candidate, ...]]:
+    """For a model's name in agents.yaml, the models to try in order; the playbook is the last of every chain.
+
+    Raises UsageError where `traffic` names a recording that cannot be written or played.
+    """
     from swarm.agents.casting import cast
     from swarm.agents.charters import full_charter
     from swarm.models.playbook import PlaybookModel
@@ -124,9 +132,21 @@ def make_candidates(choice: Choice, provider: str, prices: Prices) -> Callable[[
     if provider == "anthropic":
         from swarm.models.anthropic import AnthropicModel
 
-        claude = AnthropicModel(os.environ)
+        def live() -> Model:
+            return AnthropicModel(os.environ)
+
+        claude = traffic.model(live, mask) if traffic else live()
     playbook = PlaybookModel(full_charter())
     return lambda name: cast(name, choice.agents.models, prices, provider=claude, playbook=playbook)
+
+
+def make_traffic(request: RunRequest, words: RunWords, *, going_on: bool) -> Traffic:
+    """What becomes of the run's model traffic."""
+    from swarm.models.recording import Heading, Traffic
+
+    heading = Heading(request.swarm_name, request.target_name, request.pattern, request.only)
+    record, replay = (Path(one) if one else None for one in (words.record, words.replay))
+    return Traffic(heading, record, replay, going_on)
 
 
 def make_parts(
@@ -136,6 +156,7 @@ def make_parts(
     emit: EventSink,
     folder: Path,
     records: Sequence[Mapping[str, Any]] = (),
+    traffic: Traffic | None = None,
 ) -> Parts:
     """Adapters, rules, journal and scratch of one run; the journal lies in the run's folder.
 
@@ -152,9 +173,10 @@ def make_parts(
 
     reap_orphans()
     mask = make_mask(known_secrets(choice.target.env, os.environ))
-    journal = FileJournal(folder, mask)
     own_prices = os.environ.get("SWARM_PRICES")
     prices = load_prices(Path(own_prices) if own_prices else None)
+    candidates = make_candidates(choice, provider, prices, mask, traffic)
+    journal = FileJournal(folder, mask)
 
     def emit_and_journal(event: Event) -> None:
         shown = masked(event, mask)  # once, before anybody sees it: console, --json and journal alike
@@ -162,7 +184,7 @@ def make_parts(
         emit(shown)
 
     return Parts(
-        candidates=make_candidates(choice, provider, prices),
+        candidates=candidates,
         prices=prices,
         sandbox=choose_sandbox(),
         clock=SystemClock(),

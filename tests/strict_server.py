@@ -150,10 +150,10 @@ class StrictServer:
             return _error(400, "invalid_request_error", "the script is over")
         step = self.script.pop(0) if self.script else self.director
         assert step is not None
+        if not isinstance(step, Break | Refuse | Say):
+            step = step(body)
         if isinstance(step, Refuse):
             return _error(step.status, step.kind, "refused by script", step.headers)
-        if not isinstance(step, Break | Say):
-            step = step(body)
         return await _stream(request, body["model"], step)
 
 

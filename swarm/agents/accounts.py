@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Literal
 
 from swarm.agents.loop import Outcome
-from swarm.agents.records import masked
 from swarm.agents.surroundings import Surroundings
 from swarm.core.chat import Usage
+from swarm.core.chat_codec import masked
 from swarm.core.codec import encode
 from swarm.core.report import AgentInfo
 

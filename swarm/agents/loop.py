@@ -13,7 +13,7 @@ from swarm.agents.clearing import Clearing
 from swarm.agents.closing import Closing, validated
 from swarm.agents.history import History
 from swarm.agents.recall import Told
-from swarm.agents.records import result_record, turn_record
+from swarm.agents.records import result_record
 from swarm.agents.surroundings import Surroundings
 from swarm.agents.toolbox import Toolbox
 from swarm.core.chat import (
@@ -27,6 +27,7 @@ from swarm.core.chat import (
     TurnLimits,
     Usage,
 )
+from swarm.core.chat_codec import turn_record
 from swarm.core.errors import ToolFailed
 from swarm.core.events import TurnFinished
 from swarm.core.ports import Model

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from swarm.agents.artifacts import Artifacts
-from swarm.agents.records import block_of, turn_of
 from swarm.core.chat import ToolResult, Turn
+from swarm.core.chat_codec import block_of, turn_of
 from swarm.core.codec import decode_as
 from swarm.core.findings import Finding
 from swarm.core.proposals import Proposal

@@ -65,7 +65,7 @@ async def revise(
     if spent or not models:
         return Revision(None, (), spent or "no model is left that could write it again")
     gate, reason = around.recall.refused(fix.key, fix.attempt) or _told(fix, gate, around.mask(reason), around)
-    name, began_s = f"{fix.author} (revising)", around.since_start_s()
+    name, began_s = f"{fix.author} (revising {fix.findings[0]})", around.since_start_s()
     conversation = Conversation(
         agent=name,
         model="",

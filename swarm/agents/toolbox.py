@@ -13,9 +13,10 @@ from typing import Any
 from swarm.agents.artifacts import Shown, shown
 from swarm.agents.closing import validated
 from swarm.agents.recall import ToldResult
-from swarm.agents.records import masked, result_record
+from swarm.agents.records import result_record
 from swarm.agents.surroundings import Surroundings
 from swarm.core.chat import ToolCall, ToolResult
+from swarm.core.chat_codec import masked
 from swarm.core.errors import TargetError, ToolFailed
 from swarm.core.events import FindingReported, ToolFinished, ToolStarted
 from swarm.models.untrusted import mark

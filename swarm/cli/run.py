@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -37,6 +38,12 @@ def command(
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Send this specialist alone; repeatable.", metavar="SPECIALIST")
     ] = None,
+    record: Annotated[
+        Path | None, typer.Option("--record", help="Keep the models' turns there, secrets masked.", metavar="DIR")
+    ] = None,
+    replay: Annotated[
+        Path | None, typer.Option("--replay", help="Take the models' turns from there: no network.", metavar="DIR")
+    ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Apply the accepted patches at the end.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the result alone.")] = False,
@@ -49,5 +56,12 @@ def command(
     from swarm.cli.words import Words
     from swarm.runtime import RunWords
 
-    words = RunWords(provider, pattern, tuple(only or ()), budget_usd, budget_tokens, deadline)
+    words = RunWords(
+        provider, pattern, tuple(only or ()), budget_usd, budget_tokens, deadline, *_folders(record, replay)
+    )
     return run_swarm(Words(target, config, swarm, out, tuple(fail_on or ()), apply, json, quiet, words))
+
+
+def _folders(*paths: Path | None) -> tuple[str | None, ...]:
+    """Whole paths: a resumed run may be started from elsewhere."""
+    return tuple(str(path.resolve()) if path else None for path in paths)

@@ -35,7 +35,7 @@ from swarm.reporting.monitoring.files import write_monitoring
 from swarm.reporting.monitoring.thresholds import thresholds_of
 from swarm.reporting.readiness import monitoring_lines
 from swarm.reporting.verdict import accepted, before_after_rows, verdict_of
-from swarm.runtime import SystemClock, make_parts, make_request, new_run_id
+from swarm.runtime import SystemClock, make_parts, make_request, make_traffic, new_run_id
 from swarm.target.place import resolve_place
 from swarm.target.scratch import remove_folder
 from swarm.target.traffic import Traffic
@@ -50,7 +50,9 @@ def run_swarm(words: Words, resumed: Resumed | None = None) -> int:
     """Run, or go on with a run; write the folder, tell the result; gives the exit code."""
     _check(words)
     choice = choose(words.target, words.config, words.swarm)
-    provider, reason = choose_provider(words.run.provider, os.environ)
+    provider, reason = choose_provider(
+        words.run.provider, os.environ, record=words.run.record, replay=words.run.replay
+    )
     run_id = resumed.run_id if resumed else new_run_id(choice.target_name)
     folder = words.out / run_id
     clock = SystemClock()
@@ -60,7 +62,8 @@ def run_swarm(words: Words, resumed: Resumed | None = None) -> int:
     with contextlib.closing(
         choose_console(sys.stdout, clock, os.environ, json_lines=words.json, quiet=words.quiet)
     ) as console:
-        parts = make_parts(choice, provider, run_id, console, folder, resumed.records if resumed else ())
+        traffic = make_traffic(request, words.run, going_on=resumed is not None)
+        parts = make_parts(choice, provider, run_id, console, folder, resumed.records if resumed else (), traffic)
         try:
             if resumed is None:
                 parts.journal.append("words", record_of(words, provider))
@@ -102,6 +105,8 @@ def _check(words: Words) -> None:
         raise UsageError(
             f"--pattern {pattern!r} is unknown{did_you_mean(pattern, PATTERNS)}; use one of {', '.join(PATTERNS)}"
         )
+    if words.run.record and words.run.replay:
+        raise UsageError("--record and --replay: a replayed run has nothing new to keep; leave one of them out")
     limits = {
         "--deadline": words.run.deadline_s, "--budget-usd": words.run.budget_usd,
         "--budget-tokens": words.run.budget_tokens,

@@ -10,7 +10,7 @@ import pytest
 
 from swarm.agents.loop import LoopLimits
 from swarm.agents.recall import Recall
-from swarm.agents.records import result_record, turn_of, turn_record
+from swarm.agents.records import result_record
 from swarm.agents.specialist import SpecialistResult, run_specialist
 from swarm.agents.surroundings import Candidate
 from swarm.config.schema import Specialist
@@ -27,6 +27,7 @@ from swarm.core.chat import (
     TurnLimits,
     Usage,
 )
+from swarm.core.chat_codec import turn_of, turn_record
 from swarm.core.errors import UsageError
 from swarm.tools.tool import Answer, Arguments, Tool
 from tests.fakes import finding, surroundings, workbench
