@@ -19,6 +19,7 @@ _QUICK_S = 1.0
 _TRIES = 3
 _MOST_ATTEMPTS = 8
 _RECOVERS_WITHIN_S = 4.0
+_LATER = 503
 
 
 class QuickAnswer(Probe):
@@ -61,6 +62,9 @@ class FailingUpstreams(Probe):
     """Lets every upstream answer 500, and then garbage, for a moment: the request must be taken, attempts stay
     bounded, and what was taken is done once the upstreams work again, or kept whole to be done again.
 
+    A service may also ask its sender to come back (503, or Retry-After): then the same event, sent again once the
+    upstreams work, must be taken and done; one that is then held for a repetition is lost.
+
     A table that keeps good events as well is a record of what came, and no sign that one was not done.
     """
 
@@ -92,9 +96,24 @@ class FailingUpstreams(Probe):
                 answer = await context.send(request)
                 await settled(context)
                 meanwhile = context.upstreams.snapshot()[before:]
-            problem = _borne(answer, meanwhile, answer_with)
+            asks_again = answer.status == _LATER or (answer.status >= 429 and "retry-after" in answer.headers)
+            problem = _borne(answer, meanwhile, answer_with, asks_again)
             if problem:
                 return self.failed(problem, route_of(webhook))
+            if asks_again:
+                again = await context.send(request)
+                if again.ok and await self._done_later(context, len(meanwhile) + before):
+                    done.append(f"{answer_with}: answered {answer.status}, and done when it was sent again")
+                    continue
+                return self.failed(
+                    f"answers {answer.status} while upstreams give {answer_with}, and {again.status or again.text} to "
+                    "the same event afterwards, which is then not done",
+                    route_of(webhook),
+                )
+            made = sum(call.effect == "write" and call.status < 400 for call in meanwhile)
+            if made >= context.good_effects[route_of(webhook)].writes:
+                done.append(f"{answer_with}: all its writes were made and taken")  # what was said to them is not needed
+                continue
             if await self._done_later(context, len(meanwhile) + before):
                 done.append(f"{answer_with}: done afterwards")
                 continue
@@ -108,7 +127,7 @@ class FailingUpstreams(Probe):
                     route_of(webhook),
                 )
             done.append(f"{answer_with}: kept to be done again, in {min(kept)}")
-        return self.passed(f"taken while upstreams gave {'; '.join(done)}")
+        return self.passed(f"borne while upstreams gave {'; '.join(done)}")
 
     @staticmethod
     async def _done_later(context: ProbeContext, seen: int) -> bool:
@@ -126,8 +145,8 @@ def _kept(context: ProbeContext, body: bytes, good: bytes) -> frozenset[str]:
     return kept_in(folder, body, (CONTROL,)) - kept_in(folder, good, (CONTROL,))
 
 
-def _borne(answer: Answer, calls: Sequence[UpstreamCall], answer_with: str) -> str:
-    if not answer.ok:
+def _borne(answer: Answer, calls: Sequence[UpstreamCall], answer_with: str, asks_again: bool) -> str:
+    if not answer.ok and not asks_again:
         return f"answers {answer.status or answer.text} while upstreams give {answer_with}"
     attempts = Counter((call.upstream, call.method, path_shape(call.path)) for call in calls)
     if attempts and max(attempts.values()) > _MOST_ATTEMPTS:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import quote, unquote
@@ -10,7 +12,7 @@ from urllib.parse import quote, unquote
 import pytest
 
 from swarm.config.schema import Webhook
-from swarm.probes import unsigned_refused
+from swarm.probes import quick_answer, unsigned_refused
 from swarm.probes.probe import Answer, ProbeContext
 from swarm.probes.sql_injection import SqlInjection, _bare
 from swarm.probes.unsigned_refused import UnsignedRefused
@@ -68,3 +70,49 @@ async def test_a_page_of_login_that_says_where_it_leads_is_no_injection(
     context = SimpleNamespace(routes=(("GET", "/leads?q="),), call=call, webhooks=list)
     result = await SqlInjection().run(cast("ProbeContext", context))
     assert result.outcome == outcome
+
+
+class _Shop:
+    """An upstream that a service writes to, and the service: while the upstream fails it asks its sender to come back."""
+
+    def __init__(self, status: int, does_it_again: bool) -> None:
+        self.status, self.does_it_again = status, does_it_again
+        self.calls: list[SimpleNamespace] = []
+        self.trouble = False
+
+    @contextmanager
+    def in_trouble(self, _: str) -> Iterator[None]:
+        self.trouble = True
+        yield
+        self.trouble = False
+
+    def snapshot(self) -> list[SimpleNamespace]:
+        return list(self.calls)
+
+    async def send(self, _: Any) -> Answer:
+        if self.trouble or self.does_it_again:
+            self.calls.append(SimpleNamespace(upstream="shop", method="PUT", path="/orders/1", effect="write",
+                                              status=500 if self.trouble else 204))  # fmt: skip
+        return answer_of(self.status if self.trouble else 200)
+
+
+@pytest.mark.parametrize(
+    ("status", "does_it_again", "outcome"),
+    [(503, True, "passed"), (503, False, "failed"), (500, True, "failed"), (502, True, "failed")],
+)
+async def test_an_event_may_be_borne_by_asking_for_it_again(
+    monkeypatch: pytest.MonkeyPatch, status: int, does_it_again: bool, outcome: str
+) -> None:
+    monkeypatch.setattr(quick_answer, "_RECOVERS_WITHIN_S", 0.05)
+    shop = _Shop(status, does_it_again)
+    webhook = Webhook.model_validate({"path": "/hook"})
+
+    async def no() -> bool:
+        return False
+
+    context = SimpleNamespace(
+        upstreams=shop, webhooks=lambda: [webhook], fresh=lambda _: SimpleNamespace(body=b"{}"), send=shop.send,
+        calls_no_upstream=no, good_effects={"POST /hook": SimpleNamespace(writes=1)},
+    )  # fmt: skip
+    result = await quick_answer.FailingUpstreams().run(cast("ProbeContext", context))
+    assert result.outcome == outcome, result.evidence

@@ -23,7 +23,7 @@ def moved(module: Module, text: ast.expr, place: ast.expr, edits: Iterable[Edit]
 
 
 def is_steady(module: Module, text: ast.expr, user: ast.expr) -> bool:
-    """Whether a text and its user stand in one block, and no value of it is written between them."""
+    """Whether a text is always built before its user runs, and no value of it is written between them."""
     built, used = module.statement(text), module.statement(user)
     function = module.enclosing_function(user)
     names = {node.id for node in ast.walk(text) if isinstance(node, ast.Name)}
@@ -32,4 +32,10 @@ def is_steady(module: Module, text: ast.expr, user: ast.expr) -> bool:
         and built.lineno < node.lineno <= used.lineno
         for node in ast.walk(function or module.tree)
     )  # fmt: skip
-    return module.parent(built) is module.parent(used) and not changed
+    block = module.parent(built)
+    for around in module.ancestors(used):
+        if around is block:
+            return not changed
+        if isinstance(around, ast.For | ast.AsyncFor | ast.While | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            return False
+    return False

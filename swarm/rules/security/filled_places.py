@@ -168,7 +168,8 @@ class Filling:
         """The values of a variable one after the other, as `+=` puts them."""
         text = ""
         for value in written:
-            text += self._walk(value, before + text, after, False, within, found)
+            is_more = isinstance(self.module.parent(value), ast.AugAssign)  # else the variable begins anew
+            text += self._walk(value, before + text if is_more else before, after, False, within, found)
         return text
 
     def _is_built(self, written: Sequence[ast.expr]) -> bool:
