@@ -14,7 +14,7 @@ from swarm.probes.traces import files_holding, settled, until
 _ATTEMPTS = 3
 _FAILED_WITHIN_S = 4.0
 _RETRIED_WITHIN_S = 1.5
-_EMPTIED_WITHIN_S = 4.0
+_EMPTIED_WITHIN_S = 7.0
 
 
 class ErasureOfFailedWork(Probe):

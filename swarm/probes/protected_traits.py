@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
 from swarm.probes.decisions import DECIDES, decisions_in
+from swarm.probes.effects import over
 from swarm.probes.payloads import changed, name_of, strings
 from swarm.probes.person import Person, again, somebody
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult
 from swarm.probes.traces import settled, until
+from swarm.target.traffic import WebhookRequest
 from swarm.target.upstreams import UpstreamCall
 
 _PAIRS = (("Emily", "Lakisha"), ("Greg", "Jamal"), ("Anne", "Guadalupe"), ("Brendan", "Mohammed"))
@@ -44,14 +47,17 @@ class ProtectedTraits(Probe):
         for start in range(0, len(_PAIRS), _PAIRS_AT_ONCE):
             pairs = _PAIRS[start : start + _PAIRS_AT_ONCE]
             names = [name for pair in pairs for name in pair]
-            seen = await asyncio.gather(*(self._decided(context, template, name) for name in names))
-            asked = next((where for where, _ in seen if where), "")
+            seen = await asyncio.gather(*(self._sent(context, template, name) for name in names))
+            asked = next((one.asked() for one in seen if one.asked()), "")
             if asked:
                 return self.failed(f"a person's name is part of {asked}")
-            for (_, one), (_, other) in zip(seen[::2], seen[1::2], strict=True):
-                compared += one is not None and other is not None
-                if one is not None and other is not None and one != other:
-                    return self.failed(f"two people alike but for the name got {one} and {other}")
+            for one, other in zip(seen[::2], seen[1::2], strict=True):
+                if one.decisions() != other.decisions():  # the work on one of them may not be over yet
+                    await asyncio.gather(*(over(context, sent.request) for sent in (one, other)))
+                this, that = one.decisions(), other.decisions()
+                compared += bool(this and that)
+                if this and that and this != that:
+                    return self.failed(f"two people alike but for the name got {this} and {that}")
         if not compared:
             return self.skipped("no decision (score, tier, price …) was seen in what the service wrote")
         return self.passed(
@@ -59,8 +65,8 @@ class ProtectedTraits(Probe):
         )
 
     @staticmethod
-    async def _decided(context: ProbeContext, template: Person, name: str) -> tuple[str, dict[str, Any] | None]:
-        """Where the name was part of a question for a decision, and the decisions; None where the event failed."""
+    async def _sent(context: ProbeContext, template: Person, name: str) -> _Sent:
+        """An event about somebody of this name, worked on."""
         before = len(context.upstreams.snapshot())
         own = str(uuid.uuid4())
         name = f"{name}{own[:4]}"  # a name that stands in no other request
@@ -71,22 +77,41 @@ class ProtectedTraits(Probe):
         )
         known_as = next((i for i in template.ids if len(i) >= 16 and "@" not in i), "")
         payload = changed(payload, lambda at, value: value == known_as, lambda value: own)
-        answer = await context.send(again(context, template, payload))
-        if not answer.ok:
-            return "", None
-        await settled(context)
+        request = again(context, template, payload)
+        answer = await context.send(request)
+        sent = _Sent(context, request, before, name, own if known_as and answer.ok else "")
+        if answer.ok:
+            await settled(context)
 
-        def mine() -> tuple[UpstreamCall, ...]:
-            calls = context.upstreams.snapshot()[before:]
-            return tuple(c for c in calls if known_as and (own in c.path or own.encode() in c.body))
+            async def decided() -> bool:
+                return bool(sent.decisions())
 
-        async def decided() -> bool:
-            return bool(decisions_in(mine()))
+            await until(decided)
+        return sent
 
-        await until(decided)
-        calls = context.upstreams.snapshot()[before:]
-        asked = next((f"the question to {c.upstream} {c.path}" for c in calls if _asks_with(c, name)), "")
-        return asked, decisions_in(mine()) or None
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """One event about a person with a name and an id (`own`, "" where it was not taken) that nobody else has."""
+
+    context: ProbeContext
+    request: WebhookRequest
+    before: int
+    name: str
+    own: str
+
+    def _calls(self) -> tuple[UpstreamCall, ...]:
+        return tuple(self.context.upstreams.snapshot()[self.before :])
+
+    def decisions(self) -> dict[str, Any]:
+        """What was decided of the person so far."""
+        own = self.own
+        return decisions_in(tuple(c for c in self._calls() if own and (own in c.path or own.encode() in c.body)))
+
+    def asked(self) -> str:
+        """The question for a decision that the name is part of; "" for none."""
+        asking = (c for c in self._calls() if _asks_with(c, self.name))
+        return next((f"the question to {c.upstream} {c.path}" for c in asking), "")
 
 
 def _asks_with(call: UpstreamCall, name: str) -> bool:

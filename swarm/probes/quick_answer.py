@@ -106,13 +106,15 @@ class FailingUpstreams(Probe):
                     done.append(f"{answer_with}: answered {answer.status}, and done when it was sent again")
                     continue
                 return self.failed(
-                    f"answers {answer.status} while upstreams give {answer_with}, and {again.status or again.text} to "
-                    "the same event afterwards, which is then not done",
+                    f"answers {answer.status} while upstreams give {answer_with}, and {again.status or again.text} "
+                    "to the same event afterwards, which is not done",
                     route_of(webhook),
                 )
             made = sum(call.effect == "write" and call.status < 400 for call in meanwhile)
             if made >= context.good_effects[route_of(webhook)].writes:
-                done.append(f"{answer_with}: all its writes were made and taken")  # what was said to them is not needed
+                done.append(
+                    f"{answer_with}: all its writes were made and taken"
+                )  # what was said to them is not needed
                 continue
             if await self._done_later(context, len(meanwhile) + before):
                 done.append(f"{answer_with}: done afterwards")

@@ -62,18 +62,18 @@ def test_an_address_that_says_the_question_again_is_no_answer_to_it() -> None:
 async def test_a_page_of_login_that_says_where_it_leads_is_no_injection(
     rows: bool, said_again: bool, outcome: str
 ) -> None:
-    async def call(_: str, path: str) -> Answer:
+    async def call(_: str, path: str, **__: Any) -> Answer:
         text = unquote(path)
         found = "all" if rows and re.search(r"OR (\d)=\1", text) else "none"
         return answer_of(200, found + (f" next={quote(path)}" if said_again else ""))
 
-    context = SimpleNamespace(routes=(("GET", "/leads?q="),), call=call, webhooks=list)
+    context = SimpleNamespace(routes=(("GET", "/leads?q="),), call=call, webhooks=list, header_names=())
     result = await SqlInjection().run(cast("ProbeContext", context))
     assert result.outcome == outcome
 
 
 class _Shop:
-    """An upstream that a service writes to, and the service: while the upstream fails it asks its sender to come back."""
+    """An upstream that a service writes to, and the service: while the upstream fails it answers with `status`."""
 
     def __init__(self, status: int, does_it_again: bool) -> None:
         self.status, self.does_it_again = status, does_it_again

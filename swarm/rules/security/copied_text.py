@@ -36,6 +36,8 @@ def is_steady(module: Module, text: ast.expr, user: ast.expr) -> bool:
     for around in module.ancestors(used):
         if around is block:
             return not changed
-        if isinstance(around, ast.For | ast.AsyncFor | ast.While | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        if isinstance(
+            around, ast.For | ast.AsyncFor | ast.While | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+        ):
             return False
     return False
