@@ -5,11 +5,13 @@ import hashlib
 import hmac
 from functools import cache
 
-from cryptography.fernet import Fernet
+from nacl.secret import SecretBox
 from sqlalchemy import String
 from sqlalchemy.types import TypeDecorator
 
 from service.config import ghl_config
+
+PREFIX = "box1:"
 
 
 @cache
@@ -20,8 +22,16 @@ def key_for(purpose: str) -> bytes:
 
 
 @cache
-def cipher() -> Fernet:
-    return Fernet(base64.urlsafe_b64encode(key_for("columns")))
+def box() -> SecretBox:
+    return SecretBox(key_for("columns"))
+
+
+def encrypt(value: str) -> str:
+    return PREFIX + base64.b64encode(box().encrypt(value.encode())).decode()
+
+
+def decrypt(stored: str) -> str:
+    return box().decrypt(base64.b64decode(stored.removeprefix(PREFIX))).decode()
 
 
 def lookup_digest(value: str) -> str:
@@ -38,7 +48,7 @@ class Encrypted(TypeDecorator):
     cache_ok = True
 
     def process_bind_param(self, value, dialect):
-        return cipher().encrypt(value.encode()).decode() if value else value
+        return encrypt(value) if value else value
 
     def process_result_value(self, value, dialect):
-        return cipher().decrypt(value.encode()).decode() if value else value
+        return decrypt(value) if value else value

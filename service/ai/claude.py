@@ -1,13 +1,11 @@
 """Questions to Claude over the Messages API."""
 
 import logging
-import ssl
 
 import httpx
 
 from service.config import ghl_config
-
-TLS = ssl.create_default_context()
+from service.config.tls import TLS
 
 logger = logging.getLogger("service.claude")
 

@@ -1,13 +1,11 @@
 """Client of the GoHighLevel API v2."""
 
-import ssl
 from typing import Any
 
 import httpx
 
 from service.config import ghl_config
-
-TLS = ssl.create_default_context()
+from service.config.tls import TLS
 
 
 class GHLClient:

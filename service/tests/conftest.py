@@ -97,10 +97,9 @@ def rows(raw_rows):
 
 
 def readable(value):
-    from service.encryption import Encrypted
+    from service.encryption import PREFIX, decrypt
 
-    is_encrypted = isinstance(value, str) and value.startswith("gAAAA")
-    return Encrypted().process_result_value(value, None) if is_encrypted else value
+    return decrypt(value) if isinstance(value, str) and value.startswith(PREFIX) else value
 
 
 @pytest.fixture

@@ -1,0 +1,5 @@
+"""What all outgoing calls trust."""
+
+import ssl
+
+TLS = ssl.create_default_context()
