@@ -98,5 +98,5 @@ class UncheckedContentType(Rule):
 
 
 def _is_strict_flask(call: str) -> bool:
-    """Whether it is `request.get_json()` without `force` or `silent`: Flask answers 415 by itself then."""
-    return call.endswith(".get_json()")
+    """Whether it is `request.get_json()` without `force` or `silent`, or `request.json`: Flask then answers 415."""
+    return call.endswith((".get_json()", ".json"))

@@ -51,6 +51,7 @@ _OTHER_BODIES = re.compile(
     r"\.form\(|\brequest\.(form|files|values|stream)\b|UploadFile|\b(Form|File)\(|parse_qsl?\(|multipart|\.stream\(\)"
     r"|ElementTree|xmltodict|lxml|defusedxml|\bcsv\.(reader|DictReader)|protobuf|msgpack|\.parse_form"
 )
+_FORMS = re.compile(r"\brequest\.(form|files|values)\b|\.form\(\)|UploadFile|\b(Form|File)\(")
 _RAW_BODY = re.compile(r"\.(body|stream)\(\)|\.get_data\(|\brequest\.data\b|wsgi\.input")
 
 
@@ -141,10 +142,13 @@ def body_routes(index: Index) -> tuple[Route, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A place that reads JSON from a request: `name` is what the payload is called there, empty where it has none."""
+    """A place that reads JSON from a request: `name` is what the payload is called there, empty where it has none.
+
+    `call` may be an attribute: Flask's `request.json`.
+    """
 
     function: Function
-    call: ast.Call
+    call: ast.expr
     name: str
 
 
@@ -155,8 +159,23 @@ def json_readers(index: Index) -> tuple[Parsed, ...]:
         for function in sorted(index.reachable(), key=lambda one: (one.module.path, one.node.lineno))
         if not is_added(function.module)
         for node in index.own_nodes(function)
-        if isinstance(node, ast.Call) and _reads_body(index, function, node)
+        if (isinstance(node, ast.Call) and _reads_body(index, function, node))
+        or (isinstance(node, ast.Attribute) and _is_flask_json(index, function, node))
     )
+
+
+def _is_flask_json(index: Index, function: Function, node: ast.Attribute) -> bool:
+    """`request.json` of Flask, and of what is annotated as its request; what is called, is told as a call."""
+    if node.attr != "json" or not isinstance(node.ctx, ast.Load):
+        return False
+    around = function.module.parent(node)
+    if isinstance(around, ast.Call) and around.func is node:
+        return False
+    if index.resolve(function.module, node.value) in ("flask.request", "flask.globals.request"):
+        return True
+    notes = {a.arg: a.annotation for a in parameters(function.node) if a.annotation is not None}
+    note = notes.get(node.value.id) if isinstance(node.value, ast.Name) else None
+    return note is not None and index.resolve(function.module, note) in ("flask.Request", "flask.wrappers.Request")
 
 
 def _reads_body(index: Index, function: Function, call: ast.Call) -> bool:
@@ -176,7 +195,7 @@ def _request_names(function: Function) -> frozenset[str]:
     )  # fmt: skip
 
 
-def _name_of(module: Module, call: ast.Call) -> str:
+def _name_of(module: Module, call: ast.expr) -> str:
     statement = module.statement(call)
     if (
         isinstance(statement, ast.Assign)
@@ -202,9 +221,16 @@ def takes_objects_only(index: Index) -> bool:
         used = [readers[function] for function in _all_from(index, route.function) if function in readers]
         if used and not all(_is_asked_by_keys(index, reader) for reader in used):
             return False
-        if not used and not _is_validated(route):
+        if not used and not _is_validated(route) and not _reads_forms(index, route):
             return False
     return True
+
+
+def _reads_forms(index: Index, route: Route) -> bool:
+    """Whether a route reads forms, which JSON is never taken for, or no body at all."""
+    texts = [ast.unparse(function.node) for function in _all_from(index, route.function)]
+    is_raw = any(_RAW_BODY.search(text) or ".json" in text for text in texts)
+    return any(_FORMS.search(text) for text in texts) or not is_raw
 
 
 def every_route_reads_json(index: Index) -> bool:
@@ -260,13 +286,27 @@ def _is_validated(route: Route) -> bool:
 
 def _is_asked_by_keys(index: Index, reader: Parsed) -> bool:
     if not reader.name:
-        return _parent_asks(reader.function.module, reader.call)
+        return _parent_asks(reader.function.module, reader.call) or _receiver_asks(index, reader)
     if re.search(rf"isinstance\({re.escape(reader.name)}, [^)]*\b(list|List)\b", ast.unparse(reader.function.node)):
         return False
     return _asks(index, reader.function, reader.name, 0)
 
 
-def _parent_asks(module: Module, call: ast.Call) -> bool:
+def _receiver_asks(index: Index, reader: Parsed) -> bool:
+    """`parse(event=request.json)`, where `parse` asks its parameter by keys."""
+    module = reader.function.module
+    node: ast.AST | None = module.parent(reader.call)
+    node = module.parent(node) if isinstance(node, ast.Await | ast.keyword) else node
+    if not isinstance(node, ast.Call):
+        return False
+    return any(
+        argument is reader.call and _asks(index, called, name, 1)
+        for called, given in _called_with(index, module, node)
+        for name, argument in given
+    )
+
+
+def _parent_asks(module: Module, call: ast.expr) -> bool:
     """`(await request.json())["type"]`."""
     node: ast.AST | None = module.parent(call)
     if isinstance(node, ast.Await):
@@ -284,21 +324,29 @@ def _asks(index: Index, function: Function, name: str, depth: int) -> bool:
             return True
         elif isinstance(node, ast.Call) and depth < 2:
             for called, given in _called_with(index, function.module, node):
-                names = [argument.arg for argument in called.node.args.args if argument.arg not in ("self", "cls")]
-                for argument, its_name in zip(given, names, strict=False):
+                for its_name, argument in given:
                     if _is_name(argument, name) and _asks(index, called, its_name, depth + 1):
                         return True
     return False
 
 
-def _called_with(index: Index, module: Module, call: ast.Call) -> Iterator[tuple[Function, list[ast.expr]]]:
-    """The functions that a call runs, each with its arguments; `submit(work, data)` runs the first of its own."""
+def _called_with(
+    index: Index, module: Module, call: ast.Call
+) -> Iterator[tuple[Function, list[tuple[str, ast.expr]]]]:
+    """The functions that a call runs, each with its arguments by name; `submit(work, data)` runs the first of its
+    own."""
     called = index.resolve_call(module, call)
     if called is not None:
-        yield called, call.args
+        by_name = [(keyword.arg, keyword.value) for keyword in call.keywords if keyword.arg]
+        yield called, [*_by_position(called, call.args), *by_name]
     handed = index.named_function(module, call.args[0]) if call.args else None
     if handed is not None:
-        yield handed, call.args[1:]
+        yield handed, _by_position(handed, call.args[1:])
+
+
+def _by_position(called: Function, given: list[ast.expr]) -> list[tuple[str, ast.expr]]:
+    names = [argument.arg for argument in called.node.args.args if argument.arg not in ("self", "cls")]
+    return list(zip(names, given, strict=False))
 
 
 def _is_name(node: ast.expr, name: str) -> bool:
