@@ -56,6 +56,7 @@ class Rule(ABC):
     sources: ClassVar[tuple[str, ...]] = ()
     order: ClassVar[int] = 50  # its patches' place in the stack among those of its category
     answers_early: ClassVar[bool] = False  # its mend leaves work behind the answer: the gate `durable` judges it
+    told_by: ClassVar[str] = ""  # the rule whose finding, where there is one, tells of all that this one finds
     keeps: ClassVar[bool] = False  # its mend gains by what it keeps: measured once there is something kept
 
     @abstractmethod

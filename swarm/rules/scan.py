@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from swarm.analysis.collecting import collector_off
 from swarm.analysis.index import Index
@@ -18,7 +19,31 @@ def scan(index: Index, categories: Collection[Category] | None = None) -> tuple[
             if categories is None or rule.category in categories:
                 for finding in rule.find(index):
                     found.setdefault(finding.id, finding)
-    return tuple(sorted(found.values(), key=_order))
+    told_by = {rule.id: rule.told_by for rule in all_rules() if rule.told_by}
+    return tuple(sorted(_joined(found.values(), told_by), key=_order))
+
+
+def _joined(findings: Collection[Finding], told_by: Mapping[str, str]) -> list[Finding]:
+    """One finding for a problem that one rule sees at its places and another as a whole: with the way of the data."""
+    ways: dict[str, list[Finding]] = {}
+    wholes = {finding.rule for finding in findings}
+    kept: list[Finding] = []
+    for finding in findings:
+        whole = told_by.get(finding.rule, "")
+        if whole in wholes:
+            ways.setdefault(whole, []).append(finding)
+        else:
+            kept.append(finding)
+    return [_with_ways(finding, ways.get(finding.rule, [])) for finding in kept]
+
+
+def _with_ways(finding: Finding, places: list[Finding]) -> Finding:
+    if not places:
+        return finding
+    lines = ", ".join(f"{place.file}:{place.line}" for place in places[:3])
+    more = f" and {len(places) - 3} more" if len(places) > 3 else ""
+    evidence = f"{finding.evidence}; followed from a request to {lines}{more}"
+    return replace(finding, evidence=evidence, flow=places[0].flow)
 
 
 def _order(finding: Finding) -> tuple[int, int, str, int, str]:

@@ -32,7 +32,7 @@ class CodeInjection(MendingFlowRule):
     cwe = ("CWE-95", "CWE-94")
     title = "Data of a request is run as code"
     sources = ("OWASP ASVS 5.0 1.3.2", "bandit B102, B307")
-    kinds = ("request", "parameter")
+    kinds = ("request", "parameter", "upstream", "stored")
     harm = "is run as code"
     recommendation = "Read plain data with `ast.literal_eval` or `json.loads`; choose functions from a fixed table."
     bad = (

@@ -48,7 +48,7 @@ class CommandInjection(MendingFlowRule):
     cwe = ("CWE-78",)
     title = "A command is built from data of a request"
     sources = ("OWASP ASVS 5.0 1.2.5", "bandit B602", "docs.python.org: subprocess, security considerations")
-    kinds = ("request", "parameter")
+    kinds = ("request", "parameter", "upstream", "stored")
     harm = "becomes part of a command"
     recommendation = "Call the program with a list of arguments and without a shell, or quote with `shlex.quote`."
     bad = (
@@ -113,7 +113,7 @@ class CommandInjection(MendingFlowRule):
 
     def edits(self, index: Index, place: Reached) -> list[Edit]:
         """`shlex.quote` around the values."""
-        module, is_dirty = place.seen.module, holds(index, "shell")
+        module, is_dirty = place.seen.module, holds(index, "shell", kinds=self.kinds)
         if place.hit.title:  # the program's name
             return []
         name, imported = import_as(module, "shlex")

@@ -27,6 +27,9 @@ _WHENCE: dict[SourceKind, str] = {
     "upstream": "what another service answered", "stored": "what was stored",
 }  # fmt: skip
 
+# what somebody may have chosen, but not whoever sends the request
+_SECOND_HAND: tuple[SourceKind, ...] = ("upstream", "stored")
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:
@@ -120,7 +123,7 @@ class FlowRule(Rule):
             seen.module, seen.node, evidence=f"{_WHENCE[taint.kind]}{start} {self.harm}",
             recommendation=self.recommendation, anchor=f"{where}: {told(seen)}", mendable=mendable,
             confidence=place.hit.confidence or _CONFIDENCE[taint.kind], title=place.hit.title,
-            severity=place.hit.severity,
+            severity="medium" if taint.kind in _SECOND_HAND else place.hit.severity,
         )  # fmt: skip
         return replace(finding, flow=place.flow)
 
@@ -177,14 +180,17 @@ def given(call: ast.AST, position: int, *names: str) -> ast.expr | None:
 
 
 def holds(
-    index: Index, *accepted: str, harmless: Callable[[Taint], bool] | None = None
+    index: Index,
+    *accepted: str,
+    harmless: Callable[[Taint], bool] | None = None,
+    kinds: tuple[SourceKind, ...] = ("request", "parameter"),
 ) -> Callable[[ast.expr], bool]:
-    """Tells of an expression whether it was seen to hold data from outside without one of these marks."""
+    """Tells of an expression whether it was seen to hold data from these sources without one of these marks."""
     held = flows_of(index).held
 
     def is_dirty(node: ast.expr) -> bool:
         return any(
-            taint.kind in ("request", "parameter")
+            taint.kind in kinds
             and taint.marks.isdisjoint(("vague", *accepted))
             and not (harmless is not None and harmless(taint))
             for taint in held.get(id(node), ())

@@ -22,12 +22,13 @@ class LogInjection(FlowRule):
     """Text of a request is written into the log as it is: a line break in it forges a line of the log.
 
     Left alone: `%r` and `!r`, numbers, values without line breaks, and services whose log is written as JSON or by a
-    formatter or filter of their own.
+    formatter or filter of their own. Where log-forging can mend the whole log, its finding tells of these places.
     """
 
     id = "log-injection"
     category = "security"
     severity = "low"
+    told_by = "log-forging"
     cwe = ("CWE-117",)
     title = "Data of a request is written into the log as it is"
     sources = ("OWASP ASVS 5.0 16.4.1",)
@@ -82,7 +83,8 @@ def _is_escaped(index: Index) -> bool:
             (index.resolve(info.module, base) or "") in _FORMATTERS
             for info in index.classes.values() for base in info.node.bases
         )  # fmt: skip
-        index.notes["escaped-log"] = own or bool(tops & set(_ESCAPING))
+        mended = any("keep_records_on_one_line" in module.imports for module in index.tree.modules.values())
+        index.notes["escaped-log"] = own or mended or bool(tops & set(_ESCAPING))
     return cast("bool", index.notes["escaped-log"])
 
 

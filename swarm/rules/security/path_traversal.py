@@ -53,6 +53,7 @@ class PathTraversal(MendingFlowRule):
     cwe = ("CWE-22",)
     title = "A request chooses the path of a file"
     sources = ("OWASP ASVS 5.0 5.3.2", "OWASP: path traversal")
+    kinds = ("request", "upstream", "stored")
     once = True
     harm = "becomes part of a file's path"
     recommendation = (
@@ -136,7 +137,7 @@ class PathTraversal(MendingFlowRule):
     def edits(self, index: Index, place: Reached) -> list[Edit]:
         """The path looked at where it is used."""
         module = place.seen.module
-        is_dirty = holds(index, *_ACCEPTED, harmless=_is_contained)
+        is_dirty = holds(index, *_ACCEPTED, harmless=_is_contained, kinds=self.kinds)
         folders = Folders(index, module, module.enclosing_function(place.seen.node), is_dirty)
         edits = []
         for path in _paths(place.seen):

@@ -36,7 +36,7 @@ class TemplateInjection(MendingFlowRule):
     cwe = ("CWE-1336", "CWE-94")
     title = "Data of a request becomes part of a template"
     sources = ("OWASP ASVS 5.0 1.3.7", "OWASP: server side template injection")
-    kinds = ("request", "parameter")
+    kinds = ("request", "parameter", "upstream", "stored")
     once = True
     harm = "becomes part of a template"
     recommendation = "Keep the template fixed and hand values in as its context."

@@ -33,7 +33,7 @@ class UnsafeDeserialisation(MendingFlowRule):
     cwe = ("CWE-502",)
     title = "Data of a request is turned into any objects"
     sources = ("OWASP ASVS 5.0 1.5.2", "docs.python.org: pickle", "bandit B301, B506")
-    kinds = ("request", "parameter")
+    kinds = ("request", "parameter", "upstream")
     harm = "is turned into objects of any class"
     recommendation = "Read JSON, or YAML with `yaml.safe_load`; check a signature before anything is unpickled."
     bad = (
