@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from swarm.core.findings import Finding
@@ -27,6 +27,7 @@ def closed_on_the_way(
         for check in score.checks
         if check.before_state == "failed" and check.after_state == "proven" and check.after == 1
     }
+    passed |= _passed_beside(settled, {check.id for score in scores for check in score.checks})
     gone: set[str] = set()
     for unbuilt in settled.unbuilt:
         rule = rules.get(unbuilt.fix.rule)
@@ -38,6 +39,14 @@ def closed_on_the_way(
         else finding
         for finding in findings
     )
+
+
+def _passed_beside(settled: Proven, scored: Collection[str]) -> set[str]:
+    """Probes that no score counts and that the whole stack's proof saw pass, on every route."""
+    results = [
+        result for result in (settled.judgement.probes if settled.judgement else ()) if result.probe not in scored
+    ]
+    return {result.probe for result in results} - {result.probe for result in results if result.outcome != "passed"}
 
 
 def _probe(finding: Finding) -> str:

@@ -14,10 +14,11 @@ from swarm.coordinator.closing import closed_on_the_way
 from swarm.core.findings import Finding
 from swarm.core.patches import Patch
 from swarm.core.report import Score, ScoreCheck
+from swarm.probes.probe import Outcome, ProbeResult
 from swarm.rules.registry import all_rules
 from swarm.verify.candidate import Stack, Unbuilt
 from swarm.verify.fixes import Fix
-from swarm.verify.verifier import Proven
+from swarm.verify.verifier import Judgement, Proven
 
 RULES = {rule.id: rule for rule in all_rules()}
 WAITS = "import requests\n\n\ndef ask(url):\n    return requests.get(url)\n"
@@ -66,3 +67,21 @@ def test_what_a_probe_shows_no_more_is_closed(check: ScoreCheck, status: str) ->
     assert [(one.status, one.patch) for one in found] == [(status, None)]
     rejected = replace(PROBED, status="rejected", patch="002")
     assert closed_on_the_way([rejected], settled(""), [Score(0.0, 1.0, (check,))], RULES) == (rejected,)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "scored", "status"),
+    [
+        (("passed", "passed"), False, "patched"),
+        (("passed", "failed"), False, "open"),
+        (("passed", "skipped"), False, "open"),
+        (("passed",), True, "open"),  # a score has the last word on what it counts
+    ],
+)
+def test_what_a_probe_beside_the_scores_shows_no_more_is_closed(
+    outcomes: tuple[Outcome, ...], scored: bool, status: str
+) -> None:
+    probes = tuple(ProbeResult("W05", outcome, "", "t") for outcome in outcomes)
+    whole = replace(settled(""), judgement=Judgement((), probes=probes))
+    scores = [Score(0.0, 1.0, (replace(CHECK, after=0.0, after_state="failed"),))] if scored else []
+    assert [one.status for one in closed_on_the_way([PROBED], whole, scores, RULES)] == [status]

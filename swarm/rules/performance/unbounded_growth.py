@@ -105,8 +105,15 @@ def label(name):
     return name.title()
 
 
+@functools.cache
+def key_for(purpose):
+    return purpose.encode()
+
+
 @app.post("/hook")
 async def hook(event: dict):
+    key_for("columns")
+    key_for(purpose="lookup")
     LATEST.append(event)
     COUNTS["all"] = COUNTS.get("all", 0) + 1
     WAITING.append(label(event["id"]))
@@ -241,9 +248,22 @@ def _takes(module: Module, node: ast.Name | ast.Attribute, home: Module, name: s
     return False
 
 
+def _varies(index: Index, function: Function) -> bool:
+    """Whether some call hands over more than constants, or hands the function itself on."""
+    calls = [
+        call for module, call in index.calls_named(function.node.name)
+        if index.resolve_call(module, call) in (function, None)
+    ]  # fmt: skip
+    return not calls or any(
+        not isinstance(value, ast.Constant)
+        for call in calls
+        for value in (*call.args, *(keyword.value for keyword in call.keywords))
+    )
+
+
 def _caches(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
     given = [a for a in function.node.args.args if a.arg not in ("self", "cls")]
-    if not given:
+    if not given or not _varies(index, function):
         return
     for decorator in function.node.decorator_list:
         called = decorator.func if isinstance(decorator, ast.Call) else decorator
