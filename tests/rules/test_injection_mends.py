@@ -226,6 +226,26 @@ LEFT = {
         FLASK + "\n\n@app.get('/x')\ndef x():\n    text = 'Hello '\n    text += request.args['n']\n    post(text)\n"
         "    return text\n",
     ),
+    "a page that fills a template in a constant": (
+        "cross-site-scripting",
+        FLASK + "BASE = '<html>CONTENT</html>'\n\n\n@app.get('/x')\ndef x():\n"
+        "    return BASE.replace('CONTENT', request.args['n'])\n",
+    ),
+    "a value whose line ends become markup": (
+        "cross-site-scripting",
+        FLASK + "\n\n@app.get('/x')\ndef x():\n    n = request.args['n']\n"
+        "    return '<p>' + str(n).replace('!', '!<br>') + '</p>'\n",
+    ),
+    "JSON that is called a page": (
+        "cross-site-scripting",
+        FLASK + "import json\n\nfrom flask import Response\n\n\n@app.get('/x')\ndef x():\n"
+        "    return Response(json.dumps({'n': request.args['n']}))\n",
+    ),
+    "a method that makes markup": (
+        "cross-site-scripting",
+        FLASK + "\n\nclass Badge:\n    def drawn(self, text):\n        return '<b>' + text + '</b>'\n\n\n"
+        "badge = Badge()\n\n\n@app.get('/x')\ndef x():\n    return '<p>' + badge.drawn(request.args['n']) + '</p>'\n",
+    ),
     "markup that was rendered": (
         "cross-site-scripting",
         FLASK + "from markdown import render\n\n\n@app.get('/x')\ndef x():\n    return render(request.args['n'])\n",
@@ -245,6 +265,11 @@ LEFT = {
     "a formula": (
         "code-injection",
         FLASK + "\n\n@app.get('/x')\ndef x():\n    return str(eval(request.args.get('n', '1')))\n",
+    ),
+    "a value of several words": (
+        "command-injection",
+        FLASK + "\n\n@app.get('/x')\ndef x():\n    options = request.args['n']\n    os.system('df -h ' + options)\n"
+        "    return ''\n",
     ),
     "a command in quotes": (
         "command-injection",
@@ -350,6 +375,22 @@ def test_files_that_need_a_guard_share_one(tmp_path: Path) -> None:
         for name in ("one", "two"):
             assert ask(f"/{name}?n=a.txt").text == "open to all"
             assert ask(f"/{name}?n=../secret.txt").status == 404
+
+
+def test_of_several_services_each_has_a_guard_of_its_own(tmp_path: Path) -> None:
+    """Two services lie side by side and do not import each other: a guard beside one is out of the other's reach."""
+    (tmp_path / "public").mkdir()
+    (tmp_path / "public" / "a.txt").write_text("open to all")
+    (tmp_path / "secret.txt").write_text("KEPT SECRET")
+    for name in ("one", "two"):
+        code = "import settings\n" + CASES["a file that is sent"].code.replace("@/", f"{tmp_path}/")
+        write(tmp_path / "code" / name, {"settings.py": "", "app.py": code})
+    mend(tmp_path / "code", "path-traversal")
+    for name in ("one", "two"):
+        assert (tmp_path / "code" / name / "inside_folder.py").exists()
+        with loaded(tmp_path / "code" / name, "app") as module:
+            assert asked(module.app)("/x?n=a.txt").text == "open to all"
+            assert asked(module.app)("/x?n=../secret.txt").status == 404
 
 
 def test_a_cookie_may_travel_without_https_where_its_owner_says_so(

@@ -206,7 +206,7 @@ class Calls:
             found = library.called(dotted, arguments, keywords)
             if found is not None:
                 return found
-        if not name or not (dotted is None or receiver.taints or receiver.kind):
+        if not name or not (dotted is None or receiver.taints or receiver.kind or receiver.text is not None):
             return None
         return library.method(name, receiver, arguments, keywords)
 

@@ -27,6 +27,10 @@ _SHELLS = frozenset({"sh", "bash", "zsh", "dash", "ksh", "cmd", "cmd.exe", "powe
                      "/usr/bin/bash", "/bin/dash", "/usr/bin/sh", "/usr/bin/env"})  # fmt: skip
 # what hands a command on to another shell: quoting once is not enough there
 _TWICE = re.compile(r"\b(?:ssh|su|eval|watch|parallel|xargs|at|trap)\b|(?:^|\s)-c\s+$|(?:^|\s)-c\s*['\"]")
+# what is called so may hold several words on purpose
+_SEVERAL = re.compile(
+    r"(param(eter)?s|args|argv|arguments|options|opts|flags|switches|words|command|cmd)\b", re.IGNORECASE
+)
 _PROGRAMS = ("asyncio.create_subprocess_exec", "os.execv", "os.execvp", "os.execl", "os.execlp", "os.spawnl",
              "os.spawnv", "pexpect.spawn")  # fmt: skip
 
@@ -130,6 +134,8 @@ class CommandInjection(MendingFlowRule):
 def _is_word(command: ast.expr, place: Place) -> bool:
     """Whether a value is a word of its own, or the end of one, that the shell reads once."""
     before, after = place.before, place.after.split(HOLE)[0]
+    if _SEVERAL.search(ast.unparse(place.node)):
+        return False
     if place.node is command or any(sign in before + after for sign in "'\"`\\") or _TWICE.search(before):
         return False
     return before.endswith((" ", "=")) and place.after[:1] in ("", " ", ";", "|", "&", ">", "<", ")")

@@ -9,21 +9,17 @@ from swarm.analysis.dataflow.frames import Seen
 from swarm.analysis.dataflow.values import UNKNOWN, Value
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
-from swarm.analysis.source import Module
 from swarm.rules.rule import Example
 from swarm.rules.security.data_flow import Hit, MendingFlowRule, Reached, calls, given, holds
-from swarm.rules.security.filled_places import Filling, Place, bindings, imported
+from swarm.rules.security.filled_places import Filling, Place, imported
 from swarm.rules.security.markup_context import is_escapable
+from swarm.rules.security.plain_values import is_plain_value
 
 _PAGES = ("fastapi.responses.HTMLResponse", "starlette.responses.HTMLResponse")
 _FLASK = ("flask.make_response", "flask.Response", "flask.wrappers.Response", "werkzeug.wrappers.Response")
 _PLAIN = ("starlette.responses.Response", "fastapi.Response", "fastapi.responses.Response")
 _MARKUP = ("markupsafe.Markup", "flask.Markup", "jinja2.Markup", "jinja2.utils.markupsafe.Markup")
 _ACCEPTED = ("html", "json")
-_RENDERING = frozenset({
-    "render", "render_template", "render_template_string", "markdown", "Markup", "to_html", "linkify", "tostring",
-    "prettify", "highlight",
-})  # fmt: skip
 
 
 class CrossSiteScripting(MendingFlowRule):
@@ -125,7 +121,7 @@ class CrossSiteScripting(MendingFlowRule):
         call, import_edit = imported(module, "html", "escape", "escape_html")
 
         def is_safe(place: Place) -> bool:
-            return is_escapable(place.before) and not _may_be_markup(index, module, place.node)
+            return is_escapable(place.before) and is_plain_value(index, module, place.node)
 
         edits = filling.escaped(sink, is_safe, call)
         return [*edits, import_edit] if import_edit is not None and edits else edits
@@ -138,25 +134,6 @@ def _page_text(seen: Seen) -> ast.expr | None:
         value = node.value
         return value.elts[0] if isinstance(value, ast.Tuple) and value.elts else value
     return given(node, 0, "content", "object", "response")
-
-
-def _may_be_markup(index: Index, module: Module, node: ast.expr, depth: int = 0) -> bool:
-    """Whether a value may be markup that somebody wrote on purpose: it was rendered, or a function here writes it."""
-    for part in ast.walk(node):
-        if isinstance(part, ast.Call):
-            if ast.unparse(part.func).rsplit(".", 1)[-1] in _RENDERING:
-                return True
-            named = index.named_function(module, part.func)
-            if named is not None and any(
-                isinstance(inner, ast.Constant) and isinstance(inner.value, str) and "<" in inner.value
-                for inner in ast.walk(named.node)
-            ):
-                return True
-        elif isinstance(part, ast.Name) and depth < 4:
-            written = bindings(module, module.enclosing_function(node), part.id) or []
-            if any(_may_be_markup(index, module, value, depth + 1) for value in written):
-                return True
-    return False
 
 
 def _answers_html(seen: Seen) -> bool:

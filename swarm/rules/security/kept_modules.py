@@ -28,28 +28,26 @@ class KeptModule:
     mark: str
     status: int  # of the answer to what it refuses
 
-    def existing(self, index: Index) -> Module | None:
-        """The module, where an earlier mend has brought it."""
-        return next((m for m in index.tree.modules.values() if self.mark in m.globals), None)
+    def existing(self, index: Index, module: Module) -> Module | None:
+        """The module, where an earlier mend has brought it to where `module` can import it from."""
+        there = [m for m in index.tree.modules.values() if self.mark in m.globals]
+        return next((m for m in there if _can_reach(index, module, m)), None)
 
     def path(self, index: Index, module: Module) -> str:
         """Where a new one goes: beside the application, else beside the file that needs it."""
-        app = main_app(index)
-        beside = app.module if app is not None else module
-        return free_file(index.tree, beside.path.rpartition("/")[0], self.stem)
+        return free_file(index.tree, _beside(index, module).path.rpartition("/")[0], self.stem)
 
     def import_edit(self, index: Index, module: Module) -> Edit:
         """The import of its function in a module."""
-        there = self.existing(index)
-        app = main_app(index)
-        beside = there or (app.module if app is not None else module)
+        there = self.existing(index, module)
+        beside = there or _beside(index, module)
         path = there.path if there is not None else self.path(index, module)
         stem = path.rpartition("/")[2].removesuffix(".py")
         return import_edit(index.tree, module, import_of(index.tree, module, beside, stem, self.function))
 
     def added(self, index: Index, module: Module) -> tuple[FileChange, ...]:
         """The new file; none where it is there."""
-        if self.existing(index) is not None:
+        if self.existing(index, module) is not None:
             return ()
         app = main_app(index)
         framework = app.framework if app is not None else next((r.framework for r in index.routes), "")
@@ -63,3 +61,28 @@ class KeptModule:
         text = text.replace("@REFUSAL@", refusal)
         text = text.replace(", @ARGUMENTS@", f", {arguments}" if arguments else "").replace("@ARGUMENTS@", arguments)
         return (FileChange(self.path(index, module), None, text),)
+
+
+def _beside(index: Index, module: Module) -> Module:
+    """The application that the module belongs to, else the module itself: a tree may hold several services."""
+    app = main_app(index)
+    return app.module if app is not None and _draws_in(index, app.module, module) else module
+
+
+def _can_reach(index: Index, module: Module, there: Module) -> bool:
+    return there.path.rpartition("/")[0] == _beside(index, module).path.rpartition("/")[0]
+
+
+def _draws_in(index: Index, app: Module, module: Module) -> bool:
+    """Whether the application's module imports the other, by way of others too."""
+    seen, todo = {app.path}, [app]
+    while todo:
+        current = todo.pop()
+        if current is module:
+            return True
+        for dotted in current.imports.values():
+            found, _ = index.tree.split(dotted, current)
+            if found is not None and found.path not in seen:
+                seen.add(found.path)
+                todo.append(found)
+    return False
