@@ -9,6 +9,7 @@ import httpx
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
 
 _BURST, _AT_ONCE = 80, 10
+_PROXY_SETTINGS = ("ProxyFix(", "ProxyHeadersMiddleware(")
 # A proxy of the service's own may name another sender, and servers take loopback for one: so this comes from another.
 _SOURCE = "127.0.0.2"
 
@@ -60,6 +61,14 @@ class ProxyHeaders(Probe):
                         return self.passed("no header opens it, and a burst of claimed senders is slowed down as one")
         except httpx.HTTPError as error:
             return self.skipped(f"no answer to a request from {_SOURCE}: {type(error).__name__}")
+        if limited and _believes_its_proxy(context):
+            return self.passed("no header opens it; whose address counts, the proxy says that the code is told of")
         if limited:
             return self.failed("a sender who claims another address each time meets no limit", route_of(webhook))
         return self.passed("no header opens it; there is no limit that one could reset")
+
+
+def _believes_its_proxy(context: ProbeContext) -> bool:
+    """Whether the code says that a proxy stands before it: who connects without one is taken for that proxy."""
+    modules = context.index.tree.modules.values() if context.index is not None else ()
+    return any(name in module.text for module in modules for name in _PROXY_SETTINGS)

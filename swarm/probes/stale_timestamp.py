@@ -26,7 +26,7 @@ class StaleTimestamp(Probe):
     """
 
     id = "W06"
-    title = "Old signed requests are taken"
+    title = "Old signed requests are taken, or break the service"
     severity = "high"
     cwe = ("CWE-294",)
     sources = ("Standard Webhooks: timestamps", "Stripe's tolerance of 300 s", "Svix: why verify webhooks")
@@ -43,9 +43,11 @@ class StaleTimestamp(Probe):
             timed += bool(sent)
             answers = await asyncio.gather(*(context.send(request) for request in sent.values()))
             for name, answer in zip(sent, answers, strict=True):
-                if answer.ok or answer.broken:
-                    seen = f"answered {answer.status or answer.text} to a signed request {name}"
+                seen = f"answered {answer.status or answer.text} to a signed request {name}"
+                if answer.ok:
                     return self.failed(seen, route_of(webhook), rule=rule)
+                if answer.broken:
+                    return self.failed(f"{seen}: it breaks where it should refuse", route_of(webhook), "medium")
         if not timed:
             return self.skipped("no webhook signs a time, in a header or in its body")
         return self.passed(f"signed requests {', '.join(_AGES_S)} refused")

@@ -17,7 +17,7 @@ class TamperedBody(Probe):
     """
 
     id = "W03"
-    title = "A body changed after signing is taken"
+    title = "A body changed after signing is taken, or breaks the service"
     severity = "critical"
     cwe = ("CWE-345", "CWE-354")
     sources = ("Standard Webhooks: signing the raw body",)
@@ -40,6 +40,9 @@ class TamperedBody(Probe):
             for answer in answers:
                 context.judged(answer, good=False)
             for name, answer in zip(variants, answers, strict=True):
-                if answer.ok or answer.broken:
-                    return self.failed(f"answered {answer.status or answer.text} to {name}", route_of(webhook))
+                if answer.ok:
+                    return self.failed(f"answered {answer.status} to {name}", route_of(webhook))
+                if answer.broken:
+                    seen = f"answered {answer.status or answer.text} to {name}: it breaks where it should refuse"
+                    return self.failed(seen, route_of(webhook), "medium")
         return self.passed("changed bodies refused")

@@ -208,6 +208,10 @@ async def _probe(lab: Lab, trial: Trial, live: Live) -> tuple[GateResult, tuple[
         after = await probe_live(
             lab, live, trial.stack.index, fresh_copy=lambda: lab.trial(trial.stack, ()).copy
         )  # fmt: skip
+        unseen = probes.lost(lab.probes_before, after)
+        if unseen:  # once more by themselves: a crowded session is no patch's fault
+            again = {one.probe: one for one in await probe_live(lab, live, trial.stack.index, only=unseen)}
+            after = tuple(again.get(result.probe, result) for result in after)
     # what is asked beside others depends on their timing: the scores tell it, no patch is refused for it
     alone = {probe.id for probe in all_probes() if not probe.together}
     before = [result for result in lab.probes_before if result.probe in alone]

@@ -129,3 +129,17 @@ def test_a_hole_of_many_parts_counts_as_mended_where_fewer_are_open() -> None:
     assert probes.check(before, failing("a list", "a NUL character"), {"W11"}).passed is False
     assert probes.check(before, failing("no body"), {"W11"}).passed is False
     assert probes.check(before, failing(), {"W11"}).passed is False
+
+
+def test_a_probe_that_fails_at_a_route_now_is_no_probe_that_could_not_run() -> None:
+    before = [ProbeResult("W17", "passed", "no limit", "Forged headers")]
+    failing = probes.check(before, [ProbeResult("W17", "failed", "meets no limit", "Forged headers", "POST /hook")])
+    assert (failing.passed, failing.detail) == (False, "Forged headers fails now: meets no limit")
+    unseen = [ProbeResult("W17", "skipped", "not done within 15 s", "Forged headers")]
+    assert probes.check(before, unseen).detail == "W17 passed before and could not be run now: not done within 15 s"
+    assert probes.lost(before, unseen) == ["W17"]
+    assert probes.lost(before, failing_of("W17")) == []
+
+
+def failing_of(probe: str) -> list[ProbeResult]:
+    return [ProbeResult(probe, "failed", "seen", "Title", "POST /hook")]

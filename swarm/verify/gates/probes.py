@@ -16,13 +16,14 @@ def check(before: Sequence[ProbeResult], after: Sequence[ProbeResult], closed: C
     fail at less than before where they tell their parts: what the code does not show a patch cannot close.
     """
     passed = {(result.probe, result.route) for result in before if result.outcome == "passed"}
-    worse = [r for r in after if (r.probe, r.route) in passed and r.outcome == "failed"]
-    lost = passed - {(result.probe, result.route) for result in after if result.outcome != "skipped"}
+    worse = [r for r in after if r.outcome == "failed" and {(r.probe, r.route), (r.probe, "")} & passed]
     better = sum(r.outcome == "passed" and (r.probe, r.route) not in passed for r in after)
     if worse:
         return GateResult("probes", False, f"{worse[0].title} fails now: {worse[0].evidence}")
-    if lost:
-        return GateResult("probes", False, f"{sorted(lost)[0][0]} passed before and could not be run now")
+    unseen = lost(before, after)
+    if unseen:
+        why = next((f": {r.evidence}" for r in after if r.probe == unseen[0] and r.outcome == "skipped"), "")
+        return GateResult("probes", False, f"{unseen[0]} passed before and could not be run now{why}")
     failed_before = {(result.probe, result.route): result for result in before if result.outcome == "failed"}
     open_still = [
         r
@@ -38,6 +39,14 @@ def check(before: Sequence[ProbeResult], after: Sequence[ProbeResult], closed: C
     if not before:
         return GateResult("probes", None, "no probe applies to this target")
     return GateResult("probes", True, f"{len(passed)} still pass, {better} pass that did not")
+
+
+def lost(before: Sequence[ProbeResult], after: Sequence[ProbeResult]) -> list[str]:
+    """The probes that passed somewhere on the original and say nothing of it now; a failed one says something."""
+    said = {(result.probe, result.route) for result in after if result.outcome != "skipped"}
+    failed = {result.probe for result in after if result.outcome == "failed"}
+    passed = [result for result in before if result.outcome == "passed" and result.probe not in failed]
+    return sorted({result.probe for result in passed if (result.probe, result.route) not in said})
 
 
 def _fewer(before: ProbeResult, after: ProbeResult) -> bool:
