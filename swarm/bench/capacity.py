@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,10 @@ ERROR_LIMIT = 0.01
 MIN_REQUESTS = 4
 QUIET_S = 2.0  # after the last answer: by then the upstreams must have nothing more to do
 CALM_S = 0.1
-SETTLE_S = 6.0  # at most, for what a failed step left waiting in the server
+SETTLE_S = 10.0  # at most, for what a failed step left waiting in the server
+IDLE_SHARE = 0.1  # of a core: a server that uses less has nothing left to do
+LOOK_S = 0.25
+LIMITED_SHARE = 0.5  # of the failures of a step: so many 429 are a limit, not exhaustion
 FIRST_NUMBER = 1_000_000  # payloads that no other measurement of the run has sent
 
 
@@ -32,6 +36,7 @@ class CapacityStep:
     p95_ms: float | None
     errors: float
     quiet: bool = True
+    limited: bool = False  # most of its failures were 429
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +94,29 @@ async def find_capacity(
             else:
                 failed = True
         while best is None and rate > start_rate / 5 and may_go_on():
-            await watched.view.quiet(CALM_S, SETTLE_S)
+            await settled(watched)
             rate /= 2
             best = rate if await passes(generator, rate) else None
     return CapacityResult(best, criterion_text(p95_bound_ms, step_s) + _ended_by(steps, failed), tuple(steps))
 
 
+async def settled(watched: Watched) -> None:
+    """Wait until nothing is left of an overload: no upstream call, and hardly any processor time."""
+    ends_s = time.monotonic() + SETTLE_S
+    await watched.view.quiet(CALM_S, SETTLE_S)
+    used_s = watched.server.cpu_s()
+    while time.monotonic() < ends_s:
+        await asyncio.sleep(LOOK_S)
+        before_s, used_s = used_s, watched.server.cpu_s()
+        if used_s - before_s < IDLE_SHARE * LOOK_S:
+            return
+
+
 def _ended_by(steps: list[CapacityStep], failed: bool) -> str:
     if not failed:
         return "; ended by its own limit before a step failed, so the true figure is higher"
+    if any(step.limited for step in steps if step.passed is not True):
+        return "; beyond it most failures were 429: a limit that the service sets, not exhaustion"
     if any(step.passed is None for step in steps):
         return "; the load generator fell behind in a step that failed, so the true figure may be higher"
     return ""
@@ -110,6 +129,7 @@ def judge(run: LoadRun, p95_bound_ms: float, *, quiet: bool = True) -> CapacityS
     """
     errors = error_rate([run]) or 0.0
     failures = sum(not sample.ok for sample in run.samples)
+    limited = failures > 0 and sum(sample.status == 429 for sample in run.samples) >= LIMITED_SHARE * failures
     forgiven = failures == 1 and len(run.samples) < 100
     latencies = sorted(sample.latency_ms if sample.ok else float("inf") for sample in run.samples)
     counted = latencies[:-1] if forgiven else latencies
@@ -117,4 +137,6 @@ def judge(run: LoadRun, p95_bound_ms: float, *, quiet: bool = True) -> CapacityS
     good = (errors < ERROR_LIMIT or forgiven) and p95_ms < p95_bound_ms
     # a late generator makes latencies worse and never better: what passed all the same did pass
     passed = good and quiet if good or run.valid else None
-    return CapacityStep(run.rate, passed, None if p95_ms == float("inf") else round(p95_ms, 3), errors, quiet)
+    return CapacityStep(
+        run.rate, passed, None if p95_ms == float("inf") else round(p95_ms, 3), errors, quiet, limited
+    )

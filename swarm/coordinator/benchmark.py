@@ -168,3 +168,9 @@ async def _measure_ends(state: RunState, standing: Standing, stack: Stack) -> No
         state.capacity = await measure_capacity(standing, stack, measured)
     except TargetError as error:
         state.reasons["capacity"] = str(error)
+        return
+    before, after = state.capacity.before_rps, state.capacity.after_rps
+    if before and (after or 0.0) < before:
+        held = f"{after:g}/s" if after else "not even the target's own rate"
+        why = state.capacity.criterion
+        state.notes.append(f"capacity is lower with the patches, seen twice: {held}, {before:g}/s without; {why}")

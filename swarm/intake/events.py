@@ -18,7 +18,7 @@ from swarm.intake.signatures import Checked, candidates
 from swarm.intake.survey import Survey
 from swarm.intake.webhooks import Entry
 from swarm.target.server import RunningServer
-from swarm.target.start_failure import describe_start_failure
+from swarm.target.start_failure import describe_answer_failure
 from swarm.target.traffic import Traffic
 from swarm.target.upstreams import Upstreams
 from swarm.target.wire import Client, WireError
@@ -204,7 +204,7 @@ def _complaint(told: str, sent: Sent) -> str:
     """The error that the log tells of an event, "" where it tells none."""
     if sent.good and "Traceback (most recent" not in told:
         return ""
-    found = describe_start_failure(told)
+    found = describe_answer_failure(told)
     return found if re.search(r"(Error|Exception|cannot|missing)\b", found) else ""
 
 

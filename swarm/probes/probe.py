@@ -75,6 +75,14 @@ class Effects:
     grew: Mapping[str, int]
 
 
+def probe_client(timeout_s: float) -> httpx.AsyncClient:
+    """A client that keeps no connection: servers close it without a word after an error, and the next probe's request
+    would die with it."""
+    return httpx.AsyncClient(
+        trust_env=False, timeout=timeout_s, limits=httpx.Limits(max_connections=200, max_keepalive_connections=0)
+    )
+
+
 class StartAgain(Protocol):
     """Starts the same tree once more, with these variables set anew: its server while the block lasts.
 

@@ -229,7 +229,8 @@ def _capacity_rows(capacity: Capacity) -> list[Row]:
     before, after = capacity.before_rps, capacity.after_rps
     rows = _figures("capacity", before, after, "/s")
     if rows and before and after and 1 / RAMP_STEP <= after / before <= RAMP_STEP:
-        words = "no change" if before == after else "one step of the ramp, may be noise"
+        lower = "one step of the ramp lower, seen twice"
+        words = "no change" if before == after else "one step of the ramp, may be noise" if after > before else lower
         return [replace(row, change=words) for row in rows]
     return rows
 

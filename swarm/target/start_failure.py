@@ -48,6 +48,15 @@ def describe_start_failure(log: str) -> str:
     return str(found_lines[-1]).strip() if found_lines else log.strip().splitlines()[-1].strip()
 
 
+def describe_answer_failure(log: str) -> str:
+    """The same for what a server says while it answers: a model that does not validate is the payload's then."""
+    if found := _SETTINGS.search(log):
+        names = _FIELD_REQUIRED.findall(found[2])
+        wanted = f"it wants {', '.join(names)}" if names else _first_line(found[2])
+        return f"ValidationError: the payload is no {found[1]}: {wanted}"
+    return describe_start_failure(log)
+
+
 def last_lines(log: str, count: int = 8) -> str:
     """The log's last lines, indented."""
     return "\n".join(f"  {line}" for line in log.strip().splitlines()[-count:])

@@ -246,7 +246,8 @@ class Client:
         except BaseException:
             connection.close()
             raise
-        if connection.reusable:
+        # servers may close without a word after an error of theirs: the next request would die with the connection
+        if connection.reusable and answer.status < 500:
             connection.idle_since_s = loop.time()
             self._idle.append(connection)
         else:

@@ -265,9 +265,7 @@ class Workbench:
             )
 
     async def _run_probes(self) -> tuple[ProbeResult, ...]:
-        import httpx
-
-        from swarm.probes.probe import ProbeContext, ProbeResult
+        from swarm.probes.probe import ProbeContext, ProbeResult, probe_client
         from swarm.probes.routes import headers_of, routes_of
         from swarm.probes.run import run_probes
         from swarm.probes.second_start import SecondStart
@@ -290,7 +288,7 @@ class Workbench:
 
         async with (
             self.lease.working(),
-            httpx.AsyncClient(trust_env=False, timeout=ANSWER_S) as client,
+            probe_client(ANSWER_S) as client,
         ):
             context = ProbeContext(
                 base_url=baseline.server.base_url,

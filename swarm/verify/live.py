@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from swarm.analysis.index import Index
-from swarm.probes.probe import ProbeContext, ProbeResult
+from swarm.probes.probe import ProbeContext, ProbeResult, probe_client
 from swarm.probes.routes import headers_of, routes_of
 from swarm.probes.run import run_probes
 from swarm.probes.second_start import SecondStart
@@ -60,13 +60,11 @@ async def probe_live(
 
     With `fresh_copy`, which makes one more copy of the same tree, probes go side by side.
     """
-    import httpx
-
     again = SecondStart(
         lab.place, live.copy, lab.target, live.upstreams, lab.seed, lambda: lab.folder("again"),
         fresh_copy or (lambda: live.copy),
     )  # fmt: skip
-    async with httpx.AsyncClient(trust_env=False, timeout=20.0) as client:
+    async with probe_client(20.0) as client:
         context = ProbeContext(
             base_url=live.server.base_url,
             target=lab.target,

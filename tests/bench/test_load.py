@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from swarm.bench.capacity import find_capacity, judge
+from swarm.bench.capacity import find_capacity, judge, settled
 from swarm.bench.load import LoadGenerator, LoadRun, Sample, error_rate, run_load
 from swarm.bench.sidebyside import compare, measure_sides, resources, slice_order
 from swarm.bench.watched import Watched
@@ -157,6 +157,28 @@ def test_slices_of_which_each_side_failed_another_give_no_ratio() -> None:
     after = [run_of([], failed=1), run_of([10.0]), run_of([11.0])]
     comparison = compare("x", before, after, 1)
     assert comparison.before is not None and comparison.ratio_p95 is None and "no ratio" in comparison.note
+
+
+def test_a_step_that_a_limit_refused_is_told_from_one_that_was_too_much() -> None:
+    limited = LoadRun((*run_of([1.0] * 5).samples, *[Sample(0.0, 1.0, 429, False, "")] * 5), 0.0, True, 10, 1)
+    assert judge(limited, 100.0).limited and judge(limited, 100.0).passed is False
+    assert not judge(run_of([1.0], failed=5), 100.0).limited
+
+
+async def test_what_an_overload_left_is_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("swarm.bench.capacity.LOOK_S", 0.01)
+    used = iter([1.0, 1.2, 1.4, 1.4, 9.0])
+    looks: list[float] = []
+
+    def cpu_s() -> float:
+        looks.append(next(used))
+        return looks[-1]
+
+    async with peer(0.001) as server:
+        busy = watched(server)
+        monkeypatch.setattr(server, "cpu_s", cpu_s)
+        await settled(busy)
+    assert looks == [1.0, 1.2, 1.4, 1.4]
 
 
 @pytest.mark.alone

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from swarm.target.start_failure import describe_start_failure
+from swarm.target.start_failure import describe_answer_failure, describe_start_failure
 
 PYDANTIC = """Traceback (most recent call last):
   File "app.py", line 3, in <module>
@@ -34,3 +34,11 @@ def test_typical_failures_are_told_in_one_line(log: str, says: str) -> None:
     told = describe_start_failure(log)
     assert says in told
     assert "\n" not in told
+
+
+def test_a_payload_that_does_not_validate_is_no_missing_setting() -> None:
+    log = (
+        "pydantic_core.ValidationError: 2 validation errors for Message\nid\n  Field required\nts\n  Field required\n"
+    )
+    assert describe_answer_failure(log) == "ValidationError: the payload is no Message: it wants id, ts"
+    assert describe_answer_failure("KeyError: 'HOOK_SECRET'") == describe_start_failure("KeyError: 'HOOK_SECRET'")

@@ -16,6 +16,7 @@ ANSWERS = {
     "/nothing": b"HTTP/1.1 204 No Content\r\n\r\n",
     "/continue": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
     "/cut": b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello",
+    "/error": b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\n\r\nno",
     "/garbage": b"220 smtp ready\r\n\r\n",
 }
 
@@ -80,6 +81,15 @@ async def test_connections_are_kept_and_grow_with_need(peer: Peer) -> None:
     assert b"X-Own: 1" in peer.heads[0] and b"Connection" not in peer.heads[0]
     await asyncio.gather(*(client.send("GET", message) for _ in range(4)))
     assert 2 <= peer.connections <= 4
+    client.close()
+
+
+async def test_a_connection_is_not_used_again_after_a_servers_error(peer: Peer) -> None:
+    # uvicorn closes it without a word, and the next request would die with it
+    client = Client(peer.url)
+    for _ in range(2):
+        await client.send("GET", client.encode("GET", "/error", {}, b""))
+    assert peer.connections == 2
     client.close()
 
 
