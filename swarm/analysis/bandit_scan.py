@@ -24,6 +24,7 @@ _SAME_AS: dict[str, tuple[str, ...]] = {
     "B112": ("swallowed-exception",),
     "B113": ("missing-timeout", "no-timeout"),
     "B201": ("debug-enabled",),
+    "B501": ("tls-check-off",),
     "B608": ("sql-from-strings",),
 }
 

@@ -83,7 +83,9 @@ class Module:
                 names[node.name] = node
             elif isinstance(node, ast.Assign):
                 for target in node.targets:
-                    names.update({name.id: node for name in ast.walk(target) if isinstance(name, ast.Name)})
+                    # `app.debug = True` binds no name: what `app` is, an earlier statement says
+                    bound = (n for n in ast.walk(target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+                    names.update({name.id: node for name in bound})
             elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 names[node.target.id] = node
         return names

@@ -8,10 +8,14 @@ from swarm.analysis.index import Function, Index
 from swarm.analysis.source import FunctionNode, Module
 from swarm.rules.security.filled_places import bindings
 
-MOST_DEPTH = 6
+MOST_DEPTH = 16
 # functions of libraries whose result is as plain as what they are given
-_PLAIN_MODULES = ("urllib.parse.", "base64.", "binascii.", "codecs.", "os.path.", "html.unescape", "unicodedata.")
-_PLAIN_FUNCTIONS = frozenset({"str", "repr", "int", "float", "len", "max", "min", "bytes", "type", "round", "abs"})
+_PLAIN_MODULES = ("urllib.parse.", "base64.", "binascii.", "codecs.", "os.path.", "html.unescape", "unicodedata.",
+                  "configparser.", "collections.", "re.")  # fmt: skip
+_PLAIN_FUNCTIONS = frozenset({
+    "str", "repr", "int", "float", "len", "max", "min", "bytes", "type", "round", "abs", "list", "dict",
+    "tuple", "set", "sorted", "reversed", "next", "iter", "enumerate", "zip", "getattr",
+})  # fmt: skip
 _PLAIN_METHODS = frozenset({
     "get", "getlist", "strip", "lstrip", "rstrip", "lower", "upper", "title", "capitalize", "swapcase", "casefold",
     "decode", "encode", "split", "pop", "popitem", "keys", "values", "items", "removeprefix", "removesuffix", "zfill",
@@ -83,6 +87,8 @@ def _is_plain_call(index: Index, module: Module, call: ast.Call, depth: int) -> 
     own = index.named_function(module, call.func)
     if own is not None:
         return _writes_no_markup(own)
+    if dotted in index.classes:
+        return not _has_markup(index.classes[dotted].node)
     if not isinstance(call.func, ast.Attribute):
         return False
     if call.func.attr in _PLAIN_METHODS:
