@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from typing import cast
 
 from swarm.analysis.call_paths import routes_by_function
 from swarm.analysis.kinds import Kinds
@@ -16,6 +17,7 @@ __all__ = ["AppObject", "ClassInfo", "Framework", "Function", "Index", "Route", 
 
 REGISTERING_CALLS = ("append", "add", "register", "setdefault", "update", "insert", "on", "subscribe")
 QUEUED = ("delay", "apply_async", "apply_async_on_commit")  # of Celery's tasks
+_NAMING = (ast.Name, ast.Attribute)
 HANDING_CALLS = {"to_thread": 0, "run_in_executor": 1, "run_in_threadpool": 0, "run_sync": 0}
 
 
@@ -128,7 +130,7 @@ class Index:
         return self._named[expression]
 
     def _find_named(self, module: Module, expression: ast.AST) -> Function | None:
-        if isinstance(expression, ast.Name):
+        if isinstance(expression, ast.Name) and expression.id in module.defined:
             for around in module.ancestors(expression):
                 if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
                     nested = self._by_dotted.get(f"{self._by_node[around].dotted}.{expression.id}")
@@ -233,7 +235,7 @@ class Index:
         for argument in [*signature.posonlyargs, *signature.args, *signature.kwonlyargs]:
             places += list(ast.walk(argument.annotation)) if argument.annotation is not None else []
         for node in places:
-            if not isinstance(node, ast.Name | ast.Attribute) or not isinstance(node.ctx, ast.Load):
+            if type(node) not in _NAMING or not isinstance(cast("ast.Name | ast.Attribute", node).ctx, ast.Load):
                 continue
             parent = module.parent(node)
             if isinstance(parent, ast.Attribute) and parent.attr in QUEUED:

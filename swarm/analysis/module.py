@@ -33,6 +33,7 @@ class Module:
         self._parents: dict[ast.AST, ast.AST] = {}
         self._by_type: dict[type[ast.AST], list[ast.AST]] = {}
         self._locals: dict[ast.AST, frozenset[str]] = {}
+        self._resolved: dict[ast.AST, str | None] = {}  # of names; many trees share a module
         self._read_nodes()
         self.imports = dict(self._read_imports())
         self.globals = self._read_globals()
@@ -176,6 +177,11 @@ class Module:
             return f"{inner}.{expression.attr}" if inner else None
         if not isinstance(expression, ast.Name):
             return None
+        if expression not in self._resolved:
+            self._resolved[expression] = self._resolve_name(expression)
+        return self._resolved[expression]
+
+    def _resolve_name(self, expression: ast.Name) -> str | None:
         name = expression.id
         if name not in self.globals and name not in self.imports and name not in BUILTINS:
             return None  # a local variable, or nothing at all: most names are, and need no search
@@ -186,6 +192,12 @@ class Module:
         if name in self.globals:
             return f"{self.dotted}.{name}" if self.dotted else name
         return self.imports.get(name) or (name if name in BUILTINS else None)
+
+    @cached_property
+    def defined(self) -> frozenset[str]:
+        """The last names of all functions that the module defines, at whatever depth."""
+        functions: list[FunctionNode] = [*self.nodes(ast.FunctionDef), *self.nodes(ast.AsyncFunctionDef)]
+        return frozenset(node.name for node in functions)
 
     @cached_property
     def head_imports(self) -> tuple[ast.Import | ast.ImportFrom, ...]:

@@ -35,6 +35,8 @@ class SourceTree:
         self.files = files
         self.other = other
         self.own_name = own_name
+        self._canonical: dict[tuple[str, Module | None], str] = {}
+        self._split: dict[tuple[str, Module | None], tuple[Module | None, str]] = {}
         self._by_dotted = {module.dotted: module for module in modules.values()}
         self._by_suffix: dict[str, list[Module]] = {}
         for module in modules.values():
@@ -101,6 +103,12 @@ class SourceTree:
 
     def canonical(self, dotted: str, near: Module | None = None) -> str:
         """The name by which the tree defines a thing, re-exports followed; unknown names as they are."""
+        key = dotted, near
+        if key not in self._canonical:
+            self._canonical[key] = self._find_canonical(dotted, near)
+        return self._canonical[key]
+
+    def _find_canonical(self, dotted: str, near: Module | None) -> str:
         for _ in range(8):
             module, rest = self.split(dotted, near)
             if module is None or not rest:
@@ -113,6 +121,12 @@ class SourceTree:
 
     def split(self, dotted: str, near: Module | None = None) -> tuple[Module | None, str]:
         """The module that holds a dotted name, and the name inside of it; (None, dotted) outside."""
+        key = dotted, near
+        if key not in self._split:
+            self._split[key] = self._find_split(dotted, near)
+        return self._split[key]
+
+    def _find_split(self, dotted: str, near: Module | None) -> tuple[Module | None, str]:
         parts = dotted.split(".")
         for count in range(len(parts), 0, -1):
             module = self.find_module(".".join(parts[:count]), near)

@@ -17,13 +17,11 @@ import time
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from statistics import fmean
 
 from swarm.bench.mix import Mix
 from swarm.bench.statistics import Pair, kinds_ratio, paired_ratio
 from swarm.bench.watched import Watched, send
-from swarm.config.schema import Target
 from swarm.core.metrics import Ratio
 from swarm.target.traffic import Traffic
 from swarm.target.wire import Client
@@ -68,69 +66,89 @@ class Slice:
 Sides = tuple[tuple[Slice, ...], tuple[Slice, ...]]
 
 
-async def measure_bursts(
-    servers: Mapping[str, Watched], target: Target, payload_root: Path, *, rounds: int, seed: int, first_number: int,
-) -> dict[tuple[str, str], Sides]:  # fmt: skip
-    """The slices of each server and of the next one, by the names of both: in each round, in waves whose order turns.
+class Bursts:
+    """Bursts at several servers, given by name in the order in which neighbours are compared."""
 
-    The nth slices of both sent the same requests at the same time; a first burst of each server, for which nothing
-    counts, tells how many may run together.
-    """
-    traffic = Traffic(target, payload_root, seed)
-    mix = Mix(traffic, first_number)
-    clients = {name: Client(watched.server.base_url) for name, watched in servers.items()}
-    cores = os.cpu_count() or 1
-    at_once = asyncio.Semaphore(cores)
-    pilots: dict[str, Burst] = {}
-    first = mix.next_numbers(SIZE)
+    def __init__(self, servers: Mapping[str, Watched], traffic: Traffic, first_number: int) -> None:
+        self._servers = servers
+        self._clients = {name: Client(watched.server.base_url) for name, watched in servers.items()}
+        self._traffic = traffic
+        self._mix = Mix(traffic, first_number)
+        self._cores = os.cpu_count() or 1
 
-    async def pilot(name: str) -> None:
-        async with at_once:
-            pilots[name] = await _burst(servers[name], clients[name], traffic, first)
+    async def measure(self, rounds: int) -> dict[tuple[str, str], Sides]:
+        """The slices of each server and of the next one, by the names of both: in each round, in waves whose order
+        turns. The nth slices of both sent the same requests at the same time; a first burst of each server, for
+        which nothing counts, tells how many may run together.
+        """
+        pilots = await self._pilots()
+        slices: dict[tuple[int, str], list[Slice]] = {}
 
-    async def slice_of(wave: int, name: str, plan: Sequence[Sequence[int]]) -> None:
-        bursts = [await _burst(servers[name], clients[name], traffic, numbers) for numbers in plan]
-        slices.setdefault((wave, name), []).append(_slice(bursts))
+        async def slice_of(wave: int, name: str, plan: Sequence[Sequence[int]]) -> None:
+            bursts = [await self._burst(name, numbers) for numbers in plan]
+            slices.setdefault((wave, name), []).append(_slice(bursts))
 
-    slices: dict[tuple[int, str], list[Slice]] = {}
-    try:
-        await asyncio.gather(*(pilot(name) for name in servers))
         slowest_s = max(burst.whole_ms for burst in pilots.values()) / 1000.0
         repeats = min(MAX_BURSTS, max(1, math.ceil(SLICE_S / max(slowest_s, 0.001))))
-        waves = list(enumerate(waves_of({name: pilots[name] for name in servers}, cores)))
+        waves = list(enumerate(waves_of(pilots, self._cores)))
         for number in range(rounds):
             turn = number // 2 % len(waves)
             turned = [*waves[turn:], *waves[:turn]]
             for place, wave in turned if number % 2 == 0 else reversed(turned):
-                plan = [mix.next_numbers(SIZE) for _ in range(repeats)]
+                plan = [self._mix.next_numbers(SIZE) for _ in range(repeats)]
                 await asyncio.gather(*(slice_of(place, name, plan) for name in wave))
-    finally:
-        for client in clients.values():
+        return {
+            (below, here): (tuple(slices[place, below]), tuple(slices[place, here]))
+            for place, wave in waves
+            for below, here in pairwise(wave)
+        }
+
+    async def _pilots(self) -> dict[str, Burst]:
+        """A first burst at each server, the same, for which nothing counts.
+
+        Two begin; how busy they kept the processor tells how many of the next may go together.
+        """
+        found: dict[str, Burst] = {}
+        numbers, left, together = self._mix.next_numbers(SIZE), list(self._servers), max(2, self._cores)
+        while left:
+            group, left = left[:together], left[together:]
+            bursts = await asyncio.gather(*(self._burst(name, numbers) for name in group))
+            found |= dict(zip(group, bursts, strict=True))
+            most = max(map(_busy, bursts))
+            together = max(2, self._cores, int(ROOM * self._cores / max(most, 0.01)))
+        return found
+
+    async def _burst(self, name: str, numbers: Sequence[int]) -> Burst:
+        return await _burst(self._servers[name], self._clients[name], self._traffic, numbers)
+
+    def close(self) -> None:
+        """End the connections to the servers."""
+        for client in self._clients.values():
             client.close()
-    return {
-        (below, here): (tuple(slices[place, below]), tuple(slices[place, here]))
-        for place, wave in waves
-        for below, here in pairwise(wave)
-    }
 
 
 def waves_of(pilots: Mapping[str, Burst], cores: int) -> list[tuple[str, ...]]:
-    """Neighbours together, while the CPU that they need leaves room in the time of the quickest of them.
+    """Neighbours together, while what they keep the processor busy with leaves room: each its share of the time that
+    its own burst takes.
 
     As many as there are cores go together always: a server of one process keeps no more than one core busy. Each
     wave begins with the last of the one before, so that every two neighbours meet.
     """
+    busy = {name: _busy(burst) for name, burst in pilots.items()}
     waves: list[tuple[str, ...]] = []
     wave: list[str] = []
     for name in pilots:
         grown = [*wave, name]
-        needed_ms = sum(pilots[one].cpu_ms for one in grown)
-        time_ms = min(pilots[one].whole_ms for one in grown)
-        if len(grown) > max(2, cores) and needed_ms > ROOM * cores * time_ms:
+        if len(grown) > max(2, cores) and sum(busy[one] for one in grown) > ROOM * cores:
             waves.append(tuple(wave))
             grown = [wave[-1], name]
         wave = grown
     return [*waves, tuple(wave)] if wave else waves
+
+
+def _busy(burst: Burst) -> float:
+    """The share of a core that a server needs while it is burst at."""
+    return burst.cpu_ms / max(burst.whole_ms, 1.0)
 
 
 async def _burst(watched: Watched, client: Client, traffic: Traffic, numbers: Sequence[int]) -> Burst:

@@ -41,14 +41,13 @@ class Original:
 class Baseline:
     """What the original does: its own tests' outcome, and its recorded behaviour.
 
-    `recording` waits for a second look, which is taken once `look_again` is set: await it where it is needed,
-    cancel it where not.
+    `recording` is under way: a second look is taken beside the specialists. Await it where it is needed, cancel it
+    where not.
     """
 
     tests: TestRun | None
     first_look: Observation
     tape: Tape
-    look_again: asyncio.Event
     recording: asyncio.Task[Recording]
 
 
@@ -86,16 +85,14 @@ async def take_baseline(
         testing, looking = group.create_task(tested()), group.create_task(looked_at())
     first, tape = looking.result()
 
-    look_again = asyncio.Event()
-
     async def recorded() -> Recording:
-        await look_again.wait()
-        second = await observe(
-            place, copy, target, requests=requests, seed=seed, tape=tape, tmp=scratch / "baseline" / "second"
-        )
+        async with lease.working():
+            second = await observe(
+                place, copy, target, requests=requests, seed=seed, tape=tape, tmp=scratch / "baseline" / "second"
+            )
         return Recording(first, second, tape)
 
-    return Baseline(testing.result(), first, tape, look_again, asyncio.create_task(recorded()))
+    return Baseline(testing.result(), first, tape, asyncio.create_task(recorded()))
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from swarm.core.patches import Accepted, Effect, GateResult, JudgedPatch, Reject
 from swarm.verify.candidate import Stack, extend
 from swarm.verify.ends import measure_capacity, measure_ends
 from swarm.verify.fixes import Fix
-from swarm.verify.ladder import Judged, climb, rungs
+from swarm.verify.ladder import Judged, climb, raised
 from swarm.verify.standing import Standing
 from swarm.verify.verifier import Proven, prove
 
@@ -41,16 +41,16 @@ async def weigh(parts: Parts, state: RunState, standing: Standing, fixes: Sequen
     A stack that does not start, or a target without webhooks, is not weighed here.
     """
     lab = standing.lab
-    stack, _ = extend(lab.original, fixes, lab.rules)
-    if not lab.target.webhooks or not stack.fixes:
+    if not lab.target.webhooks or not fixes:
         return Weighed({}, tuple(fixes), climbed=False)
     try:
-        results, guilty = await climb_all(parts, standing, stack.fixes)
+        results, guilty = await climb_all(parts, standing, fixes)
     except TargetError as error:
         state.notes.append(
             f"the patches together could not be weighed before the proof: {str(error).splitlines()[0]}"
         )
         return Weighed({}, tuple(fixes), climbed=False)
+    stack, _ = await asyncio.to_thread(extend, lab.original, fixes, lab.rules)
     gates = (GateResult("applies", True, "fits on the patches before it"),)
     state.patches += refused(parts, stack, guilty, gates)
     return Weighed(results, tuple(fix for fix in fixes if fix.key not in guilty), climbed=True)
@@ -94,7 +94,7 @@ async def climb_all(
     parts: Parts, standing: Standing, fixes: Sequence[Fix], base: Stack | None = None
 ) -> tuple[Results, Results]:
     """Every fix with its result, and those that fail; the ladder stands on `base` (the original where None)."""
-    judged = await climb(standing, rungs(standing.lab, fixes, base=base), base)
+    judged = await climb(standing, await raised(standing, fixes, base=base), base)
     for one in judged:
         names = tuple(dict.fromkeys(fix.rule for fix in one.rung.fixes))
         parts.emit(GateFinished("benchmark", names, one.result.passed, one.result.detail, 0.0))
@@ -122,7 +122,8 @@ async def _guilty(standing: Standing, failed: Sequence[Judged], base: Stack | No
         if len(judged.rung.fixes) == 1 or judged.rung.gains:
             guilty |= {fix.key: (judged.result, judged.effect) for fix in judged.rung.fixes}
             continue
-        apart = await climb(standing, rungs(standing.lab, judged.rung.fixes, one_by_one=True, base=base), base)
+        steps = await raised(standing, judged.rung.fixes, one_by_one=True, base=base)
+        apart = await climb(standing, steps, base)
         guilty |= {
             fix.key: (one.result, one.effect) for one in apart if not one.result.passed for fix in one.rung.fixes
         }

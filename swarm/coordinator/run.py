@@ -24,6 +24,7 @@ from swarm.core.findings import Finding
 from swarm.core.report import PhaseTime, PlantedFault, Report, Waterfall
 from swarm.probes.probe import ProbeResult
 from swarm.scores.looking import COUNTED
+from swarm.target.replay import Recording
 from swarm.tools.lease import Lease
 from swarm.tools.measurements import Measurements
 from swarm.tools.workbench import Workbench
@@ -44,6 +45,7 @@ class Run:
         self.request = request
         self.parts = parts
         self.state = RunState()
+        self._recording: asyncio.Task[Recording] | None = None
 
     async def execute(self) -> Report:
         """Go through the phases; whatever ends them early, return the report of what was done.
@@ -67,6 +69,10 @@ class Run:
             self._end_early(error)
         except (asyncio.CancelledError, KeyboardInterrupt):
             self._end_early(Interrupted("interrupted; what was done is kept"))
+        finally:
+            if self._recording is not None:
+                self._recording.cancel()
+                await asyncio.gather(self._recording, return_exceptions=True)
         return outcome.build_report(request, parts, state)
 
     def _end_early(self, error: SwarmError) -> None:
@@ -126,14 +132,12 @@ class Run:
         before = Look(original.index, scanned, probes_before)
         lab = self._lab(original, baseline, probes_before)
         async with Standing(lab) as standing:
-            await self._patches(baseline, plan.fixes, standing, before, around)
+            await self._patches(plan.fixes, standing, before, around)
         spent = around.budget.exceeded()
         if spent:
             raise BudgetExceeded(f"{spent}; what the agents had found by then was worked on to the end")
 
-    async def _patches(
-        self, baseline: Baseline, planned: Sequence[Fix], standing: Standing, before: Look, around: Surroundings
-    ) -> None:
+    async def _patches(self, planned: Sequence[Fix], standing: Standing, before: Look, around: Surroundings) -> None:
         """Weigh, prove and measure; the servers of one phase serve the next where they can."""
         lab = standing.lab
         fixes = [fix for fix in planned if not fix.edits]
@@ -143,7 +147,6 @@ class Run:
             async with self.phase("weigh") as summary:
                 weighed = await weigh(self.parts, self.state, standing, fixes)
                 summary.append(f"{len(weighed.kept)} of {len(fixes)} fixes are worth a proof")
-            baseline.look_again.set()  # not before: nothing else is at work while patches are weighed
             planting = asyncio.create_task(plant_and_look(lab))
             async with self.phase("verify") as summary:
                 earlier = len(self.state.patches)
@@ -157,10 +160,9 @@ class Run:
                 lost = len(self.state.patches) - earlier
                 summary.append(f"{len(proven.stack.patches)} proven, {lost} rejected")
         finally:
-            for task in (baseline.recording, planting):
-                if task is not None:
-                    task.cancel()
-                    await asyncio.gather(task, return_exceptions=True)
+            if planting is not None:
+                planting.cancel()
+                await asyncio.gather(planting, return_exceptions=True)
         async with self.phase("benchmark") as summary:
             await benchmark_and_settle(self.parts, self.state, standing, proven, weighed, summary)
             score_run(self.state, before, await look_at_final(lab, before, self.state.settled), planted)
@@ -184,6 +186,7 @@ class Run:
                 original, request.target, self.parts.sandbox, self.parts.scratch, workbench.lease,
                 requests=REPLAYED_REQUESTS, seed=request.seed,
             )  # fmt: skip
+            self._recording = taken.recording
             if taken.tests is None:
                 self.note("the target has no tests: replay and probes carry the weight of the proof")
             else:

@@ -18,7 +18,7 @@ from swarm.scores.looking import caught_shares, planted_faults, static_findings
 from swarm.scores.registry import Area, checks_of
 from swarm.scores.shown import shown_inapplicable
 from swarm.scores.tally import Tally, score_of, tally, unnamed
-from swarm.target.copies import apply_changes, make_copy
+from swarm.target.copies import apply_changes
 from swarm.verify.lab import Lab
 from swarm.verify.live import probe_live, running
 from swarm.verify.verifier import Proven
@@ -50,7 +50,7 @@ async def _without_refusals(lab: Lab) -> tuple[PlantedFault, ...]:
     blinded = without_refusals(lab.original.index)
     if blinded is None:
         return (PlantedFault("signature", 0, 0),)
-    copy = make_copy(lab.place, lab.folder("unguarded") / "tree")
+    copy = await asyncio.to_thread(lab.fresh_copy, "unguarded")
     apply_changes(copy, blinded.changes)
     try:
         async with running(lab, copy, "unguarded") as live:

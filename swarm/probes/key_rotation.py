@@ -29,7 +29,6 @@ class KeyRotation(Probe):
     proves = ("single-signing-key",)
     recommendation = "Accept what either of two keys signed while the second one is set."
     order = 85
-    lane = "trouble"
 
     async def run(self, context: ProbeContext) -> ProbeResult:
         """A second start, and three requests for the first webhook that is signed with a shared key."""

@@ -25,7 +25,6 @@ class ProxyHeaders(Probe):
     sources = ("OWASP ASVS 5.0 4.1.3",)
     recommendation = "Believe X-Forwarded-For and its like only from the addresses of your own proxies."
     order = 92
-    lane = "trouble"
 
     async def run(self, context: ProbeContext) -> ProbeResult:
         """Three requests and a burst of at most eighty for the first signed webhook."""

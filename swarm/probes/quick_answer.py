@@ -33,7 +33,6 @@ class QuickAnswer(Probe):
     sources = ("Standard Webhooks: answer quickly",)
     recommendation = "Keep the event durably, answer, and do the work afterwards."
     order = 97  # behind all others: a service may leave an upstream alone for a while after such trouble
-    lane = "trouble"
 
     async def run(self, context: ProbeContext) -> ProbeResult:
         """Three requests a webhook, together."""
@@ -77,7 +76,6 @@ class FailingUpstreams(Probe):
         "Keep the event durably until its work is done, and what failed until somebody has it done again."
     )
     order = 98
-    lane = "trouble"
 
     async def run(self, context: ProbeContext) -> ProbeResult:
         """Two requests for the first webhook whose requests write upstream."""

@@ -23,7 +23,6 @@ class RateLimit(Probe):
         "Count refused requests by source and answer 429 with Retry-After over a limit; never count good ones."
     )
     order = 90
-    lane = "trouble"
 
     async def run(self, context: ProbeContext) -> ProbeResult:
         """80 requests for the first signed webhook, ten at a time."""

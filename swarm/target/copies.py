@@ -85,6 +85,24 @@ def make_copy(place: TargetPlace, destination: Path) -> Copy:
     return copy
 
 
+def clone(copy: Copy, place: TargetPlace, destination: Path) -> Copy:
+    """One more copy, of a copy in which nothing has run; `destination` must not exist yet.
+
+    As `make_copy`, and several times as quick: what belongs to the target is known already.
+    """
+    try:
+        argv = ["cp", "-a", f"{copy.workspace}/.", str(destination)]
+        destination.mkdir(parents=True)
+        done = subprocess.run(argv, capture_output=True, timeout=60, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        done = False
+    if not done:
+        shutil.rmtree(destination, ignore_errors=True)
+        return make_copy(place, destination)
+    workspace = destination.resolve()
+    return Copy(workspace, moved(place.path, place, workspace), moved(place.cwd, place, workspace))
+
+
 def moved(path: Path, place: TargetPlace, workspace: Path) -> Path:
     """The counterpart in a copy of a path below the place's workspace."""
     return workspace / path.relative_to(place.workspace)

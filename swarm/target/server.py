@@ -26,6 +26,7 @@ from swarm.target.start_failure import ADDRESS_IN_USE, describe_start_failure, l
 _ATTEMPTS = 4
 _HOSTS = ("127.0.0.1", "::1")
 _SETUP_TIMEOUT_S = 120.0
+_CONNECT_S = 0.2
 _PORTS = range(20_000, 32_000)  # below the ports that the kernel gives to outgoing connections
 
 
@@ -167,7 +168,8 @@ async def _wait_until_up(child: Child, port: int, health: str | None, deadline_s
     while time.monotonic() < deadline:
         if not child.alive():
             return None, f"it ended with exit code {child.exit_code}"
-        listener = procfs.listener(port, child.pids)
+        # who listens is asked only once somebody does: a whole /proc is read for that
+        listener = procfs.listener(port, child.pids) if _is_listened_on(port) else Listener.NOBODY
         if listener is Listener.STRANGER:
             seen = f"port {port} is held by another program"
         elif listener is not Listener.NOBODY:
@@ -180,6 +182,19 @@ async def _wait_until_up(child: Child, port: int, health: str | None, deadline_s
         await asyncio.sleep(pause_s)
         pause_s = min(pause_s * 1.3, 0.1)
     return None, f"{seen} within {deadline_s:g} s"
+
+
+def _is_listened_on(port: int) -> bool:
+    """Whether a connection can be had; loopback tells at once."""
+    for host in _HOSTS:
+        try:
+            with socket.create_connection((host, port), timeout=_CONNECT_S):
+                return True
+        except TimeoutError:
+            return True  # too many wait to be taken: somebody listens
+        except OSError:
+            continue
+    return False
 
 
 async def _status(host: str, port: int, path: str, timeout_s: float) -> int | None:

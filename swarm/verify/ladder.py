@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from swarm.bench.bursts import (
+    Bursts,
     Measured,
     Slice,
     calls_ratio,
     cpu_ratio,
     latency_ratio,
-    measure_bursts,
     whole_ratio,
 )
 from swarm.bench.filling import fill
@@ -55,10 +55,46 @@ class Judged:
     effect: Effect | None
 
 
-def rungs(lab: Lab, fixes: Sequence[Fix], *, one_by_one: bool = False, base: Stack | None = None) -> tuple[Rung, ...]:
+async def raised(
+    standing: Standing, fixes: Sequence[Fix], *, one_by_one: bool = False, base: Stack | None = None
+) -> tuple[Rung, ...]:
+    """The rungs, written in a thread; the tree of each starts while the next is written.
+
+    Raises TargetError where one does not start.
+    """
+    lab, loop = standing.lab, asyncio.get_running_loop()
+    starting: list[asyncio.Task[object]] = []
+    given_up = False
+
+    def start(name: str, stack: Stack) -> None:
+        if not given_up:  # the thread that writes cannot be stopped
+            starting.append(loop.create_task(standing.run({name: Tree(stack)})))
+
+    def written(rung: Rung) -> None:
+        loop.call_soon_threadsafe(start, rung.name, rung.stack)
+
+    try:
+        start(ORIGINAL, base or lab.original)
+        steps = await asyncio.to_thread(
+            rungs, lab, fixes, one_by_one=one_by_one, base=base, written=written
+        )  # fmt: skip
+        await asyncio.gather(*starting)
+    finally:
+        given_up = True
+        for task in starting:
+            task.cancel()
+        await asyncio.gather(*starting, return_exceptions=True)
+    return steps
+
+
+def rungs(
+    lab: Lab, fixes: Sequence[Fix], *, one_by_one: bool = False, base: Stack | None = None,
+    written: Callable[[Rung], None] = lambda rung: None,
+) -> tuple[Rung, ...]:  # fmt: skip
     """The trees to measure: one more performance rule each, then all that need not gain together.
 
-    `one_by_one` gives every fix a rung of its own; the lowest stands on `base` (the original where None).
+    `one_by_one` gives every fix a rung of its own; the lowest stands on `base` (the original where None). Each is
+    told to `written` before the next one is begun.
     """
     others = [fix for fix in fixes if fix.category != "performance"]
     gaining = [fix for fix in fixes if fix.category == "performance"]
@@ -74,7 +110,10 @@ def rungs(lab: Lab, fixes: Sequence[Fix], *, one_by_one: bool = False, base: Sta
     for step, gains in steps:
         stack, unbuilt = extend(stack, step, lab.rules)
         missing = {item.fix.key for item in unbuilt}
-        made.append(Rung(f"rung {len(made) + 1}", stack, tuple(f for f in step if f.key not in missing), gains))
+        built = tuple(fix for fix in step if fix.key not in missing)
+        if built:
+            made.append(Rung(f"rung {len(made) + 1}", stack, built, gains))
+            written(made[-1])
     return tuple(made)
 
 
@@ -97,19 +136,22 @@ async def climb(standing: Standing, steps: Sequence[Rung], base: Stack | None = 
     Upstream answers are held to their routes' usual latency meanwhile: their chance is no patch's merit.
     """
     lab = standing.lab
+    if not steps:
+        return ()
     trees = {ORIGINAL: Tree(base or lab.original), **{rung.name: Tree(rung.stack) for rung in steps}}
-    lab.say(f"benchmark: starting {len(trees)} trees")
+    lab.say(f"benchmark: {len(trees)} trees run side by side")
     servers = await standing.run(trees)
+    if not lab.recording.done():
+        await asyncio.wait({lab.recording})  # nothing else is at work while patches are weighed
     traffic = Traffic(lab.target, lab.payload_root, lab.seed)
     standing.steady.on = True
+    bursts = Bursts(servers, traffic, FIRST_BURST)
     try:
         await asyncio.gather(*(warm_up(server, traffic, FIRST_WARM_UP, 0.0) for server in servers.values()))
         await fill([servers[name] for name in to_fill(steps, lab.rules)], traffic, FIRST_FILL)
-        lab.say(f"benchmark: {len(servers)} trees side by side, in bursts")
-        runs = await measure_bursts(
-            servers, lab.target, lab.payload_root, rounds=ROUNDS, seed=lab.seed, first_number=FIRST_BURST
-        )
+        runs = await bursts.measure(ROUNDS)
     finally:
+        bursts.close()
         standing.steady.on = False
     await standing.keep(trees[ORIGINAL], trees[steps[-1].name])
     judged, below = [], ORIGINAL

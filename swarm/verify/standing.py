@@ -56,6 +56,8 @@ class Standing:
         self._upstreams: Upstreams | None = None
         self._loaded = False
         self._kept: dict[Key, _Kept] = {}
+        self._one = asyncio.Lock()  # the upstreams are started by the first who asks
+        self._at_once = asyncio.Semaphore(os.cpu_count() or 1)
 
     async def __aenter__(self) -> Standing:
         return self
@@ -78,10 +80,9 @@ class Standing:
     async def run(self, trees: Mapping[str, Tree]) -> dict[str, Watched]:
         """Every tree's server; those that don't run yet are started. Raises TargetError where one does not start."""
         upstreams = await self._running_upstreams()
-        at_once = asyncio.Semaphore(os.cpu_count() or 1)
 
         async def start(name: str, tree: Tree) -> None:
-            async with at_once:
+            async with self._at_once:
                 if tree.key not in self._kept:
                     self._kept[tree.key] = await self._start(name, tree, upstreams)
 
@@ -101,14 +102,15 @@ class Standing:
             one.trial.discard()
 
     async def _running_upstreams(self) -> Upstreams:
-        if self._upstreams is None:
-            lab = self.lab
-            base = lab.trial(lab.original, ())
-            self._stack.callback(base.discard)
-            self._upstreams = await Upstreams.start(
-                lab.place, base.copy, lab.target, tmp=lab.folder("standing") / "upstreams", seed=lab.seed
-            )
-            self._stack.push_async_callback(self._upstreams.stop)
+        async with self._one:
+            if self._upstreams is None:
+                lab = self.lab
+                base = lab.trial(lab.original, ())
+                self._stack.callback(base.discard)
+                self._upstreams = await Upstreams.start(
+                    lab.place, base.copy, lab.target, tmp=lab.folder("standing") / "upstreams", seed=lab.seed
+                )
+                self._stack.push_async_callback(self._upstreams.stop)
         return self._upstreams
 
     async def _start(self, name: str, tree: Tree, upstreams: Upstreams) -> _Kept:

@@ -52,7 +52,7 @@ class Proven:
 async def prove(lab: Lab, fixes: Sequence[Fix], stack: Stack | None = None) -> Proven:
     """Prove `fixes` on top of `stack` (the original where None)."""
     stack = lab.original if stack is None else stack
-    extended, left_out = extend(stack, fixes, lab.rules)
+    extended, left_out = await asyncio.to_thread(extend, stack, fixes, lab.rules)
     refused = tuple(_refused(lab, item, item.patch) for item in left_out if item.patch is not None)
     unbuilt = tuple(item for item in left_out if item.patch is None)
     known = {fix.key for fix in stack.fixes}
