@@ -12,6 +12,7 @@ from swarm.analysis.index import Index
 from swarm.analysis.parts import Function
 from swarm.config.schema import UpstreamRoute
 from swarm.core.model_calls import is_question
+from swarm.intake.paths import built_paths, template_of
 from swarm.intake.shapes import Reader, Shape, example_of
 from swarm.target.calls import UpstreamCall, path_shape
 
@@ -38,17 +39,19 @@ def routes_for(
     `sent` are values of the events that were sent: where one of them stands in a path, it is a parameter.
     """
     values = {value for value in sent if len(value) > 3}
+    built = built_paths(index)
     shapes: dict[tuple[str, str], UpstreamCall] = {}
     for call in calls:
-        shapes.setdefault((call.method.upper(), _template(call.path, values)), call)
+        shapes.setdefault((call.method.upper(), _template(call.path, values, built)), call)
     return tuple(_route(index, host, method, path, call) for (method, path), call in shapes.items())
 
 
-def _template(path: str, values: set[str]) -> str:
-    """The path with `{id}`, `{id2}` … where it holds somebody's id."""
+def _template(path: str, values: set[str], built: tuple[tuple[str | None, ...], ...]) -> str:
+    """The path with `{id}`, `{id2}` … where it holds somebody's id, or what the code puts in there."""
     parts, count = [], 0
-    for part, shape in zip(path.split("/"), path_shape(path).split("/"), strict=True):
-        if part and (shape == "*" or part in values):
+    varying = template_of(path, built) if path.startswith("/") else ()
+    for place, (part, shape) in enumerate(zip(path.split("/"), path_shape(path).split("/"), strict=True)):
+        if part and (shape == "*" or part in values or place - 1 in varying):
             count += 1
             parts.append("{id}" if count == 1 else f"{{id{count}}}")
         else:
@@ -102,7 +105,11 @@ def _read(index: Index, path: str) -> Shape:
     shape = Shape()
     for function in _callers(index, path):
         reader = _AnswerReader(index, shape)
-        reader.read(function, {})
+        returned = reader.read(function, {})
+        if returned is not None:  # what is done with it there tells what it must be
+            reader.gives[function] = returned
+            for caller in index.callers(function):
+                reader.read(caller, {})
     return shape
 
 
@@ -130,6 +137,11 @@ class _AnswerReader(Reader):
 
     def __init__(self, index: Index, shape: Shape) -> None:
         super().__init__(index, shape, of_request=False)
+        self.gives: dict[Function, Shape] = {}
+
+    def given_by(self, function: Function) -> Shape | None:
+        """What a function that asks the upstream gives back."""
+        return self.gives.get(function)
 
     def is_root(self, module: object, node: ast.expr) -> bool:
         """Whether an expression is the answer's body."""

@@ -17,6 +17,7 @@ _NAMES = re.compile(
     r"(^|_)(DATABASE|DB|POSTGRES(QL)?|PG|SQLALCHEMY\w*|SQLITE|REDIS|VALKEY|MYSQL|MONGO(DB)?|BROKER|RESULT_BACKEND"
     r"|CELERY\w*|RABBITMQ|AMQP|KAFKA)(_|$)"
 )
+_FILE = re.compile(r"[\w./-]+\.(db3?|sqlite3?)")
 _SCHEME = re.compile(r"^([a-z0-9]+)(\+[a-z0-9]+)?:", re.IGNORECASE)
 _ONLY_POSTGRES = re.compile(
     r"sqlalchemy\.dialects\.postgresql|postgresql\.(JSONB|UUID|ARRAY)|JSONB|FOR UPDATE SKIP LOCKED|pgvector"
@@ -37,12 +38,14 @@ class Storage:
 def find_storage(
     index: Index, settings: Iterable[Setting], has_module: Callable[..., bool], other_text: str
 ) -> tuple[Storage, ...]:
-    """A storage for each setting that names a database by its URL; `other_text` is what migrations say."""
+    """A storage for each setting that names a database by its URL or file; `other_text`: what migrations say."""
     found: list[Storage] = []
     taken = False
     for setting in settings:
         kind = _kind(setting)
-        if kind == "redis":
+        if kind == "file":
+            found.append(Storage(setting.name, f"{{tmp}}/{Path(setting.default or '').name}"))
+        elif kind == "redis":
             found.append(_redis(setting))
         elif kind in ("sqlite", "postgresql", "sql"):
             storage = _sql(index, setting, kind, has_module, other_text)
@@ -66,6 +69,8 @@ def _kind(setting: Setting) -> str:
     }  # fmt: skip
     if word in known:
         return known[word]
+    if not word and _FILE.fullmatch(setting.default or ""):
+        return "file"
     if word in ("http", "https") or not _NAMES.search(name) or not re.search(r"URL|URI|DSN|BROKER|BACKEND", name):
         return ""
     if re.search(r"REDIS|VALKEY|BROKER|RESULT_BACKEND", name):

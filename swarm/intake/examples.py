@@ -9,6 +9,8 @@ _BY_NAME: tuple[tuple[str, Any], ...] = (
     (r"e_?mail", "{{uuid}}@example.com"),
     (r"phone|mobile|msisdn|^from$|^to$|wa_id", "+15555550100"),
     (r"(^|_)(amount|total|price|subtotal|fee|balance|cost)(_|$|cents)", 1250),
+    (r"(^|_)(left|stock|available|remaining|in_stock|on_hand|weight|points|credits|capacity|duration)$", 12),
+    (r"(^|_)(rate|ratio|percent(age)?|probability|confidence|latitude|longitude|lat|lng|lon)$", 0.5),
     (r"(^|_)(count|qty|quantity|number|size|length|score|age|page|limit|offset|index|version|port|retries)$", 2),
     (r"currency", "USD"),
     (r"country", "US"),

@@ -104,6 +104,10 @@ class Reader:
             walk.visit(node)
         return walk.returned
 
+    def given_by(self, function: Function) -> Shape | None:
+        """The shape of what a function gives back, where that is known beforehand."""
+        return None
+
     def is_root(self, module: Module, node: ast.expr) -> bool:
         """Whether an expression is the body of the request that is handled."""
         if not self._of_request:
@@ -183,6 +187,9 @@ class _Walk:
     def _bind(self, target: ast.expr, shape: Shape) -> None:
         if isinstance(target, ast.Name):
             self._known[target.id] = shape
+        elif isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
+            kept = self._known.setdefault(target.value.id, Shape())  # left[sku] = …: one of a table's values
+            kept.items = kept.items or (shape if not kept.fields else None)
 
     def _loop(self, target: ast.expr, iterated: ast.expr) -> None:
         if isinstance(iterated, ast.Call) and ast.unparse(iterated.func) == "enumerate" and iterated.args:
@@ -190,6 +197,9 @@ class _Walk:
             target = target.elts[-1] if isinstance(target, ast.Tuple) else target
         if isinstance(iterated, ast.Call) and isinstance(iterated.func, ast.Attribute) \
                 and iterated.func.attr in ("items", "keys", "values"):  # fmt: skip
+            table = self._known.get(ast.unparse(iterated.func.value))
+            if table is not None and table.items is not None and iterated.func.attr != "keys":
+                self._bind(target.elts[-1] if isinstance(target, ast.Tuple) else target, table.items)
             return
         shape = self.shape(iterated)
         if shape is not None and not shape.fields:
@@ -295,6 +305,9 @@ class _Walk:
     def _into(self, node: ast.Call) -> Shape | None:
         """Go on in a function of the target's that gets the value, or the request that holds it."""
         function = self._index.resolve_call(self._module, node)
+        given_back = self._reader.given_by(function) if function is not None else None
+        if given_back is not None:
+            return given_back
         given = list(node.args)
         for place, argument in enumerate(node.args[:2]):  # add_task(work, body), to_thread(work, body), submit(…)
             named = isinstance(argument, ast.Name | ast.Attribute) and function is None

@@ -264,11 +264,11 @@ def _is_refused(call: UpstreamCall, target: Target) -> bool:
 
 def host_name(host: str, others: list[Upstream]) -> str:
     """A short name for a host, unlike the others'."""
-    parts = [
-        part for part in host.split(".") if part not in ("api", "www", "com", "io", "org", "net", "co", "app", "dev")
-    ]
-    name = re.sub(r"[^a-z0-9-]", "-", (parts[-1] if parts else host).lower()) or "upstream"
+    within = host.split(".")[:-1] or [host]  # the last part is a country or a kind of holder
+    parts = [part for part in within if part not in ("api", "www", "com", "co", "org", "net", "app")] or within
+    names = [re.sub(r"[^a-z0-9-]", "-", part.lower()) or "upstream" for part in (parts[-1], parts[0])]
     taken = {other.name for other in others}
+    name = next((name for name in names if name not in taken), names[0])
     number = 2
     while name in taken:
         name, number = f"{name.rstrip('0123456789')}{number}", number + 1

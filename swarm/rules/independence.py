@@ -67,7 +67,7 @@ def independent_runs(index: Index, function: Function) -> Iterator[list[Step]]:
 def _may_go_first(statement: ast.stmt, run: Sequence[Step]) -> bool:
     """Whether a statement between two steps is a plain assignment that may as well stand before the first."""
     match statement:
-        case ast.Assign(targets=[ast.Name(id=name)], value=value) if _is_plain(value):
+        case ast.Assign(targets=[ast.Name(id=name)], value=value) if is_plain(value):
             pass
         case _:
             return False
@@ -82,6 +82,11 @@ def step_of(index: Index, function: Function, waited: ast.Await) -> Step | None:
     return _step(index, function, ast.Assign(targets=[ast.Name("_", ast.Store())], value=waited))
 
 
+def step_of_call(index: Index, function: Function, call: ast.Call) -> Step | None:
+    """A blocking call on its own, if it is safe to run in a thread beside others of its kind."""
+    return _step(index, function, ast.Assign(targets=[ast.Name("_", ast.Store())], value=call))
+
+
 def _step(index: Index, function: Function, statement: ast.stmt) -> Step | None:
     """The statement as `name = await call(…)` (in sync code `name = call(…)`), if safe to run beside others."""
     match statement:
@@ -92,7 +97,7 @@ def _step(index: Index, function: Function, statement: ast.stmt) -> Step | None:
         case _:
             return None
     given = [*call.args, *(keyword.value for keyword in call.keywords)]
-    if not all(_is_plain(node) for node in given):
+    if not all(is_plain(node) for node in given):
         return None
     if any(_is_connection(index, function.module, node) for node in given):
         return None
@@ -219,7 +224,18 @@ def _independent(first: Step, second: Step) -> bool:
     return not (asks and first.hosts & second.hosts)
 
 
-def _is_plain(node: ast.expr) -> bool:
+def _looks_up(call: ast.Call) -> bool:
+    """`event.get("country", "US")`: a field by its name, which no client is asked for."""
+    match call:
+        case ast.Call(
+            func=ast.Attribute(value=ast.Name() | ast.Subscript(), attr="get"),
+            args=[ast.Constant(value=str(key)), *_],
+        ):
+            return re.fullmatch(r"[\w-]+", key) is not None and not call.keywords
+    return False
+
+
+def is_plain(node: ast.expr) -> bool:
     """Whether computing an argument can have no effect of its own."""
     for part in ast.walk(node):
         if isinstance(part, ast.Await | ast.NamedExpr | ast.Yield | ast.YieldFrom):
@@ -227,6 +243,8 @@ def _is_plain(node: ast.expr) -> bool:
         if isinstance(part, ast.Call) and not (isinstance(part.func, ast.Name) and part.func.id in PURE_BUILTINS):
             owner = part.func.value if isinstance(part.func, ast.Attribute) else part.func
             is_headers = isinstance(part.func, ast.Attribute) and "headers" in part.func.attr
+            if _looks_up(part):
+                continue
             if not is_headers or not isinstance(owner, ast.Name):
                 return False
     return True

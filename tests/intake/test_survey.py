@@ -274,6 +274,7 @@ def test_tables_are_made_from_models_that_nobody_makes(tmp_path: Path) -> None:
             "e = create_async_engine(os.environ['DATABASE_URL'])\n",
             "sqlite+aiosqlite",
         ),
+        ("import os\nimport sqlite3\nFILE = os.environ.get('ORDERS_DB', 'data/orders.sqlite3')\n", "{tmp}/orders"),
         ("import os\nimport asyncpg\nDSN = os.environ['DATABASE_URL']\n", "postgresql"),
     ],
 )
@@ -281,7 +282,9 @@ def test_database_by_what_the_code_speaks(tmp_path: Path, code: str, value: str)
     index = index_of(tmp_path, {"db.py": code})
     (storage,) = find_storage(index, find_settings(index), lambda *_: True, "")
     given = storage.value or (storage.upstream.url if storage.upstream else storage.doubt)
-    assert given.startswith(f"{value}://") or (value == "postgresql" and "wants PostgreSQL" in given)
+    assert given.startswith((f"{value}://", f"{value}.sqlite3")) or (
+        value == "postgresql" and "wants PostgreSQL" in given
+    )
 
 
 def test_form_and_json_is_json(tmp_path: Path) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from swarm.config.load import load_agents
-from swarm.config.schema import Target
+from swarm.config.schema import Target, Upstream
 from swarm.intake.answers import routes_for
 from swarm.intake.draft import Draft
+from swarm.intake.trial import host_name
 from swarm.intake.writing import render
 from swarm.target.calls import UpstreamCall
 from tests.intake.strangers import index_of
@@ -65,3 +68,65 @@ def test_good_answers_hold_no_error(tmp_path: Path) -> None:
 def test_no_doubt_is_told_twice() -> None:
     draft = Draft("it", TARGET).doubting("same", "start").doubting("same", "start")
     assert len(render(draft).doubts) == 1
+
+
+def _seen(path: str) -> UpstreamCall:
+    return UpstreamCall("shop", "GET", path, "", b"", 502, 0.0, 0.0, "read", {})
+
+
+CALLERS = """
+import requests
+
+BASE = "https://api.shop.example"
+
+
+def rules(country):
+    return requests.get(f"{BASE}/tax/{country}", timeout=5).json()
+
+
+def stock(sku):
+    return requests.get(BASE + "/stock/" + sku, timeout=5).json()["units"]
+
+
+def label(kind, name):
+    return requests.get("https://api.shop.example/labels/%s/%s/print" % (kind, name), timeout=5).text
+
+
+def place(order):
+    units = {}
+    for line in order["lines"]:
+        units[line["sku"]] = stock(line["sku"])
+    return [sku for sku, count in units.items() if count < 1], rules(order["country"])["share"] > 0.1
+"""
+
+
+def test_what_the_code_puts_into_a_path_varies(tmp_path: Path) -> None:
+    index = index_of(tmp_path, {"app.py": CALLERS})
+    calls = [_seen(path) for path in ("/tax/US", "/tax/DE", "/stock/tea", "/labels/a/b/print", "/tax/US/more")]
+    routes = routes_for(index, "api.shop.example", calls)
+    assert [route.path for route in routes] == [
+        "/tax/{id}", "/stock/{id}", "/labels/{id}/{id2}/print", "/tax/US/more",
+    ]  # fmt: skip
+
+
+def test_what_a_caller_compares_tells_what_an_answer_holds(tmp_path: Path) -> None:
+    index = index_of(tmp_path, {"app.py": CALLERS})
+    tax, stock = routes_for(index, "api.shop.example", [_seen("/tax/US"), _seen("/stock/tea")])
+    assert isinstance(stock.json_body["units"], int)
+    assert isinstance(tax.json_body["share"], int | float)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "names"),
+    [
+        (["api.stripe.com", "hooks.slack.com"], ["stripe", "slack"]),
+        (["erp.depot.example", "mail.depot.example"], ["depot", "mail"]),
+        (["api.io", "localhost"], ["api", "localhost"]),
+        (["a.b.example", "a.b.example"], ["b", "a"]),
+    ],
+)
+def test_a_host_gets_a_short_name_of_its_own(hosts: list[str], names: list[str]) -> None:
+    found: list[Upstream] = []
+    for host in hosts:
+        found.append(Upstream(name=host_name(host, found), host=host))
+    assert [one.name for one in found] == names

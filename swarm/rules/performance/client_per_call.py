@@ -45,7 +45,7 @@ class _Place:
     function: Function
     call: ast.Call
     kind: str
-    shape: Literal["with", "bare", "other"]
+    shape: Literal["with", "bare", "named", "other"]
     is_async: bool
     moved: tuple[ast.keyword, ...] = ()  # arguments that vary: given to each request in place
     requests: tuple[ast.Call, ...] = ()
@@ -156,6 +156,54 @@ def stock(item):
 def hook():
     return stock("tea")
 """,
+            "flask",
+        ),
+        Example(
+            """import requests
+from flask import Flask
+
+app = Flask(__name__)
+
+
+@app.post("/hook")
+def hook():
+    session = requests.Session()
+    return session.get("https://a.example/tea", timeout=2).json()
+""",
+            """from http.cookiejar import DefaultCookiePolicy
+
+import requests
+from flask import Flask
+
+app = Flask(__name__)
+
+
+# one client for all calls: connections are kept between them, cookies are not
+_http = requests.Session()
+_http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+
+
+@app.post("/hook")
+def hook():
+    session = _http
+    return session.get("https://a.example/tea", timeout=2).json()
+""",
+            "flask",
+        ),
+        Example(
+            """import requests
+from flask import Flask
+
+app = Flask(__name__)
+
+
+@app.post("/hook")
+def hook(token):
+    session = requests.Session()
+    session.headers["X-Token"] = token
+    return session.get("https://a.example/tea", timeout=2).json()
+""",
+            None,
             "flask",
         ),
         Example(
@@ -304,7 +352,12 @@ def _built(index: Index, function: Function, call: ast.Call, kind: str) -> _Plac
         targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
         kept = [t for t in targets if not isinstance(t, ast.Name) or t.id not in module.local_names(function.node)]
         names = {target.id for target in targets if isinstance(target, ast.Name)}
-        return None if kept or hands_out(index, function, names) else other
+        if kept or hands_out(index, function, names):
+            return None
+        plain = kind == "requests.Session" and not call.args and not call.keywords and len(names) == 1
+        if plain and not is_async and parent.value is call and _only_requests(function, call, names):
+            return _Place(function, call, kind, "named", False)
+        return other
     if isinstance(parent, ast.BoolOp | ast.IfExp | ast.arguments):
         return None  # only where the caller gave none
     if not isinstance(parent, ast.withitem):
@@ -330,8 +383,31 @@ def _built(index: Index, function: Function, call: ast.Call, kind: str) -> _Plac
     return _Place(function, call, kind, "with", is_async, moved, tuple(requests))
 
 
+def _only_requests(function: Function, call: ast.Call, names: set[str]) -> bool:
+    """Whether a local session is asked once and nothing else: not changed, closed, handed on or bound again. Who asks
+    it twice may want the cookies of the first answer."""
+    module = function.module
+    asked = 0
+    for node in ast.walk(function.node):
+        if not isinstance(node, ast.Name) or node.id not in names:
+            continue
+        if isinstance(node.ctx, ast.Store):
+            if module.parent(node) is not module.parent(call):
+                return False
+            continue
+        attribute = module.parent(node)
+        use = module.parent(attribute) if isinstance(attribute, ast.Attribute) else None
+        is_asked = isinstance(attribute, ast.Attribute) and attribute.attr in HTTP_VERBS
+        if not is_asked or not isinstance(use, ast.Call) or use.func is not attribute:
+            return False
+        asked += 1
+    return asked == 1
+
+
 def _construction(module: Module, place: _Place) -> str:
     """The text that builds the shared client: the arguments as they stand, pools and cookies set apart."""
+    if place.shape == "named":
+        return module.segment(place.call)
     if place.shape == "bare":
         return f"{ast.unparse(place.call.func).rsplit('.', 1)[0]}.{place.kind.rsplit('.', 1)[-1]}()"
     kept = [module.segment(keyword) for keyword in place.call.keywords if keyword not in place.moved]
@@ -396,6 +472,8 @@ def _shared(
         if place.shape == "bare":
             start, end = module.span(place.call.func)
             edits.append(Edit(start, end, f"{shared}.{_verb_name(place.call)}"))
+        elif place.shape == "named":
+            edits.append(Edit(*module.span(place.call), shared))
         else:
             edits.append(Edit(*module.span(place.call), f"{context}({shared})"))
             moved = [module.segment(keyword) for keyword in place.moved]

@@ -9,6 +9,7 @@ from swarm.analysis.database_kinds import SESSIONS
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import sql_call
 from swarm.analysis.index import Function, Index
+from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.session_work import only_session_work
@@ -25,8 +26,8 @@ class CommitPerRow(Rule):
 
     The mend: the commit moves behind the loop; the rows become one transaction. That changes one thing on purpose:
     if a row fails or the process dies halfway, none of the loop's rows is kept, where the first ones were. Only
-    for loops whose body is nothing but writes on that connection and plain assignments (with a SQLAlchemy session
-    also reads and decisions on what they gave), the commit last; never where the loop awaits something else, calls
+    for loops whose body is nothing but writes and reads on that connection and plain assignments (with a SQLAlchemy
+    session also decisions on what was read), the commit last; never where the loop awaits something else, calls
     out, or can be left early.
     """
 
@@ -140,6 +141,28 @@ async def save(session: AsyncSession, answers: dict[str, str]) -> None:
         Example(
             """import sqlite3
 
+
+def place(db: sqlite3.Connection, order):
+    for line in order["lines"]:
+        row = db.execute("SELECT label FROM bins WHERE sku = ?", (line["sku"],)).fetchone()
+        db.execute("INSERT INTO picks VALUES (?, ?)", (line["sku"], row[0] if row else None))
+        db.commit()
+    db.close()
+""",
+            """import sqlite3
+
+
+def place(db: sqlite3.Connection, order):
+    for line in order["lines"]:
+        row = db.execute("SELECT label FROM bins WHERE sku = ?", (line["sku"],)).fetchone()
+        db.execute("INSERT INTO picks VALUES (?, ?)", (line["sku"], row[0] if row else None))
+    db.commit()
+    db.close()
+""",
+        ),
+        Example(
+            """import sqlite3
+
 import requests
 
 
@@ -229,6 +252,22 @@ def _method(statement: ast.stmt) -> str:
     return call.func.attr if call is not None and isinstance(call.func, ast.Attribute) else ""
 
 
+def _only_reads(index: Index, module: Module, statement: ast.stmt, owner: str) -> bool:
+    """Whether an assignment fetches rows over the same connection, which sees what is not committed yet."""
+    calls = [node for node in ast.walk(statement) if isinstance(node, ast.Call)]
+    found = [sql_call(index, module, call) for call in calls]
+    reads = [sql for sql in found if sql is not None]
+    others = [call for call, sql in zip(calls, found, strict=True) if sql is None]
+    return (
+        bool(reads)
+        and all(sql.verb == "SELECT" and ast.unparse(sql.owner) == owner for sql in reads)
+        and all(
+            isinstance(call.func, ast.Attribute) and call.func.attr in ("fetchone", "fetchall", "fetchmany")
+            for call in others
+        )
+    )
+
+
 def _is_plain(index: Index, function: Function, loop: ast.For, commit: ast.stmt) -> bool:
     """Whether the loop does nothing but compute values and write on one connection, the commit last."""
     module = function.module
@@ -244,6 +283,8 @@ def _is_plain(index: Index, function: Function, loop: ast.For, commit: ast.stmt)
         call = _call(statement)
         sql = sql_call(index, module, call) if call is not None else None
         if sql is not None and sql.verb in WRITES and ast.unparse(sql.owner) == owner:
+            continue
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and _only_reads(index, module, statement, owner):
             continue
         waits = any(isinstance(node, ast.Await | ast.Yield | ast.YieldFrom) for node in ast.walk(statement))
         calls = [node for node in ast.walk(statement) if isinstance(node, ast.Call)]
