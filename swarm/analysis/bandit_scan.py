@@ -22,7 +22,6 @@ _LEFT_OUT_PREFIX = "B4"
 _SAME_AS: dict[str, tuple[str, ...]] = {
     "B110": ("swallowed-exception",),
     "B112": ("swallowed-exception",),
-    "B501": ("tls-check-off",),
     "B113": ("missing-timeout", "no-timeout"),
     "B201": ("debug-enabled",),
     "B501": ("tls-check-off",),
