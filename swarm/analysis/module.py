@@ -15,6 +15,7 @@ N = TypeVar("N", bound=ast.AST)
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 SHARED_NODES = (ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop)
 BUILTINS = frozenset(dir(builtins))
+_KEPT_TEXT = "_swarm_text"  # an attribute of any node
 _KEPT, _KEPT_BY_KIND = "_swarm_own_nodes", "_swarm_own_by_kind"  # attributes of a function's node
 
 
@@ -288,6 +289,14 @@ def child_nodes(node: ast.AST) -> list[ast.AST]:
         elif isinstance(value, list):
             found.extend(item for item in value if isinstance(item, ast.AST))
     return found
+
+
+def written(node: ast.AST) -> str:
+    """`ast.unparse`, once for each node and kept with it: it is slow, and nobody changes a tree."""
+    kept = vars(node).get(_KEPT_TEXT)
+    if kept is None:
+        kept = vars(node)[_KEPT_TEXT] = ast.unparse(node)
+    return str(kept)
 
 
 def own_nodes(function: ast.AST) -> tuple[ast.AST, ...]:

@@ -22,6 +22,7 @@ from swarm.analysis.dataflow.values import (
     without_taint,
 )
 from swarm.analysis.index import COMMON_METHODS
+from swarm.analysis.module import written
 from swarm.analysis.source import parameters
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Calls:
     def evaluate(self, node: ast.Call, frame: Frame, env: Env) -> Value:
         """The value of a call."""
         run = self._run
-        text = CHECKED + ast.unparse(node) if CHECKED in env else ""
+        text = CHECKED + written(node) if CHECKED in env else ""
         if text and text in env:
             return env[text]
         receiver = UNKNOWN

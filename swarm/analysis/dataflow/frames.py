@@ -78,11 +78,10 @@ def join_envs(envs: Iterable[Env | None]) -> Env | None:
         if result is None:
             result = env
             continue
-        both: Env = {}
-        for name in result.keys() | env.keys():
-            mine, theirs = result.get(name), env.get(name)
-            both[name] = (
-                joined(mine, theirs) if mine is not None and theirs is not None else mine or theirs or UNKNOWN
-            )
+        both: Env = dict(result)
+        for name, theirs in env.items():  # most are the same in both
+            mine = result.get(name)
+            if mine is not theirs:
+                both[name] = theirs if mine is None else joined(mine, theirs)
         result = both
     return result
