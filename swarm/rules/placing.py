@@ -7,6 +7,7 @@ import ast
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from swarm.analysis.edits import Edit, apply_edits
@@ -100,15 +101,21 @@ def text_mentions(index: Index, pattern: str) -> bool:
 
     Modules that an earlier mend brought and that only offer figures for /metrics are no answer.
     """
-    found = re.compile(pattern, re.IGNORECASE)
-    own = (module.text for module in _own_modules(index) if "PROMETHEUS_LINES" not in module.globals)
-    return any(found.search(text) for text in (*own, *index.tree.other.values()))
+    found = in_small_letters(pattern)
+    own = (module.lower_text for module in _own_modules(index) if "PROMETHEUS_LINES" not in module.globals)
+    return any(found.search(text) for text in (*own, *(text.lower() for text in index.tree.other.values())))
 
 
 def code_mentions(index: Index, pattern: str) -> bool:
     """Whether any module's code holds the pattern (case does not matter)."""
-    found = re.compile(pattern, re.IGNORECASE)
-    return any(found.search(module.text) for module in _own_modules(index))
+    found = in_small_letters(pattern)
+    return any(found.search(module.lower_text) for module in _own_modules(index))
+
+
+@cache
+def in_small_letters(pattern: str) -> re.Pattern[str]:
+    """The pattern for a text in small letters, so that case does not matter; classes such as `\\W` stay."""
+    return re.compile(re.sub(r"\\.|[A-Z]+", lambda part: part[0] if part[0][0] == "\\" else part[0].lower(), pattern))
 
 
 def is_installed(index: Index, class_name: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
 from swarm.rules.added_modules import is_added
 from swarm.rules.monitoring.no_metrics import KNOWN_METRICS
-from swarm.rules.placing import free_file, free_name, import_edit, main_app
+from swarm.rules.placing import free_file, free_name, import_edit, in_small_letters, main_app
 from swarm.rules.reaching import import_of
 from swarm.rules.rule import Example, Mend, Rule, edited
 
@@ -138,8 +137,9 @@ class NoOperationMetrics(Rule):
 def _measures_otherwise(index: Index) -> bool:
     """Whether the service has a metrics library of its own, beside what these rules bring."""
     own = [m for m in index.tree.modules.values() if not is_added(m) and _REQUEST_METRICS not in m.text]
-    known = re.compile(KNOWN_METRICS, re.IGNORECASE)
-    return any(known.search(text) for text in (*(module.text for module in own), *index.tree.other.values()))
+    known = in_small_letters(KNOWN_METRICS)
+    others = (text.lower() for text in index.tree.other.values())
+    return any(known.search(text) for text in (*(module.lower_text for module in own), *others))
 
 
 def _waiting(index: Index) -> Iterator[Function]:
