@@ -17,15 +17,16 @@ WEIGHTS: dict[Severity, float] = {"critical": 10.0, "high": 7.5, "medium": 5.0, 
 
 # What static analysis alone is worth in a class of faults: the share of faults that it finds less the share of
 # harmless code that it takes for one, in code that it was not tuned on, one success and one failure added to both
-# (a detector that was right ten times of ten is not perfect). Measured 2026-11-25. sql, run and chance:
-# the half of OWASP BenchmarkPython 0.1 that the rules were not tuned on, with tests/corpus as it was first met:
-# 20 of 20 found and 0 of 29 safe ones reported; 43 of 45 and 1 of 76; 55 of 56 and 0 of 112. digest, by bandit: all
-# of that suite, 76 of 76 and 0 of 80. The others by swarm.scores.faults in five public services, every fault found
-# and no twin reported, one or two shapes in each.
+# (a detector that was right ten times of ten is not perfect). sql, run and chance: the half of OWASP BenchmarkPython
+# 0.1 that the rules were not tuned on, with tests/corpus as it was first met: 20 of 20 found and 0 of 29 safe ones
+# reported; 43 of 45 and 1 of 76; 55 of 56 and 0 of 112. digest, by bandit: all of that suite, 76 of 76 and 0 of 80.
+# The others by swarm.scores.faults in five public services, every fault found and no twin reported, one or two
+# shapes in each; compare, secret, tls, timeout and swallow with tests/corpus/detectors/first_met as first met, too:
+# 29 of 30 and 0 of 30; 18 of 25 and 1 of 25; 21 of 22 and 0 of 22; 18 of 22 and 1 of 22; 11 of 18 and 0 of 18.
 DETECTORS: dict[str, float] = {
     "sql": 0.92, "run": 0.91, "chance": 0.96, "digest": 0.97,
-    "compare": 0.83, "secret": 0.83, "tls": 0.83, "timeout": 0.83, "error-details": 0.83, "log-body": 0.83,
-    "debug": 0.71, "swallow": 0.71,
+    "compare": 0.9, "secret": 0.62, "tls": 0.87, "timeout": 0.7, "error-details": 0.83, "log-body": 0.83,
+    "debug": 0.71, "swallow": 0.55,
 }  # fmt: skip
 
 

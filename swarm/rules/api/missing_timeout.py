@@ -13,6 +13,7 @@ from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.security.digests import assigned
 from swarm.rules.splices import add_keyword, after_imports, free_name, import_as
 
 CONSTANT = """# for one outgoing call, in seconds; 0: no limit
@@ -20,6 +21,7 @@ CONSTANT = """# for one outgoing call, in seconds; 0: no limit
 """
 _STREAMS = re.compile(r"\bws_connect\b|text/event-stream|\biter_(any|chunked|chunks)\b|\.content\b")
 _VERBS = ("get", "post", "put", "patch", "delete", "head", "options", "request", "ws_connect")
+_WITH_TIMEOUT = 3  # arguments of urlopen by position: address, data, timeout
 HTTPX_CLIENTS = ("httpx.AsyncClient", "httpx.Client")
 
 
@@ -347,7 +349,7 @@ def _places(index: Index, module: Module) -> Iterator[_Place]:
         owner = function.qualname if function is not None else "the module"
         by_hand = function is not None and _is_program(module) and not index.on_request_path(module, call)
         given = next((keyword for keyword in call.keywords if keyword.arg == "timeout"), None)
-        is_none = given is not None and isinstance(given.value, ast.Constant) and given.value.value is None
+        is_none = given is not None and _is_endless(index, module, given.value)
         if any(keyword.arg is None for keyword in call.keywords) or (given is not None and not is_none):
             continue
         dotted = index.resolve(module, call.func)
@@ -359,6 +361,9 @@ def _places(index: Index, module: Module) -> Iterator[_Place]:
         if dotted in ("aiohttp.ClientSession", "aiohttp.client.ClientSession"):
             if given is not None or not _each_has_its_own(module):
                 yield _Place(call, given, True, owner, by_hand, _STREAMS.search(module.text) is not None)
+            continue
+        if dotted == "urllib.request.urlopen" and len(call.args) < _WITH_TIMEOUT:
+            yield _Place(call, given, False, owner, by_hand)
             continue
         request = http_call(index, module, call)
         if request is None:
@@ -375,6 +380,19 @@ def _places(index: Index, module: Module) -> Iterator[_Place]:
             if request.library == "aiohttp":
                 continue
             yield _Place(call, given, False, owner, by_hand)
+
+
+def _is_endless(index: Index, module: Module, value: ast.expr) -> bool:
+    """Whether a timeout is None, or a library's of None: `httpx.Timeout(None)`, `ClientTimeout(total=None)`."""
+    if isinstance(value, ast.Name):
+        value = assigned(value, module.enclosing_function(value))
+    if isinstance(value, ast.Call):
+        dotted = index.resolve(module, value.func)
+        whole = [*value.args, *(k.value for k in value.keywords if k.arg in ("timeout", "total"))]
+        parts = {k.arg for k in value.keywords} - {"timeout", "total"}
+        is_known = dotted in ("httpx.Timeout", "aiohttp.ClientTimeout", "aiohttp.client.ClientTimeout")
+        return is_known and len(whole) == 1 and not parts and _is_endless(index, module, whole[0])
+    return isinstance(value, ast.Constant) and value.value is None
 
 
 def _has_patient_adapter(index: Index, module: Module, session: ast.expr | None) -> bool:

@@ -17,6 +17,7 @@ from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.placing import bound_names
 from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.security.literal_secrets import Literal, literal_secrets
 
 _SECRET = re.compile(
     r"(^|_)(secret|secrets|token|api_?key|apikey|password|passwd|pwd|private_?key|signing_?key|access_?key"
@@ -26,7 +27,8 @@ _SECRET = re.compile(
 _ABOUT_ONE = re.compile(
     r"_(url|uri|header|name|path|file|dir|type|kind|prefix|suffix|ttl|expir\w*|length|len|size|field|count|limit|id|env|var"
     r"|algorithm|alg|scheme|format|param|regex|pattern|hash|endpoint|host|lifetime|seconds|minutes|days|version|issuer"
-    r"|backend|provider|source|store|storage|engine|driver|mode|enabled|required|manager|service|class|module)s?$",
+    r"|backend|provider|source|store|storage|engine|driver|mode|enabled|required|manager|service|class|module|hasher|policy"
+    r"|label|message|text|title|help|hint|error|status|key_id|mask)s?$",
     re.IGNORECASE,
 )
 _KNOWN_FORMS = re.compile(
@@ -100,6 +102,11 @@ class SecretInCode(Rule):
     def find(self, index: Index) -> Iterable[Finding]:
         """Every literal that is a secret, never shown in the evidence."""
         for module in index.tree.modules.values():
+            known = {id(secret.value) for secret in _secrets(module)}
+            for other in literal_secrets(module, _is_secret):
+                if id(other.value) not in known:
+                    known.add(id(other.value))
+                    yield self._advice(module, other)
             for secret in _secrets(module):
                 kind = (
                     "is what is used where the environment gives none" if secret.reader else "is written in the code"
@@ -114,6 +121,17 @@ class SecretInCode(Rule):
                     mendable=_replacement(module, secret, "secrets.token_hex(32)") is not None
                     and not _SHARED_BY_WORKERS.search(secret.name),
                 )
+
+    def _advice(self, module: Module, literal: Literal) -> Finding:
+        """What stands in an argument, an attribute, a header or an address: where it is set else is not known."""
+        return self.finding(
+            module,
+            literal.value,
+            evidence=f"{literal.name}: a literal of {literal.length} characters is written in the code",
+            recommendation="Take it from the environment alone, refuse to work without it, and change the secret.",
+            anchor=literal.name,
+            mendable=False,
+        )
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
         """The environment, or a random value that nobody knows."""
@@ -182,8 +200,16 @@ def _secrets(module: Module) -> Iterator[_Secret]:
             yield _Secret(target.id, value, None, assign, is_setting)
 
 
+def _is_secret(name: str, value: str) -> bool:
+    """Whether a text that something of this name gets is a secret."""
+    if _PLACEHOLDER.match(value.strip()):
+        return False
+    return (is_secret_name(name) and _looks_secret(name, value)) or bool(_KNOWN_FORMS.match(value))
+
+
 def is_secret_name(name: str) -> bool:
     """Whether a variable of this name holds a secret, not a thing about one (its URL, header, lifetime)."""
+    name = name.replace("-", "_")  # a header's
     return bool(_SECRET.search(name)) and not _ABOUT_ONE.search(name)
 
 
@@ -200,6 +226,8 @@ def _looks_secret(name: str, value: str) -> bool:
         return False
     if re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+", value):
         return False  # the name of a variable
+    if re.fullmatch(r"[a-z]+([-_.:/][a-z]+)*([-_.:/]?v?\d{1,2})?", value):
+        return False  # words, at most with a version: the key of a cache, the name of a file
     letters = re.sub(r"[^a-z]", "", value.lower())
     if letters and (letters in re.sub(r"[^a-z]", "", name.lower()) or re.fullmatch(r"[a-z]+([-_.][a-z]+)*", value)):
         return False
