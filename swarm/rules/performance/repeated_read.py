@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from swarm.analysis.effects import effects_cache
@@ -51,6 +52,9 @@ async def session():
 
 
 """
+
+# an error that an upstream answers must not be kept: a GET whose status nobody looks at may give one back
+_CHECKED = re.compile(r"raise_for_status|\.status(_code)?\b|\.ok\b|\.is_(success|error)\b|urlopen")
 
 
 class RepeatedRead(Rule):
@@ -191,6 +195,24 @@ def hook():
 """,
             "flask",
         ),
+        Example(  # an error's answer would be kept
+            """import requests
+from flask import Flask
+
+app = Flask(__name__)
+
+
+def get_tax_rules(country):
+    return requests.get(f"https://erp.example/tax/{country}", timeout=3).json()
+
+
+@app.post("/hook")
+def hook():
+    return get_tax_rules("US")
+""",
+            None,
+            "flask",
+        ),
     )
     good = (
         # a record of what happened
@@ -317,7 +339,7 @@ async def hook(contact_id: str):
             evidence=f"{function.qualname} reads {what} again for every request, whatever it read before",
             recommendation="Keep the answer for a while, and drop it where it is changed",
             anchor=function.qualname,
-            mendable=True,
+            mendable=all(_CHECKED.search(asking.module.segment(asking.node)) for asking, _ in reads.gets),
         )  # fmt: skip
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
