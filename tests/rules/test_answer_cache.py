@@ -488,9 +488,10 @@ async def test_a_slow_reader_elsewhere_does_not_bring_the_old_answer_back(
     two: tuple[ModuleType, ModuleType], source: Source
 ) -> None:
     (get_1, change_1), (get_2, _) = (flow_of(module, source) for module in two)
-    source.wait_s = 0.05
+    source.wait_s = 0.2
     slow = asyncio.ensure_future(get_2("a"))
-    await asyncio.sleep(0.02)
+    while not source.asked:
+        await asyncio.sleep(0.001)
     await change_1("a", {"name": "two"})
     assert (await slow)["name"] == "one"
     source.wait_s = 0.0
