@@ -60,7 +60,15 @@ class Break:
     kind: str = "overloaded_error"
 
 
-Step = Say | Refuse | Break
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A 200 with these very bytes."""
+
+    body: bytes
+    content_type: str = "text/event-stream"
+
+
+Step = Say | Refuse | Break | Raw
 Script = Step | Callable[[dict[str, Any]], Step]
 
 
@@ -150,10 +158,12 @@ class StrictServer:
             return _error(400, "invalid_request_error", "the script is over")
         step = self.script.pop(0) if self.script else self.director
         assert step is not None
-        if not isinstance(step, Break | Refuse | Say):
+        if not isinstance(step, Break | Raw | Refuse | Say):
             step = step(body)
         if isinstance(step, Refuse):
             return _error(step.status, step.kind, "refused by script", step.headers)
+        if isinstance(step, Raw):
+            return web.Response(body=step.body, content_type=step.content_type)
         return await _stream(request, body["model"], step)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -263,6 +264,10 @@ class _Talk:
                 if wait_s > self._limits.longest_wait_s:
                     message = f"{error} (it asks to wait {wait_s:g} s)"
                     raise ModelFailed(message, retryable=False) from error
+                wait_s *= 1 + zlib.crc32(self._agent.encode()) % 100 / 400  # those refused together come back apart
+                remaining_s = self._around.budget.remaining_s
+                if remaining_s is not None and wait_s >= remaining_s:
+                    raise  # the deadline comes first
                 await asyncio.sleep(wait_s)
         raise ModelFailed("no attempt was allowed", retryable=False)
 

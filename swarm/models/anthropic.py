@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from swarm.core.chat import (
@@ -80,7 +81,9 @@ class AnthropicModel:
             raise ProviderFailed(f"connection: {_words(error)}", retryable=True) from error
         except anthropic.AnthropicError as error:
             raise ProviderFailed(_words(error), retryable=False) from error
-        except (ValueError, TypeError, AssertionError) as error:
+        except httpx2.StreamError as error:
+            raise ProviderFailed(f"connection: {_words(error)}", retryable=True) from error
+        except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
             # What the SDK raises for streams that hold no JSON or events out of order.
             text = f"the answer is not of the Messages API: {_words(error)}"
             raise ProviderFailed(text, retryable=True) from error
@@ -102,6 +105,7 @@ class AnthropicModel:
 
     def _new_client(self) -> AsyncAnthropic:
         import anthropic
+        import httpx2
 
         key = self._environ.get("ANTHROPIC_API_KEY")
         token = self._environ.get("ANTHROPIC_AUTH_TOKEN")
@@ -118,6 +122,8 @@ class AnthropicModel:
                 max_retries=0,
                 timeout=anthropic.Timeout(self._stall_s, connect=_CONNECT_S),
             )
+        except httpx2.InvalidURL as error:
+            raise ProviderFailed(f"ANTHROPIC_BASE_URL is no address: {error}", retryable=False) from error
         except (ValueError, anthropic.AnthropicError) as error:
             raise ProviderFailed(_words(error), retryable=False) from error
 
@@ -169,10 +175,17 @@ def _from_status(error: Any) -> ProviderFailed:
 
 
 def _retry_after_s(error: Any) -> float | None:
-    value = error.response.headers.get("retry-after", "")
+    """Seconds, or a date against the server's own clock; None where it asks for nothing that can be read."""
+    headers = error.response.headers
+    value = headers.get("retry-after", "")
     try:
         return max(0.0, float(value))
     except ValueError:
+        pass
+    try:
+        until, now = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("date", ""))
+        return max(0.0, (until - now).total_seconds())
+    except (TypeError, ValueError):
         return None
 
 

@@ -14,6 +14,7 @@ from swarm.agents.budget import RunBudget
 from swarm.agents.casting import cast
 from swarm.agents.loop import LoopLimits, converse
 from swarm.agents.specialist import run_specialist
+from swarm.agents.surroundings import Candidate
 from swarm.config.schema import Specialist
 from swarm.core.chat import Conversation, Message, Text, ToolCall, ToolResult, TurnLimits
 from swarm.core.ports import Model
@@ -149,3 +150,23 @@ async def test_a_specialist_with_the_real_tools_over_the_messages_api(tmp_path: 
     assert result.info.tokens_are == "reported"
     assert result.info.cost_usd == pytest.approx((2020 * 2 + 107 * 10 + 900 * 2.5) / 1e6)
     assert result.info.peak_context_tokens == 3000
+
+
+async def test_a_retired_model_hands_over_to_the_next_of_its_chain_which_begins_afresh(tmp_path: Path):
+    def second(body: dict[str, Any]) -> Say:
+        assert body["model"] == "claude-sonnet-5-5"
+        assert len(body["messages"]) == 1  # nothing of the other model's, thoughts least of all
+        return Say([tool_use("t1", "submit", {"finding_ids": []})], "tool_use")
+
+    thought = Say([thinking("hm"), tool_use("t0", "list_files", {})], "tool_use")
+    server = StrictServer(thought, Refuse(404, "not_found_error"), second)
+    async with server.running():
+        model = AnthropicModel(server.environ())
+        candidates = [Candidate(model, "claude-opus-4-5"), Candidate(model, "claude-sonnet-5-5")]
+        result = await run_specialist(
+            "api", Specialist(tools=["Read"]), candidates, surroundings(workbench(tmp_path))
+        )
+        await model.close()
+    assert server.mistakes == []
+    assert (result.info.status, result.info.model) == ("degraded", "claude-sonnet-5-5")
+    assert "claude-opus-4-5: HTTP 404" in result.info.note

@@ -265,3 +265,38 @@ async def test_an_unknown_price_is_none_and_not_zero(tmp_path: Path):
     outcome = await talk(FakeModel(calls(SUBMIT), provider="anthropic"), tmp_path)
     assert outcome.tally.cost_usd is None
     assert outcome.tally.usage == Usage(10, 5)
+
+
+async def test_no_wait_goes_past_the_deadline(tmp_path: Path):
+    clock = FakeClock()
+    budget = RunBudget(clock, load_prices(), seconds=5.0)
+    busy = ProviderFailed("HTTP 529", retryable=True, retry_after_s=9.0)
+    model = FakeModel(busy, calls(SUBMIT))
+    outcome = await talk(model, tmp_path, budget=budget, clock=clock)
+    assert (outcome.ending, len(model.seen)) == ("model_failed", 1)
+
+
+async def test_agents_that_were_refused_together_come_back_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr("swarm.agents.loop.asyncio.sleep", sleep)
+    busy = ProviderFailed("HTTP 529", retryable=True, retry_after_s=4.0)
+    for agent in ("performance", "security", "api", "monitoring"):
+        start = Conversation(agent, "m", "s", START.messages)
+        await converse(
+            FakeModel(busy, calls(SUBMIT)), start, [Echo()], done(), surroundings(workbench(tmp_path)), FAST
+        )
+    assert all(4.0 <= wait <= 5.0 for wait in waits) and len(set(waits)) == 4
+
+
+async def test_reasons_to_stop_that_do_not_fit_the_blocks(tmp_path: Path):
+    """`tool_use` without a call is an empty turn; a call beside `end_turn` or `pause_turn` is a call."""
+    none = Turn((Text("I will call."),), "tool_use")
+    beside = Turn((ToolCall("c7", "echo", {}),), "end_turn")
+    paused = Turn((ToolCall("c8", "echo", {"words": "p"}),), "pause_turn")
+    outcome = await talk(FakeModel(none, beside, paused, calls(SUBMIT)), tmp_path)
+    assert outcome.ending == "submitted"
+    assert [result.call_id for result in results(outcome.conversation)] == ["c7", "c8", "c1"]

@@ -17,7 +17,7 @@ from swarm.core.chat import (
     TurnLimits,
 )
 from swarm.models.anthropic import AnthropicModel
-from tests.strict_server import Break, Refuse, Say, Script, StrictServer, text, thinking, tool_use
+from tests.strict_server import Break, Raw, Refuse, Say, Script, StrictServer, text, thinking, tool_use
 
 TOOL = ToolSpec("probe", "probes", {"type": "object", "properties": {}})
 START = Conversation("a", "claude-sonnet-5-5", "You are a test.", (Message("user", (Text("go"),)),))
@@ -148,3 +148,65 @@ def test_importing_these_does_not_import_the_sdk(module: str):
 async def test_a_thought_that_was_cut_off_is_not_kept():
     turn, _ = await _turn(Say([thinking("hm and", ""), text("Well")], "max_tokens"))
     assert turn.blocks == (Text("Well"),)
+
+
+def _event(name: str, data: str) -> bytes:
+    return f"event: {name}\ndata: {data}\n\n".encode()
+
+
+MESSAGE = (
+    '{"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant", "model": "m", '
+    '"content": [], "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": 1, "output_tokens": 1}}}'
+)
+DELTA = '{"type": "content_block_delta", "index": 7, "delta": {"type": "text_delta", "text": "x"}}'
+STOP = _event("message_stop", '{"type": "message_stop"}')
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html><body>a proxy's page</body></html>",
+        _event("message_start", "{not json") + STOP,
+        _event("message_start", "[1, 2]") + STOP,
+        _event("message_start", MESSAGE) + _event("content_block_delta", DELTA) + STOP,
+        _event("content_block_delta", DELTA) + STOP,
+        _event("message_start", MESSAGE) + STOP,
+        _event("message_start", MESSAGE) + b"event: content_block_sta",
+        b"\xff\xfe\x00" * 50,
+        STOP,
+    ],
+    ids=["empty", "page", "no-json", "no-object", "unknown-block", "no-start", "no-reason", "torn", "binary", "stop"],
+)
+@pytest.mark.parametrize("content_type", ["text/event-stream", "application/json", "text/html"])
+async def test_answers_that_are_none_are_model_failures_and_may_be_asked_again(body: bytes, content_type: str):
+    with pytest.raises(ModelFailed) as caught:
+        await _turn(Raw(body, content_type))
+    assert caught.value.retryable
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("headers", "wish_s"),
+    [
+        ({"retry-after": "Wed, 25 Nov 2026 10:00:30 GMT", "date": "Wed, 25 Nov 2026 10:00:00 GMT"}, 30.0),
+        ({"retry-after": "Wed, 25 Nov 2026 09:00:00 GMT", "date": "Wed, 25 Nov 2026 10:00:00 GMT"}, 0.0),
+        ({"retry-after": "-5"}, 0.0),
+        ({"retry-after": "soon"}, None),
+        ({}, None),
+    ],
+)
+async def test_how_long_a_provider_asks_to_wait(headers: dict[str, str], wish_s: float | None):
+    with pytest.raises(ModelFailed) as caught:
+        await _turn(Refuse(429, "rate_limit_error", headers))
+    assert caught.value.retry_after_s == wish_s
+
+
+@pytest.mark.parametrize(
+    "address", ["http://[::1", "not an address", "ftp://127.0.0.1", "http://", "http://127.0.0.1:99999"]
+)
+async def test_an_address_that_is_none_is_a_failure_and_no_bug(address: str):
+    model = AnthropicModel({"ANTHROPIC_BASE_URL": address, "ANTHROPIC_API_KEY": "k"})
+    with pytest.raises(ModelFailed):
+        await model.next_turn(START, [TOOL], TurnLimits(deadline_s=5))
+    await model.close()
