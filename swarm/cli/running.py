@@ -41,6 +41,7 @@ from swarm.target.scratch import remove_folder
 from swarm.target.traffic import Traffic
 
 if TYPE_CHECKING:
+    from swarm.coordinator.run import Run
     from swarm.coordinator.state import Parts, RunRequest
 
 PATTERNS = ("parallel", "sequential", "single")
@@ -78,7 +79,7 @@ def run_swarm(words: Words, resumed: Resumed | None = None) -> int:
         with _undisturbed():
             report = write_folder(report, folder, parts)
         reasons = reasons_to_fail(words.fail_on, report)
-        code = _exit_code(early, reasons)
+        code = exit_code(early, reasons)
         kept = len(accepted(report))
         parts.emit(
             RunFinished(
@@ -116,7 +117,8 @@ def _check(words: Words) -> None:
             raise UsageError(f"{name} {value:g} must be more than 0; leave it out for no limit")
 
 
-def _exit_code(early: Exception | None, reasons: tuple[str, ...]) -> int:
+def exit_code(early: Exception | None, reasons: tuple[str, ...]) -> int:
+    """The contract's, by what ended the run early and which `--fail-on` hold."""
     if isinstance(early, SwarmError):
         return early.exit_code
     return BUG_EXIT_CODE if early else 1 if reasons else 0
@@ -171,23 +173,29 @@ def _summary(
 
 
 async def _execute(request: RunRequest, parts: Parts) -> tuple[Report, Exception | None]:
-    """The report, and what ended the run early. Raises what ended it before anything was done."""
-    from swarm.coordinator.outcome import build_report
+    """The report, and what ended the run early; signals end it. Raises what ended it before anything was done."""
     from swarm.coordinator.run import Run
 
     run = Run(request, parts)
-    task = asyncio.ensure_future(run.execute())
+    task = asyncio.ensure_future(executed(run))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
+    return await task
+
+
+async def executed(run: Run) -> tuple[Report, Exception | None]:
+    """The run's report, and what ended it early. Raises what ended it before anything was done."""
+    from swarm.coordinator.outcome import build_report
+
     try:
-        return await task, run.state.early
+        return await run.execute(), run.state.early
     except Exception as error:
         if not run.state.workable:
             raise
         run.state.degraded = True
         run.state.notes.append(f"ended early: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
-        return build_report(request, parts, run.state), error
+        return build_report(run.request, run.parts, run.state), error
 
 
 def check_workable(name: str, target: Target, folder: Path) -> None:
