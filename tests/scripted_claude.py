@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from swarm.models.untrusted import unmark
@@ -16,6 +16,9 @@ from tests.strict_server import Say, Step, text, thinking, tool_use
 
 Call = tuple[str, dict[str, Any]]
 _NAME = re.compile(r"^You are (\S+), ", re.MULTILINE)
+FLAT = {"input_tokens": 900, "output_tokens": 120}
+_CACHED_FROM = 1_024  # tokens of the shortest prefix that is cached
+_CHARS = 4  # a token, as in swarm's own estimates
 _SLOW = frozenset({"measure_load", "sweep_concurrency", "profile_requests"})
 
 
@@ -104,7 +107,7 @@ class ScriptedClaude:
     """`propose` gives calls to make before submitting, by what was seen; `revise` the arguments of `submit_edit`.
 
     `fixes` chooses which mendable findings are asked for; `leave_out` the findings that are not stood behind.
-    `usage` is told of every turn.
+    `usage` gives the tokens of a turn.
     """
 
     propose: Callable[[Seen], Sequence[Call]] = lambda seen: ()
@@ -112,7 +115,7 @@ class ScriptedClaude:
     fixes: Callable[[dict[str, Any]], bool] = lambda finding: True
     leave_out: Callable[[dict[str, Any]], bool] = lambda finding: False
     drop: Callable[[Seen], list[dict[str, str]]] = lambda seen: []
-    usage: dict[str, int] = field(default_factory=lambda: {"input_tokens": 900, "output_tokens": 120})
+    usage: Callable[[Seen, Sequence[Any]], dict[str, int]] = lambda seen, said: dict(FLAT)
     skipped: frozenset[str] = _SLOW
 
     def __call__(self, body: dict[str, Any]) -> Step:
@@ -158,7 +161,43 @@ class ScriptedClaude:
         if words:
             blocks.append(text(words))
         blocks += [tool_use(f"{prefix}-{seen.turn}-{n}", name, given) for n, (name, given) in enumerate(calls)]
-        return Say(blocks, "tool_use", dict(self.usage))
+        return Say(blocks, "tool_use", self.usage(seen, blocks))
+
+
+class CountedTokens:
+    """Usage as a provider with a prompt cache would tell it, a token for four characters.
+
+    What a call has in common with the same agent's call before is read from the cache, the rest is written to it.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[str, str] = {}
+
+    def __call__(self, seen: Seen, said: Sequence[Any]) -> dict[str, int]:
+        marks = re.compile(r', "cache_control": \{[^}]*\}')
+        text = marks.sub("", json.dumps([seen.body["tools"], seen.body["system"], seen.body["messages"]]))
+        key = f"{seen.agent} {seen.body['model']} {sorted(seen.tools)}"
+        before = self._before.get(key, "")
+        common = _common(before, text)
+        self._before[key] = text
+        whole, read = len(text) // _CHARS, common // _CHARS
+        read = read if read >= _CACHED_FROM else 0
+        written = whole - read if whole >= _CACHED_FROM else 0
+        return {
+            "input_tokens": whole - read - written,
+            "cache_read_input_tokens": read,
+            "cache_creation_input_tokens": written,
+            "output_tokens": len(json.dumps(list(said))) // _CHARS,
+        }
+
+
+def _common(one: str, other: str) -> int:
+    """How long the beginning is that both share."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one[:middle] == other[:middle] else (low, middle - 1)
+    return low
 
 
 def patch(

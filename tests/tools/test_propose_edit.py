@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from swarm.agents.recall import Recall
 from swarm.agents.toolbox import Toolbox
 from swarm.analysis.source import SourceTree
 from swarm.core.chat import ToolCall, ToolResult
@@ -127,3 +128,13 @@ async def test_an_agents_proposals_are_bounded(bench: FakeWorkbench):
     assert more.is_error and "no more are taken" in more.content
     assert not (await propose(bench, FIRST, problem={**PROBLEM, "title": "Problem 3"})).is_error
     assert len(bench.proposals.all()) == MOST_OF_AN_AGENT
+
+
+async def test_a_resumed_run_has_the_proposals_of_its_journal(bench: FakeWorkbench):
+    journal = FakeJournal()
+    await propose(bench, FIRST, problem=PROBLEM, journal=journal)
+    await propose(bench, FIRST, journal=journal)
+    beginning = {"kind": "conversation", "agent": "api", "model": "claude-x", "system": "", "messages": []}
+    recall = Recall([beginning, *({"kind": kind, **record} for kind, record in journal.records)])
+    assert tuple(recall.proposals) == bench.proposals.all()
+    assert [finding.rule for finding, _ in recall.findings] == ["reviewed"]
