@@ -60,7 +60,8 @@ async def raised(
 ) -> tuple[Rung, ...]:
     """The rungs, written in a thread; the tree of each starts while the next is written.
 
-    Raises TargetError where one does not start.
+    A patched base is started afresh with the others: one that ran on has kept answers, and takes the bursts' events
+    for repeated ones. Raises TargetError where one does not start.
     """
     lab, loop = standing.lab, asyncio.get_running_loop()
     starting: list[asyncio.Task[object]] = []
@@ -73,6 +74,8 @@ async def raised(
     def written(rung: Rung) -> None:
         loop.call_soon_threadsafe(start, rung.name, rung.stack)
 
+    if base is not None:
+        await standing.keep()
     try:
         start(ORIGINAL, base or lab.original)
         steps = await asyncio.to_thread(

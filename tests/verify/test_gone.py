@@ -58,7 +58,8 @@ def test_a_problem_that_is_gone(tmp_path: Path):
         (f"{CALL[:-1]}, params={{}})", "still found"),
         ('session.get("https://stock.example.com/all", stream=False)', "still found"),
         (f"{CALL} or {CALL.replace('all', 'rest')}.json() or session.get('/x')", "still found"),
-        (f"{CALL[:-1]}, timeout=5, params=tempfile.mktemp())", "brings a new finding"),
+        (f"{CALL[:-1]}, timeout=5, verify=False)", "brings a new finding"),
+        (f"{CALL[:-1]}, timeout=5, cert='/tmp/own.pem')", "brings a new finding"),
     ],
 )
 def test_a_problem_with_another_name_or_in_exchange_for_another(tmp_path: Path, new: str, words: str):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import random
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from swarm.bench.bursts import SIZE, Burst, Slice, waves_of
+from swarm.verify import ladder
 from swarm.verify.ladder import ROUNDS, Rung, judge_rung
+from swarm.verify.standing import Tree
 
 RUNS = 200
 KINDS = 10
@@ -87,3 +90,25 @@ def test_servers_go_together_as_far_as_the_processor_has_room() -> None:
         ("s3", "s4"),
     ]
     assert waves_of({f"s{n}": idle for n in range(5)}, cores=2) == [("s0", "s1", "s2", "s3", "s4")]
+
+
+@pytest.mark.parametrize("patched", [True, False])
+async def test_a_patched_base_is_started_afresh(patched: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would take the bursts for repeated deliveries, and answer from what it has kept."""
+    original, base = (SimpleNamespace(combined=lambda name=name: name) for name in ("original", "base"))
+    asked: list[str] = []
+
+    class Servers:
+        lab = SimpleNamespace(original=original)
+
+        async def keep(self, *trees: Tree) -> None:
+            asked.append(f"keep {[tree.stack.combined() for tree in trees]}")
+
+        async def run(self, trees: dict[str, Tree]) -> dict[str, str]:
+            asked.append(f"run {[tree.stack.combined() for tree in trees.values()]}")
+            return {}
+
+    monkeypatch.setattr(ladder, "rungs", lambda *given, **named: ())
+    standing: Any = Servers()
+    assert await ladder.raised(standing, [], base=cast("Any", base) if patched else None) == ()
+    assert asked == (["keep []", "run ['base']"] if patched else ["run ['original']"])
