@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import re
+from functools import cache
 from typing import Any, TextIO
 
 from swarm.core.events import Event
+from swarm.core.masking import field_names
 from swarm.core.ports import Clock
 
 
 def event_record(event: Event, elapsed_s: float) -> dict[str, Any]:
     """`event` in snake case, `at_s` since the console began, then the event's own fields."""
-    name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
-    record: dict[str, Any] = {"event": name, "at_s": round(elapsed_s, 3)}
-    for field in dataclasses.fields(event):
-        value = getattr(event, field.name)
-        record[field.name] = None if isinstance(value, float) and not math.isfinite(value) else value
+    record: dict[str, Any] = {"event": _name(type(event)), "at_s": round(elapsed_s, 3)}
+    for name in field_names(type(event)):
+        value = getattr(event, name)
+        record[name] = None if isinstance(value, float) and not math.isfinite(value) else value
     return record
+
+
+@cache
+def _name(kind: type[Event]) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
 
 
 class JsonLinesConsole:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 _TELLING = ("SECRET", "TOKEN", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "PRIVATE", "CREDENTIAL", "_KEY")
 _PASSWORD = re.compile(r"(://([^/?#\s:@]*):)([^/?#\s@]+)(?=@)")
 _NO_SECRET = frozenset({"password", "passwort", "secret", "example", "changeme", "postgres", "guest", "default"})
+_PLAIN = frozenset({int, float, bool, type(None)})
 MASKED = "«masked»"  # stands where a known secret stood
 
 
@@ -40,15 +42,34 @@ def masked(value: T, mask: Callable[[str], str], *, untouched: tuple[type, ...] 
 
 
 def _walk(value: Any, mask: Callable[[str], str], untouched: tuple[type, ...]) -> Any:
-    if isinstance(value, untouched):
+    kind = type(value)
+    if untouched and isinstance(value, untouched):
+        return value
+    if kind is str:
+        return mask(value)
+    if kind in _PLAIN:
         return value
     if isinstance(value, str):
         return mask(value)
     if isinstance(value, (tuple, list)):
-        return type(value)(_walk(item, mask, untouched) for item in value)
+        return kind(_walk(item, mask, untouched) for item in value)
     if isinstance(value, dict):
         return {_walk(key, mask, untouched): _walk(item, mask, untouched) for key, item in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: _walk(getattr(value, f.name), mask, untouched) for f in dataclasses.fields(value)}
-        return type(value)(**fields)
+        return _walk_fields(value, mask, untouched)
     return value
+
+
+def _walk_fields(value: Any, mask: Callable[[str], str], untouched: tuple[type, ...]) -> Any:
+    """The very same value where nothing in it was masked: events come by the thousand, secrets hardly ever."""
+    before = {name: getattr(value, name) for name in field_names(type(value))}
+    after = {name: _walk(item, mask, untouched) for name, item in before.items()}
+    if all(after[name] is item or after[name] == item for name, item in before.items()):
+        return value
+    return type(value)(**after)
+
+
+@cache
+def field_names(kind: type[Any]) -> tuple[str, ...]:
+    """The fields of a dataclass, asked for once."""
+    return tuple(field.name for field in dataclasses.fields(kind))

@@ -76,7 +76,7 @@ class Journal(Protocol):
     """An append-only record of a run, written before what it holds is used."""
 
     def append(self, kind: str, record: Mapping[str, Any]) -> None:
-        """Write one record; it is on disk when this returns."""
+        """Write one record; it outlives this process when this returns."""
         ...
 
 

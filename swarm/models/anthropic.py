@@ -1,4 +1,8 @@
-"""Turns from any server of the Messages API, streamed; the one module that knows the `anthropic` SDK."""
+"""Turns from any server of the Messages API, streamed; the one module that knows the `anthropic` SDK.
+
+The SDK connects, signs, checks statuses and names errors. The request's bytes and the events of the answer are ours
+(`wire`, `stream`): the SDK's own way walks the whole history by its types at every turn.
+"""
 
 from __future__ import annotations
 
@@ -8,42 +12,21 @@ from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from swarm.core.chat import (
-    Block,
-    Conversation,
-    Opaque,
-    StopReason,
-    Text,
-    ToolCall,
-    ToolSpec,
-    Turn,
-    TurnLimits,
-    Usage,
-)  # fmt: skip
+from swarm.core.chat import Conversation, ToolSpec, Turn, TurnLimits
 from swarm.models.failures import ProviderFailed
-from swarm.models.wire import request_parameters
+from swarm.models.stream import EventReader, TurnReader, told_error
+from swarm.models.wire import RequestWriter
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
 _CONNECT_S = 5.0
-_RETRYABLE_STATUS = frozenset({408, 409, 429})
-_RETRYABLE_ERRORS = frozenset({"overloaded_error", "api_error", "rate_limit_error", "timeout_error"})
-_STOP_REASONS: frozenset[str] = frozenset(
-    {
-        "end_turn",
-        "tool_use",
-        "max_tokens",
-        "stop_sequence",
-        "pause_turn",
-        "refusal",
-        "model_context_window_exceeded",
-    }
-)
+_PATH = "/v1/messages"
+_HEADERS = {"Content-Type": "application/json", "Accept": "text/event-stream"}
 
 
 class AnthropicModel:
-    """A Model over `client.messages.stream`.
+    """A Model over a streamed POST to /v1/messages.
 
     `stall_s` bounds the silence between two pieces of a stream; TurnLimits.deadline_s bounds the whole turn.
     Retries are the loop's, which sees budgets and the provider's wish to wait: the SDK makes none.
@@ -56,38 +39,33 @@ class AnthropicModel:
         self._stall_s = stall_s
         self._client: AsyncAnthropic | None = None
         self._connecting = asyncio.Lock()
+        self._writer = RequestWriter()
 
     async def next_turn(self, conversation: Conversation, tools: Sequence[ToolSpec], limits: TurnLimits) -> Turn:
         """The model's turn. Raises ProviderFailed for whatever keeps it from being whole."""
-        client = await self._connected()
+        client = self._client or await self._connected()
         import anthropic
         import httpx2
 
-        parameters = request_parameters(conversation, tools, limits)
+        body = self._writer.body(conversation, tools, limits)
         try:
-            async with asyncio.timeout(limits.deadline_s), client.messages.stream(**parameters) as stream:
-                stopped = False
-                async for event in stream:
-                    stopped = stopped or event.type == "message_stop"
-                if not stopped:
-                    raise ProviderFailed("the stream ended before the turn was whole", retryable=True)
-                message = await stream.get_final_message()
+            async with asyncio.timeout(limits.deadline_s):
+                return await _streamed(client, body)
         except TimeoutError:
             text = f"no whole turn within {limits.deadline_s:g} s"
             raise ProviderFailed(text, retryable=True) from None
         except anthropic.APIStatusError as error:
             raise _from_status(error) from error
-        except (anthropic.APIConnectionError, httpx2.HTTPError) as error:
+        except (anthropic.APIConnectionError, httpx2.HTTPError, OSError) as error:
             raise ProviderFailed(f"connection: {_words(error)}", retryable=True) from error
         except anthropic.AnthropicError as error:
             raise ProviderFailed(_words(error), retryable=False) from error
         except httpx2.StreamError as error:
             raise ProviderFailed(f"connection: {_words(error)}", retryable=True) from error
-        except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
-            # What the SDK raises for streams that hold no JSON or events out of order.
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            # Streams that hold no JSON, events out of order or of another shape.
             text = f"the answer is not of the Messages API: {_words(error)}"
             raise ProviderFailed(text, retryable=True) from error
-        return _turn(message)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -114,13 +92,15 @@ class AnthropicModel:
             if not base_url:
                 raise ProviderFailed("no ANTHROPIC_API_KEY is set", retryable=False)
             token = "local"  # servers at home take any token, and the SDK wants one
+        timeout = anthropic.Timeout(self._stall_s, connect=_CONNECT_S)
         try:
             return anthropic.AsyncAnthropic(
                 api_key=key or None,
                 auth_token=None if key else token,
                 base_url=base_url or None,
                 max_retries=0,
-                timeout=anthropic.Timeout(self._stall_s, connect=_CONNECT_S),
+                timeout=timeout,
+                http_client=anthropic.DefaultAioHttpClient(timeout=timeout),
             )
         except httpx2.InvalidURL as error:
             raise ProviderFailed(f"ANTHROPIC_BASE_URL is no address: {error}", retryable=False) from error
@@ -128,50 +108,36 @@ class AnthropicModel:
             raise ProviderFailed(_words(error), retryable=False) from error
 
 
-def _turn(message: Any) -> Turn:
-    if message.stop_reason not in _STOP_REASONS:
-        raise ProviderFailed(f"stop reason {message.stop_reason!r} is unknown", retryable=True)
-    stop_reason: StopReason = message.stop_reason
-    usage = message.usage
-    return Turn(
-        tuple(block for item in message.content if (block := _block(item)) is not None),
-        stop_reason,
-        Usage(
-            usage.input_tokens or 0,
-            usage.output_tokens or 0,
-            usage.cache_read_input_tokens or 0,
-            usage.cache_creation_input_tokens or 0,
-        ),
-        message.model,
+async def _streamed(client: AsyncAnthropic, body: bytes) -> Turn:
+    import httpx2
+    from anthropic import AsyncStream
+
+    response = await client.post(
+        _PATH,
+        cast_to=httpx2.Response,
+        content=body,
+        options={"headers": _HEADERS},
+        stream=True,
+        stream_cls=AsyncStream[Any],
     )
-
-
-def _block(item: Any) -> Block | None:
-    if item.type == "text":
-        return Text(item.text) if item.text.strip() else None  # blank texts may not be sent back
-    if item.type == "tool_use":
-        # Half a call (max_tokens) may hold anything; a call that is no object fails its validation.
-        arguments = item.input if isinstance(item.input, dict) else {"unparsable": str(item.input)}
-        return ToolCall(item.id, item.name, arguments)
-    if item.type == "thinking" and not item.signature:
-        return None  # cut off in the middle: the API takes none back that is not signed
-    return Opaque(item.to_dict(mode="json", exclude_unset=True))
+    assert isinstance(response, httpx2.Response)
+    events, turn = EventReader(), TurnReader()
+    try:
+        async for piece in response.aiter_bytes():
+            for event in events.feed(piece):
+                turn.take(event)
+    finally:
+        await response.aclose()
+    if not turn.stopped:
+        raise ProviderFailed("the stream ended before the turn was whole", retryable=True)
+    return turn.turn()
 
 
 def _from_status(error: Any) -> ProviderFailed:
-    """A refused request, or an `error` event inside a stream of status 200."""
+    """A refused request."""
     body: Any = error.body if isinstance(error.body, dict) else {}
     inner: Any = body["error"] if isinstance(body.get("error"), dict) else body
-    kind = str(inner.get("type", ""))
-    text = str(inner.get("message", "")) or _words(error)
-    status = error.status_code
-    retryable = status in _RETRYABLE_STATUS or status >= 500
-    if status == 200:
-        retryable = kind in _RETRYABLE_ERRORS
-    prefix = f"HTTP {status}" if status != 200 else "in the stream"
-    return ProviderFailed(
-        f"{prefix}: {kind or 'error'}: {text[:300]}", retryable=retryable, retry_after_s=_retry_after_s(error)
-    )
+    return told_error(inner, error.status_code, _words(error), _retry_after_s(error))
 
 
 def _retry_after_s(error: Any) -> float | None:

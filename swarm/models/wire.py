@@ -1,48 +1,84 @@
-"""The Messages API's words: a conversation as request parameters, without the SDK."""
+"""The Messages API's words: a conversation as the bytes of a request, each message of it serialised once."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from swarm.core.chat import (
-    Block,
-    Conversation,
-    Message,
-    Opaque,
-    Text,
-    ToolCall,
-    ToolResult,
-    ToolSpec,
-    TurnLimits,
-)
+from swarm.core.chat import Block, Conversation, Message, Opaque, Text, ToolCall, ToolResult, ToolSpec, TurnLimits
 
 _CACHED = {"type": "ephemeral"}
+_MARK = b',"cache_control":{"type":"ephemeral"}'
+_MESSAGE_END = b"}]}"  # of its last block, of its blocks, of itself
+_MARKED_MESSAGES = 2
 
 
-def request_parameters(conversation: Conversation, tools: Sequence[ToolSpec], limits: TurnLimits) -> dict[str, Any]:
-    """Keyword arguments for `client.messages.stream`.
+@dataclass(slots=True)
+class _Written:
+    """What was serialised of one agent's conversation: what stands before the messages, and these one by one."""
 
-    All four cache marks that are allowed: tools, system, and the two newest messages of the user. The newest is
-    what the next turn reads from the cache; the one before it is where this turn finds what the last one wrote,
-    however many blocks lie between. No sampling parameters, tool_choice or thinking: newer models refuse them.
-    """
-    messages = [_message(message) for message in conversation.messages]
-    for message in [message for message in messages if message["role"] == "user"][-2:]:
-        message["content"][-1]["cache_control"] = dict(_CACHED)
-    parameters: dict[str, Any] = {
-        "model": conversation.model,
-        "max_tokens": limits.max_output_tokens,
-        "messages": messages,
-    }
-    if conversation.system:
-        parameters["system"] = [{"type": "text", "text": conversation.system, "cache_control": dict(_CACHED)}]
+    begun: tuple[str, str, Sequence[ToolSpec], int] | None = None
+    head: bytes = b""
+    messages: list[tuple[Message, bytes]] = field(default_factory=list)
+
+
+class RequestWriter:
+    """Writes the requests of many conversations. A history that grows costs what is new of it, not all of it again."""
+
+    def __init__(self) -> None:
+        self._by_agent: dict[str, _Written] = {}
+
+    def body(self, conversation: Conversation, tools: Sequence[ToolSpec], limits: TurnLimits) -> bytes:
+        """The body of a streamed request.
+
+        All four cache marks that are allowed: tools, system, and the two newest messages of the user. The newest is
+        what the next turn reads from the cache; the one before it is where this turn finds what the last one wrote,
+        however many blocks lie between. No sampling parameters, tool_choice or thinking: newer models refuse them.
+        """
+        written = self._by_agent.setdefault(conversation.agent, _Written())
+        begun = (conversation.model, conversation.system, tools, limits.max_output_tokens)
+        if written.begun is None or not all(a is b or a == b for a, b in zip(begun, written.begun, strict=True)):
+            written.begun, written.head = begun, _head(conversation, tools, limits)
+        parts = self._messages(written.messages, conversation.messages)
+        marked = 0
+        for number in range(len(parts) - 1, -1, -1):
+            if conversation.messages[number].role == "user":
+                parts[number] = parts[number][: -len(_MESSAGE_END)] + _MARK + _MESSAGE_END
+                marked += 1
+                if marked == _MARKED_MESSAGES:
+                    break
+        return b"".join((written.head, b",".join(parts), b"]}"))
+
+    @staticmethod
+    def _messages(known: list[tuple[Message, bytes]], messages: Sequence[Message]) -> list[bytes]:
+        """Those that are the very same as last time are not serialised again."""
+        same = 0
+        for (before, _), now in zip(known, messages, strict=False):
+            if before is not now:
+                break
+            same += 1
+        del known[same:]
+        known += [(message, _json(_message(message))) for message in messages[same:]]
+        return [data for _, data in known]
+
+
+def _head(conversation: Conversation, tools: Sequence[ToolSpec], limits: TurnLimits) -> bytes:
+    """Everything up to the first message: the same bytes in every turn of an agent, so that it stays cached."""
+    head: dict[str, Any] = {"model": conversation.model, "max_tokens": limits.max_output_tokens, "stream": True}
     if tools:
-        parameters["tools"] = [
+        head["tools"] = [
             {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema} for tool in tools
         ]
-        parameters["tools"][-1]["cache_control"] = dict(_CACHED)
-    return parameters
+        head["tools"][-1]["cache_control"] = _CACHED
+    if conversation.system:
+        head["system"] = [{"type": "text", "text": conversation.system, "cache_control": _CACHED}]
+    return _json(head)[:-1] + b',"messages":['
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "replace")
 
 
 def _message(message: Message) -> dict[str, Any]:
@@ -56,7 +92,7 @@ def _block(block: Block) -> dict[str, Any]:
         case Text(text=text):
             return {"type": "text", "text": text}
         case Opaque(data=data):
-            return dict(data)
+            return data
         case ToolCall(id=call_id, name=name, arguments=arguments):
             return {"type": "tool_use", "id": call_id, "name": name, "input": arguments}
         case ToolResult(call_id=call_id, content=content, is_error=is_error):
