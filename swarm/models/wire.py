@@ -25,7 +25,7 @@ class _Written:
 
 
 class RequestWriter:
-    """Writes the requests of many conversations. A history that grows costs what is new of it, not all of it again."""
+    """Writes the requests of many conversations; one that grows costs what is new of it, not all of it again."""
 
     def __init__(self) -> None:
         self._by_agent: dict[str, _Written] = {}

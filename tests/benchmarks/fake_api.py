@@ -1,4 +1,4 @@
-"""A Messages API that answers at once, in a process of its own: K calls of `add`, then `DONE K`; K stands in the path.
+"""A Messages API that answers at once, in its own process: K calls of `add`, then `DONE K`; K is in the path.
 
 Prints `PORT n`. A request whose last sum is not there is counted, and answered with 400.
 """

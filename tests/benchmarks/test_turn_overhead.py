@@ -1,4 +1,4 @@
-"""What our loop adds around a model, beside a loop written by hand over the SDK, in one run; flat as histories grow."""
+"""What our loop adds around a model, beside a loop by hand over the SDK, in one run; flat as histories grow."""
 
 from __future__ import annotations
 

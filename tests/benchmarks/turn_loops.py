@@ -1,4 +1,4 @@
-"""One agent's work, in swarm's loop and in the least that can be written over the SDK: what the turns themselves cost.
+"""One agent at work, in our loop and in the least that can be written over the SDK: what turns themselves cost.
 
 `python -m tests.benchmarks.turn_loops ROW URL AGENTS TURNS` prints what a turn of ROW costs, with AGENTS at once.
 """
