@@ -15,7 +15,7 @@ from swarm.core.ports import Clock
 
 def event_record(event: Event, elapsed_s: float) -> dict[str, Any]:
     """`event` in snake case, `at_s` since the console began, then the event's own fields."""
-    record: dict[str, Any] = {"event": _name(type(event)), "at_s": round(elapsed_s, 3)}
+    record: dict[str, Any] = {"event": _snake(type(event).__name__), "at_s": round(elapsed_s, 3)}
     for name in field_names(type(event)):
         value = getattr(event, name)
         record[name] = None if isinstance(value, float) and not math.isfinite(value) else value
@@ -23,8 +23,8 @@ def event_record(event: Event, elapsed_s: float) -> dict[str, Any]:
 
 
 @cache
-def _name(kind: type[Event]) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 class JsonLinesConsole:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
-from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 _TELLING = ("SECRET", "TOKEN", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "PRIVATE", "CREDENTIAL", "_KEY")
 _PASSWORD = re.compile(r"(://([^/?#\s:@]*):)([^/?#\s@]+)(?=@)")
 _NO_SECRET = frozenset({"password", "passwort", "secret", "example", "changeme", "postgres", "guest", "default"})
+_FIELDS: dict[type[Any], tuple[str, ...]] = {}
 _PLAIN = frozenset({int, float, bool, type(None)})
 MASKED = "«masked»"  # stands where a known secret stood
 
@@ -69,7 +69,9 @@ def _walk_fields(value: Any, mask: Callable[[str], str], untouched: tuple[type, 
     return type(value)(**after)
 
 
-@cache
 def field_names(kind: type[Any]) -> tuple[str, ...]:
     """The fields of a dataclass, asked for once."""
-    return tuple(field.name for field in dataclasses.fields(kind))
+    names = _FIELDS.get(kind)
+    if names is None:
+        names = _FIELDS[kind] = tuple(field.name for field in dataclasses.fields(kind))
+    return names

@@ -112,7 +112,7 @@ async def _streamed(client: AsyncAnthropic, body: bytes) -> Turn:
     import httpx2
     from anthropic import AsyncStream
 
-    response = await client.post(
+    response: Any = await client.post(
         _PATH,
         cast_to=httpx2.Response,
         content=body,
@@ -120,7 +120,6 @@ async def _streamed(client: AsyncAnthropic, body: bytes) -> Turn:
         stream=True,
         stream_cls=AsyncStream[Any],
     )
-    assert isinstance(response, httpx2.Response)
     events, turn = EventReader(), TurnReader()
     try:
         async for piece in response.aiter_bytes():
