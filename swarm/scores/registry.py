@@ -22,10 +22,11 @@ WEIGHTS: dict[Severity, float] = {"critical": 10.0, "high": 7.5, "medium": 5.0, 
 # reported; 43 of 45 and 1 of 76; 55 of 56 and 0 of 112. digest, by bandit: all of that suite, 76 of 76 and 0 of 80.
 # The others by swarm.scores.faults in five public services, every fault found and no twin reported, one or two
 # shapes in each; compare, secret, tls, timeout and swallow with tests/corpus/detectors/first_met as first met, too:
-# 29 of 30 and 0 of 30; 18 of 25 and 1 of 25; 21 of 22 and 0 of 22; 18 of 22 and 1 of 22; 11 of 18 and 0 of 18.
+# 29 of 30 and 0 of 30; 18 of 25 and 1 of 25 (with what was read by hand in 30 public
+# services, 33 of 40 and 4 of 42); 21 of 22 and 0 of 22; 18 of 22 and 1 of 22; 11 of 18 and 0 of 18.
 DETECTORS: dict[str, float] = {
     "sql": 0.92, "run": 0.91, "chance": 0.96, "digest": 0.97,
-    "compare": 0.9, "secret": 0.62, "tls": 0.87, "timeout": 0.7, "error-details": 0.83, "log-body": 0.83,
+    "compare": 0.9, "secret": 0.69, "tls": 0.87, "timeout": 0.7, "error-details": 0.83, "log-body": 0.83,
     "debug": 0.71, "swallow": 0.55,
 }  # fmt: skip
 

@@ -18,7 +18,8 @@ CORPUS = Path(__file__).parents[1] / "corpus" / "detectors"
 # found and all holes, falsely reported and all twins: in the corpus as it was first met, and planted in five services
 FIRST_MET = {
     "compare": ((19, 20, 0, 20), (10, 10, 0, 10)),
-    "secret": ((8, 15, 1, 15), (10, 10, 0, 10)),
+    # and literals that are called secrets in 30 public services, each read by hand
+    "secret": ((8, 15, 1, 15), (10, 10, 0, 10), (15, 15, 3, 17)),
     "tls": ((11, 12, 0, 12), (10, 10, 0, 10)),
     "timeout": ((8, 12, 1, 12), (10, 10, 0, 10)),
     "swallow": ((6, 13, 0, 13), (5, 5, 0, 5)),

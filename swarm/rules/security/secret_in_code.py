@@ -39,7 +39,7 @@ _KNOWN_FORMS = re.compile(
 _SHARED_BY_WORKERS = re.compile(r"^(app_|flask_)?secret_?key$|session|cookie|jwt|csrf|encrypt|fernet", re.IGNORECASE)
 _READERS = ("os.getenv", "os.environ.get", "environ.get", "getenv")
 _PLACEHOLDER = re.compile(
-    r"^(<.*>|\.\.\.|\*+|x+|your[-_ ].*|none|null|todo|tbd|unset|not[-_ ]set|n/?a|\$\{.*\}|\{.*\})$",
+    r"^(<.*>|\.\.\.|\*+|x+|your[-_ ].*|none|null|todo|tbd|unset|placeholder|not[-_ ]set|n/?a|\$\{.*\}|\{.*\})$",
     re.IGNORECASE,
 )
 
