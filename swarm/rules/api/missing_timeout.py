@@ -12,15 +12,14 @@ from swarm.analysis.effects import http_call
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
+from swarm.rules.api.endless_waits import each_has_its_own, has_patient_adapter, is_endless, is_program
 from swarm.rules.rule import Example, Mend, Rule, edited
-from swarm.rules.security.digests import assigned
 from swarm.rules.splices import add_keyword, after_imports, free_name, import_as
 
 CONSTANT = """# for one outgoing call, in seconds; 0: no limit
 {name} = float({os}.getenv("{name}", "10")) or None
 """
 _STREAMS = re.compile(r"\bws_connect\b|text/event-stream|\biter_(any|chunked|chunks)\b|\.content\b")
-_VERBS = ("get", "post", "put", "patch", "delete", "head", "options", "request", "ws_connect")
 _WITH_TIMEOUT = 3  # arguments of urlopen by position: address, data, timeout
 HTTPX_CLIENTS = ("httpx.AsyncClient", "httpx.Client")
 
@@ -347,9 +346,9 @@ def _places(index: Index, module: Module) -> Iterator[_Place]:
     for call in module.nodes(ast.Call):
         function = index.enclosing(module, call)
         owner = function.qualname if function is not None else "the module"
-        by_hand = function is not None and _is_program(module) and not index.on_request_path(module, call)
+        by_hand = function is not None and is_program(module) and not index.on_request_path(module, call)
         given = next((keyword for keyword in call.keywords if keyword.arg == "timeout"), None)
-        is_none = given is not None and _is_endless(index, module, given.value)
+        is_none = given is not None and is_endless(index, module, given.value)
         if any(keyword.arg is None for keyword in call.keywords) or (given is not None and not is_none):
             continue
         dotted = index.resolve(module, call.func)
@@ -359,7 +358,7 @@ def _places(index: Index, module: Module) -> Iterator[_Place]:
                 yield _Place(call, given, False, owner, by_hand)
             continue
         if dotted in ("aiohttp.ClientSession", "aiohttp.client.ClientSession"):
-            if given is not None or not _each_has_its_own(module):
+            if given is not None or not each_has_its_own(module):
                 yield _Place(call, given, True, owner, by_hand, _STREAMS.search(module.text) is not None)
             continue
         if dotted == "urllib.request.urlopen" and len(call.args) < _WITH_TIMEOUT:
@@ -373,58 +372,13 @@ def _places(index: Index, module: Module) -> Iterator[_Place]:
             limited
             and not is_none
             and request.owner is not None
-            and _has_patient_adapter(index, module, request.owner)
+            and has_patient_adapter(index, module, request.owner)
         ):
             continue
         if is_none or limited:
             if request.library == "aiohttp":
                 continue
             yield _Place(call, given, False, owner, by_hand)
-
-
-def _is_endless(index: Index, module: Module, value: ast.expr) -> bool:
-    """Whether a timeout is None, or a library's of None: `httpx.Timeout(None)`, `ClientTimeout(total=None)`."""
-    if isinstance(value, ast.Name):
-        value = assigned(value, module.enclosing_function(value))
-    if isinstance(value, ast.Call):
-        dotted = index.resolve(module, value.func)
-        whole = [*value.args, *(k.value for k in value.keywords if k.arg in ("timeout", "total"))]
-        parts = {k.arg for k in value.keywords} - {"timeout", "total"}
-        is_known = dotted in ("httpx.Timeout", "aiohttp.ClientTimeout", "aiohttp.client.ClientTimeout")
-        return is_known and len(whole) == 1 and not parts and _is_endless(index, module, whole[0])
-    return isinstance(value, ast.Constant) and value.value is None
-
-
-def _has_patient_adapter(index: Index, module: Module, session: ast.expr | None) -> bool:
-    """Whether adapters of the target's own, which look at timeouts, are mounted on the session for every address."""
-    name, mounted = ast.unparse(session).rpartition(".")[2] if session is not None else "", []
-    for call in module.nodes(ast.Call):
-        mounts = isinstance(call.func, ast.Attribute) and call.func.attr == "mount" and len(call.args) == 2
-        if mounts and ast.unparse(call.func).split(".")[-2] == name:
-            info = index.classes.get(index.kinds.of(module, call.args[1]) or "")
-            methods = info.methods.values() if info is not None else ()
-            mounted.append(any("timeout" in ast.unparse(method.node) for method in methods))
-    return bool(mounted) and all(mounted)
-
-
-def _each_has_its_own(module: Module) -> bool:
-    """Whether every request that the module makes with a session is given a timeout of its own."""
-    requests = [
-        call
-        for call in module.nodes(ast.Call)
-        if isinstance(call.func, ast.Attribute) and call.func.attr in _VERBS
-        and ast.unparse(call.func.value).lower().rstrip("_").endswith("session")
-    ]  # fmt: skip
-    return bool(requests) and all(any(keyword.arg == "timeout" for keyword in call.keywords) for call in requests)
-
-
-def _is_program(module: Module) -> bool:
-    """Whether the module is started by itself: it reads a command line, or runs only where it is the main one."""
-    imported = {name.split(".")[0] for name in module.imports.values()}
-    if imported & {"argparse", "click", "typer", "fire", "docopt"}:
-        return True
-    return any(isinstance(node, ast.If) and '__name__ == "__main__"' in ast.unparse(node.test).replace("'", '"')
-               for node in module.tree.body)  # fmt: skip
 
 
 def _is_send(call: ast.Call) -> bool:

@@ -1,0 +1,56 @@
+"""How long a call may wait, as the code around it tells: limits of None, patient adapters, limits of its own."""
+
+from __future__ import annotations
+
+import ast
+
+from swarm.analysis.index import Index
+from swarm.analysis.source import Module
+from swarm.rules.security.digests import assigned
+
+_VERBS = ("get", "post", "put", "patch", "delete", "head", "options", "request", "ws_connect")
+
+
+def is_endless(index: Index, module: Module, value: ast.expr) -> bool:
+    """Whether a timeout is None, or a library's of None: `httpx.Timeout(None)`, `ClientTimeout(total=None)`."""
+    if isinstance(value, ast.Name):
+        value = assigned(value, module.enclosing_function(value))
+    if isinstance(value, ast.Call):
+        dotted = index.resolve(module, value.func)
+        whole = [*value.args, *(k.value for k in value.keywords if k.arg in ("timeout", "total"))]
+        parts = {k.arg for k in value.keywords} - {"timeout", "total"}
+        is_known = dotted in ("httpx.Timeout", "aiohttp.ClientTimeout", "aiohttp.client.ClientTimeout")
+        return is_known and len(whole) == 1 and not parts and is_endless(index, module, whole[0])
+    return isinstance(value, ast.Constant) and value.value is None
+
+
+def has_patient_adapter(index: Index, module: Module, session: ast.expr | None) -> bool:
+    """Whether adapters of the target's own, which look at timeouts, are mounted on the session for every address."""
+    name, mounted = ast.unparse(session).rpartition(".")[2] if session is not None else "", []
+    for call in module.nodes(ast.Call):
+        mounts = isinstance(call.func, ast.Attribute) and call.func.attr == "mount" and len(call.args) == 2
+        if mounts and ast.unparse(call.func).split(".")[-2] == name:
+            info = index.classes.get(index.kinds.of(module, call.args[1]) or "")
+            methods = info.methods.values() if info is not None else ()
+            mounted.append(any("timeout" in ast.unparse(method.node) for method in methods))
+    return bool(mounted) and all(mounted)
+
+
+def each_has_its_own(module: Module) -> bool:
+    """Whether every request that the module makes with a session is given a timeout of its own."""
+    requests = [
+        call
+        for call in module.nodes(ast.Call)
+        if isinstance(call.func, ast.Attribute) and call.func.attr in _VERBS
+        and ast.unparse(call.func.value).lower().rstrip("_").endswith("session")
+    ]  # fmt: skip
+    return bool(requests) and all(any(keyword.arg == "timeout" for keyword in call.keywords) for call in requests)
+
+
+def is_program(module: Module) -> bool:
+    """Whether the module is started by itself: it reads a command line, or runs only where it is the main one."""
+    imported = {name.split(".")[0] for name in module.imports.values()}
+    if imported & {"argparse", "click", "typer", "fire", "docopt"}:
+        return True
+    return any(isinstance(node, ast.If) and '__name__ == "__main__"' in ast.unparse(node.test).replace("'", '"')
+               for node in module.tree.body)  # fmt: skip
