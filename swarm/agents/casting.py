@@ -26,13 +26,14 @@ def cast(
     """
     candidates: list[Candidate] = []
     if provider is not None:
-        candidates += [Candidate(provider, model_id) for model_id in _ids(wanted, aliases, prices)]
+        candidates += [Candidate(provider, model_id) for model_id in model_ids(wanted, aliases, prices)]
     if playbook is not None:
         candidates.append(Candidate(playbook, MODEL_NAME))
     return tuple(candidates)
 
 
-def _ids(wanted: str, aliases: Mapping[str, str | ModelAlias], prices: Prices) -> tuple[str, ...]:
+def model_ids(wanted: str, aliases: Mapping[str, str | ModelAlias], prices: Prices) -> tuple[str, ...]:
+    """The ids that a name in agents.yaml stands for, fallbacks after the first."""
     entry = aliases.get(wanted, wanted)
     names = [entry] if isinstance(entry, str) else [entry.id, *entry.fallbacks]
     return tuple(dict.fromkeys(prices.model_id(name) for name in names))

@@ -44,6 +44,9 @@ def command(
     replay: Annotated[
         Path | None, typer.Option("--replay", help="Take the models' turns from there: no network.", metavar="DIR")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Tell what a run may cost at most; start nothing, ask nobody.")
+    ] = False,
     apply: Annotated[bool, typer.Option("--apply", help="Apply the accepted patches at the end.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the result alone.")] = False,
@@ -59,7 +62,12 @@ def command(
     words = RunWords(
         provider, pattern, tuple(only or ()), budget_usd, budget_tokens, deadline, *_folders(record, replay)
     )
-    return run_swarm(Words(target, config, swarm, out, tuple(fail_on or ()), apply, json, quiet, words))
+    said = Words(target, config, swarm, out, tuple(fail_on or ()), apply, json, quiet, words)
+    if dry_run:
+        from swarm.cli.dry_run import dry_run as tell_the_bound
+
+        return tell_the_bound(said)
+    return run_swarm(said)
 
 
 def _folders(*paths: Path | None) -> tuple[str | None, ...]:

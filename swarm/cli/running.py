@@ -49,7 +49,7 @@ PATTERNS = ("parallel", "sequential", "single")
 
 def run_swarm(words: Words, resumed: Resumed | None = None) -> int:
     """Run, or go on with a run; write the folder, tell the result; gives the exit code."""
-    _check(words)
+    check_words(words)
     choice = choose(words.target, words.config, words.swarm)
     provider, reason = choose_provider(
         words.run.provider, os.environ, record=words.run.record, replay=words.run.replay
@@ -98,7 +98,7 @@ def run_swarm(words: Words, resumed: Resumed | None = None) -> int:
     return code
 
 
-def _check(words: Words) -> None:
+def check_words(words: Words) -> None:
     """Raise UsageError for options that cannot be."""
     check_fail_on(words.fail_on)
     pattern = words.run.pattern

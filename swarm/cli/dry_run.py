@@ -1,0 +1,92 @@
+"""Carries out `swarm run --dry-run`: what a run may cost at most, said without a key and without a call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from swarm.agents.casting import model_ids
+from swarm.cli.running import check_words
+from swarm.cli.say import next_command, say
+from swarm.cli.words import Words
+from swarm.config.choice import Choice, choose
+from swarm.coordinator.cost_bound import AgentBound, bounds, revision_bound, total_usd, under_way_usd
+from swarm.coordinator.patterns import chosen_specialists
+from swarm.coordinator.state import RunRequest
+from swarm.models.choose import choose_provider
+from swarm.models.prices import Prices, load_prices
+from swarm.runtime import make_request
+
+UNKNOWN = "cost unknown"
+
+
+def dry_run(words: Words) -> int:
+    """Print the bound of each agent and of the run; start nothing, write nothing. Gives the exit code."""
+    check_words(words)
+    choice = choose(words.target, words.config, words.swarm)
+    if words.run.provider != "anthropic" and choose_provider(words.run.provider, os.environ)[0] == "offline":
+        say("offline: the playbook asks no provider, so a run costs $0; see --provider anthropic --dry-run")
+        return 0
+    own = os.environ.get("SWARM_PRICES")
+    prices = load_prices(Path(own) if own else None)
+    request = make_request(choice, words.run, "dry-run", "anthropic", "asked for with --dry-run")
+    for line in bound_lines(request, choice, prices):
+        say(line)
+    next_command("swarm run --provider anthropic --budget-usd 5")
+    return 0
+
+
+def bound_lines(request: RunRequest, choice: Choice, prices: Prices) -> list[str]:
+    """The table, the sum, and what the budget makes of it."""
+
+    def models_of(name: str) -> Sequence[str]:
+        return model_ids(name, choice.agents.models, prices)
+
+    specialists = chosen_specialists(request)
+    found = bounds(request.swarm, specialists, models_of, prices)
+    again = revision_bound(request.swarm, specialists, models_of, prices)
+    rows = [("agent", "model", "turns", "most input", "most output", "at most"), *map(_row, found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        f"At most, by the bounds of the loop ({request.pattern}); no provider was asked. Turns that break off and "
+        "are asked again come on top."
+    ]
+    lines += ["  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+              for row in rows]  # fmt: skip
+    first = [one for one in found if not one.fallback]
+    lines.append(f"In all: {_money(total_usd(first))}")
+    if len(first) < len(found):
+        lines.append(f"Were every model of every chain to fail at its end: {_money(total_usd(found))}")
+    if again is not None:
+        lines.append(
+            f"Each time that a refused patch of a model's own is written anew, beside that: {_money(again.usd)}"
+        )
+    lines += _budget_lines(request, found)
+    unknown = sorted({one.model for one in found if one.usd is None})
+    if unknown:
+        lines.append(f"No price is known of {', '.join(unknown)}: name a table of yours with SWARM_PRICES")
+    return lines
+
+
+def _budget_lines(request: RunRequest, found: Sequence[AgentBound]) -> list[str]:
+    beside = under_way_usd(found)
+    if request.budget_usd is not None:
+        if beside is None:
+            return [f"The budget of ${request.budget_usd:g} counts only turns whose price is known"]
+        return [
+            f"The budget of ${request.budget_usd:g} ends it before: no turn begins once that is spent, and those "
+            f"under way may cost {_money(beside)} more"
+        ]
+    if request.budget_tokens is not None:
+        return [f"The budget of {request.budget_tokens:,} tokens ends it before: no turn begins once they are used"]
+    return ["No budget is set: --budget-usd N ends a run there, with what it has"]
+
+
+def _row(one: AgentBound) -> tuple[str, ...]:
+    model = f"{one.model} (fallback)" if one.fallback else one.model
+    return one.agent, model, str(one.turns), f"{one.input_tokens:,}", f"{one.output_tokens:,}", _money(one.usd)
+
+
+def _money(usd: float | None) -> str:
+    return UNKNOWN if usd is None else f"${usd:,.2f}"
