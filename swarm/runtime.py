@@ -178,10 +178,18 @@ def make_parts(
     candidates = make_candidates(choice, provider, prices, mask, traffic)
     journal = FileJournal(folder, mask)
 
+    traces: EventSink | None = None
+    if any(name.startswith("OTEL_EXPORTER_OTLP_") for name in os.environ):
+        from swarm.console.traces import traces_from
+
+        traces = traces_from(os.environ)
+
     def emit_and_journal(event: Event) -> None:
         shown = masked(event, mask)  # once, before anybody sees it: console, --json and journal alike
         journal.event(shown)
         emit(shown)
+        if traces is not None:
+            traces(shown)
 
     return Parts(
         candidates=candidates,

@@ -226,6 +226,7 @@ class _Talk:
         told = self._told.turns.popleft() if self._told.turns else None
         if told is None and self._told.failed is not None:
             raise ModelFailed(self._told.failed, retryable=False)
+        began_s = self._around.since_start_s()
         turn = told or await self._attempts()
         agent, tally = self._agent, self._tally
         tally.turns += 1
@@ -240,7 +241,16 @@ class _Talk:
             self._around.journal.append("turn", turn_record(agent, tally.turns, turn, self._around.mask))
         usage = turn.usage
         self._around.emit(
-            TurnFinished(agent, tally.turns, usage.context_tokens, usage.output_tokens, usage.estimated)
+            TurnFinished(
+                agent,
+                tally.turns,
+                usage.context_tokens,
+                usage.output_tokens,
+                usage.estimated,
+                usage.cache_read_tokens,
+                cost,
+                round(self._around.since_start_s() - began_s, 3),
+            )
         )
         return turn
 

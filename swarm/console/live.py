@@ -74,6 +74,8 @@ class LiveConsole:
         tail = Text(f"  {stamp(now_s - self._began_s)}  {clean(self._state.step, 100)}", style="dim")
         if self._state.accepted or self._state.rejected:
             tail.append(f"  {self._state.accepted} accepted, {self._state.rejected} rejected")
+        if self._state.cost:
+            tail.append(f"  {self._state.cost}")
         return Group(Text(""), phases, table, tail)
 
 
@@ -85,9 +87,13 @@ def _agent_row(agent: AgentState, now_s: float) -> tuple[Text, ...]:
         Text(f"  {clean(agent.name, 28)}", style="bold"),
         Text(clean(agent.doing, 44), style="cyan" if agent.doing != "thinking" else "dim"),
         Text(f"turn {agent.turns}" if agent.turns else ""),
-        Text(tokens, style="dim"),
+        Text(tokens + _cost(agent.cost_usd), style="dim"),
         Text(seconds(max(0.0, now_s - agent.began_s)), style="dim"),
     )
+
+
+def _cost(usd: float | None) -> str:
+    return " · cost unknown" if usd is None else f" · ${usd:.4f}" if usd else ""
 
 
 def _timed(line: str, event: e.Event, elapsed_s: float) -> Text:

@@ -22,6 +22,7 @@ class AgentState:
     doing: str = "thinking"
     turns: int = 0
     tokens: int = 0
+    cost_usd: float | None = 0.0  # None where a turn's price is not known
     estimated: bool = False
     findings: int = 0
     took_s: float | None = None
@@ -38,6 +39,15 @@ class RunState:
     accepted: int = 0
     rejected: int = 0
     finished: bool = False
+
+    @property
+    def cost(self) -> str:
+        """What all agents have cost so far, in words; empty where nothing costs anything."""
+        costs = [agent.cost_usd for agent in self.agents.values()]
+        known = sum(cost or 0.0 for cost in costs)
+        if None in costs:
+            return f"${known:.4f} and turns of unknown cost" if known else "cost unknown"
+        return f"${known:.4f}" if known else ""
 
     def apply(self, event: e.Event, now_s: float) -> None:
         """Fold one event in; agents that never started are passed over."""
@@ -76,6 +86,8 @@ def _turn(agent: AgentState, event: e.Event) -> None:
     assert isinstance(event, e.TurnFinished)
     agent.turns = event.turn
     agent.tokens += event.input_tokens + event.output_tokens
+    known = agent.cost_usd is not None and event.cost_usd is not None
+    agent.cost_usd = (agent.cost_usd or 0.0) + (event.cost_usd or 0.0) if known else None
     agent.estimated = agent.estimated or event.estimated
 
 

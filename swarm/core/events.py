@@ -51,13 +51,16 @@ class AgentStarted:
 
 @dataclass(frozen=True, slots=True)
 class TurnFinished:
-    """A model answered."""
+    """A model answered; `cost_usd` is None where its price is not known, 0 for one that costs nothing."""
 
     agent: str
     turn: int
     input_tokens: int
     output_tokens: int
     estimated: bool
+    cache_read_tokens: int = 0
+    cost_usd: float | None = 0.0
+    duration_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,154 @@
+"""OpenTelemetry traces of a run (run, agent, turn, tool) by the GenAI conventions, as OTLP over HTTP in JSON.
+
+They are sent once, when the run has ended, and only where OTEL_EXPORTER_OTLP_ENDPOINT names a collector. No SDK:
+spans are made of the events that consoles see, secrets masked before. What models and tools said is not in them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from swarm.core import events as e
+
+ENDPOINT, TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+_TIMEOUT_S = 5.0
+_INTERNAL, _CLIENT = 1, 3
+_ERROR = 2
+Value = str | int | float | bool
+
+
+def traces_from(environ: Mapping[str, str]) -> Traces | None:
+    """The exporter that the environment asks for; None where it asks for none."""
+    base = environ.get(ENDPOINT, "").rstrip("/")
+    url = environ.get(TRACES_ENDPOINT) or (f"{base}/v1/traces" if base else "")
+    if not url or environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return None
+    pairs = (pair.split("=", 1) for pair in environ.get("OTEL_EXPORTER_OTLP_HEADERS", "").split(",") if "=" in pair)
+    headers = {name.strip(): unquote(value.strip()) for name, value in pairs}
+    return Traces(url, headers, environ.get("OTEL_SERVICE_NAME") or "swarm")
+
+
+class Traces:
+    """An EventSink. Never raises; a collector that cannot be reached is told in one line on stderr."""
+
+    def __init__(
+        self, url: str, headers: Mapping[str, str], service: str, now_ns: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._url, self._headers, self._service, self._now_ns = url, dict(headers), service, now_ns
+        self._trace = os.urandom(16).hex()
+        self._root = os.urandom(8).hex()
+        self._began_ns = now_ns()
+        self._run: dict[str, Value] = {}
+        self._agents: dict[str, tuple[str, int, dict[str, Value]]] = {}
+        self._spans: list[dict[str, Any]] = []
+
+    def __call__(self, event: e.Event) -> None:
+        """Take one event; the last one sends."""
+        now_ns = self._now_ns()
+        match event:
+            case e.RunStarted():
+                self._began_ns = now_ns
+                self._run = {"swarm.run.id": event.run_id, "swarm.target": event.target, "swarm.name": event.swarm,
+                             "swarm.pattern": event.pattern}  # fmt: skip
+            case e.AgentStarted():
+                known = self._agents.get(event.agent)
+                span, began_ns = known[:2] if known else (os.urandom(8).hex(), now_ns)
+                own = _genai("invoke_agent", event.provider, event.model) | {"gen_ai.agent.name": event.agent}
+                self._agents[event.agent] = (span, began_ns, own)
+            case e.TurnFinished():
+                self._turn(event, now_ns)
+            case e.ToolFinished():
+                own = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": event.tool}
+                began_ns = now_ns - round(event.duration_s * 1e9)
+                made = self._span(f"execute_tool {event.tool}", began_ns, now_ns, own, self._of(event.agent))
+                if not event.ok:
+                    made["status"] = {"code": _ERROR, "message": "the tool failed"}
+            case e.AgentFinished():
+                self._agent(event, now_ns)
+            case e.RunFinished():
+                own = {**self._run, "swarm.status": event.status, "swarm.exit_code": event.exit_code}
+                own |= {"swarm.patches.accepted": event.accepted, "swarm.patches.rejected": event.rejected}
+                self._span("swarm run", self._began_ns, now_ns, own, "", self._root)
+                self._send()
+            case _:
+                pass
+
+    def _turn(self, event: e.TurnFinished, now_ns: int) -> None:
+        agent = self._agents.get(event.agent)
+        own = {key: value for key, value in (agent[2] if agent else {}).items() if key != "gen_ai.agent.name"}
+        own |= {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.usage.input_tokens": event.input_tokens,
+            "gen_ai.usage.output_tokens": event.output_tokens,
+            "gen_ai.usage.cache_read.input_tokens": event.cache_read_tokens,
+            "swarm.tokens_are_estimated": event.estimated,
+        }
+        if event.cost_usd is not None:
+            own["swarm.cost_usd"] = event.cost_usd
+        name = f"chat {own.get('gen_ai.request.model', '')}".strip()
+        began_ns = now_ns - round(event.duration_s * 1e9)
+        self._span(name, began_ns, now_ns, own, self._of(event.agent), kind=_CLIENT)
+
+    def _agent(self, event: e.AgentFinished, now_ns: int) -> None:
+        span, began_ns, own = self._agents.get(event.agent, (os.urandom(8).hex(), now_ns, {}))
+        own = {**own, "swarm.agent.status": event.status, "swarm.findings": event.findings}
+        made = self._span(f"invoke_agent {event.agent}", began_ns, now_ns, own, self._root, span)
+        if event.status == "failed":
+            made["status"] = {"code": _ERROR, "message": "the agent failed"}
+
+    def _of(self, agent: str) -> str:
+        known = self._agents.get(agent)
+        return known[0] if known else self._root
+
+    def _span(
+        self, name: str, began_ns: int, ended_ns: int, own: Mapping[str, Value], parent: str, span: str = "",
+        kind: int = _INTERNAL,
+    ) -> dict[str, Any]:  # fmt: skip
+        made: dict[str, Any] = {
+            "traceId": self._trace,
+            "spanId": span or os.urandom(8).hex(),
+            "name": name,
+            "kind": kind,
+            "startTimeUnixNano": str(began_ns),
+            "endTimeUnixNano": str(ended_ns),
+            "attributes": [{"key": key, "value": _value(value)} for key, value in own.items()],
+        }
+        if parent:
+            made["parentSpanId"] = parent
+        self._spans.append(made)
+        return made
+
+    def _send(self) -> None:
+        resource = {"attributes": [{"key": "service.name", "value": _value(self._service)}]}
+        scoped = {"scope": {"name": "swarm"}, "spans": self._spans}
+        body = json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": [scoped]}]}).encode()
+        headers = {"Content-Type": "application/json", **self._headers}
+        try:
+            request = urllib.request.Request(self._url, body, headers)
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+                answer.read()
+        except (OSError, ValueError) as error:
+            sys.stderr.write(f"swarm: traces could not be sent to {self._url}: {error}\n")
+
+
+def _genai(operation: str, provider: str, model: str) -> dict[str, Value]:
+    return {"gen_ai.operation.name": operation, "gen_ai.provider.name": provider, "gen_ai.request.model": model}
+
+
+def _value(value: Value) -> dict[str, Any]:
+    match value:
+        case bool():
+            return {"boolValue": value}
+        case int():
+            return {"intValue": str(value)}
+        case float():
+            return {"doubleValue": value}
+        case _:
+            return {"stringValue": value}
