@@ -400,3 +400,21 @@ def test_two_alike_in_one_function_are_two(tmp_path: Path, tools: ModuleType) ->
     tools.write(tmp_path, {"store.py": text})
     assert len({finding.id for finding in tools.find(tmp_path, "sql-from-strings")}) == 2
     tools.mend(tmp_path, "sql-from-strings")
+
+
+def test_a_guard_is_a_guard_after_its_comparison_is_mended(tmp_path: Path, tools: ModuleType) -> None:
+    text = (
+        "import os\nfrom functools import wraps\n\nfrom flask import Flask, abort, request\n"
+        "from slack_bolt import App\nfrom slack_bolt.adapter.flask import SlackRequestHandler\n\n"
+        "app = Flask(__name__)\nhandler = SlackRequestHandler(App())\n\n\n"
+        '@app.post("/slack")\ndef slack():\n    return handler.handle(request)\n\n\n'
+        'def sent():\n    return request.headers.get("X-Shared-Secret")\n\n\n'
+        "def checked(function):\n    @wraps(function)\n    def inner(*args, **kwargs):\n        secret = sent()\n"
+        '        if secret != os.environ["API_SHARED_SECRET"]:\n            abort(401)\n'
+        "        return function(*args, **kwargs)\n\n    return inner\n\n\n"
+        '@app.post("/hook")\n@checked\ndef hook():\n    return {"id": request.get_json()["id"]}\n'
+    )
+    tools.write(tmp_path, {"app.py": text})
+    assert not tools.find(tmp_path, "unauthenticated-webhook")
+    tools.mend(tmp_path, "unsafe-signature-compare")
+    assert not tools.find(tmp_path, "unauthenticated-webhook")

@@ -34,6 +34,7 @@ _DECORATED = re.compile(r"\b(method_)?decorators\s*[:=]|permission_classes|authe
 _READ_FROM = frozenset({"headers", "cookies", "META", "query_params", "args", "session", "authorization", "auth"})
 _COMPARING = ("hmac.compare_digest", "secrets.compare_digest", "_operator._compare_digest")
 _CONSTRUCTORS = ("construct_event", "verify_and_parse")
+_CHECKERS = ("slack_bolt.",)
 _HARMLESS = re.compile(
     r"limit|cach|exempt|doc|swag|respon|cross_origin|cors|trac|observ|retry|inject|time|metric|log|wraps|expect"
     r"|marshal|async|sync|contextmanager|csrf|header|deprecat|produces|consumes|measure|count|json|nocache|template",
@@ -51,7 +52,18 @@ def is_guarded(index: Index, route: Route) -> bool:
         return True
     if route.function.class_name is not None and _class_asks(index, route.function):
         return True
-    return any(asks_for_proof(index, function) for function in ways_of(index, route.function))
+    ways = ways_of(index, route.function)
+    return any(asks_for_proof(index, function) or _hands_to_checker(index, function) for function in ways)
+
+
+def _hands_to_checker(index: Index, function: Function) -> bool:
+    """Whether requests are handed to an object of a library that checks its senders' signatures by itself."""
+    for node in index.own_nodes(function):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            made = getattr(function.module.globals.get(node.id), "value", None)
+            if isinstance(made, ast.Call) and (index.resolve(function.module, made.func) or "").startswith(_CHECKERS):
+                return True
+    return False
 
 
 def checks_signature(index: Index, route: Route) -> bool:

@@ -23,7 +23,7 @@ from swarm.rules.security.digests import (
 )
 from swarm.rules.splices import before_definitions, free_name
 
-_HELPER = "_is_secret"
+_HELPER = "_is_valid_secret"
 _HELPER_TEXT = '''def {name}(sent, secret):
     """Whether a secret that was sent is the right one; the time that it takes tells nothing of how much is right."""
     return sent is not None and secret is not None and hmac.compare_digest(sent.encode(), secret.encode())
