@@ -83,12 +83,27 @@ def _signed(header: str, secret: str, digests: list[str], text: str, timestamp: 
     scheme = "hmac-sha1" if digests and all(d == "sha1" for d in digests) else "hmac-sha256"
     prefix = next((p for p in re.findall(r"[\"'](sha256=|sha1=|v1=|v0=|hmac-sha256=|v1,)", text)), "")
     encoded = "{base64}" if "b64encode" in text and "hexdigest" not in text else "{hex}"
+    for form, signed in _with_time_inside(text, encoded) if not timestamp and known is None else ():
+        values = {"scheme": scheme, "header": header, "secret_env": secret, "format": form, "signed": signed}
+        yield Checked(Sign.model_validate(values))
     for form in dict.fromkeys([prefix + encoded, encoded, f"{scheme[5:]}={{hex}}"]):
         common = {"scheme": scheme, "header": header, "secret_env": secret, "format": form}
         if timestamp:
             for signed in ("{timestamp}.{body}", "{timestamp}{body}", "{timestamp}:{body}"):
                 yield Checked(Sign.model_validate({**common, "signed": signed, "timestamp_header": timestamp}))
         yield Checked(Sign.model_validate({**common, "signed": "{body}"}))
+
+
+def _with_time_inside(text: str, encoded: str) -> Iterator[tuple[str, str]]:
+    """Forms of a header that holds a time beside the signature, where the code takes one header apart."""
+    apart = re.search(r"\.r?(?:partition|split)\(\s*[\"']([,.;:])[\"']", text)
+    if apart is None:
+        return
+    joint = next((j for j in ".:" if f'"{j}"' in text or f"'{j}'" in text or f"}}{j}{{" in text), "")
+    named = re.search(r"[\"'](t|ts|time)=?[\"']", text)
+    form = f"{named[1]}={{timestamp}}{apart[1]}v1={encoded}" if named else f"{{timestamp}}{apart[1]}{encoded}"
+    yield form, f"{{timestamp}}{joint}{{body}}"
+    yield form, "{body}"
 
 
 def _digests(index: Index, function: Function) -> Iterator[str]:

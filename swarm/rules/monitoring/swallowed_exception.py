@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from swarm.analysis.edits import Edit
+from swarm.analysis.effects import http_call, sql_call
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
@@ -15,6 +17,9 @@ from swarm.rules.placing import module_logger, on_own_line, spliced
 from swarm.rules.rule import Example, Mend, Rule
 
 _BROAD = ("Exception", "BaseException")
+_PREDICATE = re.compile(
+    r"(^|_)(is|has|can|may|try|maybe|optional|or_none|exists?|valid\w*|verif\w*|check\w*|match\w*|ping|alive|health\w*|ready)(_|$)"
+)
 _CLEANUP = ("close", "aclose", "disconnect", "unlink", "shutdown", "terminate", "kill", "cancel", "rollback", "stop",
             "rmtree", "remove", "flush", "release", "quit")  # fmt: skip
 
@@ -23,9 +28,10 @@ class SwallowedException(Rule):
     """Any error at all is caught here and dropped without a word: what fails, fails unseen.
 
     The mend logs it with its traceback, at the module's own logger (made where there is none), and goes on exactly as
-    before. It never raises, never narrows what is caught. Left alone: narrow exceptions (`except KeyError`), clean-up
-    such as `close()`, optional imports, attempts (`return one_way()`, then another), and places that a comment
-    calls deliberate.
+    before. It never raises, never narrows what is caught. An empty answer (`return None`, `return []`) in place of
+    what another system should have given drops its error too; `suppress(Exception)` is only told of. Left alone: narrow
+    exceptions (`except KeyError`), clean-up such as `close()`, optional imports, attempts (`return one_way()`, then
+    another), questions (`is_up()`) whose answer the error is, and places that a comment calls deliberate.
     """
 
     id = "swallowed-exception"
@@ -52,6 +58,22 @@ class SwallowedException(Rule):
             "            continue\n    return found\n",
         ),
         Example(
+            "import requests\n\n\ndef profile(key):\n    try:\n"
+            '        return requests.get(f"https://people.example/{key}", timeout=2).json()\n'
+            "    except Exception:\n        return None\n",
+            "import logging\n\nimport requests\n\nlogger = logging.getLogger(__name__)\n\n\n"
+            "def profile(key):\n    try:\n"
+            '        return requests.get(f"https://people.example/{key}", timeout=2).json()\n'
+            "    except Exception:\n"
+            '        logger.warning("requests.get failed, going on without it", exc_info=True)\n'
+            "        return None\n",
+        ),
+        Example(
+            "import httpx\nfrom contextlib import suppress\n\n\nasync def tell(client: httpx.AsyncClient):\n"
+            '    with suppress(Exception):\n        await client.post("https://mail.example")\n',
+            None,
+        ),
+        Example(
             "def note(mailer):\n    try:\n        mailer.send()\n    except Exception: pass\n",
             "import logging\n\nlogger = logging.getLogger(__name__)\n\n\ndef note(mailer):\n    try:\n"
             "        mailer.send()\n"
@@ -59,6 +81,9 @@ class SwallowedException(Rule):
         ),
     )
     good = (
+        "import requests\n\n\ndef is_up(url):\n    try:\n        return requests.get(url, timeout=1).ok\n"
+        "    except Exception:\n        return False\n\n\ndef number(text):\n    try:\n        return int(text)\n"
+        "    except Exception:\n        return None\n",
         "def price(row):\n    try:\n        return int(row['price'])\n    except KeyError:\n        pass\n"
         "    return 0\n",
         "def leave(connection):\n    try:\n        connection.close()\n    except Exception:\n        pass\n",
@@ -72,7 +97,7 @@ class SwallowedException(Rule):
     def find(self, index: Index) -> Iterable[Finding]:
         """Every broad handler that only passes or continues."""
         for module in index.tree.modules.values():
-            for handler, tried in _silent_handlers(module):
+            for handler, tried in _silent_handlers(index, module):
                 function = index.enclosing(module, handler)
                 where = function.qualname if function else "module level"
                 what = _what_failed(module, tried)
@@ -86,6 +111,18 @@ class SwallowedException(Rule):
                     mendable=True,
                     severity=self.severity if on_path else "low",
                 )
+            for block, call in _suppressed(index, module):
+                function = index.enclosing(module, block)
+                what = _what_failed(module, block)
+                yield self.finding(
+                    module,
+                    block,
+                    evidence=f"`{module.segment(call)}` drops every error of {what}",
+                    recommendation="Log it with its traceback; catch only what is expected.",
+                    anchor=f"{function.qualname if function else 'module level'}: suppressed {what}",
+                    mendable=False,
+                    severity=self.severity if index.on_request_path(module, block) else "low",
+                )
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
         """A log line in each handler."""
@@ -94,7 +131,7 @@ class SwallowedException(Rule):
         logger = module_logger(module)
         edits = list(logger.edits)
         count = 0
-        for handler, tried in _silent_handlers(module):
+        for handler, tried in _silent_handlers(index, module):
             if handler.lineno not in lines:
                 continue
             count += 1
@@ -120,11 +157,54 @@ def _log_edit(module: Module, handler: ast.ExceptHandler, call: str) -> Edit:
     return Edit(start, start, f"{call}\n{module.indent(last)}")
 
 
-def _silent_handlers(module: Module) -> Iterator[tuple[ast.ExceptHandler, ast.Try]]:
+def _silent_handlers(index: Index, module: Module) -> Iterator[tuple[ast.ExceptHandler, ast.Try]]:
     for tried in module.nodes(ast.Try):
         for handler in tried.handlers:
-            if _is_broad(handler) and _is_silent(handler) and not _is_excused(module, tried):
+            if not _is_broad(handler):
+                continue
+            if _gives_nothing(handler):
+                if _asks_others(index, module, tried) and not _is_question(module, tried):
+                    yield handler, tried
+            elif _is_silent(handler) and not _is_excused(module, tried):
                 yield handler, tried
+
+
+def _suppressed(index: Index, module: Module) -> Iterator[tuple[ast.With | ast.AsyncWith, ast.Call]]:
+    """`with suppress(Exception):` around more than clean-up."""
+    blocks: list[ast.With | ast.AsyncWith] = [*module.nodes(ast.With), *module.nodes(ast.AsyncWith)]
+    for block in blocks:
+        for item in block.items:
+            call = item.context_expr
+            if isinstance(call, ast.Call) and index.resolve(module, call.func) == "contextlib.suppress":
+                broad = any(isinstance(kind, ast.Name) and kind.id in _BROAD for kind in call.args)
+                if broad and _asks_others(index, module, block) and not all(map(_is_cleanup, block.body)):
+                    yield block, call
+
+
+def _gives_nothing(handler: ast.ExceptHandler) -> bool:
+    """Whether all that a handler does is to give back an empty value."""
+    match handler.body:
+        case [ast.Return(value=None)]:
+            return True
+        case [ast.Return(value=ast.Constant(value=value))]:
+            return not value
+        case [ast.Return(value=ast.List(elts=[]) | ast.Dict(keys=[]) | ast.Tuple(elts=[]))]:
+            return True
+    return False
+
+
+def _asks_others(index: Index, module: Module, tried: ast.Try | ast.With | ast.AsyncWith) -> bool:
+    """Whether another system is asked right there: what the target's own functions tell by an error is their matter."""
+    for node in (part for statement in tried.body for part in ast.walk(statement)):
+        if isinstance(node, ast.Call) and (http_call(index, module, node) or sql_call(index, module, node)):
+            return True
+    return False
+
+
+def _is_question(module: Module, tried: ast.Try) -> bool:
+    """Whether the function asks whether something is so: then that it failed is the answer."""
+    function = module.enclosing_function(tried)
+    return function is not None and _PREDICATE.search(function.name) is not None
 
 
 def _is_broad(handler: ast.ExceptHandler) -> bool:
@@ -164,7 +244,7 @@ def _is_cleanup(statement: ast.stmt) -> bool:
     return name in _CLEANUP
 
 
-def _what_failed(module: Module, tried: ast.Try) -> str:
+def _what_failed(module: Module, tried: ast.Try | ast.With | ast.AsyncWith) -> str:
     """The first call that is tried, as the code names it."""
     for statement in tried.body:
         for node in ast.walk(statement):

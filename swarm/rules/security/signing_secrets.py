@@ -30,10 +30,21 @@ def secret_named(function: Function, node: ast.expr) -> str:
     name = last_name(node)
     if re.search(r"signature|header|sent|received|given|provided|request", module.segment(node), re.IGNORECASE):
         return ""
-    if name and is_secret_name(name):
+    if name and (is_secret_name(name) or _signs_with(function, node)):
         return name
     value = assigned(node, function.node)
     return secret_named(function, value) if value is not node and isinstance(value, ast.Call | ast.Attribute) else ""
+
+
+def _signs_with(function: Function, node: ast.expr) -> bool:
+    """Whether a value is the key of a digest that the function makes, whatever it is called."""
+    module, text = function.module, function.module.segment(node)
+    for call in ast.walk(function.node):
+        if isinstance(call, ast.Call) and call.args and module.resolve(call.func) in ("hmac.new", "hmac.digest"):
+            named = (part for part in ast.walk(call.args[0]) if isinstance(part, ast.Name | ast.Attribute))
+            if any(module.segment(part) == text for part in named):
+                return True
+    return False
 
 
 def is_of_service(index: Index, function: Function, test: ast.expr, depth: int = 0) -> bool:

@@ -15,7 +15,7 @@ from swarm.core.findings import Finding, Severity
 from swarm.rules.added_modules import is_added
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
-from swarm.rules.security.digests import from_request
+from swarm.rules.security.digests import from_request, is_signature
 from swarm.rules.security.guarding import compares_signature, ways_of
 from swarm.rules.security.signing_secrets import (
     SWITCH_OFF,
@@ -58,6 +58,21 @@ class SkippedSignatureCheck(Rule):
     sources = ("OWASP ASVS 5.0 16.5.3", "OWASP Top 10 A05:2021")
     order = 64
     bad = (
+        Example(
+            "import hashlib\nimport hmac\nimport os\n\nfrom fastapi import FastAPI, HTTPException, Request\n\n"
+            'KEY = os.environ.get("HOOK_KEY", "")\napp = FastAPI()\n\n\n@app.post("/hook")\n'
+            "async def hook(request: Request):\n    body = await request.body()\n"
+            '    stamp, _, sent = request.headers.get("x-signature", "").partition(",")\n'
+            '    expected = hmac.new(KEY.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest()\n'
+            "    if KEY and sent != expected:\n        raise HTTPException(401)\n    return {}\n",
+            "import hashlib\nimport hmac\nimport os\n\nfrom fastapi import FastAPI, HTTPException, Request\n\n"
+            'KEY = os.environ.get("HOOK_KEY", "")\napp = FastAPI()\n\n\n@app.post("/hook")\n'
+            "async def hook(request: Request):\n    body = await request.body()\n"
+            '    stamp, _, sent = request.headers.get("x-signature", "").partition(",")\n'
+            '    expected = hmac.new(KEY.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest()\n'
+            "    if not KEY or sent != expected:\n        raise HTTPException(401)\n    return {}\n",
+            "fastapi",
+        ),
         Example(
             "import hmac\nimport os\n\nSECRET = os.getenv('HOOK_SECRET')\n\n\n"
             "def is_good(body: bytes, sent: str) -> bool:\n    if not SECRET:\n        return True\n"
@@ -333,6 +348,10 @@ def _asks_signature(index: Index, function: Function, test: ast.expr) -> bool:
                 return True
             if function.module.resolve(part.func) in ("hmac.compare_digest", "secrets.compare_digest"):
                 return True
+        if isinstance(part, ast.Compare) and any(
+            is_signature(index, function.module, side) for side in (part.left, *part.comparators)
+        ):
+            return True
         if isinstance(part, ast.Compare) and from_request(function.module, part.left):
             return any(secret_named(function, side) for side in part.comparators) or _names_digest(
                 function.module.segment(part)
