@@ -330,3 +330,27 @@ def test_real_secrets_are_not_read(tmp_path: Path) -> None:
     found = survey(write_tree(tmp_path, files), None, lambda _: None).draft
     assert "the-real-one" not in str(found.target)
     assert found.target.env["NOTES_TOKEN"].startswith("test-")
+
+
+def test_a_time_inside_the_signature_s_header_is_read_off_its_check(tmp_path: Path) -> None:
+    text = """
+        import hashlib, hmac, os
+        from fastapi import FastAPI, HTTPException, Request
+
+        KEY = os.environ["HOOK_KEY"]
+        app = FastAPI()
+
+
+        @app.post("/hook")
+        async def hook(request: Request):
+            body = await request.body()
+            stamp, _, sent = request.headers["X-Signature"].partition(",")
+            expected = hmac.new(KEY.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+            if not hmac.compare_digest(sent, expected):
+                raise HTTPException(401)
+            return {}
+        """
+    index = index_of(tmp_path, {"app.py": text})
+    (entry,) = find_entries(index)
+    first, *_ = candidates(index, entry, find_settings(index))
+    assert (first.sign.format, first.sign.signed) == ("{timestamp},{hex}", "{timestamp}.{body}")

@@ -29,7 +29,7 @@ class SwallowedException(Rule):
 
     The mend logs it with its traceback, at the module's own logger (made where there is none), and goes on exactly as
     before. It never raises, never narrows what is caught. An empty answer (`return None`, `return []`) in place of
-    what another system should have given drops its error too; `suppress(Exception)` is only told of. Left alone: narrow
+    what another system should have given drops it too; `suppress(Exception)` is only told of. Left alone: narrow
     exceptions (`except KeyError`), clean-up such as `close()`, optional imports, attempts (`return one_way()`, then
     another), questions (`is_up()`) whose answer the error is, and places that a comment calls deliberate.
     """
@@ -194,7 +194,7 @@ def _gives_nothing(handler: ast.ExceptHandler) -> bool:
 
 
 def _asks_others(index: Index, module: Module, tried: ast.Try | ast.With | ast.AsyncWith) -> bool:
-    """Whether another system is asked right there: what the target's own functions tell by an error is their matter."""
+    """Whether another system is asked right there: what errors of the target's own functions mean is theirs."""
     for node in (part for statement in tried.body for part in ast.walk(statement)):
         if isinstance(node, ast.Call) and (http_call(index, module, node) or sql_call(index, module, node)):
             return True
