@@ -9,6 +9,7 @@ from typing import cast
 
 from swarm.analysis.call_paths import routes_by_function
 from swarm.analysis.kinds import Kinds
+from swarm.analysis.module import written
 from swarm.analysis.parts import AppObject, ClassInfo, Framework, Function, Route
 from swarm.analysis.routes import find_apps, find_dependencies, find_hooks, find_routes
 from swarm.analysis.source import FunctionNode, Module, SourceTree, own_nodes, own_of
@@ -201,7 +202,7 @@ class Index:
     def handed_over(self, function: Function) -> Iterator[Function]:
         """The target's functions that this one hands to a thread: `asyncio.to_thread(f)`, `run_in_executor`."""
         for call in self.calls(function):
-            name = call.func.attr if isinstance(call.func, ast.Attribute) else ast.unparse(call.func)
+            name = call.func.attr if isinstance(call.func, ast.Attribute) else written(call.func)
             position = HANDING_CALLS.get(name)
             if position is not None and len(call.args) > position:
                 named = self.named_function(function.module, call.args[position])

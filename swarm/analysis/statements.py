@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from swarm.analysis.database_kinds import ALCHEMY_CONNECTIONS, SESSIONS
 from swarm.analysis.models import Model, Models, is_library, last_name, library_name, mentioned, models_of
+from swarm.analysis.module import written
 from swarm.analysis.source import Module, own_nodes
 
 if TYPE_CHECKING:
@@ -102,24 +103,27 @@ def named_tables(text: str) -> frozenset[str]:
 def _of_session(index: Index, module: Module, call: ast.Call, method: str, owner: ast.expr) -> SqlCall | None:
     """What a session does for objects: `add`, `get`, `refresh`, `query`, `flush`; `Model.query` of Flask."""
     models = models_of(index)
-    source = " ".join(ast.unparse(call).split())
     if isinstance(owner, ast.Attribute) and owner.attr == "query":
         model = models.find(module, owner.value)
         if model is not None:
-            return SqlCall(call, source, _chain_verb(module, call), frozenset({model.table}), owner, call)
+            return SqlCall(call, _source(call), _chain_verb(module, call), frozenset({model.table}), owner, call)
     kind = index.kinds.of(module, owner)
     if method == "flush" and kind in SESSIONS:
-        return SqlCall(call, source, "FLUSH", frozenset(), owner, call)
+        return SqlCall(call, _source(call), "FLUSH", frozenset(), owner, call)
     if method == "run_sync" and kind in ALCHEMY_CONNECTIONS | SESSIONS and call.args \
             and last_name(call.args[0]) in ("create_all", "drop_all"):  # fmt: skip
-        return SqlCall(call, source, "CREATE", frozenset(), owner, call)
+        return SqlCall(call, _source(call), "CREATE", frozenset(), owner, call)
     if method not in OBJECT_METHODS or not call.args or (kind is not None and kind not in SESSIONS):
         return None
     tables = _object_tables(index, models, module, call)
     if kind is None and not tables:
         return None
     verb = _chain_verb(module, call) if method == "query" else OBJECT_METHODS[method]
-    return SqlCall(call, source, verb, tables, owner, call, not tables)
+    return SqlCall(call, _source(call), verb, tables, owner, call, not tables)
+
+
+def _source(call: ast.Call) -> str:
+    return " ".join(written(call).split())
 
 
 def _object_tables(index: Index, models: Models, module: Module, call: ast.Call) -> frozenset[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.patches import FileChange
 from swarm.rules.clients import is_fixed
@@ -87,7 +88,7 @@ def _keeps_result(index: Index, caller: Function, made_by: Function) -> bool:
     for node in index.own_nodes(caller):
         if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
             continue
-        parts = list(ast.walk(node.value))
+        parts = list(walk(node.value))
         given = any(isinstance(part, ast.Call) and index.resolve_call(module, part) is made_by for part in parts)
         if not given and not any(isinstance(part, ast.Name) and part.id in names for part in parts):
             continue

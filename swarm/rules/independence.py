@@ -11,6 +11,7 @@ from swarm.analysis.database_kinds import DATABASES, ENGINES, POOLS
 from swarm.analysis.effects import WRITE_WORDS, Effects, HttpCall, effects_cache, http_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.model_calls import asks_model, asks_sdk
+from swarm.analysis.module import written
 from swarm.analysis.source import Module, parameters
 
 PURE_BUILTINS = frozenset({"str", "int", "float", "bool", "len", "list", "dict", "tuple", "set", "sorted", "repr"})
@@ -166,7 +167,7 @@ def _is_handed_on(function: Function, effects: Effects) -> bool:
 
 
 def _is_cached(function: Function) -> bool:
-    decorators = [ast.unparse(decorator).split("(")[0].lower() for decorator in function.node.decorator_list]
+    decorators = [written(decorator).split("(")[0].lower() for decorator in function.node.decorator_list]
     return any(word in name for name in decorators for word in CACHING)
 
 

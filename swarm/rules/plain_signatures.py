@@ -6,6 +6,7 @@ import ast
 import re
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
 from swarm.rules.clients import is_fixed
 
@@ -45,7 +46,7 @@ def _is_plain_parameter(function: Function, argument: ast.arg) -> bool:
     if argument.annotation is not None:
         return _is_plain_annotation(argument.annotation, any_too=False)
     # without an annotation: what it is used for must not show an object
-    uses = (node for node in ast.walk(function.node) if isinstance(node, ast.Name) and node.id == argument.arg)
+    uses = (node for node in walk(function.node) if isinstance(node, ast.Name) and node.id == argument.arg)
     return not any(isinstance(function.module.parent(use), ast.Attribute | ast.Await) for use in uses)
 
 

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk, written
 from swarm.analysis.source import Module
 from swarm.rules.added_modules import is_added
 
@@ -23,7 +24,7 @@ def request_functions(index: Index) -> Iterator[Function]:
 
 def is_kept(function: Function) -> bool:
     """Whether a decorator keeps what the function gives: it runs once, not on every request."""
-    names = [ast.unparse(d).split("(")[0].rsplit(".", 1)[-1].lower() for d in function.node.decorator_list]
+    names = [written(d).split("(")[0].rsplit(".", 1)[-1].lower() for d in function.node.decorator_list]
     return any(name in KEPT_BY for name in names)
 
 
@@ -47,7 +48,7 @@ def loops_around(module: Module, node: ast.AST) -> Iterator[ast.AST]:
 
 def is_kept_by_hand(module: Module, node: ast.AST, function: Function) -> bool:
     """Whether what is made goes into a global or an attribute, or is only made where there is none yet."""
-    declared = (part for part in ast.walk(function.node) if isinstance(part, ast.Global | ast.Nonlocal))
+    declared = (part for part in walk(function.node) if isinstance(part, ast.Global | ast.Nonlocal))
     outer = {name for part in declared for name in part.names}
     statement = module.statement(node)
     targets = getattr(statement, "targets", None) or [getattr(statement, "target", None)]

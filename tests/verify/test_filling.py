@@ -24,6 +24,7 @@ app = FastAPI()
 async def flow(name: str) -> dict:
     async with httpx.AsyncClient() as client:
         told = await client.get(f"https://a.example/pipelines/{name}", timeout=3)
+    told.raise_for_status()
     return told.json()
 
 

@@ -28,7 +28,7 @@ from swarm.analysis.dataflow.values import (
     literal,
     merged,
 )
-from swarm.analysis.module import written
+from swarm.analysis.module import walk, written
 from swarm.core.findings import FlowStep
 
 if TYPE_CHECKING:
@@ -382,7 +382,7 @@ def _is_written_again(home: Module, name: str, statement: ast.stmt) -> bool:
         return True
     for node in home.tree.body:
         if node is not statement and isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.If | ast.Try):
-            for inner in ast.walk(node):
+            for inner in walk(node):
                 if isinstance(inner, ast.Name) and inner.id == name and isinstance(inner.ctx, ast.Store):
                     return True
     return False

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from swarm.analysis.effects import HttpCall, SqlCall, effects_cache
 from swarm.analysis.index import Function, Index, Route
+from swarm.analysis.module import walk
 from swarm.analysis.tables import Table, find_tables
 from swarm.core.findings import Finding
 from swarm.rules.behind_the_answer import OWN_MODULE
@@ -140,7 +141,7 @@ def new_order():
 
 def _identifiers(function: Function) -> Iterable[str]:
     yield function.name
-    for node in ast.walk(function.node):
+    for node in walk(function.node):
         if isinstance(node, ast.Name):
             yield node.id
         elif isinstance(node, ast.Attribute):

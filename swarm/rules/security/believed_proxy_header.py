@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.added_modules import is_added
@@ -161,7 +162,7 @@ def _is_request(node: ast.expr) -> bool:
 
 
 def _header_in(module: Module, node: ast.AST, held: dict[str, str]) -> str:
-    for part in ast.walk(node):
+    for part in walk(node):
         found = _read(part)
         if not found and isinstance(part, ast.Name | ast.Call):
             found = held.get(module.segment(part), "") if held else ""

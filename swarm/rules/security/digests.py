@@ -8,6 +8,7 @@ from typing import Literal
 
 from swarm.analysis.index import Function, Index
 from swarm.analysis.models import models_of
+from swarm.analysis.module import walk
 from swarm.analysis.source import FunctionNode, Module, own_of, parameters
 
 Form = Literal["text", "bytes", "unknown"]
@@ -72,7 +73,7 @@ def is_signature(index: Index, module: Module, node: ast.expr, depth: int = 0) -
     node = assigned(node, function)
     if depth > 4:
         return False
-    for inner in ast.walk(node):
+    for inner in walk(node):
         if isinstance(inner, ast.Call):
             dotted = module.resolve(inner.func) or ""
             if dotted in _KEYED:

@@ -84,7 +84,12 @@ def _given(module: Module) -> Iterator[tuple[str, ast.expr | None]]:
             yield keyword.arg or "", keyword.value
             if keyword.arg == "auth" and isinstance(keyword.value, ast.Tuple) and len(keyword.value.elts) == 2:
                 yield "password", keyword.value.elts[1]
-        if ast.unparse(call.func).endswith("environ.setdefault") and len(call.args) > 1:
+        if (
+            isinstance(call.func, ast.Attribute)
+            and call.func.attr == "setdefault"
+            and ast.unparse(call.func).endswith("environ.setdefault")
+            and len(call.args) > 1
+        ):
             yield _text(call.args[0]) or "", call.args[1]
         position = _KEYED.get(module.resolve(call.func) or "")
         if position is not None and position < len(call.args):

@@ -6,6 +6,7 @@ import ast
 import re
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.route_paths import argument as argument_of
 from swarm.analysis.source import parameters
 from swarm.rules.security.digests import assigned, from_request, last_name
@@ -39,7 +40,7 @@ def secret_named(function: Function, node: ast.expr) -> str:
 def _signs_with(function: Function, node: ast.expr) -> bool:
     """Whether a value is the key of a digest that the function makes, whatever it is called."""
     module, text = function.module, function.module.segment(node)
-    for call in ast.walk(function.node):
+    for call in walk(function.node):
         if isinstance(call, ast.Call) and call.args and module.resolve(call.func) in ("hmac.new", "hmac.digest"):
             named = (part for part in ast.walk(call.args[0]) if isinstance(part, ast.Name | ast.Attribute))
             if any(module.segment(part) == text for part in named):

@@ -111,8 +111,8 @@ def _switches(index: Index, module: Module) -> Iterator[tuple[ast.expr | ast.stm
         elif (
             dotted in _UNCHECKED
             or (dotted.startswith("urllib3.") and "CERT_NONE" in ast.unparse(call))
-            or (_is_aiohttp(module, call, dotted) and (_false(call, "ssl") or _false(call, "verify_ssl")))
-            or (_is_http(index, module, call, dotted) and _is_spread_off(module, call))
+            or ((_false(call, "ssl") or _false(call, "verify_ssl")) and _is_aiohttp(module, call, dotted))
+            or (_is_spread_off(module, call) and _is_http(index, module, call, dotted))
         ):
             yield call, None
     for assign in module.nodes(ast.Assign):
