@@ -99,7 +99,7 @@ class Standing:
         await asyncio.gather(*(one.watched.server.stop() for one in ending))
         for one in ending:
             await one.watched.view.close()
-            one.trial.discard()
+        await asyncio.gather(*(asyncio.to_thread(one.trial.discard) for one in ending))
 
     async def _running_upstreams(self) -> Upstreams:
         async with self._one:

@@ -122,12 +122,16 @@ async def judge(lab: Lab, stack: Stack, judged: tuple[Patch, ...], below: Stack 
             return Judgement(tuple(results))
         if not passes(_protects(lab, trial)):
             return Judgement(tuple(results))
-        slow, tested, replayed, probed = await _tests_beside_live(lab, trial)
-        for result in slow:
-            if not passes(result):
-                return Judgement(tuple(results), tested, replayed, probed)
-        passes(await asyncio.to_thread(gone.check, lab, trial))
-        return Judgement(tuple(results), tested, replayed, probed)
+        scanned = asyncio.ensure_future(asyncio.to_thread(gone.check, lab, trial))
+        try:
+            slow, tested, replayed, probed = await _tests_beside_live(lab, trial)
+            for result in slow:
+                if not passes(result):
+                    return Judgement(tuple(results), tested, replayed, probed)
+            passes(await scanned)
+            return Judgement(tuple(results), tested, replayed, probed)
+        finally:
+            await asyncio.gather(scanned, return_exceptions=True)  # it reads the copy
     finally:
         trial.discard()
 

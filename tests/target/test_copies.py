@@ -10,7 +10,7 @@ from swarm.core.errors import TargetError
 from swarm.core.patches import FileChange
 from swarm.core.place import TargetPlace
 from swarm.target import copies
-from swarm.target.copies import Copy, PatchDoesNotApply, apply_changes, make_copy, read_tree
+from swarm.target.copies import Copy, PatchDoesNotApply, apply_changes, clone, make_copy, read_tree
 
 
 def place_of(root: Path, path: str = ".") -> TargetPlace:
@@ -172,3 +172,23 @@ def test_a_copy_never_holds_copies(tmp_path: Path) -> None:
         copy = make_copy(place_of(tmp_path), tmp_path / f"scratch/copy{number}")
     assert "scratch/copy1/a.py" not in names(copy.workspace)
     assert (copy.workspace / "a.py").exists()
+
+
+@pytest.mark.parametrize("with_cp", [True, False])
+def test_a_clone_holds_the_same_and_is_nobody_elses(
+    tmp_path: Path, with_cp: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "user"
+    plant(root, "app/m.py", "app/sub/n.py")
+    (root / "link.py").symlink_to("app/m.py")
+    place = place_of(root, "app")
+    copy = make_copy(place, tmp_path / "copy")
+    if not with_cp:
+        monkeypatch.setenv("PATH", str(tmp_path))
+    other = clone(copy, place, tmp_path / "other" / "tree")
+    assert names(other.workspace) == {"app/m.py", "app/sub/n.py", "link.py"}
+    assert (other.workspace / "link.py").is_symlink()
+    assert other.path == other.workspace / "app"
+    assert (other.path / "m.py").stat().st_mtime == (copy.path / "m.py").stat().st_mtime
+    apply_changes(other, [FileChange("m.py", "text of app/m.py\n", "changed\n")])
+    assert (copy.path / "m.py").read_text() == (root / "app/m.py").read_text() == "text of app/m.py\n"

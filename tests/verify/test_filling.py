@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from swarm.analysis.index import build_index
 from swarm.analysis.source import SourceTree
+from swarm.core.errors import TargetError
 from swarm.rules.registry import all_rules
 from swarm.verify.candidate import empty_stack
 from swarm.verify.fixes import Fix
-from swarm.verify.ladder import ORIGINAL, rungs, to_fill
+from swarm.verify.ladder import ORIGINAL, raised, rungs, to_fill
+from swarm.verify.standing import Tree
 
 ASKS = """import sqlite3
 
@@ -55,3 +60,42 @@ def test_the_ladder_fills_from_below_the_first_rung_that_keeps_something(tmp_pat
     assert to_fill(steps, rules) == ["rung 1", "rung 2"]
     assert to_fill(rungs(lab, fixes[1:]), rules) == [ORIGINAL, "rung 1"]
     assert to_fill(rungs(lab, fixes[:1]), rules) == []
+
+
+class _Starting:
+    """Stands in for `Standing`: keeps which trees were asked for, and how many of these came to an end."""
+
+    def __init__(self, lab: Any, fails: bool = False) -> None:
+        self.lab, self.fails, self.asked = lab, fails, list[str]()
+        self.over = 0
+
+    async def run(self, trees: dict[str, Tree]) -> None:
+        (name,) = trees
+        self.asked.append(name)
+        try:
+            await asyncio.sleep(0.01)
+            if self.fails and name == "rung 1":
+                raise TargetError("does not start")
+        finally:
+            self.over += 1
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_trees_start_as_they_are_written_and_none_is_left_behind(tmp_path: Path, fails: bool) -> None:
+    (tmp_path / "app.py").write_text(ASKS)
+    index = build_index(SourceTree.load(tmp_path))
+    rules = {rule.id: rule for rule in all_rules()}
+    names = ("client-per-call", "repeated-question")
+    found = {name: [f for f in rules[name].find(index) if f.mendable] for name in names}
+    fixes = [Fix(name, "performance", "app.py", tuple(f.id for f in found[name]), "") for name in names]
+    nothing = Fix("missing-timeout", "performance", "app.py", ("0123456789",), "")
+    standing = _Starting(SimpleNamespace(original=empty_stack(index), rules=rules), fails)
+    raising = raised(cast("Any", standing), [fixes[0], nothing, fixes[1]])
+    if fails:
+        with pytest.raises(TargetError):
+            await raising
+    else:
+        steps = await raising
+        assert [rung.name for rung in steps] == ["rung 1", "rung 2"]  # what gives no patch makes no tree
+        assert standing.asked == [ORIGINAL, "rung 1", "rung 2"]
+    assert standing.over == len(standing.asked)

@@ -112,3 +112,9 @@ async def test_a_patched_base_is_started_afresh(patched: bool, monkeypatch: pyte
     standing: Any = Servers()
     assert await ladder.raised(standing, [], base=cast("Any", base) if patched else None) == ()
     assert asked == (["keep []", "run ['base']"] if patched else ["run ['original']"])
+
+
+def test_a_quick_server_needs_its_share_only_as_long_as_its_burst_takes() -> None:
+    slow, quick = Burst((), (), 1200.0, 240.0), Burst((), (), 400.0, 80.0)
+    mixed = {"s0": slow, "s1": slow, "s2": slow, "s3": quick, "s4": quick, "s5": quick, "s6": quick}
+    assert waves_of(mixed, cores=2) == [("s0", "s1", "s2", "s3", "s4", "s5"), ("s5", "s6")]

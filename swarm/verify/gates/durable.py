@@ -116,31 +116,48 @@ async def _newly_early(lab: Lab, observation: Observation) -> bool:
 
 
 async def _tried(lab: Lab, trial: Trial, observation: Observation) -> tuple[bool | None, str]:
-    folder = lab.folder("durable")
-    upstreams = await Upstreams.start(
-        lab.place, trial.copy, lab.target, tmp=folder / "upstreams", seed=lab.seed, tape=lab.tape, latency="fixed"
+    """Each event on a copy and upstreams of its own, all at once: one service's end is nothing to the others."""
+    traffic = Traffic(lab.target, lab.payload_root, lab.seed)
+    events = _worth_killing(observation, chosen_numbers(traffic, lab.requests))
+    if not events:
+        return None, "no request was answered well: nothing to lose could be seen"
+    tried = await asyncio.gather(
+        *(
+            _one_event(lab, trial, traffic, *event, killed=place < max(1, len(events) - 1))
+            for place, event in enumerate(events)
+        ),
+        return_exceptions=True,
     )
-    session = _Session(lab, trial, upstreams, folder / "data")
+    sessions = [session for session in tried if isinstance(session, _Session)]
+    for failure in tried:
+        if isinstance(failure, BaseException):
+            raise failure
+    lost = [line for session in sessions for line in session.lost]
+    if lost:
+        return False, "; ".join(lost[:3])
+    repeated = sum(session.repeated for session in sessions)
+    told = f", {repeated} writes were made again" if repeated else ", no write twice"
+    return True, f"{len(events)} events were worked on though the service was ended right after its answer{told}"
+
+
+async def _one_event(
+    lab: Lab, trial: Trial, traffic: Traffic, number: int, undisturbed: Exchange, *, killed: bool
+) -> _Session:
+    folder = lab.folder("durable")
+    own = await asyncio.to_thread(lab.trial, trial.stack, trial.judged, trial.below)
+    upstreams = await Upstreams.start(
+        lab.place, own.copy, lab.target, tmp=folder / "upstreams", seed=lab.seed, tape=lab.tape, latency="fixed"
+    )
+    session = _Session(lab, own, upstreams, folder / "data")
     try:
-        traffic = Traffic(lab.target, lab.payload_root, lab.seed)
-        numbers = chosen_numbers(traffic, lab.requests)
-        events = _worth_killing(observation, numbers)
-        for place, (number, undisturbed) in enumerate(events):
-            if session.lost:
-                break
-            await session.event(
-                traffic.request(number, time.time()), undisturbed, killed=place < max(1, len(events) - 1)
-            )
+        await session.start()
+        await session.event(traffic.request(number, time.time()), undisturbed, killed=killed)
     finally:
         if session.server is not None:
             await session.server.stop()
         await upstreams.stop()
-    if not events:
-        return None, "no request was answered well: nothing to lose could be seen"
-    if session.lost:
-        return False, "; ".join(session.lost[:3])
-    told = f", {session.repeated} writes were made again" if session.repeated else ", no write twice"
-    return True, f"{len(events)} events were worked on though the service was ended right after its answer{told}"
+        own.discard()
+    return session
 
 
 def _worth_killing(observation: Observation, numbers: list[int]) -> list[tuple[int, Exchange]]:
