@@ -88,6 +88,17 @@ def step_of_call(index: Index, function: Function, call: ast.Call) -> Step | Non
     return _step(index, function, ast.Assign(targets=[ast.Name("_", ast.Store())], value=call))
 
 
+def varies(step: Step, target: ast.expr) -> bool:
+    """Whether a loop's call asks for something else in each turn; the same again and again is polling."""
+    own = {part.id for part in ast.walk(target) if isinstance(part, ast.Name)}
+    return any(isinstance(part, ast.Name) and part.id in own for part in ast.walk(step.call)) and not step.is_question
+
+
+def uses(name: str, *nodes: ast.expr) -> bool:
+    """Whether an expression reads a name: what a loop collects may be what its next turn goes by."""
+    return any(isinstance(part, ast.Name) and part.id == name for node in nodes for part in ast.walk(node))
+
+
 def _step(index: Index, function: Function, statement: ast.stmt) -> Step | None:
     """The statement as `name = await call(…)` (in sync code `name = call(…)`), if safe to run beside others."""
     match statement:

@@ -11,7 +11,7 @@ from swarm.analysis.index import Function, Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
-from swarm.rules.independence import Step, step_of
+from swarm.rules.independence import Step, step_of, uses, varies
 from swarm.rules.request_code import request_functions
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.splices import free_name, import_as, is_alone, whole_lines
@@ -171,6 +171,8 @@ async def pages(first: str, people: list[str]):
         url = page["next"]
     for person in people:
         await client.post("https://mail.example", json={"to": person})
+    for person in people:
+        found.append(await client.get(f"https://people.example/{person}", params={"after": found[-1]["id"]}))
     for _ in range(3):
         answer = await client.get("https://jobs.example/1")
         if answer.status_code == 200:
@@ -248,12 +250,13 @@ def _of_for(index: Index, function: Function, loop: ast.For) -> Iterator[Loop]:
             empty = _empty_before(module, loop, name)
             plain = empty is not None and is_alone(module, empty) and is_alone(module, first)
             plain = plain and not _is_used_elsewhere(function, loop)
-            if step is not None and _varies(step, loop.target):
+            feeds_itself = uses(name, waited, loop.iter)
+            if step is not None and varies(step, loop.target) and not feeds_itself:
                 yield Loop(function, loop, step, loop.target, loop.iter, name if plain else "", empty)
         case ast.Assign(targets=[ast.Name()], value=ast.Await() as waited) if not _leaves(loop):
             step = step_of(index, function, waited)
             alone = sum(isinstance(part, ast.Await) for part in ast.walk(loop)) == 1
-            if step is not None and alone and _varies(step, loop.target) and not _feeds_itself(loop):
+            if step is not None and alone and varies(step, loop.target) and not _feeds_itself(loop):
                 yield Loop(function, loop, step, loop.target, loop.iter, "", None)
 
 
@@ -266,15 +269,9 @@ def _of_list(index: Index, function: Function, node: ast.Assign) -> Iterator[Loo
             ),
         ):
             step = step_of(index, function, waited)
-            if step is not None and _varies(step, generator.target):
+            if step is not None and varies(step, generator.target):
                 plain = is_alone(function.module, node) and isinstance(generator.target, ast.Name)
                 yield Loop(function, node, step, generator.target, generator.iter, name if plain else "", None)
-
-
-def _varies(step: Step, target: ast.expr) -> bool:
-    """Whether the call asks for something else in each turn; the same again and again is polling."""
-    own = {part.id for part in ast.walk(target) if isinstance(part, ast.Name)}
-    return any(isinstance(part, ast.Name) and part.id in own for part in ast.walk(step.call)) and not step.is_question
 
 
 def _is_used_elsewhere(function: Function, loop: ast.For) -> bool:

@@ -10,7 +10,7 @@ from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
-from swarm.rules.independence import Step, is_plain, step_of_call
+from swarm.rules.independence import Step, is_plain, step_of_call, uses, varies
 from swarm.rules.request_code import request_functions
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.splices import arguments_text, free_name, import_as, import_from, is_alone
@@ -155,6 +155,8 @@ def hook():
         own.append(mine(key))
     for _ in range(3):
         found.append(page("https://jobs.example/1"))
+    for number in range(3):
+        found.append(page(found[-1]["next"] + str(number)))
     for key in request.json["keys"]:
         answer = page(f"https://b.example/{key}")
         if answer["stop"]:
@@ -202,7 +204,7 @@ def hook():
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Loop:
-    """A loop of reads; `value` is the expression whose call is the read, `used` whether it needs the loop's name."""
+    """A loop of reads; `used` where its statement is kept, which may need the loop's own names."""
 
     function: Function
     node: ast.For | ast.Assign
@@ -215,13 +217,13 @@ class _Loop:
 def _loops(index: Index, function: Function) -> Iterator[_Loop]:
     for node in index.own_nodes(function):
         match node:
-            case ast.For(body=[ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(), attr="append"),
+            case ast.For(body=[ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=kept), attr="append"),
                                                        args=[ast.Call() as call], keywords=[]))],
-                         orelse=[]):  # fmt: skip
+                         orelse=[]) if not uses(kept, call, node.iter):  # fmt: skip
                 yield from _of(index, function, node, call, node.target, node.iter, True)
-            case ast.For(body=[ast.Assign(targets=[ast.Subscript(value=ast.Name(), slice=key)],
+            case ast.For(body=[ast.Assign(targets=[ast.Subscript(value=ast.Name(id=kept), slice=key)],
                                           value=ast.Call() as call)],
-                         orelse=[]) if is_plain(key):  # fmt: skip
+                         orelse=[]) if is_plain(key) and not uses(kept, call, node.iter):  # fmt: skip
                 yield from _of(index, function, node, call, node.target, node.iter, True)
             case ast.Assign(targets=[ast.Name()],
                             value=ast.ListComp(
@@ -235,10 +237,8 @@ def _of(
     used: bool,
 ) -> Iterator[_Loop]:  # fmt: skip
     step = step_of_call(index, function, call)
-    own = {part.id for part in ast.walk(target) if isinstance(part, ast.Name)}
     named = all(isinstance(part, ast.Name | ast.Tuple | ast.Store) for part in ast.walk(target))
-    varies = any(isinstance(part, ast.Name) and part.id in own for part in ast.walk(call))
-    if step is not None and not step.is_question and named and varies and _is_finite(over):
+    if step is not None and varies(step, target) and named and _is_finite(over):
         yield _Loop(function, node, step, target, over, used)
 
 
