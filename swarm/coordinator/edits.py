@@ -15,8 +15,6 @@ from swarm.coordinator.state import Parts, RunRequest, RunState
 from swarm.core.errors import TargetError
 from swarm.core.events import Note
 from swarm.core.patches import JudgedPatch, Rejected
-from swarm.tools.lease import Lease
-from swarm.tools.workbench import Workbench
 from swarm.verify.candidate import Stack
 from swarm.verify.fixes import Fix
 from swarm.verify.standing import Standing
@@ -105,20 +103,7 @@ async def _again(trials: Trials, fix: Fix, judged: JudgedPatch, stack: Stack) ->
     model = (specialist.model if specialist else None) or request.swarm.model
     trial = await asyncio.to_thread(trials.standing.lab.trial, stack, ())
     before = trials.around.bench
-    bench = Workbench(
-        place=before.place,
-        target=before.target,
-        payload_root=before.payload_root,
-        copy=trial.copy,
-        index=stack.index,
-        sandbox=before.sandbox,
-        scratch=trials.standing.lab.folder("revising"),
-        emit=before.emit,
-        clock=before.clock,
-        lease=Lease(),
-        seed=before.seed,
-        mask=before.mask,
-    )
+    bench = before.over(trial.copy, stack.index, trials.standing.lab.folder("revising"))
     finding = before.findings.get(fix.findings[0])
     try:
         around = replace(trials.around, bench=bench)

@@ -6,12 +6,22 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import wraps
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 
-from swarm.analysis.index import Index
+from swarm.analysis.index import Function, Index, Route
 from swarm.core.findings import Finding
 
 R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
+
+
+def once_a_handler(told: Iterable[tuple[Route, *Ts]]) -> Iterator[tuple[Route, *Ts]]:
+    """What is told of routes, each handler's first alone: one function may serve several addresses."""
+    seen: set[Function] = set()
+    for one in told:
+        if one[0].function not in seen:
+            seen.add(one[0].function)
+            yield one
 
 
 def distinct(find: Callable[[R, Index], Iterable[Finding]]) -> Callable[[R, Index], Iterator[Finding]]:

@@ -174,6 +174,23 @@ class Workbench:
 
         return await self._command_copy.get(run)
 
+    def over(self, copy: Copy, index: Index, scratch: Path) -> Workbench:
+        """One of its own over another copy of the same target: nothing found or measured here is taken along."""
+        return Workbench(
+            place=self.place,
+            target=self.target,
+            payload_root=self.payload_root,
+            copy=copy,
+            index=index,
+            sandbox=self.sandbox,
+            scratch=scratch,
+            emit=self.emit,
+            clock=self.clock,
+            lease=Lease(),
+            seed=self.seed,
+            mask=self.mask,
+        )
+
     async def close(self) -> None:
         """Stop the baseline; safe to call twice, and after a failure or a cancellation."""
         self._closed = True

@@ -9,6 +9,7 @@ from swarm.analysis.effects import effects_of
 from swarm.analysis.index import Index, Route
 from swarm.core.findings import Finding, Severity
 from swarm.rules.added_modules import is_added
+from swarm.rules.distinct import once_a_handler
 from swarm.rules.rule import Example, Rule
 from swarm.rules.security.guarding import is_guarded, ways_of
 
@@ -83,11 +84,7 @@ class OpenInnerRoute(Rule):
 
     def find(self, index: Index) -> Iterable[Finding]:
         """Every open route of the inside, each handler once."""
-        told: set[object] = set()
-        for route, what, severity in _open(index):
-            if route.function in told:
-                continue
-            told.add(route.function)
+        for route, what, severity in once_a_handler(_open(index)):
             yield self.finding(
                 route.function.module,
                 route.function.node,

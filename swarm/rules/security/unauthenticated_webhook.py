@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from swarm.analysis.index import Index, Route
 from swarm.core.findings import Confidence, Finding
 from swarm.rules.added_modules import is_added
+from swarm.rules.distinct import once_a_handler
 from swarm.rules.rule import Example, Rule
 from swarm.rules.security.guarding import checks_signature, is_guarded
 from swarm.rules.security.webhook_shapes import BODY_METHODS
@@ -88,11 +89,7 @@ class UnauthenticatedWebhook(Rule):
 
     def find(self, index: Index) -> Iterable[Finding]:
         """Every open webhook, those first that were forgotten."""
-        told: set[object] = set()
-        for route, why, confidence in _open(index):
-            if route.function in told:
-                continue
-            told.add(route.function)
+        for route, why, confidence in once_a_handler(_open(index)):
             yield self.finding(
                 route.function.module,
                 route.function.node,
