@@ -32,6 +32,7 @@ def build_report(request: RunRequest, parts: Parts, state: RunState) -> Report:
     # two attempts have two clocks
     time = time_efficiency([] if state.resumed else state.agents)
     context = context_efficiency(request, state)
+    before = typical(state.waterfalls_before)
     measured = Measured(
         answer=state.comparison,
         whole=state.whole,
@@ -97,8 +98,8 @@ def build_report(request: RunRequest, parts: Parts, state: RunState) -> Report:
         context=context,
         time=time,
         verification=Verification(state.tests_before, state.tests_after, state.replay, parts.sandbox.name),
-        waterfall_before=typical(state.waterfalls_before),
-        waterfall_after=typical(state.waterfalls_after),
+        waterfall_before=before,
+        waterfall_after=typical(state.waterfalls_after, before.request if before else None),
         profile_before=state.profile,
         sweep=state.sweep,
         phases=tuple(state.phases),

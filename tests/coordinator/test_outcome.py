@@ -13,7 +13,7 @@ from swarm.coordinator.state import RunRequest, RunState
 from swarm.core.alerts import AlertDraft
 from swarm.core.findings import Finding
 from swarm.core.patches import Accepted, JudgedPatch, Patch, Rejected
-from swarm.core.report import AgentInfo
+from swarm.core.report import AgentInfo, Report, Waterfall
 from tests.fakes import FakeClock
 
 AGENT = AgentInfo(
@@ -52,8 +52,23 @@ def test_findings_carry_the_verdict_of_their_patch() -> None:
 
 def test_the_agents_alert_drafts_stand_in_the_report() -> None:
     draft = AlertDraft("TooSlow", "webhook_latency", "p95", ">", 450.0, "ms", 300, "warning", "why")
+    assert report_of(RunState(alerts=(draft,))).alerts == (draft,)
+
+
+def test_both_sides_show_the_way_of_a_request_of_the_same_route() -> None:
+    def traced(*routes: str) -> tuple[Waterfall, ...]:
+        return tuple(Waterfall(route, 200, 5.0, ()) for route in routes)
+
+    state = RunState()
+    state.waterfalls_before = traced("POST /orders", "POST /orders", "POST /refunds")
+    state.waterfalls_after = traced("POST /orders", "POST /refunds", "POST /refunds")
+    report = report_of(state)
+    assert [one and one.request for one in (report.waterfall_before, report.waterfall_after)] == ["POST /orders"] * 2
+
+
+def report_of(state: RunState) -> Report:
     swarm = Swarm(coordinator="c", specialists={"one": {"focus": "f"}})  # type: ignore[dict-item]
     target = Target(path=".", start="true")
     request = RunRequest("r", "s", swarm, "t", target, Path(), "parallel", "offline", "no key")
     parts: Any = SimpleNamespace(clock=FakeClock(), sandbox=SimpleNamespace(name="fake"), version="1", rules={})
-    assert build_report(request, parts, RunState(alerts=(draft,))).alerts == (draft,)
+    return build_report(request, parts, state)
