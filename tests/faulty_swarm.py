@@ -22,6 +22,7 @@ from swarm.config.schema import ModelAlias, Swarm, Target
 from swarm.console.journal import FileJournal
 from swarm.coordinator import benchmark
 from swarm.coordinator.benchmark import Weighed
+from swarm.coordinator.generalist import all_tokens
 from swarm.coordinator.run import Run
 from swarm.coordinator.state import Parts, RunRequest, RunState
 from swarm.core.errors import BUG_EXIT_CODE, SwarmError
@@ -222,8 +223,8 @@ async def one_run(seed: int, folder: Path, target: Target, place: Path, *, hangs
         f"run-{seed}", "small", SWARM, "tiny", target, place,
         chance.choice(["parallel", "parallel", "sequential", "single"]), "anthropic", "by script",
         deadline_s=chance.choice([None, None, None, 1.5, 4.0]),
-        budget_usd=chance.choice([None, None, None, 0.004, 0.02]),
-        budget_tokens=chance.choice([None, None, None, 3_000, 9_000]),
+        budget_usd=chance.choice([None, None, None, 0.05, 0.2]),
+        budget_tokens=chance.choice([None, None, None, 9_000, 30_000]),
     )  # fmt: skip
     server = StrictServer(director=day)
     async with server.running():
@@ -260,12 +261,21 @@ def _ended(
         code, why = exit_code(early, ()), str(early or "")
     if mistakes:
         code, why = BUG_EXIT_CODE, f"the server refused: {mistakes[0]}"
+    if report is not None and passed_budget(report, run.request):
+        code, why = BUG_EXIT_CODE, "a budget was passed"
     kept = {finding.id for finding in report.findings} if report else {f.id for f in run.state.findings}
     if report:
         kept |= {one["id"] for one in json.loads(json_format.render(report))["findings"]}
     accepted = sum(one.verdict.__class__.__name__ == "Accepted" for one in run.state.patches)
     lost = tuple(sorted(events.findings - kept))
     return Ended(seed, code, lost, len(events.findings), accepted, why=why, **spent)
+
+
+def passed_budget(report: Report, request: RunRequest) -> bool:
+    """Whether its agents took more than the run may; turns that broke off count."""
+    tokens = sum(map(all_tokens, report.agents))
+    dollars = sum(agent.cost_usd or 0.0 for agent in report.agents)
+    return tokens > (request.budget_tokens or tokens) or dollars > (request.budget_usd or dollars) + 1e-6
 
 
 def _parts(request: RunRequest, folder: Path, model: AnthropicModel, events: Events) -> Parts:

@@ -9,10 +9,11 @@ from swarm.agents.closing import Closing
 from swarm.agents.loop import LoopLimits, Outcome, converse
 from swarm.agents.records import conversation_record
 from swarm.agents.surroundings import Candidate, Surroundings
-from swarm.core.chat import Conversation
+from swarm.core.chat import Conversation, TurnLimits
 from swarm.core.events import AgentStarted, Note
 from swarm.tools.tool import Tool
 
+_OFFLINE_TURN = TurnLimits(max_output_tokens=65_536)  # the playbook names all findings in one turn
 # After these another model may do better; after a budget or a bound of turns nobody may go on.
 _PASSED_ON = frozenset({"model_failed", "refusal", "context", "stuck"})
 
@@ -53,7 +54,8 @@ async def attempt(
         told = around.recall.conversation(own.agent, beginning)
         if told.beginning is None:
             around.journal.append("conversation", beginning)
-        outcome = await converse(candidate.model, own, tools, closing(), around, limits, told)
+        bounds = limits if candidate.model.provider != "offline" else replace(limits, turn=_OFFLINE_TURN)
+        outcome = await converse(candidate.model, own, tools, closing(), around, bounds, told)
         outcomes.append(outcome)
         words = around.mask(outcome.note)
         ended = {"agent": own.agent, "model": own.model, "ending": outcome.ending, "note": words}

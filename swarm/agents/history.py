@@ -6,20 +6,24 @@ from dataclasses import replace
 
 from swarm.agents.clearing import Clearing, clear
 from swarm.core.chat import Block, Conversation, Message, Role
-from swarm.models.estimate import blocks_tokens
+from swarm.models.estimate import blocks_bound, blocks_tokens
+
+_SAID_AGAIN = 64  # tokens around an answer's blocks when they are read as input, at most
 
 
 class History:
     """Grows at its end only; `clear` alone changes what is shown of the past. Roles alternate, always.
 
     `cleared` counts the results that were taken out. `context_tokens` is the size of what is shown: the last turn's,
-    as its model reported or estimated it, and an estimate of what was said since.
+    as its model reported or estimated it, and an estimate of what was said since. `most_tokens` is what the next turn
+    reads at most: what was cleared counts until a model has told the size without it.
     """
 
-    def __init__(self, start: Conversation) -> None:
+    def __init__(self, start: Conversation, most_tokens: int = 0) -> None:
         self.whole = self.shown = start
         self.cleared = 0
         self.context_tokens = 0
+        self.most_tokens = most_tokens
 
     def answered(self, blocks: tuple[Block, ...]) -> None:
         """The model said something; after a paused turn it goes on in the same message."""
@@ -29,10 +33,13 @@ class History:
         """The model is told something; it joins the last message where that is the user's."""
         self._add("user", blocks)
         self.context_tokens += blocks_tokens(blocks)
+        self.most_tokens += blocks_bound(blocks)
 
     def took(self, tokens: int) -> None:
         """A turn was had over all that is shown, and these were its input and output."""
         self.context_tokens = tokens
+        if tokens:  # some servers tell of none
+            self.most_tokens = tokens + _SAID_AGAIN
 
     def clear(self, rule: Clearing) -> int:
         """Take out what has served, where the context is large; the tokens that came free."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import BaseModel
 
+from swarm.agents.asking import Asking, Patience
+from swarm.agents.budget import Refused
 from swarm.agents.clearing import Clearing
 from swarm.agents.closing import Closing, validated
 from swarm.agents.history import History
@@ -32,6 +33,7 @@ from swarm.core.chat_codec import turn_record
 from swarm.core.errors import ToolFailed
 from swarm.core.events import TurnFinished
 from swarm.core.ports import Model
+from swarm.models.estimate import beginning_bound
 from swarm.tools.tool import Tool
 
 Ending = Literal["submitted", "end_turn", "turns", "budget", "refusal", "context", "stuck", "model_failed"]
@@ -119,27 +121,30 @@ class _Talk:
         limits: LoopLimits,
         told: Told,
     ) -> None:
-        self._told = told
-        self._model, self._history, self._closing = model, History(conversation), closing
+        self._told, self._model, self._closing = told, model, closing
         self._agent, self._model_id = conversation.agent, conversation.model
         self._around, self._limits = around, limits
         self._toolbox = Toolbox(conversation.agent, tools, around, conversation.model)
         self._specs: tuple[ToolSpec, ...] = (*(tool.spec() for tool in tools), closing.spec())
+        self._history = History(conversation, beginning_bound(conversation, self._specs))
+        patience = Patience(limits.attempts, limits.first_wait_s, limits.longest_wait_s)
+        self._asking = Asking(model, around, limits.turn, patience, self._count)
         self._tally = Tally()
         self._nudges = 0
         self._text = ""
 
     async def run(self) -> Outcome:
+        if self._told.broken != Usage():
+            self._charged(self._told.broken, turns=0)
         while True:
-            reason = self._around.budget.exceeded()
-            if reason is not None and not self._told.turns:  # what is told was paid for
-                return self._outcome("budget", note=reason)
             if self._tally.turns >= self._limits.max_turns:
                 return self._outcome("turns", note=f"{self._limits.max_turns} turns were not enough")
             try:
                 turn = await self._turn()
             except ModelFailed as error:
                 return self._outcome("model_failed", note=str(error))
+            if isinstance(turn, Refused):
+                return self._outcome("budget", note=turn.reason)
             outcome = await self._take(turn)
             if outcome is not None:
                 return outcome
@@ -210,10 +215,12 @@ class _Talk:
         return result, parsed
 
     def _reminder(self) -> tuple[Text, ...]:
-        left = self._limits.max_turns - self._tally.turns
-        if left > _LAST_TURNS:
-            return ()
-        return (Text(f"{left} turns are left: call {self._closing.name} now with what you have."),)
+        left, most = self._limits.max_turns - self._tally.turns, self._history.most_tokens
+        if left <= _LAST_TURNS:
+            return (Text(f"{left} turns are left: call {self._closing.name} now with what you have."),)
+        if self._around.budget.one_more(self._model.provider, self._model_id, most):
+            return (Text(f"The budget is nearly spent: call {self._closing.name} now with what you have."),)
+        return ()
 
     def _nudge(self, words: str) -> Outcome | None:
         self._nudges += 1
@@ -222,24 +229,25 @@ class _Talk:
         self._history.told(Text(words))
         return None
 
-    async def _turn(self) -> Turn:
+    async def _turn(self) -> Turn | Refused:
         told = self._told.turns.popleft() if self._told.turns else None
         if told is None and self._told.failed is not None:
             raise ModelFailed(self._told.failed, retryable=False)
         began_s = self._around.since_start_s()
-        turn = told or await self._attempts()
-        agent, tally = self._agent, self._tally
+        if told is not None:
+            turn, cost = told, self._charged(told.usage)
+        else:
+            asked = await self._asking.turn(self._history.shown, self._specs, self._history.most_tokens)
+            if isinstance(asked, Refused):
+                return asked
+            turn, cost = asked.turn, asked.cost_usd
+        agent, tally, usage = self._agent, self._tally, turn.usage
         tally.turns += 1
-        tally.usage = tally.usage + turn.usage
-        held = turn.usage.context_tokens + turn.usage.output_tokens
+        held = usage.context_tokens + usage.output_tokens
         self._history.took(held)
         tally.peak_context_tokens = max(tally.peak_context_tokens, held)
-        cost = self._around.budget.charge(self._model.provider, self._model_id, turn.usage)
-        known = tally.cost_usd is not None and cost is not None
-        tally.cost_usd = (tally.cost_usd or 0.0) + (cost or 0.0) if known else None
         if told is None:
             self._around.journal.append("turn", turn_record(agent, tally.turns, turn, self._around.mask))
-        usage = turn.usage
         self._around.emit(
             TurnFinished(
                 agent,
@@ -254,43 +262,17 @@ class _Talk:
         )
         return turn
 
-    async def _attempts(self) -> Turn:
-        """Ask, and ask again where that may help. Raises ModelFailed."""
-        for attempt in range(1, self._limits.attempts + 1):
-            try:
-                return await self._ask()
-            except ModelFailed as error:
-                wish_s: float | None = getattr(error, "retry_after_s", None)
-                wait_s = self._limits.first_wait_s * 2 ** (attempt - 1) if wish_s is None else wish_s
-                record = {
-                    "agent": self._agent,
-                    "attempt": attempt,
-                    "error": self._around.mask(str(error)),
-                }
-                self._around.journal.append("model_failed", record)
-                final = attempt == self._limits.attempts or self._around.budget.exceeded() is not None
-                if final or not error.retryable:
-                    raise
-                if wait_s > self._limits.longest_wait_s:
-                    message = f"{error} (it asks to wait {wait_s:g} s)"
-                    raise ModelFailed(message, retryable=False) from error
-                wait_s *= 1 + zlib.crc32(self._agent.encode()) % 100 / 400  # those refused together come back apart
-                remaining_s = self._around.budget.remaining_s
-                if remaining_s is not None and wait_s >= remaining_s:
-                    raise  # the deadline comes first
-                await asyncio.sleep(wait_s)
-        raise ModelFailed("no attempt was allowed", retryable=False)
+    def _charged(self, usage: Usage, turns: int = 1) -> float | None:
+        """Count what an earlier attempt at this run has paid for."""
+        cost = self._around.budget.charge(self._model.provider, self._model_id, usage, turns=turns)
+        self._count(usage, cost)
+        return cost
 
-    async def _ask(self) -> Turn:
-        limits = self._limits.turn
-        remaining_s = self._around.budget.remaining_s
-        if remaining_s is not None:
-            limits = replace(limits, deadline_s=max(0.1, min(limits.deadline_s, remaining_s)))
-        turn = await self._model.next_turn(self._history.shown, self._specs, limits)
-        ids = [call.id for call in turn.tool_calls]
-        if len(set(ids)) != len(ids):
-            raise ModelFailed("two calls of one turn have the same id", retryable=True)
-        return turn
+    def _count(self, usage: Usage, cost: float | None) -> None:
+        tally = self._tally
+        tally.usage = tally.usage + usage
+        known = tally.cost_usd is not None and cost is not None
+        tally.cost_usd = (tally.cost_usd or 0.0) + (cost or 0.0) if known else None
 
     def _outcome(self, ending: Ending, submission: BaseModel | None = None, note: str = "") -> Outcome:
         return Outcome(

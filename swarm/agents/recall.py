@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from swarm.agents.artifacts import Artifacts
-from swarm.core.chat import ToolResult, Turn
+from swarm.core.chat import ToolResult, Turn, Usage
 from swarm.core.chat_codec import block_of, turn_of
 from swarm.core.codec import decode_as
 from swarm.core.findings import Finding
@@ -32,13 +32,14 @@ class ToldResult:
 class Told:
     """One conversation as far as the journal has it; empty for one that was never begun.
 
-    `failed` is why the model gave it up, where another model took over from it.
+    `broken` is what turns took that broke off; `failed` is why the model gave it up, where another model took over.
     """
 
     beginning: Record | None = None
     turns: deque[Turn] = field(default_factory=deque)
     results: dict[tuple[int, str], ToldResult] = field(default_factory=dict)
     failed: str | None = None
+    broken: Usage = field(default_factory=Usage)
 
 
 class Recall:
@@ -101,6 +102,8 @@ class Recall:
             self.turns += 1
         elif kind == "result":
             self._take_result(told, record, agent)
+        elif kind == "model_failed" and record.get("usage"):
+            told.broken = told.broken + Usage(**record["usage"])
         elif kind == "conversation_ended" and record.get("ending") == "model_failed":
             told.failed = str(record.get("note", ""))
 

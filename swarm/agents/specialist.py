@@ -53,6 +53,7 @@ async def run_specialist(
     `tools` are all that there are (the registry's where None): it gets those of the groups that it names.
     """
     bench, started_s = around.bench, around.since_start_s()
+    around = around.within(name, specialist.budget)
     own_tools = (*tools_for(specialist.tools, tools), ReadArtifact(around.artifacts))
     conversation = Conversation(
         agent=name,

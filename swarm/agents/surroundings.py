@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from swarm.agents.artifacts import Artifacts
-from swarm.agents.budget import RunBudget
+from swarm.agents.budget import Limits, RunBudget
 from swarm.agents.recall import Recall
+from swarm.config.schema import Share
 from swarm.core.ports import Clock, EventSink, Journal, Model
 from swarm.tools.workbench import Workbench
 
@@ -32,6 +33,13 @@ class Surroundings:
     def artifacts(self) -> Artifacts:
         """Results that are kept beside the conversations."""
         return self.recall.artifacts
+
+    def within(self, agent: str, share: Share | None) -> Surroundings:
+        """The same for one agent that has a share of the run's budget; the run's own where it has none."""
+        if share is None:
+            return self
+        limits = Limits(tokens=share.tokens, usd=share.usd, seconds=share.seconds)
+        return replace(self, budget=self.budget.within(agent, limits))
 
     def since_start_s(self) -> float:
         """Seconds since the run began."""

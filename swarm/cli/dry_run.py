@@ -11,7 +11,7 @@ from swarm.cli.running import check_words
 from swarm.cli.say import next_command, say
 from swarm.cli.words import Words
 from swarm.config.choice import Choice, choose
-from swarm.coordinator.cost_bound import AgentBound, bounds, revision_bound, total_usd, under_way_usd
+from swarm.coordinator.cost_bound import AgentBound, bounds, revision_bound, total_usd
 from swarm.coordinator.patterns import chosen_specialists
 from swarm.coordinator.state import RunRequest
 from swarm.models.choose import choose_provider
@@ -70,16 +70,12 @@ def bound_lines(request: RunRequest, choice: Choice, prices: Prices) -> list[str
 
 
 def _budget_lines(request: RunRequest, found: Sequence[AgentBound]) -> list[str]:
-    beside = under_way_usd(found)
     if request.budget_usd is not None:
-        if beside is None:
+        if any(one.usd is None for one in found):
             return [f"The budget of ${request.budget_usd:g} counts only turns whose price is known"]
-        return [
-            f"The budget of ${request.budget_usd:g} ends it before: no turn begins once that is spent, and those "
-            f"under way may cost {_money(beside)} more"
-        ]
+        return [f"The budget of ${request.budget_usd:g} ends it before: no turn begins that could pass it"]
     if request.budget_tokens is not None:
-        return [f"The budget of {request.budget_tokens:,} tokens ends it before: no turn begins once they are used"]
+        return [f"The budget of {request.budget_tokens:,} tokens ends it before: no turn begins that could pass it"]
     return ["No budget is set: --budget-usd N ends a run there, with what it has"]
 
 

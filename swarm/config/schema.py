@@ -24,12 +24,18 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Budget(Strict):
-    """Limits of a whole run."""
+class Share(Strict):
+    """Limits of one agent within its run; its turns are bounded by `max_turns`."""
 
     usd: float | None = Field(None, gt=0)
     tokens: int | None = Field(None, gt=0)
     seconds: float | None = Field(None, gt=0)
+
+
+class Budget(Share):
+    """Limits of a whole run."""
+
+    turns: int | None = Field(None, gt=0)
 
 
 class Specialist(Strict):
@@ -44,6 +50,7 @@ class Specialist(Strict):
     optimization_targets: list[str] = Field(default_factory=list)
     monitoring_scope: list[str] = Field(default_factory=list)
     max_turns: int = Field(24, ge=1, le=200)
+    budget: Share | None = None
 
     @field_validator("target_metrics")
     @classmethod
@@ -69,7 +76,7 @@ class Swarm(Strict):
     coordinator: str = "coordinator"
     model: str = "sonnet"
     pattern: Literal["parallel", "sequential", "single"] = "parallel"
-    budget: Budget = Budget(usd=None, tokens=None, seconds=None)
+    budget: Budget = Budget(usd=None, tokens=None, seconds=None, turns=None)
     edits: Edits = Edits(allowed=True, tries=2)
     specialists: dict[str, Specialist]
 

@@ -16,7 +16,7 @@ from swarm.agents.charters import coordinator_system, revision_system, specialis
 from swarm.agents.submission import submission_closing
 from swarm.agents.toolbox import CALLS_AT_ONCE
 from swarm.config.schema import Specialist, Swarm
-from swarm.core.chat import ToolSpec, TurnLimits, Usage
+from swarm.core.chat import ToolSpec, TurnLimits
 from swarm.models.prices import Prices
 from swarm.tools.finding_store import FindingStore
 from swarm.tools.registry import tools_for
@@ -30,7 +30,7 @@ LARGEST_WINDOW = 1_000_000  # tokens; no model of today takes more
 class AgentBound:
     """The most that one agent may take of one model; `usd` is None where its price is not known.
 
-    `last_turn_usd` is its dearest single turn. `fallback` models begin only where the one before has failed.
+    `fallback` models begin only where the one before has failed.
     """
 
     agent: str
@@ -39,7 +39,6 @@ class AgentBound:
     input_tokens: int
     output_tokens: int
     usd: float | None
-    last_turn_usd: float | None
     fallback: bool = False
 
 
@@ -80,30 +79,17 @@ def total_usd(found: Sequence[AgentBound]) -> float | None:
     return None if None in costs else sum(cost or 0.0 for cost in costs)
 
 
-def under_way_usd(found: Sequence[AgentBound]) -> float | None:
-    """What the turns may cost that are being had when a budget is reached: one of each agent at most."""
-    costs = [one.last_turn_usd for one in found if not one.fallback]
-    return None if None in costs else sum(cost or 0.0 for cost in costs)
-
-
 def _agent(agent: str, models: Sequence[str], turns: int, head: int, prices: Prices) -> list[AgentBound]:
     said = TurnLimits().max_output_tokens
     told = CALLS_AT_ONCE * OUTPUT_CHARS // CHARS_PER_TOKEN
     held = [min(LARGEST_WINDOW, head + turn * (said + told)) for turn in range(turns)]
     found = []
     for number, model in enumerate(models):
-        costs = [_dearest(prices, model, tokens, said) for tokens in held]
+        costs = [prices.most_usd(model, tokens, said) for tokens in held]
         known = [cost for cost in costs if cost is not None]
-        usd, last = (sum(known), max(known, default=0.0)) if len(known) == len(costs) else (None, None)
-        found.append(AgentBound(agent, model, turns, sum(held), said * turns, usd, last, number > 0))
+        usd = sum(known) if len(known) == len(costs) else None
+        found.append(AgentBound(agent, model, turns, sum(held), said * turns, usd, number > 0))
     return found
-
-
-def _dearest(prices: Prices, model: str, tokens: int, said: int) -> float | None:
-    """One turn, with its context read plainly or written to the cache, whichever costs more."""
-    plain = prices.cost_usd(model, Usage(tokens, said))
-    written = prices.cost_usd(model, Usage(0, said, 0, tokens))
-    return None if plain is None or written is None else max(plain, written)
 
 
 def _specs(groups: Sequence[str]) -> tuple[ToolSpec, ...]:

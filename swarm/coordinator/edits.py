@@ -106,7 +106,7 @@ async def _again(trials: Trials, fix: Fix, judged: JudgedPatch, stack: Stack) ->
     bench = before.over(trial.copy, stack.index, trials.standing.lab.folder("revising"))
     finding = before.findings.get(fix.findings[0])
     try:
-        around = replace(trials.around, bench=bench)
+        around = replace(trials.around, bench=bench).within(fix.author, specialist.budget if specialist else None)
         revision = await revise(fix, verdict.gate, verdict.reason, finding, parts.candidates(model), around)
     finally:
         await bench.close()

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from swarm.agents.budget import RunBudget
+from swarm.agents.budget import Limits, RunBudget
 from swarm.agents.recall import Recall
 from swarm.agents.specialist import SpecialistResult, run_specialist
 from swarm.agents.surroundings import Surroundings
-from swarm.config.schema import Specialist
+from swarm.config.schema import Share, Specialist
 from swarm.coordinator.merge import join_findings
 from swarm.coordinator.state import Parts, RunRequest, RunState
 from swarm.core.events import Note
@@ -33,9 +33,9 @@ class Team:
 
 def surroundings(request: RunRequest, parts: Parts, workbench: Workbench, state: RunState) -> Surroundings:
     """What every agent of the run is handed."""
-    budget = RunBudget(
-        parts.clock, parts.prices, usd=request.budget_usd, tokens=request.budget_tokens, seconds=request.deadline_s
-    )
+    turns = request.swarm.budget.turns
+    limits = Limits(turns, request.budget_tokens, request.budget_usd, request.deadline_s)
+    budget = RunBudget(parts.clock, parts.prices, limits)
     return Surroundings(
         bench=workbench,
         budget=budget,
@@ -149,4 +149,19 @@ def generalist(specialists: Mapping[str, Specialist]) -> Specialist:
         optimization_targets=joined("optimization_targets"),
         monitoring_scope=joined("monitoring_scope"),
         max_turns=min(200, sum(member.max_turns for member in members)),
+        budget=_joined_share([member.budget for member in members]),
     )
+
+
+def _joined_share(shares: Sequence[Share | None]) -> Share | None:
+    """The shares of all as one; no limit of a kind that one of them has none of."""
+
+    def summed(values: Sequence[float | None]) -> float | None:
+        return None if not values or None in values else sum(value or 0 for value in values)
+
+    each = [share or Share(usd=None, tokens=None, seconds=None) for share in shares]
+    usd, seconds = summed([one.usd for one in each]), summed([one.seconds for one in each])
+    tokens = summed([one.tokens for one in each])
+    if usd is tokens is seconds is None:
+        return None
+    return Share(usd=usd, tokens=None if tokens is None else int(tokens), seconds=seconds)

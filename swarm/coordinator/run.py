@@ -133,7 +133,9 @@ class Run:
         lab = self._lab(original, baseline, probes_before)
         async with Standing(lab) as standing:
             await self._patches(plan.fixes, standing, before, around)
-        spent = around.budget.exceeded()
+        for line in around.budget.notes if self.request.budget_usd else ():
+            self.note(line)
+        spent = around.budget.ended_by
         if spent:
             raise BudgetExceeded(f"{spent}; what the agents had found by then was worked on to the end")
 

@@ -136,8 +136,12 @@ class Turn:
 
 
 class ModelFailed(Exception):
-    """The model gave no usable turn. `retryable` says whether another attempt may help."""
+    """The model gave no usable turn. `retryable` says whether another attempt may help.
 
-    def __init__(self, message: str, *, retryable: bool) -> None:
+    `usage` is what the broken turn took nevertheless, as far as that was told before it broke.
+    """
+
+    def __init__(self, message: str, *, retryable: bool, usage: Usage | None = None) -> None:
         super().__init__(message)
         self.retryable = retryable
+        self.usage = usage or Usage()

@@ -20,20 +20,24 @@ def messages_record(messages: Sequence[Message], mask: Mask) -> list[dict[str, A
 
 def turn_record(agent: str, number: int, turn: Turn, mask: Mask) -> dict[str, Any]:
     """One turn of a model."""
-    usage = turn.usage
     return {
         "agent": agent,
         "turn": number,
         "model": turn.model,
         "stop_reason": turn.stop_reason,
         "blocks": [block_record(block, mask) for block in turn.blocks],
-        "usage": {
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-            "cache_read_tokens": usage.cache_read_tokens,
-            "cache_write_tokens": usage.cache_write_tokens,
-            "estimated": usage.estimated,
-        },
+        "usage": usage_record(turn.usage),
+    }
+
+
+def usage_record(usage: Usage) -> dict[str, Any]:
+    """Tokens, as the arguments of a Usage."""
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_read_tokens": usage.cache_read_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "estimated": usage.estimated,
     }
 
 

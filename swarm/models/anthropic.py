@@ -44,28 +44,12 @@ class AnthropicModel:
     async def next_turn(self, conversation: Conversation, tools: Sequence[ToolSpec], limits: TurnLimits) -> Turn:
         """The model's turn. Raises ProviderFailed for whatever keeps it from being whole."""
         client = self._client or await self._connected()
-        import anthropic
-        import httpx2
-
-        body = self._writer.body(conversation, tools, limits)
+        body, reader = self._writer.body(conversation, tools, limits), TurnReader()
         try:
-            async with asyncio.timeout(limits.deadline_s):
-                return await _streamed(client, body)
-        except TimeoutError:
-            text = f"no whole turn within {limits.deadline_s:g} s"
-            raise ProviderFailed(text, retryable=True) from None
-        except anthropic.APIStatusError as error:
-            raise _from_status(error) from error
-        except (anthropic.APIConnectionError, httpx2.HTTPError, OSError) as error:
-            raise ProviderFailed(f"connection: {_words(error)}", retryable=True) from error
-        except anthropic.AnthropicError as error:
-            raise ProviderFailed(_words(error), retryable=False) from error
-        except httpx2.StreamError as error:
-            raise ProviderFailed(f"connection: {_words(error)}", retryable=True) from error
-        except (ValueError, TypeError, LookupError, AttributeError) as error:
-            # Streams that hold no JSON, events out of order or of another shape.
-            text = f"the answer is not of the Messages API: {_words(error)}"
-            raise ProviderFailed(text, retryable=True) from error
+            return await _asked(client, body, reader, limits.deadline_s)
+        except ProviderFailed as failure:
+            failure.usage = reader.used  # a turn that breaks off is paid for nevertheless
+            raise
 
     async def close(self) -> None:
         """Close the connections."""
@@ -108,7 +92,30 @@ class AnthropicModel:
             raise ProviderFailed(_words(error), retryable=False) from error
 
 
-async def _streamed(client: AsyncAnthropic, body: bytes) -> Turn:
+async def _asked(client: AsyncAnthropic, body: bytes, reader: TurnReader, deadline_s: float) -> Turn:
+    import anthropic
+    import httpx2
+
+    try:
+        async with asyncio.timeout(deadline_s):
+            return await _streamed(client, body, reader)
+    except TimeoutError:
+        raise ProviderFailed(f"no whole turn within {deadline_s:g} s", retryable=True) from None
+    except anthropic.APIStatusError as error:
+        raise _from_status(error) from error
+    except (anthropic.APIConnectionError, httpx2.HTTPError, OSError) as error:
+        raise ProviderFailed(f"connection: {_words(error)}", retryable=True) from error
+    except anthropic.AnthropicError as error:
+        raise ProviderFailed(_words(error), retryable=False) from error
+    except httpx2.StreamError as error:
+        raise ProviderFailed(f"connection: {_words(error)}", retryable=True) from error
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        # Streams that hold no JSON, events out of order or of another shape.
+        text = f"the answer is not of the Messages API: {_words(error)}"
+        raise ProviderFailed(text, retryable=True) from error
+
+
+async def _streamed(client: AsyncAnthropic, body: bytes, turn: TurnReader) -> Turn:
     import httpx2
     from anthropic import AsyncStream
 
@@ -120,7 +127,7 @@ async def _streamed(client: AsyncAnthropic, body: bytes) -> Turn:
         stream=True,
         stream_cls=AsyncStream[Any],
     )
-    events, turn = EventReader(), TurnReader()
+    events = EventReader()
     try:
         async for piece in response.aiter_bytes():
             for event in events.feed(piece):

@@ -1,4 +1,8 @@
-"""Tokens of a conversation where no provider reports them: characters by four, and something for each block. Pure."""
+"""Tokens of a conversation that no provider has reported (yet): an estimate, and a bound. Pure.
+
+The estimate is characters by four, and something for each block. The bound is bytes by two: text, code and JSON
+come to fewer tokens than that, in whatever script. It is no proof: random letters may take more.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from swarm.core.chat import Block, Conversation, Message, Opaque, Text, ToolCall, ToolResult, ToolSpec
 
 CHARS_PER_TOKEN = 4
+BYTES_PER_TOKEN = 2  # at least, for the bound
+ALWAYS_TOKENS = 600  # what a provider adds of its own where there are tools, at most
 METHOD = f"estimated: characters by {CHARS_PER_TOKEN}"
 _BLOCK_CHARS = 40  # names, ids and brackets around a block
 
@@ -31,6 +37,26 @@ def messages_tokens(messages: Iterable[Message]) -> int:
 def blocks_tokens(blocks: Iterable[Block]) -> int:
     """Some blocks of one message."""
     return sum(_chars(block) + _BLOCK_CHARS for block in blocks) // CHARS_PER_TOKEN + 1
+
+
+def blocks_bound(blocks: Iterable[Block]) -> int:
+    """No more tokens than these are made of some blocks."""
+    return sum(_bytes(block) + _BLOCK_CHARS for block in blocks) // BYTES_PER_TOKEN + 1
+
+
+def beginning_bound(conversation: Conversation, tools: Sequence[ToolSpec]) -> int:
+    """No more tokens than these are made of a conversation that nobody has read yet."""
+    specs = [{"name": one.name, "description": one.description, "input_schema": one.input_schema} for one in tools]
+    told = sum(blocks_bound(message.blocks) for message in conversation.messages)
+    head = len(conversation.system.encode("utf-8", "replace")) + len(json.dumps(specs))
+    return ALWAYS_TOKENS + head // BYTES_PER_TOKEN + told
+
+
+def _bytes(block: Block) -> int:
+    text = block.text if isinstance(block, Text) else block.content if isinstance(block, ToolResult) else ""
+    if text:
+        return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+    return _chars(block)
 
 
 def _chars(block: Block) -> int:

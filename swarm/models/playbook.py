@@ -67,13 +67,18 @@ class PlaybookModel:
         self._charter = dict(charter)
 
     async def next_turn(self, conversation: Conversation, tools: Sequence[ToolSpec], limits: TurnLimits) -> Turn:
-        """The next stage of the charter, or the submission. Token counts are estimates (characters / 4)."""
-        del limits
+        """The next stage of the charter, or the submission. Token counts are estimates (characters / 4).
+
+        What has no room in `limits` is cut off, as a model's own turn would be.
+        """
         if not conversation.messages or conversation.messages[-1].role != "user":
             raise ModelFailed("a conversation must end with a user's message", retryable=False)
         blocks = decide(conversation, tools, self._charter)
         calls = any(isinstance(block, ToolCall) for block in blocks)
-        usage = Usage(conversation_tokens(conversation, tools), blocks_tokens(blocks), estimated=True)
+        said, most = blocks_tokens(blocks), limits.max_output_tokens
+        usage = Usage(conversation_tokens(conversation, tools), min(said, most), estimated=True)
+        if said > most:
+            return Turn((), "max_tokens", usage, MODEL_NAME)
         return Turn(blocks, "tool_use" if calls else "end_turn", usage, MODEL_NAME)
 
     async def close(self) -> None:

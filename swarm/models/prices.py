@@ -68,6 +68,12 @@ class Prices:
         long = rates.long_prompt
         return dollars * long.times if long and usage.context_tokens > long.over_tokens else dollars
 
+    def most_usd(self, model: str, input_tokens: int, output_tokens: int) -> float | None:
+        """Dollars of a turn at most: its input read plainly or written to the cache, whichever costs more."""
+        plain = self.cost_usd(model, Usage(input_tokens, output_tokens))
+        written = self.cost_usd(model, Usage(0, output_tokens, 0, input_tokens))
+        return None if plain is None or written is None else max(plain, written)
+
 
 def load_prices(override: Path | None = None) -> Prices:
     """The bundled table, with `override` laid over it. Raises UsageError where a file is wrong."""

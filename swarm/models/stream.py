@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast, get_args
 
 from swarm.core.chat import Block, Opaque, StopReason, Text, ToolCall, Turn, Usage
+from swarm.models.estimate import CHARS_PER_TOKEN
 from swarm.models.failures import ProviderFailed
 
 _STOP_REASONS = frozenset(get_args(StopReason))
@@ -75,6 +76,18 @@ class TurnReader:
                 raise told_error(event.get("error"))
             case _:
                 pass  # pings, ends of blocks, and kinds to come
+
+    @property
+    def used(self) -> Usage:
+        """What was told of the tokens so far; output that was not counted yet is estimated."""
+        told = self._usage
+        chars = sum(len(part) for block in self._blocks.values() for part in block.parts)
+        return Usage(
+            told.get("input_tokens", 0),
+            max(told.get("output_tokens", 0), chars // CHARS_PER_TOKEN),
+            told.get("cache_read_input_tokens", 0),
+            told.get("cache_creation_input_tokens", 0),
+        )
 
     def turn(self) -> Turn:
         """The whole turn. Raises ProviderFailed where it has no stop reason that is known."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from swarm.agents.budget import RunBudget
+from swarm.agents.budget import Limits, RunBudget
 from swarm.agents.casting import cast
 from swarm.agents.loop import LoopLimits, converse
 from swarm.agents.specialist import run_specialist
@@ -134,7 +134,7 @@ async def test_a_specialist_with_the_real_tools_over_the_messages_api(tmp_path: 
     )
     server = StrictServer(look, submit)
     prices = load_prices()
-    around = surroundings(bench, budget=RunBudget(FakeClock(), prices, usd=1.0))
+    around = surroundings(bench, budget=RunBudget(FakeClock(), prices, Limits(usd=1.0)))
     async with server.running():
         model = AnthropicModel(server.environ())
         candidates = cast("sonnet", {}, prices, provider=model, playbook=None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from swarm.agents.budget import RunBudget
+from swarm.agents.budget import Limits, RunBudget
 from swarm.agents.loop import LoopLimits, Outcome, converse
 from swarm.core.chat import (
     Conversation,
@@ -172,14 +172,14 @@ async def test_two_calls_of_one_id_are_not_run(tmp_path: Path):
 
 async def test_budgets_are_checked_before_each_call(tmp_path: Path):
     clock = FakeClock()
-    for limits in ({"tokens": 15}, {"usd": 0.00001}, {"seconds": 0.0}):
-        budget = RunBudget(clock, load_prices(), **limits)
+    for limits in (Limits(tokens=1_500), Limits(usd=0.01), Limits(seconds=0.0), Limits(turns=1)):
+        budget = RunBudget(clock, load_prices(), limits)
         model = FakeModel(*[calls(("echo", {"words": str(n)})) for n in range(9)], provider="anthropic")
         start = Conversation("a", "sonnet", "", START.messages)
         around = surroundings(workbench(tmp_path), budget=budget, clock=clock)
         outcome = await converse(model, start, [Echo()], done(), around, FAST)
         assert outcome.ending == "budget"
-        assert len(model.seen) == (0 if "seconds" in limits else 1)
+        assert len(model.seen) == (1 if limits.turns else 0)  # not even the first would surely fit
         assert "budget" in outcome.note or "deadline" in outcome.note
 
 
@@ -269,7 +269,7 @@ async def test_an_unknown_price_is_none_and_not_zero(tmp_path: Path):
 
 async def test_no_wait_goes_past_the_deadline(tmp_path: Path):
     clock = FakeClock()
-    budget = RunBudget(clock, load_prices(), seconds=5.0)
+    budget = RunBudget(clock, load_prices(), Limits(seconds=5.0))
     busy = ProviderFailed("HTTP 529", retryable=True, retry_after_s=9.0)
     model = FakeModel(busy, calls(SUBMIT))
     outcome = await talk(model, tmp_path, budget=budget, clock=clock)

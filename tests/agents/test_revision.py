@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from swarm.agents.budget import RunBudget
+from swarm.agents.budget import Limits, RunBudget
 from swarm.agents.recall import Recall
 from swarm.agents.revision import revise
 from swarm.agents.surroundings import Candidate
@@ -96,7 +96,7 @@ async def test_the_model_that_wrote_it_is_asked_first_and_the_playbook_never(ben
 
 
 async def test_no_budget_no_try(bench: FakeWorkbench):
-    budget = RunBudget(FakeClock(), load_prices(), seconds=0.0)
+    budget = RunBudget(FakeClock(), load_prices(), Limits(seconds=0.0))
     one = claude()
     revision = await ask(bench, one, budget=budget)
     assert revision.fix is None and "deadline" in revision.note

@@ -31,7 +31,7 @@ async def run_ours(agents: int, turns: int, base_url: str) -> list[str]:
     from pydantic import BaseModel
 
     from swarm.agents.artifacts import Artifacts
-    from swarm.agents.budget import RunBudget
+    from swarm.agents.budget import Limits, RunBudget
     from swarm.agents.closing import Closing
     from swarm.agents.loop import LoopLimits, converse
     from swarm.agents.recall import Recall
@@ -85,7 +85,7 @@ async def run_ours(agents: int, turns: int, base_url: str) -> list[str]:
             shown(told)
 
         bench: Any = Bench()
-        budget = RunBudget(clock, load_prices(), usd=1e9, tokens=10**12, seconds=3600)
+        budget = RunBudget(clock, load_prices(), Limits(usd=1e9, tokens=10**12, seconds=3600))
         around = Surroundings(bench, budget, emit, journal, clock, mask, clock.now_s(), Recall())
 
         async def one(number: int) -> str:

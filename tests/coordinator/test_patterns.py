@@ -16,10 +16,10 @@ import pytest
 from swarm.agents.charters import full_charter
 from swarm.agents.clearing import Clearing
 from swarm.agents.surroundings import Candidate
-from swarm.config.schema import Specialist, Swarm, Target
+from swarm.config.schema import Share, Specialist, Swarm, Target
 from swarm.coordinator.generalist import NEVER, context_of, footprint, merged_rounds, saving_words
 from swarm.coordinator.outcome import context_efficiency
-from swarm.coordinator.patterns import GENERALIST, Team, chosen_specialists, specialists_at_work
+from swarm.coordinator.patterns import GENERALIST, Team, chosen_specialists, generalist, specialists_at_work
 from swarm.coordinator.state import RunRequest, RunState
 from swarm.core.chat import Conversation, Message, Text, ToolCall
 from swarm.core.events import TurnFinished
@@ -208,3 +208,10 @@ def test_the_generalist_has_all_that_its_specialists_have() -> None:
     assert all(f"looks at {category}" in one.description for category in CATEGORIES)
     both = chosen_specialists(replace(request, pattern="parallel", only=("api",)))
     assert list(both) == ["api"]
+
+
+def test_the_generalist_has_the_shares_of_all_together():
+    with_share = Specialist(budget=Share(usd=1.0, tokens=100, seconds=None))
+    joined = generalist({"a": with_share, "b": with_share}).budget
+    assert joined is not None and (joined.usd, joined.tokens, joined.seconds) == (2.0, 200, None)
+    assert generalist({"a": with_share, "b": Specialist()}).budget is None

@@ -1,0 +1,103 @@
+"""One turn of a model: room for it in the budget first, then asked, and asked again where that may help."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from swarm.agents.budget import Hold, Refused
+from swarm.agents.surroundings import Surroundings
+from swarm.core.chat import Conversation, ModelFailed, ToolSpec, Turn, TurnLimits, Usage
+from swarm.core.chat_codec import usage_record
+from swarm.core.ports import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Attempts at one turn, the wait after the first, and the longest wait that a provider may ask for."""
+
+    attempts: int
+    first_wait_s: float
+    longest_wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A whole turn and its dollars; None where the model's price is not known."""
+
+    turn: Turn
+    cost_usd: float | None
+
+
+class Asking:
+    """Asks `model` on an agent's behalf. `count` is told what each attempt took, whole or broken, and its dollars."""
+
+    def __init__(
+        self,
+        model: Model,
+        around: Surroundings,
+        limits: TurnLimits,
+        patience: Patience,
+        count: Callable[[Usage, float | None], None],
+    ) -> None:
+        self._model, self._around, self._limits, self._patience = model, around, limits, patience
+        self._count = count
+
+    async def turn(self, shown: Conversation, specs: Sequence[ToolSpec], most_tokens: int) -> Asked | Refused:
+        """The next turn of what is `shown`, which is read as `most_tokens` at most. Raises ModelFailed."""
+        budget = self._around.budget
+        for attempt in range(1, self._patience.attempts + 1):
+            hold = await budget.reserve(
+                self._model.provider, shown.model, most_tokens, self._limits.max_output_tokens
+            )
+            if isinstance(hold, Refused):
+                return hold
+            try:
+                return await self._once(shown, specs, hold)
+            except ModelFailed as error:
+                wait_s = self._wait_s(error, attempt, shown.agent)
+            await asyncio.sleep(wait_s)
+        raise ModelFailed("no attempt was allowed", retryable=False)
+
+    async def _once(self, shown: Conversation, specs: Sequence[ToolSpec], hold: Hold) -> Asked:
+        budget, deadline_s = self._around.budget, self._limits.deadline_s
+        remaining_s = budget.remaining_s
+        if remaining_s is not None:
+            deadline_s = min(deadline_s, remaining_s)
+        usage, turns, cost = Usage(), 0, None
+        try:
+            turn = await self._model.next_turn(shown, specs, TurnLimits(hold.output_tokens, deadline_s))
+            usage, turns = turn.usage, 1
+            ids = [call.id for call in turn.tool_calls]
+            if len(set(ids)) != len(ids):
+                turns = 0
+                raise ModelFailed("two calls of one turn have the same id", retryable=True, usage=usage)
+        except ModelFailed as error:
+            usage = error.usage
+            raise
+        finally:
+            cost = budget.settle(hold, usage, turns=turns)
+            self._count(usage, cost)
+        return Asked(turn, cost)
+
+    def _wait_s(self, error: ModelFailed, attempt: int, agent: str) -> float:
+        """How long to wait before the next attempt. Raises ModelFailed where there is to be none."""
+        patience, budget = self._patience, self._around.budget
+        record = {"agent": agent, "attempt": attempt, "error": self._around.mask(str(error))}
+        if error.usage != Usage():
+            record["usage"] = usage_record(error.usage)
+        self._around.journal.append("model_failed", record)
+        if attempt == patience.attempts or not error.retryable or budget.exceeded() is not None:
+            raise error
+        wish_s: float | None = getattr(error, "retry_after_s", None)
+        wait_s = patience.first_wait_s * 2 ** (attempt - 1) if wish_s is None else wish_s
+        if wait_s > patience.longest_wait_s:
+            message = f"{error} (it asks to wait {wait_s:g} s)"
+            raise ModelFailed(message, retryable=False) from error
+        wait_s *= 1 + zlib.crc32(agent.encode()) % 100 / 400  # those refused together come back apart
+        remaining_s = budget.remaining_s
+        if remaining_s is not None and wait_s >= remaining_s:
+            raise error  # the deadline comes first
+        return wait_s
