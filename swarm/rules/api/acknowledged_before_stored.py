@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from swarm.analysis.effects import http_call
 from swarm.analysis.index import Function, Index
+from swarm.analysis.source import Module, parameters
 from swarm.analysis.statements import sql_call
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -121,7 +122,7 @@ async def warm():
             if not {"POST", "PUT"} & set(route.methods) or route.function in seen:
                 continue
             seen.add(route.function)
-            for call, what in _left(index, route.function):
+            for call, what in [*_left(index, route.function), *_left_by_others(index, route.function)]:
                 if not _is_kept_before(index, route.function, call):
                     yield self.finding(
                         route.function.module, call,
@@ -137,7 +138,10 @@ def _left(index: Index, function: Function) -> Iterator[tuple[ast.Call, str]]:
     for call in index.calls(function):
         dotted = index.resolve(module, call.func) or ""
         name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-        if (dotted in TASKS or name == "create_task") and not _is_awaited(index, function, call):
+        if isinstance(call.func, ast.Attribute) and _is_waited_for(module, call.func.value):
+            continue
+        begun = name in ("start_soon", "spawn", "start_task_soon") and bool(call.args)
+        if begun or ((dotted in TASKS or name == "create_task") and not _is_awaited(index, function, call)):
             yield call, "a task in memory"
         elif (
             name == "start" and isinstance(call.func, ast.Attribute) and _is_thread(index, function, call.func.value)
@@ -151,6 +155,40 @@ def _left(index: Index, function: Function) -> Iterator[tuple[ast.Call, str]]:
             of_pool = _made_by(index, function, call.func.value).endswith("PoolExecutor")
             if of_pool and not _is_awaited(index, function, call):
                 yield call, "a pool of threads"
+
+
+def _left_by_others(index: Index, handler: Function) -> Iterator[tuple[ast.Call, str]]:
+    """Calls of the handler that hand data to functions of the target which leave just that to memory."""
+    for call in index.calls(handler):
+        callee = index.resolve_call(handler.module, call)
+        handed = [*call.args, *(keyword.value for keyword in call.keywords)]
+        if callee is None or all(isinstance(value, ast.Constant) for value in handed):
+            continue
+        given = {argument.arg for argument in parameters(callee.node)} - {"self", "cls"}
+        for inner, what in _left(index, callee):
+            if any(isinstance(part, ast.Name) and part.id in given for part in _handed_on(index, callee, inner)) \
+                    and not _is_kept_before(index, callee, inner):  # fmt: skip
+                yield call, what
+                break
+
+
+def _handed_on(index: Index, function: Function, call: ast.Call) -> Iterator[ast.AST]:
+    """What a call leaves to memory: its own arguments, those of the thread that it starts."""
+    yield from (part for value in [*call.args, *call.keywords] for part in ast.walk(value))
+    owner = call.func.value if isinstance(call.func, ast.Attribute) else None
+    made = index.kinds.bindings(function.node).get(owner.id, []) if isinstance(owner, ast.Name) else [owner]
+    yield from (part for value in made if isinstance(value, ast.Call) for part in ast.walk(value))
+
+
+def _is_waited_for(module: Module, owner: ast.expr) -> bool:
+    """Whether a group or pool belongs to a `with` around, which ends when all is done."""
+    named = ast.unparse(owner)
+    for around in module.ancestors(owner):
+        if isinstance(around, ast.With | ast.AsyncWith):
+            for item in around.items:
+                if item.optional_vars is not None and ast.unparse(item.optional_vars) == named:
+                    return True
+    return False
 
 
 def _is_awaited(index: Index, function: Function, call: ast.Call) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
+from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index
 from swarm.analysis.source import Module
 from swarm.analysis.statements import SqlCall, sql_call
@@ -14,7 +16,10 @@ from swarm.rules.request_code import request_functions
 from swarm.rules.rule import Example, Rule
 
 SAFE_WORDS = ("on conflict", "on_conflict", "or ignore", "or replace", "for update", "for_update", "on_duplicate",
-              "integrityerror", "uniqueviolation", "begin immediate", "begin exclusive", "serializable")  # fmt: skip
+              "integrityerror", "uniqueviolation", "begin immediate", "begin exclusive", "serializable", "advisory",
+              "lock table", "get_lock", "nx=true", "setnx")  # fmt: skip
+REDIS = ("redis.Redis", "redis.asyncio.Redis")
+LOOKS = {"exists": ("set", "setex"), "get": ("set", "setex"), "sismember": ("sadd",)}  # and what then notes the key
 
 
 class CheckThenInsert(Rule):
@@ -114,7 +119,7 @@ async def hook(event: dict):
             source = ast.unparse(function.node).lower()
             if any(word in source for word in SAFE_WORDS):
                 continue
-            for node, what in [*_tables(index, function), *_sets(index, function)]:
+            for node, what in [*_tables(index, function), *_keys(index, function), *_sets(index, function)]:
                 yield self.finding(
                     function.module, node,
                     evidence=f"{function.qualname} looks into {what} first, and adds to it where nothing was found",
@@ -124,54 +129,113 @@ async def hook(event: dict):
                 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class _Touch:
+    """A call that reads or inserts into tables, by itself or in what it runs."""
+
+    call: ast.Call
+    read: frozenset[str]
+    inserted: frozenset[str]
+
+
+def _touches(index: Index, function: Function) -> Iterator[_Touch]:
+    """The function's statements in order, and its calls of functions that only read or only insert."""
+    cache = effects_cache(index)
+    for call in index.calls(function):
+        sql = sql_call(index, function.module, call)
+        if sql is not None:
+            yield _Touch(call, *_tables_of([sql]))
+            continue
+        callee = index.resolve_call(function.module, call)
+        reached = [effects for _, effects in cache.reached(callee)] if callee is not None else []
+        read, inserted = _tables_of([sql for effects in reached for sql in effects.sql])
+        safe = callee is None or any(word in ast.unparse(callee.node).lower() for word in SAFE_WORDS)
+        if not safe and bool(read) != bool(inserted):
+            yield _Touch(call, read, inserted)
+
+
+def _tables_of(statements: list[SqlCall]) -> tuple[frozenset[str], frozenset[str]]:
+    empty: frozenset[str] = frozenset()
+    read = empty.union(*(sql.tables for sql in statements if sql.verb == "SELECT"))
+    return read, empty.union(*(sql.tables for sql in statements if sql.verb == "INSERT"))
+
+
 def _tables(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
-    module = function.module
-    statements = [sql for call in index.calls(function) if (sql := sql_call(index, module, call)) is not None]
-    reads = [sql for sql in statements if sql.verb == "SELECT" and sql.tables]
+    touched = list(_touches(index, function))
     told: set[str] = set()
-    for read in reads:
-        for written in statements:
-            shared = read.tables & written.tables
-            if written.verb != "INSERT" or not shared or written.call.lineno <= read.call.lineno or shared & told:
+    for looked in touched:
+        for added in touched:
+            shared = looked.read & added.inserted
+            if not shared or added.call.lineno <= looked.call.lineno or shared & told:
                 continue
-            if _decides(index, function, read, written):
+            if _decides(index, function, looked.call, added.call):
                 told |= shared
-                yield written.call, f"the table {', '.join(sorted(shared))}"
+                yield added.call, f"the table {', '.join(sorted(shared))}"
 
 
-def _decides(index: Index, function: Function, read: SqlCall, written: SqlCall) -> bool:
+def _keys(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
+    """`if await store.exists(key): return`, and then `store.set(key, …)` in Redis."""
+    module = function.module
+    of_redis = [
+        (call.func.attr, call) for call in index.calls(function)
+        if isinstance(call.func, ast.Attribute) and call.args and index.kinds.of(module, call.func.value) in REDIS
+    ]  # fmt: skip
+    for asks, looked in of_redis:
+        for adds, added in of_redis:
+            same = ast.unparse(looked.args[0]) == ast.unparse(added.args[0]) and added.lineno > looked.lineno
+            is_mark = adds == "sadd" or isinstance(added.args[-1], ast.Constant)  # else it is a cache
+            if adds in LOOKS.get(asks, ()) and is_mark and same and _decides(index, function, looked, added):
+                yield added, ast.unparse(added.args[0])
+
+
+def _decides(index: Index, function: Function, read: ast.Call, written: ast.Call) -> bool:
     """Whether what was read is asked in an `if` around the insert, or in one before it that leaves."""
     module = function.module
-    statement = module.statement(read.call)
+    statement = module.statement(read)
     names = {
         part.id for part in ast.walk(statement) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
     }  # fmt: skip
-    names |= _derived(index, function, names)
+    cursor = read.func.value if isinstance(read.func, ast.Attribute) and isinstance(statement, ast.Expr) else None
+    names |= _derived(index, function, names, cursor)
 
     def asks(test: ast.expr) -> bool:
-        inside = any(part is read.call for part in ast.walk(test))
-        return inside or any(isinstance(part, ast.Name) and part.id in names for part in ast.walk(test))
+        inside = any(part is read for part in ast.walk(test))
+        return (
+            inside
+            or any(isinstance(part, ast.Name) and part.id in names for part in ast.walk(test))
+            or (cursor is not None and _fetches(test, cursor))
+        )
 
-    for around in module.ancestors(written.call):
+    for around in module.ancestors(written):
         if isinstance(around, ast.If) and asks(around.test):
             return True
     for node in index.own_nodes(function):
-        if not isinstance(node, ast.If) or node.lineno >= written.call.lineno or not asks(node.test):
+        if not isinstance(node, ast.If) or node.lineno >= written.lineno or not asks(node.test):
             continue
         if isinstance(node.body[-1], ast.Return | ast.Raise | ast.Continue):
             return True
     return False
 
 
-def _derived(index: Index, function: Function, names: set[str]) -> set[str]:
-    """Variables that are made of those: `row = result.first()`."""
+def _derived(index: Index, function: Function, names: set[str], cursor: ast.expr | None) -> set[str]:
+    """Variables that are made of those: `row = result.first()`, `(count,) = cursor.fetchone()`."""
     found: set[str] = set()
     for node in index.own_nodes(function):
-        if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
+        if not isinstance(node, ast.Assign | ast.NamedExpr):
             continue
-        if any(isinstance(part, ast.Name) and part.id in names | found for part in ast.walk(node.value)):
-            found.add(node.targets[0].id)
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        made = any(isinstance(part, ast.Name) and part.id in names | found for part in ast.walk(node.value))
+        if made or (cursor is not None and _fetches(node.value, cursor)):
+            found |= {part.id for part in ast.walk(target) if isinstance(part, ast.Name)}
     return found
+
+
+def _fetches(value: ast.expr, cursor: ast.expr) -> bool:
+    return any(
+        isinstance(part, ast.Attribute) and part.attr.startswith("fetch")
+        and ast.unparse(part.value) == ast.unparse(cursor)
+        for part in ast.walk(value)
+    )  # fmt: skip
 
 
 def _sets(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:

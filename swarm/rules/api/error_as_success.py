@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from swarm.analysis.index import Index, Route
-from swarm.analysis.source import Module
+from swarm.analysis.index import Function, Index
+from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
+from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Rule
 
 ERROR_KEYS = frozenset({"error", "errors", "detail", "exception"})
-FAILED = frozenset({"error", "failed", "failure"})
+FAILED = ("error", "failed", "failure", "fail")
+GOOD_KEYS = frozenset({"ok", "success", "succeeded", "successful"})
+STATUS = ("status_code", "status")
+MOST_ANSWERING = 8
 
 
 class ErrorAsSuccess(Rule):
@@ -98,37 +102,122 @@ async def other(event: dict):
 """,
     )
 
+    @distinct
     def find(self, index: Index) -> Iterable[Finding]:
-        """Every such answer in a route that takes a POST or PUT."""
-        for route in index.routes:
-            if {"POST", "PUT"} & set(route.methods):
-                yield from self._in_route(index, route)
+        """Every such answer in a route that takes a POST or PUT, in what such a route returns from, and for all."""
+        takers = [route for route in index.routes if {"POST", "PUT"} & set(route.methods)]
+        told: set[ast.AST] = set()
+        for route in takers:
+            for function in _answering(index, route.function):
+                for node, kind in _hidden(index, function):
+                    if node not in told:
+                        told.add(node)
+                        yield self._finding(function, node, f"catches {kind}", kind)
+        for function in _catching_all(index) if takers else ():
+            for node in (part for part in index.own_nodes(function) if isinstance(part, ast.Return)):
+                if node.value is not None and _is_hidden(index, function.module, node.value, _second_name(function)):
+                    yield self._finding(function, node, "is called with errors", "handler")
 
-    def _in_route(self, index: Index, route: Route) -> Iterable[Finding]:
-        module = route.function.module
-        for handler in (node for node in index.own_nodes(route.function) if isinstance(node, ast.ExceptHandler)):
-            for node in (part for statement in handler.body for part in ast.walk(statement)):
-                if isinstance(node, ast.Return) and node.value is not None and _is_hidden(index, module, node.value):
-                    kind = ast.unparse(handler.type) if handler.type else "everything"
-                    yield self.finding(
-                        module, node,
-                        evidence=f"{route.function.qualname} catches {kind} and answers 200 with an error inside",
-                        recommendation="Answer 5xx where the sender should deliver again, 4xx where it should not",
-                        anchor=f"{route.function.qualname}:{kind}", mendable=False,
-                    )  # fmt: skip
+    def _finding(self, function: Function, node: ast.AST, how: str, kind: str) -> Finding:
+        return self.finding(
+            function.module, node,
+            evidence=f"{function.qualname} {how} and answers 200 with an error inside",
+            recommendation="Answer 5xx where the sender should deliver again, 4xx where it should not",
+            anchor=f"{function.qualname}:{kind}", mendable=False,
+        )  # fmt: skip
 
 
-def _is_hidden(index: Index, module: Module, value: ast.expr) -> bool:
-    """Whether the answer tells of an error and has no status of its own."""
-    if isinstance(value, ast.Dict):
-        keys = {key.value for key in value.keys if isinstance(key, ast.Constant)}
-        words = {item.value for item in value.values if isinstance(item, ast.Constant)}
-        return bool(keys & ERROR_KEYS or words & FAILED)
-    if isinstance(value, ast.Call):
-        name = (index.resolve(module, value.func) or ast.unparse(value.func)).rsplit(".", 1)[-1]
-        given = {keyword.arg for keyword in value.keywords}
-        if name not in ("jsonify", "JSONResponse", "ORJSONResponse") or given & {"status_code", "status"}:
-            return False
-        inner = any(_is_hidden(index, module, argument) for argument in value.args) and len(value.args) == 1
-        return bool(given & ERROR_KEYS) or inner
+def _answering(index: Index, handler: Function) -> list[Function]:
+    """The handler, and the target's functions whose result it gives back as its answer."""
+    found = [handler]
+    for function in found:
+        for node in index.own_nodes(function):
+            value = node.value if isinstance(node, ast.Return) else None
+            value = value.value if isinstance(value, ast.Await) else value
+            if isinstance(value, ast.Call) and len(found) < MOST_ANSWERING:
+                callee = index.resolve_call(function.module, value)
+                found += [callee] if callee is not None and callee not in found else []
+    return found
+
+
+def _hidden(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
+    """The answers of `except` blocks that tell of an error under 200, with what is caught."""
+    module = function.module
+    for handler in (node for node in index.own_nodes(function) if isinstance(node, ast.ExceptHandler)):
+        parts = [part for statement in handler.body for part in ast.walk(statement)]
+        if any(isinstance(part, ast.Attribute) and part.attr in STATUS and isinstance(part.ctx, ast.Store)
+               for part in parts):  # fmt: skip
+            continue  # `response.status_code = 502`
+        kind = ast.unparse(handler.type) if handler.type else "everything"
+        for node in parts:
+            match node:
+                case ast.Return(value=value) if value is not None:
+                    if _is_hidden(index, module, value, handler.name):
+                        yield node, kind
+                case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                    if _is_hidden(index, module, value, handler.name) and _is_answered(index, function, name):
+                        yield node, kind
+
+
+def _is_answered(index: Index, function: Function, name: str) -> bool:
+    """Whether a variable alone is the answer, and nothing gives that answer a status."""
+    for node in index.own_nodes(function):
+        value = node.value if isinstance(node, ast.Return) else None
+        if isinstance(value, ast.Call) and value.args and _has_plain_status(index, function.module, value):
+            value = value.args[0]
+        if isinstance(value, ast.Name) and value.id == name:
+            return True
     return False
+
+
+def _catching_all(index: Index) -> Iterator[Function]:
+    """Functions that answer for any exception: `@app.errorhandler(Exception)`, `@app.exception_handler(…)`."""
+    for function in index.functions:
+        for decorator in function.node.decorator_list:
+            match decorator:
+                case ast.Call(
+                    func=ast.Attribute(attr="errorhandler" | "exception_handler"), args=[ast.Name(id=name)]
+                ):
+                    if name in ("Exception", "BaseException"):
+                        yield function
+
+
+def _second_name(function: Function) -> str | None:
+    given = [argument.arg for argument in parameters(function.node)]
+    return given[-1] if given else None
+
+
+def _is_hidden(index: Index, module: Module, value: ast.expr, caught: str | None) -> bool:
+    """Whether the answer tells of an error (`caught` is its variable) and has no status of its own but 200."""
+    if isinstance(value, ast.Tuple) and len(value.elts) == 2:
+        return ast.unparse(value.elts[1]) == "200" and _tells(index, module, value.elts[0], caught)
+    return _tells(index, module, value, caught)
+
+
+def _tells(index: Index, module: Module, value: ast.expr, caught: str | None) -> bool:
+    if isinstance(value, ast.Dict):
+        given = [(key.value, item) for key, item in zip(value.keys, value.values, strict=True)
+                 if isinstance(key, ast.Constant)]  # fmt: skip
+        return any(_is_bad_news(str(key), item, caught) for key, item in given)
+    if isinstance(value, ast.Call):
+        if not _has_plain_status(index, module, value):
+            return False
+        inner = len(value.args) == 1 and _tells(index, module, value.args[0], caught)
+        return inner or any(_is_bad_news(k.arg or "", k.value, caught) for k in value.keywords)
+    return False
+
+
+def _is_bad_news(key: str, value: ast.expr, caught: str | None) -> bool:
+    if isinstance(value, ast.Constant):
+        said_no = key.lower() in GOOD_KEYS and value.value is False
+        return said_no or value.value in FAILED or (key in ERROR_KEYS and value.value not in (None, False, ""))
+    return key in ERROR_KEYS or any(isinstance(part, ast.Name) and part.id == caught for part in ast.walk(value))
+
+
+def _has_plain_status(index: Index, module: Module, call: ast.Call) -> bool:
+    """Whether a call makes an answer from data that goes out with 200."""
+    name = (index.resolve(module, call.func) or ast.unparse(call.func)).rsplit(".", 1)[-1]
+    if name not in ("jsonify", "JSONResponse", "ORJSONResponse", "dict") or len(call.args) > 1:
+        return False
+    given = [keyword.value for keyword in call.keywords if keyword.arg in STATUS]
+    return all(ast.unparse(value).rsplit(".", 1)[-1] in ("200", "HTTP_200_OK", "OK") for value in given)

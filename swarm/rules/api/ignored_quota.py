@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 
 from swarm.analysis.index import Index
@@ -12,6 +13,11 @@ from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Rule
 
 TELLING = ("retry-after", "ratelimit-reset", "ratelimit-remaining", "rate-limit", "retry_after")
+STATUSES = ("status_code", "status", "code")
+TOO_MANY = ("TOO_MANY_REQUESTS", "HTTP_429_TOO_MANY_REQUESTS", "too_many_requests", "too_many")
+FIXED = re.compile(
+    r"\b(?:retry|Retrying)\((?![^@]*\bwait_(?:exponential|random|chain|combine|incrementing))[^@]*\bretry_if"
+)
 WRAPPERS = ("tenacity", "stamina", "backoff", "urllib3.util.retry", "urllib3.util", "aiolimiter", "pyrate_limiter")
 
 
@@ -83,7 +89,7 @@ def other():
     def find(self, index: Index) -> Iterable[Finding]:
         """Comparisons of a status with 429 beside a pause or a loop, in modules that never read the header."""
         for module in index.tree.modules.values():
-            if "429" not in module.text or not index.routes:
+            if not index.routes or not any(word in module.text for word in ("429", *TOO_MANY)):
                 continue
             if any(word in module.text.lower() for word in TELLING) or _has_wrapper(module):
                 continue
@@ -100,18 +106,34 @@ def other():
 
 
 def _has_wrapper(module: Module) -> bool:
+    """Whether a library of retries looks after pauses: with ones that grow, or with what an answer says."""
+    if FIXED.search(module.text):
+        return False
     return any(origin.startswith(WRAPPERS) for origin in module.imports.values())
 
 
 def _comparisons(module: Module) -> Iterator[ast.Compare]:
+    asked = {ast.unparse(part) for call in module.nodes(ast.Call) for part in _predicates(call)}
     for node in module.nodes(ast.Compare):
         sides = [node.left, *node.comparators]
-        numbers = [part for side in sides for part in ast.walk(side) if isinstance(part, ast.Constant)]
-        asks = any(isinstance(side, ast.Attribute) and side.attr in ("status_code", "status") for side in sides)
-        if not asks or not any(number.value == 429 for number in numbers):
+        parts = [part for side in sides for part in ast.walk(side)]
+        asks = any(isinstance(side, ast.Attribute) and side.attr in STATUSES for side in sides)
+        if not asks or not any(_is_429(part) for part in parts):
             continue
         function = module.enclosing_function(node)
         loops = [around for around in module.ancestors(node) if isinstance(around, ast.For | ast.While)]
         pauses = function is not None and "sleep(" in ast.unparse(function)
-        if loops or pauses:
+        if loops or pauses or (function is not None and function.name in asked):
             yield node
+
+
+def _is_429(part: ast.AST) -> bool:
+    if isinstance(part, ast.Constant):
+        return part.value == 429
+    return isinstance(part, ast.Attribute | ast.Name) and ast.unparse(part).rsplit(".", 1)[-1] in TOO_MANY
+
+
+def _predicates(call: ast.Call) -> list[ast.expr]:
+    """What a library of retries asks whether to try again: `retry_if_result(limited)`."""
+    name = ast.unparse(call.func).rsplit(".", 1)[-1]
+    return call.args[:1] if name in ("retry_if_result", "retry_if_exception", "on_predicate") else []

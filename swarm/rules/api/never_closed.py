@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from swarm.analysis.index import Function, Index
+from swarm.analysis.index import ClassInfo, Function, Index
+from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.request_code import is_kept_by_hand, request_functions
@@ -16,12 +17,15 @@ SESSIONS = frozenset({
 })  # fmt: skip
 OPENED = frozenset({"urllib.request.urlopen", "open", "socket.create_connection", "http.client.HTTPSConnection",
                     "http.client.HTTPConnection", "smtplib.SMTP", "smtplib.SMTP_SSL", "ftplib.FTP"})  # fmt: skip
+# their `with` ends a transaction, and does not close
+WITHOUT_CLOSE = frozenset({"sqlite3.connect", "psycopg2.connect"})
+DATABASES = WITHOUT_CLOSE | {"pymysql.connect", "MySQLdb.connect", "asyncpg.connect", "psycopg.connect"}
 STREAMS = frozenset({"requests.get", "requests.post", "requests.put", "requests.request", "requests.patch"})
 CLOSERS = ("close", "aclose", "quit", "release", "__exit__", "__aexit__")
 
 
 class NeverClosed(Rule):
-    """A request opens a session, a streamed answer or a connection in a variable, and no path closes it.
+    """A request opens a session, a streamed answer or a connection in a variable, and no path closes it, or not each.
 
     Why: each holds a socket until the garbage collector comes; under load the process runs out of sockets or the
     upstream of patience. Example: `session = aiohttp.ClientSession()` without `async with`, `requests.get(url,
@@ -104,13 +108,14 @@ async def hook(event: dict):
 
     @distinct
     def find(self, index: Index) -> Iterable[Finding]:
-        """What is opened into a local variable and neither closed, handed on nor given back."""
+        """What is opened into a local variable and not closed on each way out, handed on nor given back."""
         for function in request_functions(index):
             for call, name, what in _opened(index, function):
-                if not _is_settled(index, function, name):
+                how = _left_open(index, function, call, name)
+                if how:
                     yield self.finding(
                         function.module, call,
-                        evidence=f"{function.qualname} opens {what} as {name} and closes it nowhere",
+                        evidence=f"{function.qualname} opens {what} as {name} and {how}",
                         recommendation="Use it in a `with` block",
                         anchor=f"{function.qualname}:{name}",
                         mendable=False,
@@ -122,26 +127,66 @@ def _opened(index: Index, function: Function) -> Iterator[tuple[ast.Call, str, s
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as call):
                 pass
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Await(value=ast.Call() as call)):
+                pass
             case _:
                 continue
         dotted = index.resolve(function.module, call.func) or ast.unparse(call.func)
         streams = any(k.arg == "stream" and ast.unparse(k.value) == "True" for k in call.keywords)
         if is_kept_by_hand(function.module, call, function):
             continue
-        if dotted in SESSIONS | OPENED or (dotted in STREAMS and streams):
+        if dotted in SESSIONS | OPENED | DATABASES or (dotted in STREAMS and streams):
             yield call, name, f"`{ast.unparse(call.func)}(…)`"
+        elif dotted in index.classes and _opens_for_itself(index, index.classes[dotted]):
+            yield call, name, f"a session of `{ast.unparse(call.func)}(…)`"
 
 
-def _is_settled(index: Index, function: Function, name: str) -> bool:
-    """Whether the variable is closed, used in a `with`, returned, yielded, stored or handed to other code."""
+def _opens_for_itself(index: Index, info: ClassInfo) -> bool:
+    """Whether making an object of the class opens a session in its `__init__`."""
+    init = info.methods.get("__init__")
+    if init is None or info.node.bases or {"__exit__", "__aexit__", "__del__"} & info.methods.keys():
+        return False
+    for node in index.own_nodes(init):
+        match node:
+            case ast.Assign(targets=[ast.Attribute(value=ast.Name(id="self"))], value=ast.Call(func=func)):
+                if index.resolve(info.module, func) in SESSIONS:
+                    return True
+    return False
+
+
+def _left_open(index: Index, function: Function, call: ast.Call, name: str) -> str:
+    """How it is left open: "closes it nowhere", by an answer before the close; "" where it is closed or handed on."""
     module = function.module
+    closes: list[ast.Name] = []
+    dotted = index.resolve(module, call.func) or ""
     for node in ast.walk(function.node):
         if not isinstance(node, ast.Name) or node.id != name or isinstance(node.ctx, ast.Store):
             continue
         parent = module.parent(node)
         if isinstance(parent, ast.Attribute):
-            if parent.attr in CLOSERS:
-                return True
-            continue
-        return True  # its own name, somewhere else than before a dot: it is handed on
+            closes += [node] if parent.attr in CLOSERS else []
+        elif not (isinstance(parent, ast.withitem) and dotted in WITHOUT_CLOSE):
+            return ""  # its own name, somewhere else than before a dot: it is handed on
+    if not closes:
+        return "closes it nowhere"
+    if any(_is_sure(module, close, function) for close in closes):
+        return ""
+    first = min(close.lineno for close in closes)
+    leaves = any(
+        isinstance(node, ast.Return) and call.lineno < node.lineno < first for node in index.own_nodes(function)
+    )
+    return "leaves it open where it returns before the close" if leaves and len(closes) == 1 else ""
+
+
+def _is_sure(module: Module, close: ast.Name, function: Function) -> bool:
+    """Whether a close stands in a `finally`, or in a function of its own that runs later."""
+    inner: ast.AST = close
+    for around in module.ancestors(close):
+        if around is function.node:
+            return False
+        if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            return True
+        if isinstance(around, ast.Try) and inner in around.finalbody:
+            return True
+        inner = around
     return False

@@ -14,6 +14,9 @@ from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
 
 OPENERS = frozenset({"sqlite3.connect", "aiosqlite.connect", "sqlite3.dbapi2.connect"})
+ENGINES = frozenset({
+    "sqlalchemy.create_engine", "sqlalchemy.ext.asyncio.create_async_engine", "sqlmodel.create_engine",
+})  # fmt: skip
 ENOUGH_S = 0.1
 USUAL_S = "5.0"  # the library's own
 PRAGMA = re.compile(r"(?i)^(\s*PRAGMA\s+busy_timeout\s*=\s*)(\d+)(\s*;?\s*)$")
@@ -135,11 +138,13 @@ memory = sqlite3.connect(":memory:", timeout=0)
 
 def _short(index: Index, module: Module) -> Iterator[tuple[ast.AST, str, Edit]]:
     for call in module.nodes(ast.Call):
-        if index.resolve(module, call.func) not in OPENERS or ":memory:" in ast.unparse(call):
+        opener = index.resolve(module, call.func) or ""
+        if opener not in OPENERS | ENGINES or ":memory:" in ast.unparse(call):
             continue
-        for keyword in call.keywords:
-            value = keyword.value
-            given = value.value if keyword.arg == "timeout" and isinstance(value, ast.Constant) else None
+        if opener in ENGINES and "sqlite" not in module.text.lower():
+            continue
+        for value in _timeouts(index, module, call, of_engine=opener in ENGINES):
+            given = value.value if isinstance(value, ast.Constant) else None
             if isinstance(given, int | float) and given < ENOUGH_S:
                 shown = f"{ast.unparse(call.func)}(timeout={given})"
                 yield value, shown, Edit(*module.span(value), USUAL_S)
@@ -149,3 +154,17 @@ def _short(index: Index, module: Module) -> Iterator[tuple[ast.AST, str, Edit]]:
             start, end = module.span(constant)
             text = module.text[start:end].replace(found[2], "5000")
             yield constant, found[0].strip(), Edit(start, end, text)
+
+
+def _timeouts(index: Index, module: Module, call: ast.Call, *, of_engine: bool) -> Iterator[ast.expr]:
+    """The values given as `timeout`: to the driver itself, in `**OPTIONS`, in an engine's `connect_args`."""
+    for keyword in call.keywords:
+        if keyword.arg == "timeout" and not of_engine:
+            yield keyword.value
+        elif keyword.arg is None or (of_engine and keyword.arg == "connect_args"):
+            options: ast.expr | None = keyword.value
+            if isinstance(options, ast.Name):
+                options = getattr(module.globals.get(options.id), "value", None)
+            for key, value in zip(options.keys, options.values, strict=True) if isinstance(options, ast.Dict) else ():
+                if isinstance(key, ast.Constant) and key.value == "timeout":
+                    yield value

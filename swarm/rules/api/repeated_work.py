@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from swarm.analysis.effects import HttpCall, SqlCall, effects_cache
 from swarm.analysis.index import Function, Index, Route
+from swarm.analysis.model_calls import asks_model
 from swarm.analysis.module import walk
 from swarm.analysis.tables import Table, find_tables
 from swarm.core.findings import Finding
@@ -18,6 +19,8 @@ from swarm.rules.rule import Example, Rule
 INSERT = re.compile(r"^\s*INSERT\s+INTO\s+[\"`]?(\w+)", re.IGNORECASE)
 REPEATABLE = re.compile(r"ON\s+CONFLICT|ON\s+DUPLICATE|INSERT\s+OR|WHERE\s+NOT\s+EXISTS", re.IGNORECASE)
 REMEMBERS = re.compile(r"idempot|dedup|duplicate|already|seen|processed_events|event_exists|once", re.IGNORECASE)
+RELATIVE = re.compile(r"\bSET\b.*?\b(\w+)\s*=\s*(?:\w+\.)?\1\s*[-+]", re.IGNORECASE | re.DOTALL)
+QUESTION = re.compile(r"search|query|token|auth|login|graphql|score|predict|check|verify|look", re.IGNORECASE)
 WEBHOOK = re.compile(r"hook|event|callback|notif|inbound|ingest", re.IGNORECASE)
 
 
@@ -105,6 +108,8 @@ def new_order():
     def _judge(self, index: Index, route: Route, tables: dict[str, Table]) -> Iterable[Finding]:
         inserts: list[SqlCall] = []
         posts: list[HttpCall] = []
+        counted: list[SqlCall] = []
+        guarded = False
         used = self._all_from(index, route.function)
         for function in used:
             if OWN_MODULE in function.module.text:
@@ -113,7 +118,18 @@ def new_order():
                 return
             effects = effects_cache(index).of(function)
             inserts += [sql for sql in effects.sql if _adds_again(sql, tables)]
-            posts += [request for request in effects.http if request.verb == "POST"]
+            posts += [request for request in effects.http if _makes_something(index, function, request)]
+            counted += [sql for sql in effects.sql if RELATIVE.search(sql.text)]
+            guarded = guarded or any(sql.verb == "INSERT" and REPEATABLE.search(sql.text) for sql in effects.sql)
+        if not inserts and not guarded and (counted or posts):
+            told = "changes a stored number by an amount" if counted else f"makes {len(posts)} POST calls"
+            yield self.finding(
+                route.function.module, route.function.node,
+                evidence=f"{route.function.qualname} {told}, and nothing remembers the event",
+                recommendation="Keep the event's id in a UNIQUE column and work only where it was new",
+                anchor=route.function.qualname, mendable=False, confidence="medium" if counted else "low",
+                severity=None if counted else "low",
+            )  # fmt: skip
         if inserts:
             names = sorted({match[1] for sql in inserts if (match := INSERT.match(sql.text))})
             told = f"inserts into {', '.join(names[:4])}" + (f" and makes {len(posts)} POST calls" if posts else "")
@@ -137,6 +153,15 @@ def new_order():
                 todo = [f for f in index.registered if f.module in modules and f not in seen]
                 seen |= dict.fromkeys(todo, True)
         return list(seen)
+
+
+def _makes_something(index: Index, function: Function, request: HttpCall) -> bool:
+    """Whether a POST sends data that is no question: to a model, a search, for a token."""
+    if request.verb != "POST" or asks_model(index, function.module, request):
+        return False
+    keys = {keyword.arg for keyword in request.call.keywords}
+    address = ast.unparse(request.call.args[0]) if request.call.args else ""
+    return bool(keys & {"json", "data", "content"}) and not QUESTION.search(f"{address} {function.name}")
 
 
 def _identifiers(function: Function) -> Iterable[str]:

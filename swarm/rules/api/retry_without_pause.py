@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from swarm.analysis.edits import Edit
-from swarm.analysis.effects import http_call
+from swarm.analysis.effects import effects_cache, http_call
 from swarm.analysis.index import Function, Index
-from swarm.analysis.source import Module
+from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
+from swarm.rules.api.retry_settings import Setting, paused, settings
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.splices import import_as
 
@@ -33,7 +34,8 @@ class RetryWithoutPause(Rule):
     the worst moment. Example: `for attempt in range(3): try: … except: continue`.
 
     The mend: a pause in the `except`, doubling with the attempt, random so that clients do not return in step,
-    2 seconds at the most, and none after the last attempt. Only for `for attempt in range(N)`; a `while True`
+    2 seconds at the most, and none after the last attempt; where tenacity or urllib3's `Retry` repeats, their own
+    setting for it. Only for `for attempt in range(N)`; a `while True`
     without a bound is told and left: how often is enough is a decision.
     """
 
@@ -116,6 +118,40 @@ async def stock():
         ),
         Example(
             """import requests
+from tenacity import retry, stop_after_attempt
+
+
+@retry(stop=stop_after_attempt(5))
+def stock(item):
+    return requests.get(f"https://a.example/{item}", timeout=2)
+""",
+            """import requests
+from tenacity import retry, stop_after_attempt, wait_random_exponential
+
+
+@retry(stop=stop_after_attempt(5), wait=wait_random_exponential(multiplier=0.1, max=2))
+def stock(item):
+    return requests.get(f"https://a.example/{item}", timeout=2)
+""",
+        ),
+        Example(
+            """import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+session = requests.Session()
+session.mount("https://", HTTPAdapter(max_retries=Retry(total=3, status_forcelist=[502, 503])))
+""",
+            """import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+session = requests.Session()
+session.mount("https://", HTTPAdapter(max_retries=Retry(total=3, status_forcelist=[502, 503], backoff_factor=0.1)))
+""",
+        ),
+        Example(
+            """import requests
 
 
 def stock(item):
@@ -166,6 +202,17 @@ def all_or_nothing(items):
             if index.on_request_path(function.module, function.node.body[0]):
                 for place in _places(index, function):
                     yield self._finding(place)
+        for module in index.tree.modules.values():
+            for setting in settings(index, module):
+                yield self._of_library(module, setting)
+
+    def _of_library(self, module: Module, setting: Setting) -> Finding:
+        return self.finding(
+            module, setting.node,
+            evidence=f"`{' '.join(ast.unparse(setting.node).split())[:80]}` tries again at once after a failure",
+            recommendation="Pause between the tries, longer each time and random",
+            anchor=f"{setting.name}:{ast.unparse(setting.node)}", mendable=True,
+        )  # fmt: skip
 
     def _finding(self, place: _Place) -> Finding:
         return self.finding(
@@ -180,12 +227,15 @@ def all_or_nothing(items):
         """Put a pause between the tries of the findings' loops."""
         module = index.tree.modules[findings[0].file]
         wanted = {finding.id for finding in findings}
+        edits = [edit for setting in settings(index, module) if self._of_library(module, setting).id in wanted
+                 for edit in paused(module, setting)]  # fmt: skip
+        own = []
         random_name, imported = import_as(module, "random")
-        edits = [imported] if imported else []
         for function in index.functions:
             for place in _places(index, function) if function.module is module else ():
                 if self._finding(place).id in wanted and place.counter is not None:
-                    edits += _pause(module, place, random_name)
+                    own += _pause(module, place, random_name)
+        edits += [imported, *own] if imported and own else own
         return Mend(
             "Pause between retries",
             "The pauses double from 0.2 seconds up to 2, are random, and none follows the last attempt.",
@@ -200,7 +250,7 @@ def _places(index: Index, function: Function) -> Iterator[_Place]:
         if not tries or not _is_retry(loop):
             continue
         calls = [node for node in ast.walk(tries[0]) if isinstance(node, ast.Call)]
-        if not any(http_call(index, module, call) for call in calls):
+        if not any(http_call(index, module, call) or _is_decorated(index, function, call) for call in calls):
             continue
         if not any(isinstance(node, ast.Return | ast.Break) for part in [*tries[0].body, *tries[0].orelse]
                    for node in ast.walk(part)):  # fmt: skip
@@ -212,6 +262,29 @@ def _places(index: Index, function: Function) -> Iterator[_Place]:
             leaves = any(isinstance(node, ast.Raise | ast.Return | ast.Break) for node in handler.body)
             if not leaves:
                 yield _described(function, loop, handler)
+
+
+def _is_decorated(index: Index, function: Function, call: ast.Call) -> bool:
+    """Whether the call runs what a decorator stands above, in the decorator's own loop, and that calls a service."""
+    module = function.module
+    called = call.func.id if isinstance(call.func, ast.Name) else ""
+    for around in module.ancestors(function.node):
+        if not isinstance(around, ast.FunctionDef) or called not in {argument.arg for argument in parameters(around)}:
+            continue
+        outermost = [around, *(one for one in module.ancestors(around) if isinstance(one, ast.FunctionDef))][-1]
+        decorator = index.function_of(outermost)
+        return any(
+            any(effects.http for _, effects in effects_cache(index).reached(other))
+            for other in index.functions
+            if any(
+                index.named_function(other.module, _named(mark)) is decorator for mark in other.node.decorator_list
+            )
+        )
+    return False
+
+
+def _named(decorator: ast.expr) -> ast.expr:
+    return decorator.func if isinstance(decorator, ast.Call) else decorator
 
 
 def _is_retry(loop: ast.For | ast.While) -> bool:

@@ -7,7 +7,10 @@ import re
 from collections.abc import Iterable, Iterator
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.source import Module
+from swarm.analysis.statements import sql_call
 from swarm.core.findings import Finding
+from swarm.rules.clients import construction
 from swarm.rules.distinct import distinct
 from swarm.rules.request_code import loops_around, request_functions
 from swarm.rules.rule import Example, Rule
@@ -21,6 +24,14 @@ _OF_REDIS = {
 KNOWN = {
     (kind, method): many for kind in ("redis.Redis", "redis.asyncio.Redis") for method, many in _OF_REDIS.items()
 }  # fmt: skip
+OF_BOTO3 = {
+    "send_message": "send_message_batch", "put_item": "batch_writer", "put_record": "put_records",
+    "delete_object": "delete_objects", "delete_message": "delete_message_batch", "publish": "publish_batch",
+}  # fmt: skip
+OVER_NETWORK = frozenset({
+    "asyncpg.Connection", "asyncpg.Pool", "psycopg.Connection", "psycopg.Cursor", "psycopg.AsyncConnection",
+    "psycopg.AsyncCursor", "psycopg2.Cursor",
+})  # fmt: skip
 
 
 class UnusedBulkCall(Rule):
@@ -143,15 +154,44 @@ def _single(index: Index, function: Function) -> Iterator[tuple[ast.Call, str]]:
         if known is not None and call.args and not isinstance(call.args[0], ast.Constant):
             yield call, known
             continue
+        many = _of_boto3(index, module, call) or _of_driver(index, module, call, kind)
+        if many:
+            yield call, many
+            continue
         callee = index.resolve_call(module, call)
         if callee is None or callee.class_name is None or BULK.search(callee.name):
             continue
         siblings = [
             one.name for one in index.functions if one.module is callee.module and one.class_name == callee.class_name
         ]
-        many = next((name for name in siblings if _is_for_many(callee.name, name)), None)
-        if many is not None and any(isinstance(part, ast.Name) for value in call.args for part in ast.walk(value)):
+        many = next((name for name in siblings if _is_for_many(callee.name, name)), "")
+        if many and any(isinstance(part, ast.Name) for value in call.args for part in ast.walk(value)):
             yield call, many
+
+
+def _of_boto3(index: Index, module: Module, call: ast.Call) -> str:
+    """The call for many beside one of an AWS client or resource."""
+    if not isinstance(call.func, ast.Attribute) or call.func.attr not in OF_BOTO3:
+        return ""
+    made: ast.expr | None = construction(index, module, call.func.value)
+    while isinstance(made, ast.Call | ast.Attribute):
+        if isinstance(made, ast.Call) and (index.resolve(module, made.func) or "").startswith("boto3."):
+            return OF_BOTO3[call.func.attr]
+        made = made.func if isinstance(made, ast.Call) else made.value
+    return ""
+
+
+def _of_driver(index: Index, module: Module, call: ast.Call, kind: str) -> str:
+    """`executemany` for an INSERT over a network that is sent once for each row, and whose answer nobody reads."""
+    sql = sql_call(index, module, call) if kind in OVER_NETWORK and call.args else None
+    parent = module.parent(call)
+    parent = module.parent(parent) if isinstance(parent, ast.Await) else parent
+    if sql is None or sql.verb != "INSERT" or not isinstance(parent, ast.Expr) or len(call.args) < 2:
+        return ""
+    loop = next(loops_around(module, call))
+    if not isinstance(loop, ast.For) or len(loop.body) > 1:
+        return ""
+    return "executemany" if kind != "psycopg2.Cursor" else "psycopg2.extras.execute_values"
 
 
 def _is_for_many(one: str, other: str) -> bool:

@@ -102,9 +102,11 @@ def _waste(index: Index, function: Function, call: ast.Call) -> str:
     module = function.module
     dotted = index.resolve(module, call.func)
     first = call.args[0] if call.args else None
-    if dotted == "json.loads" and isinstance(first, ast.Call) and index.resolve(module, first.func) == "json.dumps":
-        changes = any(keyword.arg in ("default", "cls") for keyword in first.keywords)
-        return "" if changes else "writes JSON only to read it again"
+    text = _only_value(index, function, first) if dotted == "json.loads" else None
+    if isinstance(text, ast.Call) and index.resolve(module, text.func) == "json.dumps":
+        if not any(keyword.arg in ("default", "cls") for keyword in text.keywords):
+            return "writes JSON only to read it again"
+        return "writes JSON, reads it and writes it again" if _is_only_written(index, function, call) else ""
     if dotted != "json.dumps" or first is None:
         return ""
     indents = [keyword.value for keyword in call.keywords if keyword.arg == "indent"]
@@ -126,6 +128,29 @@ def _waste(index: Index, function: Function, call: ast.Call) -> str:
         for part in ast.walk(loop)
     )  # fmt: skip
     return "" if first.id in set_inside or changed else "writes the same JSON in every turn of a loop"
+
+
+def _only_value(index: Index, function: Function, value: ast.expr | None) -> ast.AST | None:
+    """A value, or the only one of a local name that nothing else uses."""
+    if not isinstance(value, ast.Name):
+        return value
+    bound = index.kinds.bindings(function.node).get(value.id, [])
+    uses = [node for node in ast.walk(function.node) if isinstance(node, ast.Name) and node.id == value.id]
+    return bound[0] if len(bound) == 1 and len(uses) == 2 else None
+
+
+def _is_only_written(index: Index, function: Function, call: ast.Call) -> bool:
+    """Whether what was read is only used to be written as JSON again."""
+    module = function.module
+    parent = module.parent(call)
+    if not isinstance(parent, ast.Assign) or not isinstance(parent.targets[0], ast.Name):
+        return isinstance(parent, ast.Call) and index.resolve(module, parent.func) == "json.dumps"
+    name = parent.targets[0].id
+    uses = [node for node in ast.walk(function.node) if isinstance(node, ast.Name) and node.id == name]
+    around = [module.parent(use) for use in uses if use is not parent.targets[0]]
+    return bool(around) and all(
+        isinstance(one, ast.Call) and index.resolve(module, one.func) == "json.dumps" for one in around
+    )
 
 
 def _root(node: ast.AST) -> str:

@@ -80,11 +80,14 @@ async def report(rows: list[dict]):
 
     @distinct
     def find(self, index: Index) -> Iterable[Finding]:
-        """Every growth by a copy in a loop, of what began as a text, bytes or a list in the same function."""
+        """Every growth by a copy in a loop, of what began as a text, bytes, a list or a dict in the same object."""
         for function in request_functions(index):
-            begun = dict(_begun(index, function))
+            begun = {**_begun_by_class(index, function), **dict(_begun(index, function))}
             for statement, name, kind in _grown(index, function, begun):
-                if any(True for _ in loops_around(function.module, statement)):
+                own = name.startswith("self.") and name not in dict(_begun(index, function))
+                if any(True for _ in loops_around(function.module, statement)) or (
+                    own and _runs_in_loop(index, function)
+                ):
                     yield self.finding(
                         function.module, statement,
                         evidence=f"{function.qualname} copies all of {name} ({kind}) each time that a part is added",
@@ -94,37 +97,84 @@ async def report(rows: list[dict]):
                     )  # fmt: skip
 
 
+def _runs_in_loop(index: Index, function: Function) -> bool:
+    """Whether a request calls the function in a loop."""
+    for caller in index.callers(function):
+        for call in index.calls(caller):
+            if index.resolve_call(caller.module, call) is function and any(loops_around(caller.module, call)):
+                return True
+    return False
+
+
+def _begun_by_class(index: Index, function: Function) -> dict[str, str]:
+    """What the class of a method begins its attributes with."""
+    parent = function.module.parent(function.node)
+    dotted = f"{function.module.dotted}.{function.qualname.rpartition('.')[0]}"
+    info = index.classes.get(dotted) if isinstance(parent, ast.ClassDef) else None
+    kinds = {f"self.{name}": _kind(value) for name, value in info.attributes.items()} if info is not None else {}
+    return {name: kind for name, kind in kinds.items() if kind}
+
+
 def _begun(index: Index, function: Function) -> Iterator[tuple[str, str]]:
-    """What names and attributes the function sets to an empty or fixed text, bytes or list."""
+    """What names and attributes the function sets to an empty or fixed text, bytes, list, tuple or dict."""
     for node in index.own_nodes(function):
         if not isinstance(node, ast.Assign | ast.AnnAssign):
             continue
-        value = node.value
+        kind = _kind(node.value)
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-            match value:
-                case ast.Constant(value=str()) | ast.JoinedStr():
-                    yield ast.unparse(target), "a text"
-                case ast.Constant(value=bytes()):
-                    yield ast.unparse(target), "bytes"
-                case ast.List():
-                    yield ast.unparse(target), "a list"
+            if kind and not _begins_with(node.value, target) and not _holds(node.value, target):
+                yield ast.unparse(target), kind
+
+
+def _kind(value: ast.expr | None) -> str:
+    match value:
+        case ast.Constant(value=str()) | ast.JoinedStr():
+            return "a text"
+        case ast.Constant(value=bytes()):
+            return "bytes"
+        case ast.List():
+            return "a list"
+        case ast.Tuple():
+            return "a tuple"
+        case ast.Dict():
+            return "a dict"
+    return ""
 
 
 def _grown(index: Index, function: Function, begun: dict[str, str]) -> Iterator[tuple[ast.stmt, str, str]]:
+    copied = ("a list", "bytes", "a tuple")
     for node in index.own_nodes(function):
         match node:
             case ast.Assign(targets=[target], value=ast.BinOp(op=ast.Add()) as added) if _begins_with(added, target):
                 name = ast.unparse(target)
-                if begun.get(name) in ("a list", "bytes") or (name in begun and not isinstance(target, ast.Name)):
+                if begun.get(name) in copied or (begun.get(name) == "a text" and not isinstance(target, ast.Name)):
+                    yield node, name, begun[name]
+            case ast.Assign(targets=[target], value=value) if _holds(value, target):
+                name = ast.unparse(target)
+                if begun.get(name) in ("a list", "a tuple", "a dict"):
                     yield node, name, begun[name]
             case ast.AugAssign(target=target, op=ast.Add()):
                 name = ast.unparse(target)
-                if begun.get(name) == "bytes" or (begun.get(name) == "a text" and not isinstance(target, ast.Name)):
+                is_text = begun.get(name) == "a text" and not isinstance(target, ast.Name)
+                if begun.get(name) in ("bytes", "a tuple") or is_text:
                     yield node, name, begun[name]
 
 
-def _begins_with(added: ast.expr, target: ast.expr) -> bool:
+def _holds(value: ast.expr | None, target: ast.expr) -> bool:
+    """Whether a display or a union begins with a copy of the target: `[*rows, row]`, `{**merged, **part}`."""
+    name = ast.unparse(target)
+    match value:
+        case ast.List(elts=[ast.Starred(value=first), _, *_]) | ast.Tuple(elts=[ast.Starred(value=first), _, *_]):
+            return ast.unparse(first) == name
+        case ast.Dict(keys=[None, _, *_], values=[first, *_]):
+            return ast.unparse(first) == name
+        case ast.BinOp(op=ast.BitOr(), left=left):
+            return ast.unparse(left) == name
+    return False
+
+
+def _begins_with(added: ast.expr | None, target: ast.expr) -> bool:
     """Whether a sum's first part is the target itself: `text = text + row + "\\n"`."""
     while isinstance(added, ast.BinOp) and isinstance(added.op, ast.Add):
         added = added.left
-    return ast.unparse(added) == ast.unparse(target)
+    return added is not None and ast.unparse(added) == ast.unparse(target)

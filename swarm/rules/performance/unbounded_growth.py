@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from swarm.analysis.index import Function, Index
+from swarm.analysis.index import ClassInfo, Function, Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.added_modules import is_added
@@ -135,7 +135,8 @@ async def take():
                 continue
             if decorators & {function, *_around(index, function)}:
                 continue  # it runs when modules are imported
-            for node, name in [*_additions(index, function), *_caches(index, function)]:
+            found = [*_additions(index, function), *_kept_in_objects(index, function), *_caches(index, function)]
+            for node, name in found:
                 yield self.finding(
                     function.module, node,
                     evidence=f"{function.qualname} adds to {name}, and nothing takes anything out of it",
@@ -182,16 +183,20 @@ def _added_to(node: ast.AST) -> tuple[ast.expr | None, bool]:
     match node:
         case ast.Call(func=ast.Attribute(value=owner, attr=method), args=[first, *_]) if method in ADDING:
             return owner, not isinstance(first, ast.Constant)
-        case (
-            ast.Assign(targets=[ast.Subscript(value=owner, slice=key)])
-            | ast.AugAssign(target=ast.Subscript(value=owner, slice=key))
-        ):
+        case ast.Assign(targets=targets):
+            subscripts = [target for target in targets if isinstance(target, ast.Subscript)]
+            for target in subscripts:
+                return target.value, not isinstance(target.slice, ast.Constant)
+        case ast.AugAssign(target=ast.Subscript(value=owner, slice=key)):
             return owner, not isinstance(key, ast.Constant)
     return None, False
 
 
 def _is_empty_container(home: Module, name: str) -> bool:
-    value = getattr(home.globals.get(name), "value", None)
+    return _is_empty(home, getattr(home.globals.get(name), "value", None))
+
+
+def _is_empty(home: Module, value: ast.expr | None) -> bool:
     match value:
         case ast.List(elts=[]) | ast.Dict(keys=[]):
             return True
@@ -203,6 +208,75 @@ def _is_empty_container(home: Module, name: str) -> bool:
             filled = bool(args) and not maker.endswith("defaultdict")
             return maker in MAKERS and not bounded and not filled
     return False
+
+
+def _kept_in_objects(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
+    """What is added to `self.seen` of an object that a module keeps, or to `app.state.seen`."""
+    told: set[str] = set()
+    for node in index.own_nodes(function):
+        owner, varies = _added_to(node)
+        while isinstance(owner, ast.Subscript):  # `self.by_sender[sender].append(…)` makes the sender's list too
+            varies = varies or not isinstance(owner.slice, ast.Constant)
+            owner = owner.value
+        if not isinstance(owner, ast.Attribute) or not varies or owner.attr in told:
+            continue
+        shown = ast.unparse(owner)
+        if (_is_of_kept_object(index, function, owner) or _is_of_state(index, owner)) \
+                and not _is_taken_by_name(index, owner.attr):  # fmt: skip
+            told.add(owner.attr)
+            yield node, shown
+
+
+def _is_of_kept_object(index: Index, function: Function, owner: ast.Attribute) -> bool:
+    """Whether it is an empty container of a class one of whose objects a module keeps as its own."""
+    if function.name == "__init__":
+        return False
+    dotted = index.kinds.of(function.module, owner.value)
+    info = index.classes.get(dotted or "")
+    if info is None or not _is_empty(info.module, info.attributes.get(owner.attr) or _given(info, owner.attr)):
+        return False
+    return any(
+        index.resolve(module, call.func) == dotted and module.enclosing_function(call) is None
+        and isinstance(module.parent(call), ast.Assign | ast.AnnAssign)
+        and isinstance(module.parent(module.parent(call) or call), ast.Module)
+        for module, call in index.calls_named(info.node.name)
+    )  # fmt: skip
+
+
+def _given(info: ClassInfo, name: str) -> ast.expr | None:
+    """The value of an attribute that is assigned with an annotation."""
+    for node in ast.walk(info.node):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Attribute) and node.target.attr == name:
+            return node.value
+    return None
+
+
+def _is_of_state(index: Index, owner: ast.Attribute) -> bool:
+    """Whether it is an empty container that lies in the state of an application: `app.state.seen = set()`."""
+    if not isinstance(owner.value, ast.Attribute) or owner.value.attr != "state":
+        return False
+    for module in index.tree.modules.values():
+        for node in module.nodes(ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Attribute) and target.attr == owner.attr \
+                        and isinstance(target.value, ast.Attribute) and target.value.attr == "state" \
+                        and _is_empty(module, node.value):  # fmt: skip
+                    return True
+    return False
+
+
+def _is_taken_by_name(index: Index, name: str) -> bool:
+    """Whether anything takes from any attribute of this name, or sets it a second time."""
+    stored = 0
+    for module in index.tree.modules.values():
+        for node in module.nodes(ast.Attribute):
+            if node.attr != name:
+                continue
+            if isinstance(node.ctx, ast.Store):
+                stored += 1
+            elif _hands_on(module, node):
+                return True
+    return stored > 1
 
 
 def _is_taken_from(index: Index, home: Module, name: str) -> bool:
@@ -219,14 +293,22 @@ def _is_taken_from(index: Index, home: Module, name: str) -> bool:
 
 
 def _takes(module: Module, node: ast.Name | ast.Attribute, home: Module, name: str) -> bool:
-    parent = module.parent(node)
     if isinstance(node.ctx, ast.Store | ast.Del):
         return module.statement(node) is not home.globals.get(name)
+    return _hands_on(module, node)
+
+
+def _hands_on(module: Module, node: ast.Name | ast.Attribute) -> bool:
+    """Whether what stands around takes from the container, looks at its size, or gives it to who may."""
+    parent = module.parent(node)
     match parent:
         case ast.Attribute(attr=method):
             return method in TAKING
         case ast.Subscript(ctx=ast.Del()):
             return True
+        case ast.Subscript(ctx=ast.Load()):
+            used = module.parent(parent)
+            return isinstance(used, ast.Attribute) and used.attr in TAKING
         case ast.Subscript(ctx=ast.Store(), slice=ast.Slice()):
             return True
         case ast.Call(func=ast.Name(id="len")):
