@@ -30,8 +30,8 @@ def command(
 ) -> int:
     """Go on with a run that was killed or interrupted, or that a budget ended.
 
-    No turn of a model is paid for again, and no finished tool is run again: they are taken from the journal, and
-    so is what was measured before any patch. Tests, weighing, proof and benchmark are done again.
+    No turn of a model is paid for again, no finished tool is run again: they are taken from the journal, and so are
+    measurements, the target's tests, weighing and proof where they were whole. A target that has changed is refused.
 
     Example: swarm resume latest
     """

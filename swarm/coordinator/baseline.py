@@ -20,6 +20,7 @@ from swarm.target.copies import Copy, make_copy
 from swarm.target.observation import Exchange, Observation, Recording
 from swarm.target.place import resolve_place
 from swarm.target.replay import observe, record_first
+from swarm.target.stored_state import StoredState
 from swarm.target.tape import Tape
 from swarm.tools.lease import Lease
 from swarm.verify.testrun import TestRun, run_tests
@@ -48,7 +49,24 @@ class Baseline:
     tests: TestRun | None
     first_look: Observation
     tape: Tape
-    recording: asyncio.Task[Recording]
+    recording: asyncio.Future[Recording]
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """What a journal may hold of a baseline: the target's own tests (None: it has none), and what there is to say."""
+
+    tests: TestRun | None
+    notes: tuple[str, ...] = ()
+
+
+def not_recorded() -> Baseline:
+    """In place of the baseline of a run whose proof was whole before it was cut off: the rest needs no recording."""
+    gone: asyncio.Future[Recording] = asyncio.get_running_loop().create_future()
+    gone.set_exception(RuntimeError("a proof was begun that has no recording to go by"))
+    gone.exception()  # looked at: whoever awaits it gets it all the same
+    nothing = StoredState({}, 0.0)
+    return Baseline(None, Observation((), nothing, nothing, (), 0, 0.0), Tape(), gone)
 
 
 async def look_at(name: str, target: Target, folder: Path, scratch: Path) -> Original:
@@ -60,15 +78,25 @@ async def look_at(name: str, target: Target, folder: Path, scratch: Path) -> Ori
 
 
 async def take_baseline(
-    original: Original, target: Target, sandbox: Sandbox, scratch: Path, lease: Lease, *, requests: int, seed: int
+    original: Original,
+    target: Target,
+    sandbox: Sandbox,
+    scratch: Path,
+    lease: Lease,
+    *,
+    requests: int,
+    seed: int,
+    known: Tested | None = None,
 ) -> Baseline:
     """Run the target's own tests and record its behaviour, beside other work but never beside a measurement.
 
-    Raises TargetError where it does not start or its own tests are red.
+    Tests that are `known` to pass are not run again. Raises TargetError where it does not start or its tests are red.
     """
     place, copy = original.place, original.copy
 
     async def tested() -> TestRun | None:
+        if known is not None:
+            return known.tests
         async with lease.working():
             tests = await run_tests(place, copy, target, sandbox, scratch / "baseline" / "tests")
         if tests is not None and not tests.green:

@@ -58,10 +58,7 @@ def recalled(parts: Parts, workbench: Workbench, state: RunState) -> Recall:
     for proposal in recall.proposals:
         workbench.proposals.add(proposal)
     state.resumed = True
-    state.notes.append(
-        f"resumed: {recall.turns} turns and {recall.results} tool results were taken from the journal; "
-        "the target's tests, the recording, weighing, proof and benchmark were done again"
-    )
+    state.notes.append(f"resumed: {recall.turns} turns and {recall.results} tool results were taken from the journal")
     parts.emit(Note(state.notes[-1]))
     return recall
 

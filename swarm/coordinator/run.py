@@ -10,8 +10,18 @@ from contextlib import asynccontextmanager
 from swarm.agents.surroundings import Surroundings
 from swarm.bench.profile import Profile
 from swarm.coordinator import outcome
-from swarm.coordinator.baseline import Baseline, Original, bad_answers, cancelled_together, look_at, take_baseline
-from swarm.coordinator.benchmark import benchmark_and_settle, weigh
+from swarm.coordinator.baseline import (
+    Baseline,
+    Original,
+    Tested,
+    bad_answers,
+    cancelled_together,
+    look_at,
+    not_recorded,
+    take_baseline,
+)
+from swarm.coordinator.benchmark import Weighed, benchmark_and_settle, weigh
+from swarm.coordinator.checkpoints import Checkpoints, ProvenPhase
 from swarm.coordinator.edits import Trials, try_edits
 from swarm.coordinator.merge import join_findings
 from swarm.coordinator.patterns import Team, chosen_specialists, specialists_at_work, surroundings
@@ -25,6 +35,7 @@ from swarm.core.report import PhaseTime, PlantedFault, Report, Waterfall
 from swarm.probes.probe import ProbeResult
 from swarm.scores.looking import COUNTED
 from swarm.target.replay import Recording
+from swarm.target.tree_digest import tree_digest
 from swarm.tools.lease import Lease
 from swarm.tools.measurements import Measurements
 from swarm.tools.workbench import Workbench
@@ -45,7 +56,8 @@ class Run:
         self.request = request
         self.parts = parts
         self.state = RunState()
-        self._recording: asyncio.Task[Recording] | None = None
+        self.checkpoints = Checkpoints(request, parts)
+        self._recording: asyncio.Future[Recording] | None = None
 
     async def execute(self) -> Report:
         """Go through the phases; whatever ends them early, return the report of what was done.
@@ -105,6 +117,7 @@ class Run:
                 self.request.target_name, self.request.target, self.request.folder, self.parts.scratch
             )
             self._keep_original(original)
+            self.checkpoints.same_tree(await asyncio.to_thread(tree_digest, original.copy))
             files, routes = len(original.index.tree.modules), len(original.index.routes)
             summary.append(f"{files} file{'s' * (files != 1)}, {routes} route{'s' * (routes != 1)}")
         workbench = self._workbench(original)
@@ -114,8 +127,8 @@ class Run:
             async with self.phase("specialists") as summary:
                 baseline, team = await self._baseline_beside_specialists(original, workbench, around)
                 summary.append(f"{len(team.findings)} findings, {len(team.wanted)} to be mended")
-                if baseline.tests is not None:
-                    summary.append(f"{baseline.tests.counts.passed} tests of the target pass")
+                if self.state.tests_before is not None:
+                    summary.append(f"{self.state.tests_before.passed} tests of the target pass")
             self.state.waterfalls_before = workbench.waterfalls
             self.state.profile, self.state.sweep = workbench.profile_lines, workbench.sweep
             self.state.alerts = tuple(workbench.alerts)
@@ -123,6 +136,12 @@ class Run:
                 plan = await make_plan(self.request, self.parts, around, self.state, team)
                 self.state.findings = plan.findings
                 summary.append(f"{len(plan.fixes)} fixes in order")
+            done: ProvenPhase | None = None
+            if baseline is None:
+                first = empty_stack(original.index)
+                done = await asyncio.to_thread(self.checkpoints.proven, plan.fixes, first, self.state)
+            if baseline is None and done is None:
+                baseline = await self._baseline(original, workbench)
             probes_before = await self._probes_before(workbench)
             scanned = await self._scanned(workbench)
         finally:
@@ -132,26 +151,39 @@ class Run:
         before = Look(original.index, scanned, probes_before)
         lab = self._lab(original, baseline, probes_before)
         async with Standing(lab) as standing:
-            await self._patches(plan.fixes, standing, before, around)
+            done = await self._proof(plan.fixes, standing, around, done)
+            async with self.phase("benchmark") as summary:
+                await benchmark_and_settle(self.parts, self.state, standing, done.proven, done.weighed, summary)
+                after = await look_at_final(lab, before, self.state.settled)
+                score_run(self.state, before, after, done.planted)
+        if self.checkpoints.reused:
+            self.note(f"taken from the journal, the target being the same: {', '.join(self.checkpoints.reused)}")
         for line in around.budget.notes if self.request.budget_usd else ():
             self.note(line)
         spent = around.budget.ended_by
         if spent:
             raise BudgetExceeded(f"{spent}; what the agents had found by then was worked on to the end")
 
-    async def _patches(self, planned: Sequence[Fix], standing: Standing, before: Look, around: Surroundings) -> None:
-        """Weigh, prove and measure; the servers of one phase serve the next where they can."""
+    async def _proof(
+        self, planned: Sequence[Fix], standing: Standing, around: Surroundings, done: ProvenPhase | None
+    ) -> ProvenPhase:
+        """Weigh and prove, where an earlier attempt has not `done` so; its servers serve the next phase."""
+        if done is not None:
+            for name in ("weigh", "verify"):
+                async with self.phase(name) as summary:
+                    summary.append("taken from the journal")
+            return done
         lab = standing.lab
         fixes = [fix for fix in planned if not fix.edits]
         edits = [fix for fix in planned if fix.edits]
         planting: asyncio.Task[tuple[PlantedFault, ...]] | None = None
         try:
             async with self.phase("weigh") as summary:
-                weighed = await weigh(self.parts, self.state, standing, fixes)
+                weighed = await self._weighed(planned, fixes, standing)
                 summary.append(f"{len(weighed.kept)} of {len(fixes)} fixes are worth a proof")
             planting = asyncio.create_task(plant_and_look(lab))
             async with self.phase("verify") as summary:
-                earlier = len(self.state.patches)
+                earlier, said = len(self.state.patches), len(self.state.notes)
                 proven = await prove(lab, weighed.kept)
                 planted = await planting
                 self.state.patches += proven.rejected
@@ -161,47 +193,70 @@ class Run:
                     self.note(f"{unbuilt.fix.rule} in {unbuilt.fix.file}: {unbuilt.reason}")
                 lost = len(self.state.patches) - earlier
                 summary.append(f"{len(proven.stack.patches)} proven, {lost} rejected")
+                done = ProvenPhase(proven, weighed, planted)
+                self.checkpoints.keep_proven(planned, done, self.state, self.state.notes[said:])
+                return done
         finally:
             if planting is not None:
                 planting.cancel()
                 await asyncio.gather(planting, return_exceptions=True)
-        async with self.phase("benchmark") as summary:
-            await benchmark_and_settle(self.parts, self.state, standing, proven, weighed, summary)
-            score_run(self.state, before, await look_at_final(lab, before, self.state.settled), planted)
+
+    async def _weighed(self, planned: Sequence[Fix], fixes: Sequence[Fix], standing: Standing) -> Weighed:
+        """What the ladder says, or said."""
+        known = self.checkpoints.weighed(planned, self.state)
+        if known is not None:
+            return known
+        said = len(self.state.notes)
+        weighed = await weigh(self.parts, self.state, standing, fixes)
+        self.checkpoints.keep_weighed(planned, weighed, self.state, self.state.notes[said:])
+        return weighed
 
     async def _baseline_beside_specialists(
         self, original: Original, workbench: Workbench, around: Surroundings
-    ) -> tuple[Baseline, Team]:
-        """The target's tests and recording go on beside the specialists, once the first has traced undisturbed."""
+    ) -> tuple[Baseline | None, Team]:
+        """The target's tests and recording go on beside the specialists, once the first has traced undisturbed.
+
+        No baseline where an earlier attempt may have come past the proof: what that needs is known, and no more.
+        """
         request = self.request
         if not any("Performance-Analysis" in one.tools for one in chosen_specialists(request).values()):
             workbench.traced.set()
-
-        async def baseline() -> Baseline:
-            try:
-                await workbench.baseline()
-            except ToolFailed as error:
-                raise TargetError(str(error)) from error
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(workbench.traced.wait(), TRACE_WITHIN_S)
-            taken = await take_baseline(
-                original, request.target, self.parts.sandbox, self.parts.scratch, workbench.lease,
-                requests=REPLAYED_REQUESTS, seed=request.seed,
-            )  # fmt: skip
-            self._recording = taken.recording
-            if taken.tests is None:
-                self.note("the target has no tests: replay and probes carry the weight of the proof")
-            else:
-                self.state.tests_before = taken.tests.counts
-            for line in bad_answers(taken.first_look):
-                self.note(line)
-            self.state.workable = True
-            return taken
-
+        tested = self.checkpoints.tested()
+        if tested is not None and self.checkpoints.may_hold("verify"):
+            self._keep_tested(tested)
+            return None, await specialists_at_work(request, self.parts, around, self.state)
         async with cancelled_together() as group:
-            taking = group.create_task(baseline())
+            taking = group.create_task(self._baseline(original, workbench))
             working = group.create_task(specialists_at_work(request, self.parts, around, self.state))
         return taking.result(), working.result()
+
+    async def _baseline(self, original: Original, workbench: Workbench) -> Baseline:
+        """Tests and recording of the original; tests that an earlier attempt has seen pass are not run again."""
+        request, known = self.request, self.checkpoints.tested()
+        try:
+            await workbench.baseline()
+        except ToolFailed as error:
+            raise TargetError(str(error)) from error
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(workbench.traced.wait(), TRACE_WITHIN_S)
+        taken = await take_baseline(
+            original, request.target, self.parts.sandbox, self.parts.scratch, workbench.lease,
+            requests=REPLAYED_REQUESTS, seed=request.seed, known=known,
+        )  # fmt: skip
+        self._recording = taken.recording
+        tested = Tested(taken.tests, bad_answers(taken.first_look))
+        self.checkpoints.keep_tested(tested)
+        self._keep_tested(tested)
+        return taken
+
+    def _keep_tested(self, tested: Tested) -> None:
+        if tested.tests is None:
+            self.note("the target has no tests: replay and probes carry the weight of the proof")
+        else:
+            self.state.tests_before = tested.tests.counts
+        for line in tested.notes:
+            self.note(line)
+        self.state.workable = True
 
     async def _probes_before(self, workbench: Workbench) -> tuple[ProbeResult, ...]:
         """What the live probes see of the original; nothing where there is no webhook to probe."""
@@ -242,7 +297,8 @@ class Run:
             mask=self.parts.mask,
         )
 
-    def _lab(self, original: Original, baseline: Baseline, probes_before: tuple[ProbeResult, ...]) -> Lab:
+    def _lab(self, original: Original, baseline: Baseline | None, probes_before: tuple[ProbeResult, ...]) -> Lab:
+        baseline = baseline or not_recorded()
         return Lab(
             place=original.place,
             target=self.request.target,

@@ -28,10 +28,10 @@ def calls_of(records: list[dict[str, Any]]) -> list[tuple[str, int, str]]:
     ("at", "how"),
     [
         ("tool_finished", signal.SIGKILL),
-        ("phase_started weigh", signal.SIGKILL),
+        ("phase_started benchmark", signal.SIGKILL),
         ("phase_started plan", signal.SIGINT),
     ],
-    ids=["killed-among-tools", "killed-while-weighing", "interrupted"],
+    ids=["killed-among-tools", "killed-in-the-benchmark", "interrupted"],
 )
 def test_a_cut_off_run_goes_on_where_it_was(tmp_path: Path, at: str, how: signal.Signals) -> None:
     service, tmp = write_service(tmp_path / "service", app=CLEAN), tmp_path / "tmp"
@@ -50,9 +50,26 @@ def test_a_cut_off_run_goes_on_where_it_was(tmp_path: Path, at: str, how: signal
     assert len(set(turns)) == len(turns)
     (note,) = [note for note in report_of(service / "reports")["run"]["notes"] if note.startswith("resumed: ")]
     assert f"{sum(r['kind'] == 'turn' for r in before)} turns" in note
+    taken = [note for note in report_of(service / "reports")["run"]["notes"] if note.startswith("taken from the ")]
+    assert bool(taken) == ("benchmark" in at)
     assert left_running(tmp) == []
     again = run_program("resume", "latest", cwd=service, env=swarm_environment(tmp))
     assert again.returncode == 2 and "came to its end" in again.stderr
+
+
+def test_a_target_that_has_changed_is_refused_and_the_journal_kept(tmp_path: Path) -> None:
+    service, tmp = write_service(tmp_path / "service", app=CLEAN), tmp_path / "tmp"
+    with cutting(service, tmp, "--only", "performance", "--provider", "offline") as run:
+        run.until(lambda event: event["event"] == "tool_finished")
+        run.process.kill()
+        run.process.wait(timeout=40)
+    (service / "app.py").write_text(CLEAN.replace("/hook", "/hooks"))
+    before = journal_of(service)
+    resumed = run_program("resume", "latest", cwd=service, env=swarm_environment(tmp))
+    assert resumed.returncode == 3
+    assert "has changed since run" in resumed.stderr and "(app.py)" in resumed.stderr
+    assert "start anew with: swarm run" in resumed.stderr
+    assert journal_of(service)[: len(before)] == before
 
 
 def test_words_that_mean_no_unfinished_run(cli: Cli, tmp_path: Path) -> None:
