@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence, Set
 from functools import cached_property
 from typing import cast
 
@@ -35,7 +36,9 @@ class Index:
         self._mentioned: dict[Function, tuple[Function, ...]] = {}
         self._named: dict[ast.AST, Function | None] = {}
         self._resolved: dict[ast.AST, str | None] = {}
-        self._callees: dict[Function, frozenset[Function]] = {}
+        self._callees: dict[Function, tuple[Function, ...]] = {}
+        self._reached: dict[Function, Set[Function]] = {}
+        self._methods: dict[tuple[str, str], Function | None] = {}
         for module in tree.modules.values():
             self._collect(module)
         self._methods_by_name: dict[str, list[Function]] = {}
@@ -152,8 +155,14 @@ class Index:
         unknown = module.resolve(expression) is None or _is_late(module, expression.value)
         return several[0] if len(several) == 1 and expression.attr not in COMMON_METHODS and unknown else None
 
-    def method(self, class_dotted: str, name: str, depth: int = 0) -> Function | None:
+    def method(self, class_dotted: str, name: str) -> Function | None:
         """A method of a class of the target, its bases searched as well."""
+        key = class_dotted, name
+        if key not in self._methods:
+            self._methods[key] = self._find_method(class_dotted, name, 0)
+        return self._methods[key]
+
+    def _find_method(self, class_dotted: str, name: str, depth: int) -> Function | None:
         info = self.classes.get(class_dotted)
         if info is None or depth > 6:
             return None
@@ -161,7 +170,7 @@ class Index:
             return info.methods[name]
         for base in info.node.bases:
             dotted = self.resolve(info.module, base)
-            found = self.method(dotted, name, depth + 1) if dotted else None
+            found = self._find_method(dotted, name, depth + 1) if dotted else None
             if found is not None:
                 return found
         return None
@@ -180,11 +189,11 @@ class Index:
 
     # -- the call graph
 
-    def callees(self, function: Function) -> frozenset[Function]:
-        """The target's functions that this one calls directly."""
+    def callees(self, function: Function) -> tuple[Function, ...]:
+        """The target's functions that this one calls directly, in the order of the calls."""
         if function not in self._callees:
             found = (self.resolve_call(function.module, call) for call in self.calls(function))
-            self._callees[function] = frozenset(callee for callee in found if callee is not None)
+            self._callees[function] = tuple(dict.fromkeys(callee for callee in found if callee is not None))
         return self._callees[function]
 
     def callers(self, function: Function) -> tuple[Function, ...]:
@@ -209,17 +218,19 @@ class Index:
                 if named is not None:
                     yield named
 
-    def reaches(self, function: Function) -> frozenset[Function]:
-        """The function and every one that it runs, directly or over others, in threads as well."""
-        seen = {function}
-        todo = [function]
-        while todo:
-            current = todo.pop()
-            for callee in [*self.callees(current), *self.handed_over(current)]:
-                if callee not in seen:
-                    seen.add(callee)
-                    todo.append(callee)
-        return frozenset(seen)
+    def reaches(self, function: Function) -> Set[Function]:
+        """The function and every one that it runs, directly or over others, in threads as well; nearest first."""
+        if function not in self._reached:
+            seen = {function: None}
+            todo = deque([function])
+            while todo:
+                current = todo.popleft()
+                for callee in [*self.callees(current), *self.handed_over(current)]:
+                    if callee not in seen:
+                        seen[callee] = None
+                        todo.append(callee)
+            self._reached[function] = seen.keys()
+        return self._reached[function]
 
     def mentions(self, function: Function) -> tuple[Function, ...]:
         """Functions that are named, perhaps not called: callbacks, dependencies, tables of handlers."""

@@ -181,7 +181,7 @@ def _chain(steps: dict[str, list[tuple[str, str | None]]], child: str, seen: fro
 
 def _entry(index: Index, route: Route, path: str) -> Entry:
     function = route.function
-    reached = index.reaches(function) | _dependencies(index, function)
+    reached = frozenset(index.reaches(function) | _dependencies(index, function))
     payloads, is_form = body_of(index, function)
     reads_body = bool(payloads) or any(_reads_body(index, one) for one in reached)
     score = 2 * bool(_LIKELY.search(path) or _LIKELY.search(function.name)) - 3 * bool(_UNLIKELY.search(path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from swarm.analysis.effects import effects_cache
@@ -141,17 +141,17 @@ def _waits(index: Index, function: Function) -> bool:
     return False
 
 
-def closure(index: Index, function: Function) -> frozenset[Function]:
+def closure(index: Index, function: Function) -> Set[Function]:
     """The function and all that it may run: what it names or finds in a table of handlers as well."""
-    seen = {function}
+    seen = {function: None}
     todo = [function, *index.registered]
     while todo:
         current = todo.pop()
-        seen.add(current)
+        seen[current] = None
         several = [*index.callees(current), *index.handed_over(current), *index.mentions(current)]
         todo += [other for other in several if other not in seen]
-        seen.update(several)
-    return frozenset(seen)
+        seen.update(dict.fromkeys(several))
+    return seen.keys()
 
 
 def _surroundings(handler: Function, first: ast.stmt, count: int) -> tuple[list[ast.stmt] | None, list[ast.AST]]:

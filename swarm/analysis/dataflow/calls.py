@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 from swarm.analysis.dataflow import library
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from swarm.analysis.parts import Function
 
 MOST_CANDIDATES = 3
-MOST_KEPT = 24  # outcomes of one function, by its arguments
+MOST_KEPT = 60  # outcomes of one function, by its arguments
+_DEPTH = "depth"
 # calls that no rule looks at
 _UNTOLD = frozenset({
     "ord", "len", "str", "isalnum", "isinstance", "append", "encode", "decode", "lower", "upper", "strip", "split",
@@ -50,13 +52,27 @@ _MATCHERS = frozenset({"match", "fullmatch", "search"})
 _HARMLESS_NAMES = ("sanit", "escape", "quote", "slugif")
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An outcome, and what it goes by beside the arguments: functions that were at work, the depth, the route's path.
+
+    One without ties is that of all routes of a framework, one that goes by the depth that of calls as deep as this;
+    any is that of its own route.
+    """
+
+    outcome: Outcome
+    ties: frozenset[object]
+
+
 class Calls:
     """Evaluates calls; keeps the outcomes of functions by what they were called with."""
 
     def __init__(self, interpreter: Interpreter) -> None:
         self._run = interpreter
-        self._kept: dict[Function, dict[object, Outcome]] = {}
+        self._kept: dict[Function, dict[object, dict[tuple[bool, tuple[object, int]], _Kept]]] = {}
         self.active: set[Function] = set()
+        self._ties: set[object] = set()  # what the outcome being worked out goes by, beside its arguments
+        self.is_aside = False  # whether what is seen is thrown away: such outcomes serve nobody who wants to see
         self._endless: set[int] = set()
         self.visited: set[Function] = set()
 
@@ -259,7 +275,7 @@ class Calls:
         self, target: Function, node: ast.Call, receiver: Value, arguments: list[Value],
         keywords: dict[str, Value], frame: Frame, env: Env,
     ) -> Value:  # fmt: skip
-        if target in self.active or frame.depth >= MOST_DEPTH:
+        if not self.may_enter(target, frame):
             return derived(receiver, *arguments, *keywords.values())
         is_method = bool(target.class_name) and isinstance(node.func, ast.Attribute) and not _is_static(target)
         bound = bind(target, ([receiver] if is_method else []) + arguments, keywords)
@@ -301,29 +317,56 @@ class Calls:
         self, target: Function, bound: Mapping[str, Value], frame: Frame, closure: Mapping[str, Value]
     ) -> Outcome:
         """Run a function of the target with these parameters."""
-        run = self._run
         self.visited.add(target)
+        if closure:
+            return self._worked_out(target, bound, frame, closure)
+        given = tuple((name, print_of(value)) for name, value in sorted(bound.items()))
         kept = self._kept.setdefault(target, {})
-        key = (
-            None
-            if closure
-            else (frame.route, tuple((name, print_of(value)) for name, value in sorted(bound.items())))
-        )
-        if key is not None and key in kept:
-            return kept[key]
+        known = kept.get(given, {})
+        anywhere = frame.route.framework if frame.route is not None else None
+        places = ((anywhere, -1), (anywhere, frame.depth), (frame.route, -1))
+        asides = (False, True) if self.is_aside else (False,)
+        found = next((known[key] for key in product(asides, places) if key in known), None)
+        if found is not None:
+            self._ties |= found.ties
+            return found.outcome
+        around, self._ties = self._ties, set()
+        outcome = self._worked_out(target, bound, frame, {})
+        ties = frozenset(self._ties - {target})
+        self._ties = around | ties
+        if known or len(kept) < MOST_KEPT:
+            known = kept.setdefault(given, known)
+            for place in places[:1] if not ties else places[1:] if ties == {_DEPTH} else places[2:]:
+                known[self.is_aside, place] = _Kept(outcome, ties)
+        return outcome
+
+    def _worked_out(
+        self, target: Function, bound: Mapping[str, Value], frame: Frame, closure: Mapping[str, Value]
+    ) -> Outcome:
         env: Env = dict(closure)
         env.update(defaults_of(target))
         env.update(bound)
         inner = Frame(target.module, target, frame.route, frame.depth + 1)
         self.active.add(target)
         try:
-            end = run.statements.block(target.node.body, inner, dict(env))
+            end = self._run.statements.block(target.node.body, inner, env)
         finally:
             self.active.discard(target)
-        outcome = outcome_of(inner, end, list(bound))
-        if key is not None and len(kept) < MOST_KEPT:
-            kept[key] = outcome
-        return outcome
+        return outcome_of(inner, end, list(bound))
+
+    def may_enter(self, target: Function, frame: Frame, margin: int = 0) -> bool:
+        """Whether a call is followed: not into what is being followed, nor too deep. Refusing ties the outcomes."""
+        if target in self.active:
+            self._ties.add(target)
+        elif frame.depth >= MOST_DEPTH - margin:
+            self._ties.add(_DEPTH)
+        else:
+            return True
+        return False
+
+    def tie(self, what: str) -> None:
+        """Keep what is being worked out for requests of this route alone: it goes by more than arguments."""
+        self._ties.add(what)
 
     def never_came_back(self, call: ast.Call) -> bool:
         """Whether a call was seen to end in an error always."""

@@ -174,6 +174,8 @@ class Interpreter:
             if name not in SENT:
                 return UNKNOWN
             route = frame.route
+            if name in OF_THE_PATH:
+                self.calls.tie("path")
             if name in OF_THE_PATH and route is not None and not has_parameters(route.path):
                 fixed = name == "path"
                 return literal(route.path) if fixed and route.path else UNKNOWN

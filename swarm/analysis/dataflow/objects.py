@@ -30,7 +30,7 @@ class Objects:
         """An object of a class of the target's, with what its `__init__` puts into it."""
         made = Value(kind=dotted, fields={})
         init = self._run.index.method(dotted, "__init__")
-        if init is not None and init not in self._run.calls.active and frame.depth < MOST_DEPTH:
+        if init is not None and self._run.calls.may_enter(init, frame):
             bound = bind(init, [made, *arguments], keywords)
             outcome = self._run.calls.invoke(init, bound, frame, {})
             names = [argument.arg for argument in parameters(init.node)]
@@ -54,7 +54,7 @@ class Objects:
                               for d in method.node.decorator_list)  # fmt: skip
             if not is_property:
                 return Value(function=method)
-            if method in self._run.calls.active or frame.depth >= MOST_DEPTH:
+            if not self._run.calls.may_enter(method, frame):
                 return derived(owner)
             return self._run.calls.invoke(method, bind(method, [owner], {}), frame, {}).value
         for dotted in _lineage(self._run, owner.kind):

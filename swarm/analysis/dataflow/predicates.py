@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from swarm.analysis.dataflow.binding import defaults_of
 from swarm.analysis.dataflow.frames import Env, Frame, join_envs
 from swarm.analysis.dataflow.guards import truth_of
-from swarm.analysis.dataflow.objects import MOST_DEPTH
 from swarm.analysis.dataflow.values import Value, marked, without_taint
 from swarm.analysis.source import parameters
 
@@ -36,7 +35,7 @@ class Predicates:
                     if isinstance(given, ast.Name) and given.id in env:
                         env = {**env, given.id: without_taint(env[given.id])}
             return env
-        if target in self._run.calls.active or frame.depth >= MOST_DEPTH - 2:
+        if not self._run.calls.may_enter(target, frame, 2):
             return env
         names = [argument.arg for argument in parameters(target.node)]
         if target.class_name and names[:1] in (["self"], ["cls"]):
@@ -66,6 +65,7 @@ class Predicates:
         inner = Frame(target.module, target, frame.route, frame.depth + 1)
         env = {**defaults_of(target), **bound}
         before = len(self._run.seen)
+        was_aside, self._run.calls.is_aside = self._run.calls.is_aside, True
         self._run.calls.active.add(target)
         ways: list[Env | None] = []
         try:
@@ -79,6 +79,7 @@ class Predicates:
                 ways.append(self._by_return(returns, truth, inner, at) if len(returns) >= 1 else at)
         finally:
             self._run.calls.active.discard(target)
+            self._run.calls.is_aside = was_aside
             del self._run.seen[before:]
         return join_envs(ways)
 
