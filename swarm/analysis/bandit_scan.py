@@ -13,15 +13,14 @@ _SEVERITIES: dict[str, Severity] = {"HIGH": "high", "MEDIUM": "medium", "LOW": "
 _CONFIDENCES: dict[str, Confidence] = {"HIGH": "high", "MEDIUM": "medium", "LOW": "low"}
 
 # assert in code (B101), all interfaces (B104: a container's server needs them), strings whose name sounds like a
-# password's (B105 to B107: "Bearer", "token"; secret-in-code looks closer), random for other things than keys (B311),
-# and imports whose mere presence is reported (B4xx).
-_LEFT_OUT = {"B101", "B104", "B105", "B106", "B107", "B311"}
+# password's (B105 to B107: "Bearer", "token"; secret-in-code looks closer), `except: pass` and `continue` around
+# whatever (B110, B112: clean-up, a value that keeps its default; swallowed-exception looks closer), random for other
+# things than keys (B311), and imports whose mere presence is reported (B4xx).
+_LEFT_OUT = {"B101", "B104", "B105", "B106", "B107", "B110", "B112", "B311"}
 _LEFT_OUT_PREFIX = "B4"
 
 # Our rule that speaks of the same thing, where the CWE alone does not say so.
 _SAME_AS: dict[str, tuple[str, ...]] = {
-    "B110": ("swallowed-exception",),
-    "B112": ("swallowed-exception",),
     "B113": ("missing-timeout", "no-timeout"),
     "B201": ("debug-enabled",),
     "B501": ("tls-check-off",),

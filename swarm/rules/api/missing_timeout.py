@@ -3,49 +3,34 @@
 from __future__ import annotations
 
 import ast
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 from swarm.analysis.edits import Edit
-from swarm.analysis.effects import http_call
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
-from swarm.rules.api.endless_waits import each_has_its_own, has_patient_adapter, is_endless, is_program
+from swarm.rules.api.endless_calls import Place, places
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.splices import add_keyword, after_imports, free_name, import_as
 
 CONSTANT = """# for one outgoing call, in seconds; 0: no limit
 {name} = float({os}.getenv("{name}", "10")) or None
 """
-_STREAMS = re.compile(r"\bws_connect\b|text/event-stream|\biter_(any|chunked|chunks)\b|\.content\b")
-_WITH_TIMEOUT = 3  # arguments of urlopen by position: address, data, timeout
-HTTPX_CLIENTS = ("httpx.AsyncClient", "httpx.Client")
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A call with no limit of time; `given` is its own `timeout=None`, where it has one."""
-
-    call: ast.Call
-    given: ast.keyword | None
-    is_aiohttp: bool
-    owner: str
-    by_hand: bool = False  # in a program that a person runs: no request waits for it
-    streams: bool = False  # a session that may be meant to read on and on
 
 
 class MissingTimeout(Rule):
-    """An outgoing HTTP call has no timeout: `requests` has none by default, or `timeout=None` takes it away.
+    """An outgoing call has no timeout: `requests` has none by default, or `timeout=None` takes it away.
 
     Why: an upstream that accepts and never answers holds a worker for ever; a few of them and the service stands
     still. Example: `requests.get(url)`; `httpx.AsyncClient(timeout=None)`; `aiohttp.ClientSession()` waits for
     five minutes.
 
     The mend: `timeout=HTTP_TIMEOUT_S`, read from the environment, 10 seconds by default, 0 for none as before.
+    Other protocols count too (mail, FTP, sockets, SSH, connections to PostgreSQL, Redis
+    where a version before 8 is pinned), and so do `requests.get` handed to a thread and wrappers that hand on
+    `**options` which nobody gives a timeout.
     What fails after it raises the library's own timeout error, as any connection error. Calls that have a timeout
-    are left alone (`httpx` has 5 seconds by itself), and so are those whose arguments come in a `**mapping`.
+    are left alone (`httpx` has 5 seconds by itself), and so are those whose `**mapping` may hold one.
     In a program that a person starts, which no request reaches, it is advice: a long upload may be meant to wait.
     So is a session of aiohttp in a module that holds WebSockets or reads streams, which a total time would cut off;
     one whose requests each bring their own timeout is left alone.
@@ -156,6 +141,94 @@ def stock(item):
 """,
         ),
         Example(
+            """import asyncio
+import smtplib
+
+import requests
+
+
+class Crm:
+    def __init__(self):
+        self.http = requests.Session()
+
+    def ask(self, path, **options):
+        return self.http.get("https://crm.example" + path, **options)
+
+    def lead(self, key):
+        return self.ask(f"/leads/{key}", headers={"Accept": "application/json"})
+
+
+async def push(url):
+    return await asyncio.to_thread(requests.post, url)
+
+
+def mail(text):
+    with smtplib.SMTP("mail.example", 587) as server:
+        server.sendmail("a@a.example", ["b@b.example"], text)
+""",
+            """import asyncio
+import os
+import smtplib
+
+import requests
+
+# for one outgoing call, in seconds; 0: no limit
+HTTP_TIMEOUT_S = float(os.getenv("HTTP_TIMEOUT_S", "10")) or None
+
+
+class Crm:
+    def __init__(self):
+        self.http = requests.Session()
+
+    def ask(self, path, **options):
+        return self.http.get("https://crm.example" + path, **{"timeout": HTTP_TIMEOUT_S, **options})
+
+    def lead(self, key):
+        return self.ask(f"/leads/{key}", headers={"Accept": "application/json"})
+
+
+async def push(url):
+    return await asyncio.to_thread(requests.post, url, timeout=HTTP_TIMEOUT_S)
+
+
+def mail(text):
+    with smtplib.SMTP("mail.example", 587, timeout=HTTP_TIMEOUT_S) as server:
+        server.sendmail("a@a.example", ["b@b.example"], text)
+""",
+        ),
+        Example(
+            """import psycopg2
+
+
+def rows(host):
+    return psycopg2.connect(host=host)
+""",
+            """import os
+
+import psycopg2
+
+# for one outgoing call, in seconds; 0: no limit
+HTTP_TIMEOUT_S = float(os.getenv("HTTP_TIMEOUT_S", "10")) or None
+
+
+def rows(host):
+    return psycopg2.connect(host=host, connect_timeout=HTTP_TIMEOUT_S and max(1, round(HTTP_TIMEOUT_S)))
+""",
+        ),
+        Example(
+            """import socket
+
+import redis
+
+
+class Feed:
+    def open(self):
+        self.line = socket.socket()
+        self.line.connect(("feed.example", 7000))
+""",
+            None,
+        ),
+        Example(
             """import aiohttp
 
 
@@ -226,6 +299,35 @@ async def hook():
         ),
     )
     good = (
+        """import os
+import smtplib
+import socket
+
+import psycopg2
+import redis
+import requests
+
+cache = redis.from_url(os.environ["REDIS_URL"])
+base = psycopg2.connect("postgresql://db/crm?connect_timeout=5")
+
+
+def ask(path, **options):
+    return requests.get("https://crm.example" + path, **options)
+
+
+def lead(key):
+    return ask(f"/leads/{key}", timeout=3)
+
+
+def mail():
+    return smtplib.SMTP("mail.example", 25, None, 5)
+
+
+def own_address():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+        line.connect(("10.0.0.1", 1))
+        return line.getsockname()[0]
+""",
         """import aiohttp
 
 
@@ -295,10 +397,10 @@ def read(url):
         """Every call without a limit in any module."""
         for module in index.tree.modules.values():
             seen: dict[str, int] = {}
-            for place in _places(index, module):
+            for place in places(index, module):
                 yield self._finding(module, place, seen)
 
-    def _finding(self, module: Module, place: _Place, seen: dict[str, int]) -> Finding:
+    def _finding(self, module: Module, place: Place, seen: dict[str, int]) -> Finding:
         key = f"{place.owner}:{ast.unparse(place.call.func)}"
         seen[key] = seen.get(key, 0) + 1
         return self.finding(
@@ -308,8 +410,8 @@ def read(url):
             recommendation="Give every outgoing call a timeout"
             + (", and streams one for each read (sock_read)" if place.streams else ""),
             anchor=key + (f"#{seen[key]}" if seen[key] > 1 else ""),
-            mendable=not place.by_hand and not place.streams,
-            severity="low" if place.by_hand else "medium" if place.is_aiohttp else None,
+            mendable=not place.by_hand and not place.streams and bool(place.keyword),
+            severity="low" if place.by_hand or place.whole else "medium" if place.is_aiohttp else None,
         )  # fmt: skip
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
@@ -320,10 +422,10 @@ def read(url):
         edits: list[Edit] = [imported] if imported else []
         name = free_name(module, "HTTP_TIMEOUT_S")
         seen: dict[str, int] = {}
-        for place in _places(index, module):
+        for place in places(index, module):
             if self._finding(module, place, seen).id not in wanted:
                 continue
-            value = name
+            value = f"{name} and max(1, round({name}))" if place.whole else name
             if place.is_aiohttp:
                 root = ast.unparse(place.call.func).rpartition(".")[0]
                 if not root:
@@ -332,54 +434,14 @@ def read(url):
                 value = f"{root}.ClientTimeout(total={name})"
             if place.given is not None:
                 edits.append(Edit(*module.span(place.given.value), value))
+            elif place.spread is not None:
+                given = module.segment(place.spread.value)
+                edits.append(Edit(*module.span(place.spread.value), f'{{"timeout": {value}, **{given}}}'))
             else:
-                edits.append(add_keyword(module, place.call, f"timeout={value}"))
+                edits.append(add_keyword(module, place.call, f"{place.keyword}={value}"))
         edits.append(after_imports(module, CONSTANT.format(name=name, os=os_name)))
         return Mend(
             "Give outgoing calls a timeout",
             "A call that is never answered now ends after HTTP_TIMEOUT_S seconds (10 by default, 0: never).",
             (edited(module, edits),),
         )
-
-
-def _places(index: Index, module: Module) -> Iterator[_Place]:
-    for call in module.nodes(ast.Call):
-        function = index.enclosing(module, call)
-        owner = function.qualname if function is not None else "the module"
-        by_hand = function is not None and is_program(module) and not index.on_request_path(module, call)
-        given = next((keyword for keyword in call.keywords if keyword.arg == "timeout"), None)
-        is_none = given is not None and is_endless(index, module, given.value)
-        if any(keyword.arg is None for keyword in call.keywords) or (given is not None and not is_none):
-            continue
-        dotted = index.resolve(module, call.func)
-        kind = index.kinds.of(module, call) if dotted is not None else None
-        if kind in HTTPX_CLIENTS and dotted == kind:
-            if is_none:
-                yield _Place(call, given, False, owner, by_hand)
-            continue
-        if dotted in ("aiohttp.ClientSession", "aiohttp.client.ClientSession"):
-            if given is not None or not each_has_its_own(module):
-                yield _Place(call, given, True, owner, by_hand, _STREAMS.search(module.text) is not None)
-            continue
-        if dotted == "urllib.request.urlopen" and len(call.args) < _WITH_TIMEOUT:
-            yield _Place(call, given, False, owner, by_hand)
-            continue
-        request = http_call(index, module, call)
-        if request is None:
-            continue
-        limited = request.library == "requests" and call.func is not None and not _is_send(call)
-        if (
-            limited
-            and not is_none
-            and request.owner is not None
-            and has_patient_adapter(index, module, request.owner)
-        ):
-            continue
-        if is_none or limited:
-            if request.library == "aiohttp":
-                continue
-            yield _Place(call, given, False, owner, by_hand)
-
-
-def _is_send(call: ast.Call) -> bool:
-    return isinstance(call.func, ast.Attribute) and call.func.attr == "send"

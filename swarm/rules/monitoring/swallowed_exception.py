@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 import ast
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from swarm.analysis.edits import Edit
-from swarm.analysis.effects import http_call, sql_call
 from swarm.analysis.index import Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
-from swarm.rules.logging_calls import tells_of_it
+from swarm.rules.monitoring.dropped_errors import dropped, returns_in_finally, suppressed, unseen_results
 from swarm.rules.placing import module_logger, on_own_line, spliced
 from swarm.rules.rule import Example, Mend, Rule
-
-_BROAD = ("Exception", "BaseException")
-_PREDICATE = re.compile(
-    r"(^|_)(is|has|can|may|try|maybe|optional|or_none|exists?|valid\w*|verif\w*|check\w*|match\w*|ping|alive|health\w*|ready)(_|$)"
-)
-_CLEANUP = ("close", "aclose", "disconnect", "unlink", "shutdown", "terminate", "kill", "cancel", "rollback", "stop",
-            "rmtree", "remove", "flush", "release", "quit")  # fmt: skip
 
 
 class SwallowedException(Rule):
     """Any error at all is caught here and dropped without a word: what fails, fails unseen.
 
+    It is dropped where the handler neither raises, logs nor prints, nor keeps or answers anything that speaks of a
+    failure: it passes, continues, or goes on with a default (`return None`, `status = "pending"`, "not found" for
+    whatever a query raised). All that a client may raise (`requests.RequestException`, `httpx.HTTPError`) around a
+    call of it is any error too.
+
     The mend logs it with its traceback, at the module's own logger (made where there is none), and goes on exactly as
-    before. It never raises, never narrows what is caught. An empty answer (`return None`, `return []`) in place of
-    what another system should have given drops it too; `suppress(Exception)` is only told of. Left alone: narrow
-    exceptions (`except KeyError`), clean-up such as `close()`, optional imports, attempts (`return one_way()`, then
-    another), questions (`is_up()`) whose answer the error is, and places that a comment calls deliberate.
+    before. It never raises, never narrows what is caught. `suppress(Exception)`, results of
+    `gather(…, return_exceptions=True)` that nobody looks at and a `return` in a `finally` are only told of. Left
+    alone: narrow exceptions (`except KeyError`), values that cannot be converted and get a default, clean-up such as
+    `close()`, optional imports, attempts (`return one_way()`, then another), another way taken in the handler,
+    questions (`is_up()`) whose answer the error is, and places that a comment calls deliberate.
     """
 
     id = "swallowed-exception"
@@ -69,6 +67,27 @@ class SwallowedException(Rule):
             "        return None\n",
         ),
         Example(
+            "import httpx\n\n\nclass Crm:\n    def __init__(self):\n        self.http = httpx.Client()\n\n"
+            "    def state(self, key):\n        try:\n"
+            '            state = self.http.get(f"https://crm.example/{key}").json()["state"]\n'
+            '        except httpx.HTTPError:\n            state = "pending"\n        return state\n',
+            "import logging\n\nimport httpx\n\nlogger = logging.getLogger(__name__)\n\n\n"
+            "class Crm:\n    def __init__(self):\n        self.http = httpx.Client()\n\n"
+            "    def state(self, key):\n        try:\n"
+            '            state = self.http.get(f"https://crm.example/{key}").json()["state"]\n'
+            "        except httpx.HTTPError:\n"
+            '            logger.warning("self.http.get failed, going on without it", exc_info=True)\n'
+            '            state = "pending"\n        return state\n',
+        ),
+        Example(
+            "import asyncio\n\n\nasync def tell(mailer, people):\n"
+            "    await asyncio.gather(*[mailer.send(person) for person in people], return_exceptions=True)\n",
+            None,
+        ),
+        Example(
+            "def read(path):\n    try:\n        return open(path).read()\n    finally:\n        return ''\n", None
+        ),
+        Example(
             "import httpx\nfrom contextlib import suppress\n\n\nasync def tell(client: httpx.AsyncClient):\n"
             '    with suppress(Exception):\n        await client.post("https://mail.example")\n',
             None,
@@ -81,6 +100,18 @@ class SwallowedException(Rule):
         ),
     )
     good = (
+        "from fastapi import HTTPException\n\n\nasync def one(session, key):\n    try:\n"
+        "        row = await session.get(key)\n    except Exception as error:\n"
+        '        raise HTTPException(500, "no") from error\n    return row\n\n\n'
+        "async def send(client, failed, one):\n    try:\n        await client.send(one)\n"
+        "    except Exception:\n        failed.append(one)\n",
+        "from datetime import datetime\n\n\ndef when(text):\n    try:\n        at = datetime.fromisoformat(text)\n"
+        "    except Exception:\n        at = None\n    return at\n\n\ndef price(text, default=0):\n"
+        "    try:\n        default = int(text)\n    except Exception:\n        pass\n    return default\n",
+        "import asyncio\n\n\nasync def stop(tasks):\n    for task in tasks:\n        task.cancel()\n"
+        "    await asyncio.gather(*tasks, return_exceptions=True)\n",
+        "async def read(cache, database, key):\n    try:\n        return await cache.read(key)\n"
+        "    except Exception:\n        return await database.read(key)\n",
         "import requests\n\n\ndef is_up(url):\n    try:\n        return requests.get(url, timeout=1).ok\n"
         "    except Exception:\n        return False\n\n\ndef number(text):\n    try:\n        return int(text)\n"
         "    except Exception:\n        return None\n",
@@ -95,34 +126,36 @@ class SwallowedException(Rule):
 
     @distinct
     def find(self, index: Index) -> Iterable[Finding]:
-        """Every broad handler that only passes or continues."""
+        """Every handler that drops what it catches, and what drops errors without one."""
         for module in index.tree.modules.values():
-            for handler, tried in _silent_handlers(index, module):
-                function = index.enclosing(module, handler)
-                where = function.qualname if function else "module level"
-                what = _what_failed(module, tried)
-                on_path = index.on_request_path(module, handler)
-                yield self.finding(
-                    module,
-                    handler,
-                    evidence=f"`{module.segment(handler).split(':')[0]}` drops every error of {what}",
-                    recommendation="Log it with its traceback; catch only what is expected.",
-                    anchor=f"{where}: {what}",
-                    mendable=True,
-                    severity=self.severity if on_path else "low",
-                )
-            for block, call in _suppressed(index, module):
-                function = index.enclosing(module, block)
-                what = _what_failed(module, block)
-                yield self.finding(
-                    module,
-                    block,
-                    evidence=f"`{module.segment(call)}` drops every error of {what}",
-                    recommendation="Log it with its traceback; catch only what is expected.",
-                    anchor=f"{function.qualname if function else 'module level'}: suppressed {what}",
-                    mendable=False,
-                    severity=self.severity if index.on_request_path(module, block) else "low",
-                )
+            for handler, tried in dropped(index, module):
+                words = f"`{module.segment(handler).split(':')[0]}` drops every error of"
+                yield self._finding(index, module, handler, tried, words, "", mendable=True)
+            for block, call in suppressed(index, module):
+                yield self._finding(index, module, block, block, f"`{module.segment(call)}` drops every error of",
+                                    "suppressed ")  # fmt: skip
+            for call in unseen_results(index, module):
+                yield self._finding(index, module, call, module.statement(call), "nobody looks at what was raised in",
+                                    "gathered ")  # fmt: skip
+            for node, tried in returns_in_finally(module):
+                yield self._finding(index, module, node, tried, "a `return` in a `finally` drops every error of",
+                                    "finally ")  # fmt: skip
+
+    def _finding(
+        self, index: Index, module: Module, node: ast.AST, tried: ast.stmt, words: str, kind: str, *,
+        mendable: bool = False,
+    ) -> Finding:  # fmt: skip
+        function = index.enclosing(module, node)
+        what = _what_failed(module, tried)
+        return self.finding(
+            module,
+            node,
+            evidence=f"{words} {what}",
+            recommendation="Log it with its traceback; catch only what is expected.",
+            anchor=f"{function.qualname if function else 'module level'}: {kind}{what}",
+            mendable=mendable,
+            severity=self.severity if index.on_request_path(module, node) else "low",
+        )
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
         """A log line in each handler."""
@@ -131,7 +164,7 @@ class SwallowedException(Rule):
         logger = module_logger(module)
         edits = list(logger.edits)
         count = 0
-        for handler, tried in _silent_handlers(index, module):
+        for handler, tried in dropped(index, module):
             if handler.lineno not in lines:
                 continue
             count += 1
@@ -148,106 +181,20 @@ class SwallowedException(Rule):
 
 
 def _log_edit(module: Module, handler: ast.ExceptHandler, call: str) -> Edit:
-    last = handler.body[-1]
-    start, end = module.span(last)
-    if isinstance(last, ast.Pass | ast.Expr):
+    first = handler.body[0]
+    start, end = module.span(first)
+    nothing = isinstance(first, ast.Pass) or (isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant))
+    if nothing and len(handler.body) == 1:
         return Edit(start, end, call)
-    if not on_own_line(module, last):  # `except Exception: continue`
+    if not on_own_line(module, first):  # `except Exception: continue`
         return Edit(start, start, f"{call}; ")
-    return Edit(start, start, f"{call}\n{module.indent(last)}")
+    return Edit(start, start, f"{call}\n{module.indent(first)}")
 
 
-def _silent_handlers(index: Index, module: Module) -> Iterator[tuple[ast.ExceptHandler, ast.Try]]:
-    for tried in module.nodes(ast.Try):
-        for handler in tried.handlers:
-            if not _is_broad(handler):
-                continue
-            if _gives_nothing(handler):
-                if _asks_others(index, module, tried) and not _is_question(module, tried):
-                    yield handler, tried
-            elif _is_silent(handler) and not _is_excused(module, tried):
-                yield handler, tried
-
-
-def _suppressed(index: Index, module: Module) -> Iterator[tuple[ast.With | ast.AsyncWith, ast.Call]]:
-    """`with suppress(Exception):` around more than clean-up."""
-    blocks: list[ast.With | ast.AsyncWith] = [*module.nodes(ast.With), *module.nodes(ast.AsyncWith)]
-    for block in blocks:
-        for item in block.items:
-            call = item.context_expr
-            if isinstance(call, ast.Call) and index.resolve(module, call.func) == "contextlib.suppress":
-                broad = any(isinstance(kind, ast.Name) and kind.id in _BROAD for kind in call.args)
-                if broad and _asks_others(index, module, block) and not all(map(_is_cleanup, block.body)):
-                    yield block, call
-
-
-def _gives_nothing(handler: ast.ExceptHandler) -> bool:
-    """Whether all that a handler does is to give back an empty value."""
-    match handler.body:
-        case [ast.Return(value=None)]:
-            return True
-        case [ast.Return(value=ast.Constant(value=value))]:
-            return not value
-        case [ast.Return(value=ast.List(elts=[]) | ast.Dict(keys=[]) | ast.Tuple(elts=[]))]:
-            return True
-    return False
-
-
-def _asks_others(index: Index, module: Module, tried: ast.Try | ast.With | ast.AsyncWith) -> bool:
-    """Whether another system is asked right there: what errors of the target's own functions mean is theirs."""
-    for node in (part for statement in tried.body for part in ast.walk(statement)):
-        if isinstance(node, ast.Call) and (http_call(index, module, node) or sql_call(index, module, node)):
-            return True
-    return False
-
-
-def _is_question(module: Module, tried: ast.Try) -> bool:
-    """Whether the function asks whether something is so: then that it failed is the answer."""
-    function = module.enclosing_function(tried)
-    return function is not None and _PREDICATE.search(function.name) is not None
-
-
-def _is_broad(handler: ast.ExceptHandler) -> bool:
-    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
-    return any(kind is None or (isinstance(kind, ast.Name) and kind.id in _BROAD) for kind in kinds)
-
-
-def _is_silent(handler: ast.ExceptHandler) -> bool:
-    *before, last = handler.body
-    if any(not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant)) for s in before):
-        return False
-    if isinstance(last, ast.Expr):
-        return isinstance(last.value, ast.Constant) and last.value.value is Ellipsis
-    return isinstance(last, ast.Pass | ast.Continue)
-
-
-def _is_excused(module: Module, tried: ast.Try) -> bool:
-    if any(isinstance(statement, ast.Import | ast.ImportFrom) for statement in tried.body):
-        return True
-    if tells_of_it(module, tried.body[:1]) and len(tried.body) == 1:
-        return True  # logging and metrics themselves may fail in silence
-    if len(tried.body) == 1 and isinstance(tried.body[0], ast.Return) and module.enclosing_function(tried):
-        return True  # an attempt, with another way after it
-    function = module.enclosing_function(tried)
-    if function is not None and function.name in ("__del__", "__exit__", "__aexit__"):
-        return True
-    return all(_is_cleanup(statement) for statement in tried.body)
-
-
-def _is_cleanup(statement: ast.stmt) -> bool:
-    value = statement.value if isinstance(statement, ast.Expr) else None
-    if isinstance(value, ast.Await):
-        value = value.value
-    if not isinstance(value, ast.Call):
-        return False
-    name = value.func.attr if isinstance(value.func, ast.Attribute) else getattr(value.func, "id", "")
-    return name in _CLEANUP
-
-
-def _what_failed(module: Module, tried: ast.Try | ast.With | ast.AsyncWith) -> str:
+def _what_failed(module: Module, tried: ast.stmt) -> str:
     """The first call that is tried, as the code names it."""
-    for statement in tried.body:
-        for node in ast.walk(statement):
+    for statement in getattr(tried, "body", [tried]):
+        for node in walk(statement):
             if isinstance(node, ast.Call):
                 name = " ".join(module.segment(node.func).split())
                 if len(name) <= 60 and all(letter.isalnum() or letter in "._" for letter in name):

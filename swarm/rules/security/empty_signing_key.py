@@ -16,7 +16,8 @@ from swarm.rules.distinct import distinct
 from swarm.rules.placing import bound_names
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.digests import assigned, from_request, last_name
-from swarm.rules.security.secret_in_code import imports_of, is_secret_name, read_or
+from swarm.rules.security.secret_in_code import imports_of, read_or
+from swarm.rules.security.secret_words import is_secret_name
 
 _READERS = ("os.getenv", "os.environ.get")
 _KEYED = ("hmac.new", "hmac.digest", "hmac.HMAC")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ast
-import math
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
@@ -17,31 +15,12 @@ from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.placing import bound_names
 from swarm.rules.rule import Example, Mend, Rule, edited
-from swarm.rules.security.literal_secrets import Literal, literal_secrets
+from swarm.rules.security.literal_secrets import Literal, is_guarded, literal_secrets
+from swarm.rules.security.secret_words import has_known_form, is_placeholder, is_secret_name, looks_secret
 
-_SECRET = re.compile(
-    r"(^|_)(secret|secrets|token|api_?key|apikey|password|passwd|pwd|private_?key|signing_?key|access_?key"
-    r"|auth_?key|encryption_?key|hmac_?key|webhook_?key|credential)s?($|_)",
-    re.IGNORECASE,
-)
-_ABOUT_ONE = re.compile(
-    r"_(url|uri|header|name|path|file|dir|type|kind|prefix|suffix|ttl|expir\w*|length|len|size|field|count|limit|id|env|var"
-    r"|algorithm|alg|scheme|format|param|regex|pattern|hash|endpoint|host|lifetime|seconds|minutes|days|version|issuer"
-    r"|backend|provider|source|store|storage|engine|driver|mode|enabled|required|manager|service|class|module|hasher|policy"
-    r"|label|message|text|title|help|hint|error|status|key_id|mask)s?$",
-    re.IGNORECASE,
-)
-_KNOWN_FORMS = re.compile(
-    r"^(AKIA[0-9A-Z]{16}|sk-[A-Za-z0-9_-]{20,}|sk_live_\w{16,}|rk_live_\w{16,}|gh[pousr]_\w{30,}|xox[abprs]-[\w-]{20,}"
-    r"|whsec_\w{20,}|AIza[\w-]{30,}|glpat-[\w-]{18,}|-----BEGIN [A-Z ]*PRIVATE KEY-----)"
-)
 # What one worker signs or encrypts another must read: a random value for each process would break that.
 _SHARED_BY_WORKERS = re.compile(r"^(app_|flask_)?secret_?key$|session|cookie|jwt|csrf|encrypt|fernet", re.IGNORECASE)
 _READERS = ("os.getenv", "os.environ.get", "environ.get", "getenv")
-_PLACEHOLDER = re.compile(
-    r"^(<.*>|\.\.\.|\*+|x+|your[-_ ].*|none|null|todo|tbd|unset|placeholder|not[-_ ]set|n/?a|\$\{.*\}|\{.*\})$",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +39,10 @@ class SecretInCode(Rule):
     The mend takes the literal away: the environment gives the secret, and where it gives none a random one is made at
     start, which nobody knows, so every signature is refused and every login fails until it is set. A service whose
     environment sets it sees no difference. Keys of sessions, cookies and tokens, which the workers of a service
-    share, get advice only. Left alone: names, headers, URLs and placeholders.
+    share, get advice only, and so do literals in arguments, attributes, mappings, comparisons, addresses and headers.
+    A word counts too where the service works with it (`app.secret_key = "dev"`), unless the code itself compares the
+    setting with it, to refuse it. Left alone: names, headers, URLs, placeholders for what others issue, and settings
+    of classes for tests and developers.
     """
 
     id = "secret-in-code"
@@ -88,8 +70,20 @@ class SecretInCode(Rule):
             'API_TOKEN = "9f8b2c7d1e4a6f3b"  # the shop\n',
             'import os\nimport secrets\n\nAPI_TOKEN = os.getenv("API_TOKEN") or secrets.token_hex(32)  # the shop\n',
         ),
+        Example(
+            "from flask import Flask\nfrom itsdangerous import URLSafeSerializer\n\napp = Flask(__name__)\n"
+            'app.secret_key = "dev"\nsigner = URLSafeSerializer("a7s6d5f4g3h2j1k0")\n\n\n'
+            'def may(request):\n    return request.headers.get("X-Token") == "q1w2e3r4t5y6u7i8"\n',
+            None,
+        ),
+        Example('API_KEYS = ["k9j8h7g6f5d4s3a2", "z1x2c3v4b5n6m7l8"]\n', None),
     )
     good = (
+        'import os\n\n\nclass Settings:\n    secret_key = os.getenv("SECRET_KEY", "change-me")\n\n\n'
+        'def check(settings):\n    if settings.secret_key == "change-me":\n'
+        '        raise SystemExit("set SECRET_KEY")\n',
+        "class DevelopmentConfig:\n    SECRET_KEY = 'dev'\n\n\nLABELS = {'secret_key': 'key'}\n"
+        "SECRET_FIELDS = ['password', 'api_key']\nAPI_KEY = 'your-api-key'\n",
         'import os\n\nSECRET = os.environ["SECRET"]\nTOKEN = os.getenv("TOKEN", "")\n'
         'TOKEN_URL = os.getenv("TOKEN_URL", "https://login.example/token")\n',
         'import os\n\nBACKEND = os.getenv("SECRETS_BACKEND", "env")\nMODE = os.getenv("TOKEN_MODE", "strict")\n',
@@ -103,11 +97,13 @@ class SecretInCode(Rule):
         """Every literal that is a secret, never shown in the evidence."""
         for module in index.tree.modules.values():
             known = {id(secret.value) for secret in _secrets(module)}
-            for other in literal_secrets(module, _is_secret):
-                if id(other.value) not in known:
+            for other in literal_secrets(module):
+                if id(other.value) not in known and not is_guarded(index, module, other.value):
                     known.add(id(other.value))
                     yield self._advice(module, other)
             for secret in _secrets(module):
+                if is_guarded(index, module, secret.value):
+                    continue
                 kind = (
                     "is what is used where the environment gives none" if secret.reader else "is written in the code"
                 )
@@ -195,54 +191,23 @@ def _secrets(module: Module) -> Iterator[_Secret]:
         )
         if not isinstance(parent, ast.Module) and not is_setting:
             continue
-        named = is_secret_name(target.id) and (is_setting or _looks_secret(target.id, str(value.value)))
-        if named or _KNOWN_FORMS.match(str(value.value)):
+        named = is_secret_name(target.id) and (is_setting or looks_secret(target.id, str(value.value)))
+        if named or has_known_form(str(value.value)):
             yield _Secret(target.id, value, None, assign, is_setting)
-
-
-def _is_secret(name: str, value: str) -> bool:
-    """Whether a text that something of this name gets is a secret."""
-    if _PLACEHOLDER.match(value.strip()):
-        return False
-    return (is_secret_name(name) and _looks_secret(name, value)) or bool(_KNOWN_FORMS.match(value))
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether a variable of this name holds a secret, not a thing about one (its URL, header, lifetime)."""
-    name = name.replace("-", "_")  # a header's
-    return bool(_SECRET.search(name)) and not _ABOUT_ONE.search(name)
 
 
 def _is_literal(node: ast.expr | None) -> TypeGuard[ast.Constant]:
     if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
         return False
     value = node.value.strip()
-    return bool(value) and not _PLACEHOLDER.match(value)
-
-
-def _looks_secret(name: str, value: str) -> bool:
-    """Whether a constant's value could be one: not a word, a sentence, a header, an address or its own name."""
-    if len(value) < 8 or " " in value or "/" in value[:8] or value.lower().startswith(("x-", "http")):
-        return False
-    if re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+", value):
-        return False  # the name of a variable
-    if re.fullmatch(r"[a-z]+([-_.:/][a-z]+)*([-_.:/]?v?\d{1,2})?", value):
-        return False  # words, at most with a version: the key of a cache, the name of a file
-    letters = re.sub(r"[^a-z]", "", value.lower())
-    if letters and (letters in re.sub(r"[^a-z]", "", name.lower()) or re.fullmatch(r"[a-z]+([-_.][a-z]+)*", value)):
-        return False
-    if any(letter.isdigit() for letter in value):
-        return True
-    counts = Counter(value)
-    entropy = -sum(n / len(value) * math.log2(n / len(value)) for n in counts.values())
-    return entropy > 3.3 and len(value) >= 12
+    return bool(value) and not is_placeholder(value)
 
 
 def _replacement(module: Module, secret: _Secret, random: str) -> str | None:
     if secret.is_setting:
         return random
     if secret.reader is None:
-        if _KNOWN_FORMS.match(str(secret.value.value)) and not is_secret_name(secret.name):
+        if has_known_form(str(secret.value.value)) and not is_secret_name(secret.name):
             return None  # what the variable is for is not known
         return f'os.getenv("{secret.name.upper()}") or {random}'
     return read_or(module, secret.reader, random)

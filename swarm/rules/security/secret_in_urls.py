@@ -14,7 +14,7 @@ from swarm.rules.added_modules import is_added
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Rule
 from swarm.rules.security.digests import assigned, is_shared_secret, last_name
-from swarm.rules.security.secret_in_code import is_secret_name
+from swarm.rules.security.secret_words import is_secret_name
 
 _QUERY = re.compile(r"[?&](api_?key|apikey|key|token|access_token|secret|password|auth)=$", re.IGNORECASE)
 _NAME = re.compile(

@@ -10,7 +10,7 @@ from swarm.analysis.module import walk
 from swarm.analysis.route_paths import argument as argument_of
 from swarm.analysis.source import parameters
 from swarm.rules.security.digests import assigned, from_request, last_name
-from swarm.rules.security.secret_in_code import is_secret_name
+from swarm.rules.security.secret_words import is_secret_name
 
 SWITCH_OFF = re.compile(r"skip|disable|insecure|debug|testing|bypass|dev_?mode|local", re.IGNORECASE)
 _PLACE = re.compile(r"(^|_)(app_?|flask_?|node_?)?env(ironment)?$|(^|_)stage$|is_prod|production", re.IGNORECASE)
