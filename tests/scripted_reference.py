@@ -1,6 +1,6 @@
 """A whole run on the reference service with a Claude by script, and a table of what was sent.
 
-    python -m tests.scripted_reference [--out DIR] [--target NAME]
+    python -m tests.scripted_reference [--out DIR] [--target NAME] [--pattern NAME]
 
 The specialists ask for every mend of a rule that they can have, and write four patches of their own: one that a gate
 must refuse and that is written again, one that has to gain, and two about what no rule mends. No network, no key:
@@ -110,11 +110,13 @@ def main() -> int:
     words = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     words.add_argument("--out", default="reports", type=Path)
     words.add_argument("--target", default="reference")
+    words.add_argument("--pattern", default="parallel")
     given = words.parse_args()
     claude = ScriptedClaude(own, again, usage=CountedTokens())
     with StrictServer(director=claude).serving() as server:
         os.environ |= server.environ()
-        code = guarded(["run", given.target, "--provider", "anthropic", "--out", str(given.out)])
+        wanted = ["run", given.target, "--provider", "anthropic", "--pattern", given.pattern, "--out", str(given.out)]
+        code = guarded(wanted)
     report = json.loads((given.out / "latest" / "report.json").read_text(encoding="utf-8"))
     written = [one for one in report["patches"] if one["model"]]
     accepted = [one for one in report["patches"] if one["verdict"] == "accepted"]

@@ -1,24 +1,21 @@
 """OpenTelemetry traces of a run (run, agent, turn, tool) by the GenAI conventions, as OTLP over HTTP in JSON.
 
-They are sent once, when the run has ended, and only where OTEL_EXPORTER_OTLP_ENDPOINT names a collector. No SDK:
-spans are made of the events that consoles see, secrets masked before. What models and tools said is not in them.
+Each is sent as it ends, and only where OTEL_EXPORTER_OTLP_ENDPOINT names a collector. No SDK: spans are made of the
+events that consoles see, secrets masked before. What models and tools said is not in them.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 import time
-import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from swarm.console.otlp import SpanSender
 from swarm.core import events as e
 
 ENDPOINT, TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
-_TIMEOUT_S = 5.0
 _INTERNAL, _CLIENT = 1, 3
 _ERROR = 2
 Value = str | int | float | bool
@@ -32,25 +29,22 @@ def traces_from(environ: Mapping[str, str]) -> Traces | None:
         return None
     pairs = (pair.split("=", 1) for pair in environ.get("OTEL_EXPORTER_OTLP_HEADERS", "").split(",") if "=" in pair)
     headers = {name.strip(): unquote(value.strip()) for name, value in pairs}
-    return Traces(url, headers, environ.get("OTEL_SERVICE_NAME") or "swarm")
+    return Traces(SpanSender(url, headers, environ.get("OTEL_SERVICE_NAME") or "swarm"))
 
 
 class Traces:
-    """An EventSink. Never raises; a collector that cannot be reached is told in one line on stderr."""
+    """An EventSink that makes spans; it neither raises nor waits."""
 
-    def __init__(
-        self, url: str, headers: Mapping[str, str], service: str, now_ns: Callable[[], int] = time.time_ns
-    ) -> None:
-        self._url, self._headers, self._service, self._now_ns = url, dict(headers), service, now_ns
+    def __init__(self, sender: SpanSender, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._sender, self._now_ns = sender, now_ns
         self._trace = os.urandom(16).hex()
         self._root = os.urandom(8).hex()
         self._began_ns = now_ns()
         self._run: dict[str, Value] = {}
         self._agents: dict[str, tuple[str, int, dict[str, Value]]] = {}
-        self._spans: list[dict[str, Any]] = []
 
     def __call__(self, event: e.Event) -> None:
-        """Take one event; the last one sends."""
+        """Take one event; the last one waits a moment for what is still to be sent."""
         now_ns = self._now_ns()
         match event:
             case e.RunStarted():
@@ -67,16 +61,15 @@ class Traces:
             case e.ToolFinished():
                 own = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": event.tool}
                 began_ns = now_ns - round(event.duration_s * 1e9)
-                made = self._span(f"execute_tool {event.tool}", began_ns, now_ns, own, self._of(event.agent))
-                if not event.ok:
-                    made["status"] = {"code": _ERROR, "message": "the tool failed"}
+                wrong = "" if event.ok else "the tool failed"
+                self._span(f"execute_tool {event.tool}", began_ns, now_ns, own, self._of(event.agent), wrong=wrong)
             case e.AgentFinished():
                 self._agent(event, now_ns)
             case e.RunFinished():
                 own = {**self._run, "swarm.status": event.status, "swarm.exit_code": event.exit_code}
                 own |= {"swarm.patches.accepted": event.accepted, "swarm.patches.rejected": event.rejected}
                 self._span("swarm run", self._began_ns, now_ns, own, "", self._root)
-                self._send()
+                self._sender.close()
             case _:
                 pass
 
@@ -99,9 +92,8 @@ class Traces:
     def _agent(self, event: e.AgentFinished, now_ns: int) -> None:
         span, began_ns, own = self._agents.get(event.agent, (os.urandom(8).hex(), now_ns, {}))
         own = {**own, "swarm.agent.status": event.status, "swarm.findings": event.findings}
-        made = self._span(f"invoke_agent {event.agent}", began_ns, now_ns, own, self._root, span)
-        if event.status == "failed":
-            made["status"] = {"code": _ERROR, "message": "the agent failed"}
+        wrong = "the agent failed" if event.status == "failed" else ""
+        self._span(f"invoke_agent {event.agent}", began_ns, now_ns, own, self._root, span, wrong=wrong)
 
     def _of(self, agent: str) -> str:
         known = self._agents.get(agent)
@@ -109,8 +101,8 @@ class Traces:
 
     def _span(
         self, name: str, began_ns: int, ended_ns: int, own: Mapping[str, Value], parent: str, span: str = "",
-        kind: int = _INTERNAL,
-    ) -> dict[str, Any]:  # fmt: skip
+        kind: int = _INTERNAL, wrong: str = "",
+    ) -> None:  # fmt: skip
         made: dict[str, Any] = {
             "traceId": self._trace,
             "spanId": span or os.urandom(8).hex(),
@@ -122,20 +114,9 @@ class Traces:
         }
         if parent:
             made["parentSpanId"] = parent
-        self._spans.append(made)
-        return made
-
-    def _send(self) -> None:
-        resource = {"attributes": [{"key": "service.name", "value": _value(self._service)}]}
-        scoped = {"scope": {"name": "swarm"}, "spans": self._spans}
-        body = json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": [scoped]}]}).encode()
-        headers = {"Content-Type": "application/json", **self._headers}
-        try:
-            request = urllib.request.Request(self._url, body, headers)
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
-                answer.read()
-        except (OSError, ValueError) as error:
-            sys.stderr.write(f"swarm: traces could not be sent to {self._url}: {error}\n")
+        if wrong:
+            made["status"] = {"code": _ERROR, "message": wrong}
+        self._sender.send(made)
 
 
 def _genai(operation: str, provider: str, model: str) -> dict[str, Value]:

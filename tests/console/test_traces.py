@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 
+from swarm.console import otlp
 from swarm.console.progress import RunState
 from swarm.console.traces import traces_from
 from swarm.core import events as e
@@ -23,6 +26,13 @@ EVENTS = (
     e.AgentFinished("looker", "done", 3, 4.0),
     e.RunFinished("r1", "complete", "reports/r1", 2, 1, 9.0, 0),
 )
+
+
+def until(holds: Callable[[], bool]) -> None:
+    ends_s = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < ends_s
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -47,6 +57,10 @@ def collector() -> Iterator[tuple[str, list[tuple[str, dict[str, str], Any]]]]:
     server.server_close()
 
 
+def spans_of(got: list[Any]) -> list[dict[str, Any]]:
+    return [span for _, _, body in got for span in body["resourceSpans"][0]["scopeSpans"][0]["spans"]]
+
+
 def attributes(span: dict[str, Any]) -> dict[str, Any]:
     return {one["key"]: next(iter(one["value"].values())) for one in span["attributes"]}
 
@@ -58,9 +72,11 @@ def test_a_run_is_one_trace_of_agents_turns_and_tools(collector: tuple[str, list
     assert sink is not None
     for event in EVENTS:
         sink(event)
-    ((path, headers, body),) = got
+    assert got
+    (path, headers, _), *_ = got
+    bodies = [body for _, _, body in got]
     assert (path, headers["x-tenant"], headers["content-type"]) == ("/v1/traces", "a b", "application/json")
-    spans = {span["name"]: span for span in body["resourceSpans"][0]["scopeSpans"][0]["spans"]}
+    spans = {span["name"]: span for span in spans_of(got)}
     assert set(spans) == {
         "swarm run", "invoke_agent looker", "chat claude-sonnet-5-5", "execute_tool read_file",
     }  # fmt: skip
@@ -75,7 +91,7 @@ def test_a_run_is_one_trace_of_agents_turns_and_tools(collector: tuple[str, list
     assert told["swarm.cost_usd"] == 0.25
     assert int(turn["endTimeUnixNano"]) - int(turn["startTimeUnixNano"]) == 2_000_000_000
     assert tool["status"]["code"] == 2 and attributes(tool)["gen_ai.tool.name"] == "read_file"
-    assert "words of the target" not in json.dumps(body)
+    assert "words of the target" not in json.dumps(bodies)
 
 
 def test_none_is_made_where_none_is_asked_for() -> None:
@@ -86,9 +102,41 @@ def test_none_is_made_where_none_is_asked_for() -> None:
 def test_a_collector_that_is_not_there_is_told_and_harms_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     sink = traces_from({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:9/here"})
     assert sink is not None
-    for event in EVENTS:
+    for event in EVENTS[:3]:
         sink(event)
-    assert "could not be sent to http://127.0.0.1:9/here" in capsys.readouterr().err
+    until(lambda: sink._sender._failing)
+    for event in EVENTS[3:]:
+        sink(event)
+    told = capsys.readouterr().err
+    assert told.startswith("swarm: traces cannot be sent to http://127.0.0.1:9/here: ") and told.count("\n") == 1
+
+
+def test_spans_are_sent_as_they_end(collector: tuple[str, list[Any]]) -> None:
+    url, got = collector
+    sink = traces_from({"OTEL_EXPORTER_OTLP_ENDPOINT": url})
+    assert sink is not None
+    for event in EVENTS[:5]:
+        sink(event)
+    until(lambda: len(spans_of(got)) == 2)  # the run is not over, nor is its agent
+    for event in EVENTS[5:]:
+        sink(event)
+    assert len(spans_of(got)) == 4
+
+
+def test_a_collector_that_hangs_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(otlp, "MOST_WAITING", 16)
+    monkeypatch.setattr(otlp, "_LAST_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection, and never answers
+        sink = traces_from({"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}"})
+        assert sink is not None
+        for number in range(500):
+            sink(e.TurnFinished("looker", number, 1, 1, False))
+        sink(EVENTS[-1])
+        assert sink._sender._thread is not None and sink._sender._thread.is_alive()  # it still waits for its answer
+    told = capsys.readouterr().err
+    assert "spans of the trace were left out" in told and told.count("\n") == 1
 
 
 def test_what_agents_cost_is_summed_while_they_work() -> None:
