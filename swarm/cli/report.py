@@ -22,11 +22,14 @@ def command(
 ) -> int:
     """Render a run's report again, to stdout or a file.
 
+    What it has in common with the runs before it is drawn anew as well, into its folder.
+
     Example: swarm report latest --format sarif -o findings.sarif
     """
     import sys
     from pathlib import Path
 
+    from swarm.cli.learning import learn_again
     from swarm.cli.run_folders import find_run, word_for
     from swarm.cli.say import next_command, say
     from swarm.core.errors import UsageError
@@ -34,7 +37,9 @@ def command(
     from swarm.reporting.folder import load_report
 
     folder = find_run(run, out)
-    text = format_named(format).render(load_report(folder))
+    report = load_report(folder)
+    text = format_named(format).render(report)
+    written = learn_again(report, folder)
     if output is None:
         sys.stdout.write(text)
         return 0
@@ -42,6 +47,6 @@ def command(
         Path(output).write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write {output}: {error.strerror}") from None
-    say(f"wrote {output}")
+    say(f"wrote {', '.join([output, *(str(folder / name) for name in written)])}")
     next_command(f"swarm apply {word_for(folder, out)} --check")
     return 0

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swarm.cli.applying import apply_run
-from swarm.cli.run_folders import config_of, config_words, run_folders, word_for
+from swarm.cli.learning import learned
+from swarm.cli.run_folders import config_of, config_words, word_for
 from swarm.cli.say import say
 from swarm.cli.words import Resumed, Words, record_of
 from swarm.config.choice import Choice, choose
@@ -29,8 +30,7 @@ from swarm.core.masking import masked as mask_strings
 from swarm.core.metrics import did_you_mean
 from swarm.core.report import PhaseTime, Report
 from swarm.models.choose import choose_provider
-from swarm.reporting import across_runs
-from swarm.reporting.folder import load_report, write_run
+from swarm.reporting.folder import write_run
 from swarm.reporting.masking import masked
 from swarm.reporting.monitoring.files import write_monitoring
 from swarm.reporting.monitoring.thresholds import thresholds_of
@@ -156,8 +156,7 @@ def write_folder(report: Report, folder: Path, parts: Parts) -> Report:
     report = replace(report, monitoring=files, phases=phases)
     report = replace(report, readiness=(*report.readiness, *monitoring_lines(report)))
     parts.emit(PhaseStarted("report"))
-    common = across_runs.render([*earlier_runs(report, folder), report])
-    written = write_run(report, folder, extras={across_runs.FILENAME: common} if common else None)
+    written = write_run(report, folder, extras=learned(report, folder))
     parts.emit(PhaseFinished("report", parts.clock.now_s() - began_s - took_s, f"{len(written)} files in {folder}"))
     return report
 
@@ -172,21 +171,6 @@ def _summary(
         report, (verdict.headline, verdict.detail), rows, str(folder), run=again, resumable=resumable
     )
     print_summary([*lines, *(f"fails: {reason}" for reason in reasons)], sys.stdout)
-
-
-def earlier_runs(report: Report, folder: Path) -> list[Report]:
-    """The newest reports beside this run's folder that are of its target and swarm, the oldest first."""
-    found: list[Report] = []
-    for other in run_folders(folder.parent):
-        if len(found) == across_runs.MOST_RUNS - 1:
-            break
-        if other.name >= folder.name:
-            continue
-        with contextlib.suppress(SwarmError, ValueError, KeyError, TypeError):  # of another version, or torn
-            one = load_report(other)
-            if (one.run.target, one.run.swarm) == (report.run.target, report.run.swarm):
-                found.append(one)
-    return found[::-1]
 
 
 async def _execute(request: RunRequest, parts: Parts) -> tuple[Report, Exception | None]:

@@ -78,6 +78,7 @@ class Swarm(Strict):
     pattern: Literal["parallel", "sequential", "single"] = "parallel"
     budget: Budget = Budget(usd=None, tokens=None, seconds=None, turns=None)
     edits: Edits = Edits(allowed=True, tries=2)
+    advice_only: list[str] = Field(default_factory=list)  # rules whose findings are reported and never mended
     specialists: dict[str, Specialist]
 
 

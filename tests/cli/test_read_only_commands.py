@@ -177,3 +177,17 @@ def test_two_runs_stand_side_by_side(cli: Cli, applicable: Path) -> None:
     refused = cli("compare", "latest", "latest")
     assert (refused.code, "both words name" in refused.err) == (2, True)
     assert cli("compare", run, "latest", "--format", "csv").code == 2
+
+
+def test_report_draws_anew_what_the_runs_have_in_common(cli: Cli, applicable: Path) -> None:
+    (first,) = [path for path in (applicable / "reports").iterdir() if not path.is_symlink()]
+    assert cli("report", str(first)).code == 0
+    assert not (first / "patterns-across-runs.md").exists()  # one run has nothing in common with itself
+    second = applicable / "reports" / "20990102-000000-tiny-beef"
+    shutil.copytree(first, second)
+    told = cli("report", str(second), "-o", "report.md")
+    assert told.code == 0 and "patterns-across-runs.md" in told.out
+    assert (second / "patterns-across-runs.md").read_text(encoding="utf-8").startswith("# 2 runs of ")
+    assert "and 1 before it suggest" in (second / "agents.reusable.yaml").read_text(encoding="utf-8")
+    shutil.rmtree(first)
+    assert cli("report", str(second)).code == 0

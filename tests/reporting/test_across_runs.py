@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from swarm.core.patches import Rejected
 from swarm.core.report import Report
-from swarm.reporting.across_runs import earned, render, tally
+from swarm.reporting.across_runs import render
+from swarm.reporting.lessons import earned, tally
 from tests.reporting.sample import hostile_report, sample_report
 
 
@@ -32,8 +33,8 @@ def test_rules_agents_and_trends_are_summed_over_the_runs() -> None:
     assert won == alone and sum(won.values()) > 0
     assert sum(gates["tests"] for gates in lost.values()) >= len(both[1].patches)
     per_agent = earned(both)
-    assert {count for count, *_ in per_agent.values()} == {2}
-    assert sum(patches for _, _, patches, _ in per_agent.values()) > 0
+    assert {one.runs for one in per_agent.values()} == {2}
+    assert sum(one.patches for one in per_agent.values()) > 0
     text = render(both)
     assert "time +100" in text
     for rule in won:
