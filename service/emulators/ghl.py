@@ -2,17 +2,23 @@
 
 import json
 import uuid
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
-from starlette.middleware.base import RequestResponseEndpoint
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.emulators.conditions import Conditions, from_options, parser
 from service.emulators.ghl_access import RateLimit, Refused, Tokens
 from service.emulators.ghl_store import Store
+
+Endpoint = Callable[[Request], Awaitable[JSONResponse]]
 
 OPEN_PATHS = {"/health", "/oauth/token"}
 CONTACT_FIELDS = {
@@ -61,47 +67,74 @@ def expected_version(path: str) -> str:
     return "2021-04-15" if old else "2021-07-28"
 
 
+class Gate:
+    """Tokens, versions and rate limits in front of all that is not open."""
+
+    def __init__(self, app: ASGIApp, conditions: Conditions, tokens: Tokens, limit: RateLimit) -> None:
+        self.app = app
+        self.conditions = conditions
+        self.tokens = tokens
+        self.limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope)
+        try:
+            location = self.tokens.location_of(request.headers.get("authorization", ""))
+        except Refused as refused:
+            await refusal(refused.status, refused.message)(scope, receive, send)
+            return
+        if request.headers.get("version") != expected_version(scope["path"]):
+            await refusal(401, "version header is invalid")(scope, receive, send)
+            return
+        allowed, headers = self.limit.take(location)
+
+        async def send_with_limits(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(headers)
+            await send(message)
+
+        if not allowed:
+            await refusal(429, "Too Many Requests")(scope, receive, send_with_limits)
+            return
+        failing = self.conditions.fails()
+        await self.conditions.wait(scope)
+        if failing:  # a failed call has not been carried out
+            await refusal(500, "Internal Server Error")(scope, receive, send_with_limits)
+            return
+        await self.app(scope, receive, send_with_limits)
+
+
+async def json_body(request: Request) -> dict[str, Any]:
+    body = json.loads(await request.body() or b"{}")
+    return body if isinstance(body, dict) else {}
+
+
 def create_app(
     conditions: Conditions,
     tokens: Tokens | None = None,
     limit: RateLimit | None = None,
-) -> FastAPI:
-    app = FastAPI(title="GoHighLevel emulator")
-    app.state.store = store = Store()
+) -> Starlette:
+    store = Store()
     known_tokens = tokens or Tokens()
-    rate_limit = limit or RateLimit()
+    gate = Middleware(Gate, conditions=conditions, tokens=known_tokens, limit=limit or RateLimit())
+    app = Starlette(middleware=[gate])
+    app.state.store = store
 
-    @app.middleware("http")
-    async def gate(request: Request, call_next: RequestResponseEndpoint) -> Response:
-        path = request.url.path
-        if path in OPEN_PATHS:
-            return await call_next(request)
-        try:
-            location = known_tokens.location_of(request.headers.get("authorization", ""))
-        except Refused as refused:
-            return refusal(refused.status, refused.message)
-        if request.headers.get("version") != expected_version(path):
-            return refusal(401, "version header is invalid")
-        allowed, headers = rate_limit.take(location)
-        if not allowed:
-            answer: Response = refusal(429, "Too Many Requests")
-        else:
-            failing = conditions.fails()
-            await conditions.wait(request.scope)
-            # a failed call has not been carried out
-            answer = refusal(500, "Internal Server Error") if failing else await call_next(request)
-        answer.headers.update(headers)
-        return answer
+    def route(method: str, path: str) -> Callable[[Endpoint], Endpoint]:
+        def added(endpoint: Endpoint) -> Endpoint:
+            app.add_route(path, endpoint, methods=[method])
+            return endpoint
 
-    async def json_body(request: Request) -> dict[str, Any]:
-        body = json.loads(await request.body() or b"{}")
-        return body if isinstance(body, dict) else {}
+        return added
 
-    @app.get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
+    @route("GET", "/health")
+    async def health(request: Request) -> JSONResponse:
+        return JSONResponse({"status": "ok"})
 
-    @app.post("/oauth/token")
+    @route("POST", "/oauth/token")
     async def oauth_token(request: Request) -> JSONResponse:
         form = {k: v[0] for k, v in parse_qs((await request.body()).decode()).items()}
         await conditions.wait(request.scope)
@@ -110,7 +143,7 @@ def create_app(
         except Refused as refused:
             return refusal(refused.status, refused.message)
 
-    @app.post("/contacts/")
+    @route("POST", "/contacts/")
     async def create_contact(request: Request) -> JSONResponse:
         body = await json_body(request)
         if not body.get("locationId"):
@@ -118,7 +151,7 @@ def create_app(
         wrong = unknown_properties(body, CONTACT_FIELDS | {"locationId"})
         return wrong or JSONResponse({"contact": store.add_contact(body)}, status_code=201)
 
-    @app.post("/contacts/upsert")
+    @route("POST", "/contacts/upsert")
     async def upsert_contact(request: Request) -> JSONResponse:
         body = await json_body(request)
         wrong = unknown_properties(body, CONTACT_FIELDS | {"locationId", "createNewIfDuplicateAllowed"})
@@ -127,7 +160,7 @@ def create_app(
         new, contact = store.upsert_contact(body)
         return JSONResponse({"new": new, "contact": contact, "traceId": str(uuid.uuid4())})
 
-    @app.post("/contacts/search")
+    @route("POST", "/contacts/search")
     async def search_contacts(request: Request) -> JSONResponse:
         body = await json_body(request)
         found = store.search_contacts(body.get("locationId"), str(body.get("query") or ""))
@@ -135,8 +168,9 @@ def create_app(
         start = (int(body.get("page") or 1) - 1) * size
         return JSONResponse({"contacts": found[start : start + size], "total": len(found)})
 
-    @app.post("/contacts/bulk/tags/update/{kind}")
-    async def bulk_tags(kind: str, request: Request) -> JSONResponse:
+    @route("POST", "/contacts/bulk/tags/update/{kind}")
+    async def bulk_tags(request: Request) -> JSONResponse:
+        kind = request.path_params["kind"]
         body = await json_body(request)
         if kind not in {"add", "remove"}:
             return refusal(422, ["type must be add or remove"], "Unprocessable Entity")
@@ -145,76 +179,85 @@ def create_app(
             store.change_tags(contact_id, body.get("tags") or [], kind == "add")
         return JSONResponse({"succeded": True, "errorCount": 0, "responses": ids}, status_code=201)
 
-    @app.get("/contacts/{contact_id}")
-    async def get_contact(contact_id: str) -> JSONResponse:
+    @route("GET", "/contacts/{contact_id}")
+    async def get_contact(request: Request) -> JSONResponse:
+        contact_id = request.path_params["contact_id"]
         return JSONResponse({"contact": store.contact(contact_id)})
 
-    @app.put("/contacts/{contact_id}")
-    async def update_contact(contact_id: str, request: Request) -> JSONResponse:
+    @route("PUT", "/contacts/{contact_id}")
+    async def update_contact(request: Request) -> JSONResponse:
+        contact_id = request.path_params["contact_id"]
         body = await json_body(request)
         wrong = unknown_properties(body, CONTACT_FIELDS)
         if wrong:
             return wrong
         return JSONResponse({"succeded": True, "contact": store.update_contact(contact_id, body)})
 
-    @app.delete("/contacts/{contact_id}")
-    async def delete_contact(contact_id: str) -> JSONResponse:
+    @route("DELETE", "/contacts/{contact_id}")
+    async def delete_contact(request: Request) -> JSONResponse:
+        contact_id = request.path_params["contact_id"]
         store.contacts.pop(contact_id, None)
         return JSONResponse({"succeded": True})
 
-    @app.post("/contacts/{contact_id}/tags")
-    async def add_tags(contact_id: str, request: Request) -> JSONResponse:
+    @route("POST", "/contacts/{contact_id}/tags")
+    async def add_tags(request: Request) -> JSONResponse:
+        contact_id = request.path_params["contact_id"]
         wanted = (await json_body(request)).get("tags") or []
         tags, added = store.change_tags(contact_id, wanted, True)
         return JSONResponse({"tags": tags, "tagsAdded": added}, status_code=201)
 
-    @app.delete("/contacts/{contact_id}/tags")
-    async def remove_tags(contact_id: str, request: Request) -> JSONResponse:
+    @route("DELETE", "/contacts/{contact_id}/tags")
+    async def remove_tags(request: Request) -> JSONResponse:
+        contact_id = request.path_params["contact_id"]
         unwanted = (await json_body(request)).get("tags") or []
         tags, removed = store.change_tags(contact_id, unwanted, False)
         return JSONResponse({"tags": tags, "tagsRemoved": removed})
 
-    @app.get("/opportunities/pipelines")
-    async def pipelines() -> JSONResponse:
+    @route("GET", "/opportunities/pipelines")
+    async def pipelines(request: Request) -> JSONResponse:
         return JSONResponse({"pipelines": store.pipelines})
 
-    @app.post("/opportunities/upsert")
+    @route("POST", "/opportunities/upsert")
     async def upsert_opportunity(request: Request) -> JSONResponse:
         new, opportunity = store.upsert("opportunities", await json_body(request))
         return JSONResponse({"new": new, "opportunity": opportunity})
 
-    @app.post("/opportunities/")
+    @route("POST", "/opportunities/")
     async def create_opportunity(request: Request) -> JSONResponse:
         _, opportunity = store.upsert("opportunities", await json_body(request))
         return JSONResponse({"opportunity": opportunity}, status_code=201)
 
-    @app.get("/opportunities/{opportunity_id}")
-    async def get_opportunity(opportunity_id: str) -> JSONResponse:
+    @route("GET", "/opportunities/{opportunity_id}")
+    async def get_opportunity(request: Request) -> JSONResponse:
+        opportunity_id = request.path_params["opportunity_id"]
         found = store.opportunities.get(opportunity_id)
         return JSONResponse({"opportunity": found}) if found else refusal(404, "Not found")
 
-    @app.put("/opportunities/{opportunity_id}")
-    async def update_opportunity(opportunity_id: str, request: Request) -> JSONResponse:
+    @route("PUT", "/opportunities/{opportunity_id}")
+    async def update_opportunity(request: Request) -> JSONResponse:
+        opportunity_id = request.path_params["opportunity_id"]
         body = {**await json_body(request), "id": opportunity_id}
         return JSONResponse({"opportunity": store.upsert("opportunities", body)[1]})
 
-    @app.post("/calendars/events/appointments")
+    @route("POST", "/calendars/events/appointments")
     async def create_appointment(request: Request) -> JSONResponse:
         _, appointment = store.upsert("appointments", await json_body(request))
         return JSONResponse(appointment, status_code=201)
 
-    @app.get("/calendars/events/appointments/{event_id}")
-    async def get_appointment(event_id: str) -> JSONResponse:
+    @route("GET", "/calendars/events/appointments/{event_id}")
+    async def get_appointment(request: Request) -> JSONResponse:
+        event_id = request.path_params["event_id"]
         found = store.appointments.get(event_id)
         return JSONResponse({"appointment": found}) if found else refusal(404, "Not found")
 
-    @app.put("/calendars/events/appointments/{event_id}")
-    async def update_appointment(event_id: str, request: Request) -> JSONResponse:
+    @route("PUT", "/calendars/events/appointments/{event_id}")
+    async def update_appointment(request: Request) -> JSONResponse:
+        event_id = request.path_params["event_id"]
         body = {**await json_body(request), "id": event_id}
         return JSONResponse(store.upsert("appointments", body)[1])
 
-    @app.post("/conversations/messages")
-    @app.post("/conversations/messages/inbound")
+    @route("POST", "/conversations/messages")
+    @route("POST", "/conversations/messages/inbound")
     async def send_message(request: Request) -> JSONResponse:
         body = await json_body(request)
         if not body.get("type") or not (body.get("contactId") or body.get("conversationId")):
@@ -225,8 +268,9 @@ def create_app(
             status_code=201,
         )
 
-    @app.get("/locations/{location_id}/customFields")
-    async def custom_fields(location_id: str) -> JSONResponse:
+    @route("GET", "/locations/{location_id}/customFields")
+    async def custom_fields(request: Request) -> JSONResponse:
+        location_id = request.path_params["location_id"]
         return JSONResponse({"customFields": store.custom_fields(location_id)})
 
     return app

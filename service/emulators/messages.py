@@ -5,8 +5,10 @@ import json
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from service.emulators.answers import answer
 from service.emulators.conditions import Conditions, from_options, parser
@@ -64,15 +66,10 @@ def failure(status: int, kind: str, message: str) -> JSONResponse:
     return JSONResponse(body, status_code=status)
 
 
-def create_app(conditions: Conditions, api_key: str = "") -> FastAPI:
-    app = FastAPI(title="Messages API emulator")
-    app.state.served = 0
+def create_app(conditions: Conditions, api_key: str = "") -> Starlette:
+    async def health(request: Request) -> JSONResponse:
+        return JSONResponse({"status": "ok"})
 
-    @app.get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @app.post("/v1/messages")
     async def messages(request: Request) -> JSONResponse:
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
         key = request.headers.get("x-api-key") or bearer
@@ -120,6 +117,10 @@ def create_app(conditions: Conditions, api_key: str = "") -> FastAPI:
             }
         )
 
+    app = Starlette(
+        routes=[Route("/health", health), Route("/v1/messages", messages, methods=["POST"])],
+    )
+    app.state.served = 0
     return app
 
 
