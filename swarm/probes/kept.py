@@ -83,13 +83,26 @@ def _tables(file: Path, name: str, values: Collection[str]) -> Iterator[Place]:
 def _rows(
     connection: sqlite3.Connection, table: str, wanted: dict[bytes, str]
 ) -> tuple[frozenset[str], frozenset[str]]:
-    holds: set[str] = set()
-    cells: set[str] = set()
-    quoted = table.replace('"', '""')
-    for row in connection.execute(f'SELECT * FROM "{quoted}" LIMIT {_MOST_ROWS}'):
-        for cell in row:
-            if isinstance(cell, bytes):
-                inside = [value for text, value in wanted.items() if text in cell]
-                holds.update(inside)
-                cells.update(value for value in inside if len(value.encode()) == len(cell))
+    """The values that a table's cells hold, and those that fill one; SQLite looks, and tells of what it found."""
+    quoted = _quoted(table)
+    columns = [bytes(row[1]).decode() for row in connection.execute(f"PRAGMA table_info({quoted})")]
+    texts = list(wanted)
+    cell = "CAST({0} AS BLOB)"
+    found: list[bytes] = []
+    for column in columns:
+        name = _quoted(column)
+        anywhere = " OR ".join(f"instr({cell.format(name)}, ?)" for _ in texts)
+        found += (
+            value for (value,) in connection.execute(
+                f"SELECT {cell.format(name)} FROM (SELECT {name} FROM {quoted} LIMIT {_MOST_ROWS})"
+                f" WHERE typeof({name}) IN ('text', 'blob') AND ({anywhere})",
+                texts,
+            )
+        )  # fmt: skip
+    holds = {value for text, value in wanted.items() if any(text in one for one in found)}
+    cells = {value for text, value in wanted.items() if text in found}
     return frozenset(holds), frozenset(cells)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

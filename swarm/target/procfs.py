@@ -37,11 +37,9 @@ class ProcessStat:
 
 def read_stat(pid: int) -> ProcessStat | None:
     """What /proc/PID/stat says; None where there is no such process."""
-    try:
-        text = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    fields = _stat_fields(pid)
+    if fields is None:
         return None
-    fields = text[text.rindex(")") + 2 :].split()
     return ProcessStat(
         pid=pid,
         state=fields[0],
@@ -52,6 +50,21 @@ def read_stat(pid: int) -> ProcessStat | None:
         started_ticks=int(fields[19]),
         rss_bytes=int(fields[21]) * _PAGE_BYTES,
     )
+
+
+def _stat_fields(pid: int | str, first: int = -1) -> list[str] | None:
+    """The fields of /proc/PID/stat from the state on, or the first so many and the rest unparted."""
+    try:
+        file = os.open(f"{PROC}/{pid}/stat", os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        text = os.read(file, 4096)
+    except OSError:  # it ended just now
+        return None
+    finally:
+        os.close(file)
+    return text[text.rindex(b")") + 2 :].decode("ascii", "replace").split(maxsplit=first)
 
 
 def _own_cpu_s(pid: int, fields: list[str]) -> float:
@@ -78,14 +91,31 @@ def all_stats() -> Iterator[ProcessStat]:
 
 def family(leader: int) -> list[ProcessStat]:
     """The living processes of the leader's session and group, and all their descendants."""
-    stats = {stat.pid: stat for stat in all_stats() if stat.state not in "ZX"}
-    chosen = {pid for pid, stat in stats.items() if leader in (pid, stat.session, stat.group)}
+    parents: dict[int, int] = {}
+    chosen: set[int] = set()
+    for pid, (state, parent, group, session) in _ties():
+        if state not in "ZX":
+            parents[pid] = parent
+            if leader in (pid, session, group):
+                chosen.add(pid)
     grew = True
     while grew:
-        more = {pid for pid, stat in stats.items() if stat.parent in chosen} - chosen
+        more = {pid for pid, parent in parents.items() if parent in chosen} - chosen
         chosen |= more
         grew = bool(more)
-    return [stats[pid] for pid in sorted(chosen)]
+    stats = (read_stat(pid) for pid in sorted(chosen))
+    return [stat for stat in stats if stat is not None and stat.state not in "ZX"]
+
+
+def _ties() -> Iterator[tuple[int, tuple[str, int, int, int]]]:
+    """State, parent, group and session of every process that can be seen: all that tells whose it is."""
+    try:
+        names = os.listdir(PROC)
+    except OSError:
+        return
+    for name in names:
+        if name.isdigit() and (fields := _stat_fields(name, 4)) is not None:
+            yield int(name), (fields[0], int(fields[1]), int(fields[2]), int(fields[3]))
 
 
 def is_alive(pid: int, started_ticks: int) -> bool:
