@@ -142,6 +142,7 @@ def workbench(
         clock=FakeClock(),
         lease=Lease(),
         seed=1,
+        fresh_copy=lambda destination: SimpleNamespace(workspace=root, path=root, cwd=root),
     )
     bench.scans = {key: tuple(value) for key, value in (scans or {}).items()}
     return bench

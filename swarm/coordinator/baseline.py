@@ -16,9 +16,10 @@ from swarm.config.schema import Target
 from swarm.core.errors import TargetError
 from swarm.core.place import TargetPlace
 from swarm.core.ports import Sandbox
-from swarm.target.copies import Copy, make_copy
+from swarm.target.copies import Copy
 from swarm.target.observation import Exchange, Observation, Recording
 from swarm.target.place import resolve_place
+from swarm.target.pristine import Pristine
 from swarm.target.replay import observe, record_first
 from swarm.target.stored_state import StoredState
 from swarm.target.tape import Tape
@@ -30,9 +31,10 @@ _NETWORK = re.compile(r"no network but loopback: (\S+)")
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """The original: where it lies, a copy of it, its index, its commit."""
+    """The original: where it lies, a copy of it, where further ones come from, its index, its commit."""
 
     place: TargetPlace
+    pristine: Pristine
     copy: Copy
     index: Index
     commit: str | None
@@ -72,9 +74,10 @@ def not_recorded() -> Baseline:
 async def look_at(name: str, target: Target, folder: Path, scratch: Path) -> Original:
     """Copy and index the target. Raises TargetError where it cannot be found or copied."""
     place = resolve_place(name, target, folder)
-    copy = await asyncio.to_thread(make_copy, place, scratch / "baseline" / "tree")
+    pristine = Pristine(place, scratch / "pristine")
+    copy = await asyncio.to_thread(pristine.another, scratch / "baseline" / "tree")
     index = await asyncio.to_thread(lambda: build_index(SourceTree.load(copy.path)))
-    return Original(place, copy, index, commit_of(place.path))
+    return Original(place, pristine, copy, index, commit_of(place.path))
 
 
 async def take_baseline(

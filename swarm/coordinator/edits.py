@@ -101,9 +101,10 @@ async def _again(trials: Trials, fix: Fix, judged: JudgedPatch, stack: Stack) ->
         return None
     specialist = chosen_specialists(request).get(fix.author)
     model = (specialist.model if specialist else None) or request.swarm.model
-    trial = await asyncio.to_thread(trials.standing.lab.trial, stack, ())
+    lab = trials.standing.lab
+    trial = await asyncio.to_thread(lab.trial, stack, ())
     before = trials.around.bench
-    bench = before.over(trial.copy, stack.index, trials.standing.lab.folder("revising"))
+    bench = before.over(trial.copy, stack.index, lab.folder("revising"), lambda goal: lab.patched(stack, goal))
     finding = before.findings.get(fix.findings[0])
     try:
         around = replace(trials.around, bench=bench).within(fix.author, specialist.budget if specialist else None)

@@ -295,6 +295,7 @@ class Run:
             seed=self.request.seed,
             measurements=Measurements(self.parts.journal, self.parts.records, self.parts.mask),
             mask=self.parts.mask,
+            fresh_copy=original.pristine.another,
         )
 
     def _lab(self, original: Original, baseline: Baseline | None, probes_before: tuple[ProbeResult, ...]) -> Lab:
@@ -313,6 +314,7 @@ class Run:
             probes_before=probes_before,
             start_log_before=baseline.first_look.start_log,
             emit=self.parts.emit,
+            pristine=original.pristine,
             seed=self.request.seed,
             requests=REPLAYED_REQUESTS,
         )

@@ -86,16 +86,18 @@ async def _killed(context: ProbeContext, webhook: Webhook) -> _Seen | None:
     """
     number = next(context.number)
     async with AsyncExitStack() as stack:
-        whole = await _Alone.start(context, stack)
+        starting = [asyncio.create_task(_Alone.start(context, stack)) for _ in range(2)]
+        try:
+            whole, killed = await asyncio.gather(*starting)
+        finally:
+            await asyncio.wait(starting)  # what still starts must be ended with the rest
         if not await whole.took(webhook, number):
             return None
         await whole.upstreams.quiet(_CALM_S, _WORK_WITHIN_S)
         await asyncio.sleep(_CALM_S)
         writes, rows = whole.writes(), whole.grown()
-    if not writes and not rows:
-        return None
-    async with AsyncExitStack() as stack:
-        killed = await _Alone.start(context, stack)
+        if not writes and not rows:
+            return None
         taken = await killed.took(webhook, number)
         killed.server.kill()
         if not taken:

@@ -33,9 +33,10 @@ async def lanes_beside(
         first_number = next(context.number)
         context.number = itertools.count(first_number)
         starting = asyncio.Lock()  # one after the other: programs that start together are slow together
+        fullest_first = sorted(by_lane.items(), key=lambda lane: -len(lane[1]))
         tasks = {
             name: asyncio.create_task(_lane(context, probes, services, starting, ends_s, first_number))
-            for name, probes in (by_lane.items() if context.start_apart is not None else ())
+            for name, probes in (fullest_first if context.start_apart is not None else ())
         }
         try:
             yield tasks

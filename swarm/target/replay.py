@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ _FAULT_SEARCH = 40
 _CHOICE = 6
 _MOST_FAULTS = 5
 _FAULT_ATTEMPTS = 3
+
+OnNormal = Callable[[Sequence[Exchange]], None]
 
 
 @dataclass(slots=True)
@@ -98,14 +100,17 @@ async def observe(
     tape: Tape | None,
     tmp: Path,
     payload_root: Path | None = None,
+    on_normal: OnNormal = lambda exchanges: None,
 ) -> Observation:
     """One look at the tree in `copy`: `requests` webhooks, one badly signed, and some whose
     upstream calls fail (each kind of call once, six at most).
 
     Raises TargetError where the tree does not start. `tmp` must be fresh. `payload_root` is the folder of
-    agents.yaml; the tape's where there is one.
+    agents.yaml; the tape's where there is one. `on_normal` is told of the webhooks before upstreams begin to fail.
     """
-    return await _observe(place, copy, target, requests, seed, tape, tmp, payload_root, recording=False)
+    return await _observe(
+        place, copy, target, requests, seed, tape, tmp, payload_root, recording=False, on_normal=on_normal
+    )
 
 
 async def record_baseline(
@@ -146,7 +151,7 @@ async def record_first(
 
 async def _observe(
     place: TargetPlace, copy: Copy, target: Target, requests: int, seed: int, tape: Tape | None, tmp: Path,
-    payload_root: Path | None, *, recording: bool,
+    payload_root: Path | None, *, recording: bool, on_normal: OnNormal = lambda exchanges: None,
 ) -> Observation:  # fmt: skip
     started_s = time.monotonic()
     root = payload_root or (tape.payload_root if tape else None) or place.path
@@ -165,6 +170,7 @@ async def _observe(
             async with aiohttp.ClientSession(connector=connector, timeout=timeout) as client:
                 session = _Session(server, upstreams, Traffic(target, root, seed), client, tape, recording)
                 stored = await _normal_requests(session, requests)
+                on_normal(tuple(session.exchanges))
                 await _badly_signed(session, requests)
                 faults = await _faults(session, requests, tape.faults if tape else None)
                 stored_at_end = await session.stored()

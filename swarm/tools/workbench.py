@@ -61,9 +61,11 @@ class Workbench:
         seed: int,
         measurements: Measurements | None = None,
         mask: Callable[[str], str] = str,
+        fresh_copy: Callable[[Path], Copy],
     ) -> None:
         self.measurements = measurements or Measurements()
         self.mask = mask
+        self._fresh_copy = fresh_copy
         self.place, self.target, self.payload_root = place, target, payload_root
         self.copy, self.index, self.sandbox = copy, index, sandbox
         self.scratch, self.emit, self.clock, self.lease, self.seed = scratch, emit, clock, lease, seed
@@ -167,14 +169,13 @@ class Workbench:
 
     async def command_copy(self) -> Copy:
         """A copy of its own for commands: what they write reaches neither the user's tree nor other tools."""
-        from swarm.target.copies import make_copy
 
         async def run() -> Copy:
-            return await asyncio.to_thread(make_copy, self.place, self.scratch / "commands")
+            return await asyncio.to_thread(self._fresh_copy, self.scratch / "commands")
 
         return await self._command_copy.get(run)
 
-    def over(self, copy: Copy, index: Index, scratch: Path) -> Workbench:
+    def over(self, copy: Copy, index: Index, scratch: Path, fresh_copy: Callable[[Path], Copy]) -> Workbench:
         """One of its own over another copy of the same target: nothing found or measured here is taken along."""
         return Workbench(
             place=self.place,
@@ -189,6 +190,7 @@ class Workbench:
             lease=Lease(),
             seed=self.seed,
             mask=self.mask,
+            fresh_copy=fresh_copy,
         )
 
     async def close(self) -> None:
@@ -286,7 +288,6 @@ class Workbench:
         from swarm.probes.routes import headers_of, routes_of
         from swarm.probes.run import run_probes
         from swarm.probes.second_start import SecondStart
-        from swarm.target.copies import make_copy
 
         known = self.measurements.known("probes", tuple[ProbeResult, ...])
         if known is not None:
@@ -300,7 +301,7 @@ class Workbench:
             baseline.upstreams,
             self.seed,
             lambda: self.scratch / f"again-{next(starts)}",
-            lambda: make_copy(self.place, self.scratch / f"apart-{next(starts)}"),
+            lambda: self._fresh_copy(self.scratch / f"apart-{next(starts)}"),
         )
 
         async with (

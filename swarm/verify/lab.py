@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 
 from swarm.config.schema import Target
 from swarm.core.events import Progress
@@ -17,7 +16,8 @@ from swarm.core.place import TargetPlace
 from swarm.core.ports import EventSink, Sandbox
 from swarm.probes.probe import ProbeResult
 from swarm.rules.rule import Rule
-from swarm.target.copies import Copy, apply_changes, clone, make_copy
+from swarm.target.copies import Copy, apply_changes
+from swarm.target.pristine import Pristine
 from swarm.target.replay import Recording
 from swarm.target.tape import Tape
 from swarm.verify.candidate import Stack
@@ -41,11 +41,10 @@ class Lab:
     probes_before: tuple[ProbeResult, ...]
     start_log_before: str
     emit: EventSink
+    pristine: Pristine
     seed: int = 7
     requests: int = 6
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-    _pristine: list[Copy] = field(default_factory=list)  # the one that all others are cloned from, once it is made
-    _making: Lock = field(default_factory=Lock)
 
     def folder(self, name: str) -> Path:
         """A fresh folder below scratch."""
@@ -55,16 +54,18 @@ class Lab:
 
     def fresh_copy(self, name: str) -> Copy:
         """One more copy of the original."""
-        with self._making:
-            if not self._pristine:
-                self._pristine.append(make_copy(self.place, self.folder("pristine") / "tree"))
-        return clone(self._pristine[0], self.place, self.folder(name) / "tree")
+        return self.pristine.another(self.folder(name) / "tree")
 
     def trial(self, stack: Stack, judged: tuple[Patch, ...], below: Stack | None = None) -> Trial:
         """A copy of the target with the whole stack applied; `judged` are the patches that `below` has not."""
-        copy = self.fresh_copy("trial")
-        apply_changes(copy, stack.combined())
+        copy = self.patched(stack, self.folder("trial") / "tree")
         return Trial(stack, judged, copy, below or self.original)
+
+    def patched(self, stack: Stack, destination: Path) -> Copy:
+        """A copy of the target at `destination`, with the whole stack applied."""
+        copy = self.pristine.another(destination)
+        apply_changes(copy, stack.combined())
+        return copy
 
     def say(self, message: str) -> None:
         """Tell the user about a step."""

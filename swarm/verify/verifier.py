@@ -13,6 +13,7 @@ from swarm.core.patches import GATES, GateResult, JudgedPatch, Patch, Rejected
 from swarm.core.report import ReplayOutcome, TestCounts
 from swarm.probes.probe import ProbeResult
 from swarm.probes.run import all_probes
+from swarm.target.observation import Exchange
 from swarm.verify.candidate import Stack, Unbuilt, extend
 from swarm.verify.fixes import Fix
 from swarm.verify.free_form import refusal
@@ -198,11 +199,21 @@ async def _starts_replays_probes(
 
 
 async def _replayed(lab: Lab, trial: Trial) -> tuple[list[GateResult], ReplayOutcome | None]:
-    """The replay, and the gate that needs to know what it saw."""
-    replayed, outcome, observation = await replay.check(lab, trial)
-    if replayed.passed is False:
-        return [replayed], outcome
-    return [replayed, await durable.check(lab, trial, observation)], outcome
+    """The replay, and the gate that needs to know what it saw: begun while the replay lets upstreams fail."""
+    undisturbed: asyncio.Future[Sequence[Exchange]] = asyncio.get_running_loop().create_future()
+
+    async def worked_on() -> GateResult:
+        return await durable.check(lab, trial, await undisturbed)
+
+    working = asyncio.ensure_future(worked_on())
+    try:
+        replayed, outcome = await replay.check(lab, trial, undisturbed.set_result)
+        if replayed.passed is False:
+            return [replayed], outcome
+        return [replayed, await working], outcome
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
 
 
 async def _probe(lab: Lab, trial: Trial, live: Live) -> tuple[GateResult, tuple[ProbeResult, ...]]:

@@ -16,6 +16,7 @@ from swarm.config.load import load_agents
 from swarm.core.errors import ToolFailed
 from swarm.target.copies import make_copy
 from swarm.target.place import resolve_place
+from swarm.target.pristine import Pristine
 from swarm.tools.find_security_problems import FindSecurityProblems
 from swarm.tools.lease import Lease
 from swarm.tools.list_routes import ListRoutes
@@ -39,6 +40,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Workbench]:
         place=place, target=target, payload_root=place.path, copy=copy,
         index=build_index(SourceTree.load(copy.path)), sandbox=FakeSandbox(), scratch=tmp_path / "scratch",
         emit=FakeSink(), clock=FakeClock(), lease=Lease(), seed=3,
+        fresh_copy=Pristine(place, tmp_path / "pristine").another,
     )  # fmt: skip
     yield bench
     await bench.close()

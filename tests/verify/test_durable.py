@@ -12,7 +12,9 @@ from swarm.analysis.source import SourceTree
 from swarm.core.patches import FileChange, GateResult
 from swarm.rules.registry import all_rules
 from swarm.target.copies import make_copy
+from swarm.target.observation import Exchange
 from swarm.target.place import resolve_place
+from swarm.target.pristine import Pristine
 from swarm.target.replay import Recording, record_baseline
 from swarm.target.sandbox import choose_sandbox
 from swarm.verify.candidate import empty_stack, extend
@@ -47,6 +49,7 @@ async def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
         probes_before=(),
         start_log_before="",
         emit=lambda _: None,
+        pristine=Pristine(place, tmp_path / "pristine"),
         requests=2,
     )
 
@@ -66,10 +69,11 @@ async def judge(lab: Lab, fix: Fix) -> tuple[GateResult, GateResult]:
     stack, left_out = extend(lab.original, [fix], lab.rules)
     assert left_out == ()
     trial = lab.trial(stack, stack.patches)
-    replayed, _, observation = await replay.check(lab, trial)
+    undisturbed: list[Exchange] = []
+    replayed, _ = await replay.check(lab, trial, undisturbed.extend)
     if not replayed.passed:
         return replayed, GateResult("durable", None, "the replay failed already")
-    return replayed, await durable.check(lab, trial, observation)
+    return replayed, await durable.check(lab, trial, undisturbed)
 
 
 async def test_the_rules_mend_loses_nothing(lab: Lab) -> None:

@@ -17,6 +17,7 @@ from swarm.core.patches import FileChange, Rejected
 from swarm.rules.registry import all_rules
 from swarm.target.copies import make_copy
 from swarm.target.place import resolve_place
+from swarm.target.pristine import Pristine
 from swarm.target.replay import Recording, record_baseline
 from swarm.target.sandbox import choose_sandbox
 from swarm.verify.candidate import empty_stack
@@ -123,6 +124,7 @@ async def lab(tmp_path_factory: pytest.TempPathFactory, events: list[Event]) -> 
         probes_before=(),
         start_log_before="",
         emit=events.append,
+        pristine=Pristine(place, tmp_path / "pristine"),
         requests=3,
     )
     async with running(lab, copy, "before") as live:

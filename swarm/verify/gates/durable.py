@@ -16,7 +16,7 @@ from swarm.core.patches import GateResult
 from swarm.target.behind_answer import CallKind, kept_in, kinds_of
 from swarm.target.calls import UpstreamCall
 from swarm.target.environment import CONTROL
-from swarm.target.observation import Exchange, Observation
+from swarm.target.observation import Exchange
 from swarm.target.replay import ANSWER_DEADLINE_S, chosen_numbers
 from swarm.target.server import RunningServer, start_server
 from swarm.target.traffic import Traffic, WebhookRequest
@@ -94,31 +94,33 @@ def _whole(calls: Sequence[UpstreamCall], cut_s: Sequence[float]) -> list[Upstre
     return [call for call in calls if call.end_s < cut_s[0] or call.start_s > cut_s[-1] or len(cut_s) == 1]
 
 
-async def check(lab: Lab, trial: Trial, observation: Observation | None) -> GateResult:
-    """Applies where a judged patch answers before the work, by what its rule says or by what its replay showed."""
-    seen_early = observation is not None and await _newly_early(lab, observation)
+async def check(lab: Lab, trial: Trial, exchanges: Sequence[Exchange]) -> GateResult:
+    """Applies where a judged patch answers before the work, by what its rule says or by what its replay showed.
+
+    `exchanges` are the undisturbed ones of the replay.
+    """
     declared = any(rule.answers_early for patch in trial.judged if (rule := lab.rules.get(patch.rule)) is not None)
-    if observation is None or not (declared or seen_early):
+    if not exchanges or not (declared or await _newly_early(lab, exchanges)):
         return GateResult("durable", None, "no work was put behind an answer")
     started_s = time.monotonic()
     try:
-        passed, detail = await _tried(lab, trial, observation)
+        passed, detail = await _tried(lab, trial, exchanges)
     except TargetError as error:
         passed, detail = False, f"the service does not start again after it was killed: {error}"
     return GateResult("durable", passed, detail, time.monotonic() - started_s)
 
 
-async def _newly_early(lab: Lab, observation: Observation) -> bool:
+async def _newly_early(lab: Lab, exchanges: Sequence[Exchange]) -> bool:
     """Whether writes came after an answer that the original gave after them."""
     recording = await asyncio.shield(lab.recording)
-    pairs = zip(recording.first.exchanges, observation.exchanges, strict=False)
+    pairs = zip(recording.first.exchanges, exchanges, strict=False)
     return any(theirs.writes_late and not ours.writes_late for ours, theirs in pairs)
 
 
-async def _tried(lab: Lab, trial: Trial, observation: Observation) -> tuple[bool | None, str]:
+async def _tried(lab: Lab, trial: Trial, exchanges: Sequence[Exchange]) -> tuple[bool | None, str]:
     """Each event on a copy and upstreams of its own, all at once: one service's end is nothing to the others."""
     traffic = Traffic(lab.target, lab.payload_root, lab.seed)
-    events = _worth_killing(observation, chosen_numbers(traffic, lab.requests))
+    events = _worth_killing(exchanges, chosen_numbers(traffic, lab.requests))
     if not events:
         return None, "no request was answered well: nothing to lose could be seen"
     tried = await asyncio.gather(
@@ -160,9 +162,9 @@ async def _one_event(
     return session
 
 
-def _worth_killing(observation: Observation, numbers: list[int]) -> list[tuple[int, Exchange]]:
+def _worth_killing(exchanges: Sequence[Exchange], numbers: list[int]) -> list[tuple[int, Exchange]]:
     """The requests that were answered well, each with its undisturbed exchange: those with the most writes."""
-    pairs = [pair for pair in zip(numbers, observation.exchanges, strict=False) if 200 <= pair[1].status < 300]
+    pairs = [pair for pair in zip(numbers, exchanges, strict=False) if 200 <= pair[1].status < 300]
     return sorted(pairs, key=lambda pair: -_writes(pair[1].calls).total())[:_EVENTS]
 
 

@@ -8,13 +8,18 @@ import time
 from swarm.core.errors import TargetError
 from swarm.core.patches import GateResult
 from swarm.core.report import ReplayOutcome
-from swarm.target.replay import Observation, observe
+from swarm.target.replay import OnNormal, observe
 from swarm.target.replay_compare import compare
 from swarm.verify.lab import Lab, Trial
 
 
-async def check(lab: Lab, trial: Trial) -> tuple[GateResult, ReplayOutcome | None, Observation | None]:
-    """Observe the candidate as the original was observed, and compare; what was seen goes to later gates."""
+async def check(
+    lab: Lab, trial: Trial, on_normal: OnNormal = lambda exchanges: None
+) -> tuple[GateResult, ReplayOutcome | None]:
+    """Observe the candidate as the original was observed, and compare.
+
+    `on_normal` is told of its undisturbed exchanges as soon as they are over.
+    """
     started = time.monotonic()
     try:
         observation = await observe(
@@ -25,12 +30,13 @@ async def check(lab: Lab, trial: Trial) -> tuple[GateResult, ReplayOutcome | Non
             seed=lab.seed,
             tape=lab.tape,
             tmp=lab.folder("replay"),
+            on_normal=on_normal,
         )
     except TargetError as error:
-        return GateResult("replay", False, f"the service could not be replayed: {error}"), None, None
+        return GateResult("replay", False, f"the service could not be replayed: {error}"), None
     outcome = compare(await asyncio.shield(lab.recording), observation)
     seconds = time.monotonic() - started
     if outcome.differences:
-        return GateResult("replay", False, "; ".join(outcome.differences[:3]), seconds), outcome, observation
+        return GateResult("replay", False, "; ".join(outcome.differences[:3]), seconds), outcome
     detail = f"{outcome.identical} of {outcome.requests} requests answered alike"
-    return GateResult("replay", True, detail, seconds), outcome, observation
+    return GateResult("replay", True, detail, seconds), outcome
