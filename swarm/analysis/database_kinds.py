@@ -16,7 +16,13 @@ ALCHEMY_CONNECTIONS = frozenset({"sqlalchemy.Connection", "sqlalchemy.ext.asynci
 DRIVER_CONNECTIONS = frozenset({
     "sqlite3.Connection", "sqlite3.Cursor", "aiosqlite.Connection", "aiosqlite.Cursor", "asyncpg.Connection",
     "psycopg.Connection", "psycopg.Cursor", "psycopg.AsyncConnection", "psycopg.AsyncCursor",
-    "psycopg2.Connection", "psycopg2.Cursor",
+    "psycopg2.Connection", "psycopg2.Cursor", "pymysql.Connection", "pymysql.Cursor", "MySQLdb.Connection",
+    "MySQLdb.Cursor",
+})  # fmt: skip
+# the drivers whose calls keep their thread waiting; sqlite3 is told of by itself
+SYNC_DRIVERS = frozenset({
+    "psycopg.Connection", "psycopg.Cursor", "psycopg2.Connection", "psycopg2.Cursor", "pymysql.Connection",
+    "pymysql.Cursor", "MySQLdb.Connection", "MySQLdb.Cursor", "sqlalchemy.Connection",
 })  # fmt: skip
 DATABASES = SESSIONS | ENGINES | POOLS | ALCHEMY_CONNECTIONS | DRIVER_CONNECTIONS
 
@@ -29,6 +35,8 @@ DATABASE_MAKERS = {
     "psycopg.Connection.connect": "psycopg.Connection",
     "psycopg.AsyncConnection.connect": "psycopg.AsyncConnection",
     "psycopg2.connect": "psycopg2.Connection",
+    "pymysql.connect": "pymysql.Connection",
+    "MySQLdb.connect": "MySQLdb.Connection",
     "sqlalchemy.create_engine": "sqlalchemy.Engine",
     "sqlalchemy.engine.create_engine": "sqlalchemy.Engine",
     "sqlalchemy.engine_from_config": "sqlalchemy.Engine",
@@ -59,6 +67,11 @@ DATABASE_MAKERS = {
     "redis.asyncio.Redis.from_url": "redis.asyncio.Redis",
     "redis.asyncio.client.Redis": "redis.asyncio.Redis",
 }
+# an attribute of a known object
+DATABASE_ATTRIBUTES = {
+    ("flask_sqlalchemy.SQLAlchemy", "session"): "sqlalchemy.orm.scoped_session",
+    ("flask_sqlalchemy.SQLAlchemy", "engine"): "sqlalchemy.Engine",
+}
 _ASYNC_ENGINE = "sqlalchemy.ext.asyncio.AsyncEngine"
 # a method of a known object that hands out another, or itself
 DATABASE_RESULTS = {
@@ -75,6 +88,8 @@ DATABASE_RESULTS = {
     ("psycopg.AsyncConnection", "cursor"): "psycopg.AsyncCursor",
     ("psycopg.AsyncConnection", "execute"): "psycopg.AsyncCursor",
     ("psycopg2.Connection", "cursor"): "psycopg2.Cursor",
+    ("pymysql.Connection", "cursor"): "pymysql.Cursor",
+    ("MySQLdb.Connection", "cursor"): "MySQLdb.Cursor",
     ("psycopg_pool.ConnectionPool", "connection"): "psycopg.Connection",
     ("psycopg_pool.AsyncConnectionPool", "connection"): "psycopg.AsyncConnection",
     ("sqlalchemy.Engine", "connect"): "sqlalchemy.Connection",

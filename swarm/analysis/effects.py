@@ -6,9 +6,10 @@ import ast
 import re
 from dataclasses import dataclass
 
-from swarm.analysis.database_kinds import DATABASES, ENGINES, SESSIONS
+from swarm.analysis.client_kinds import HTTP_CLIENTS, HTTP_VERBS, POOL_MANAGERS
+from swarm.analysis.database_kinds import DATABASES, ENGINES, SESSIONS, SYNC_DRIVERS
 from swarm.analysis.index import Function, Index
-from swarm.analysis.kinds import HTTP_CLIENTS, HTTP_VERBS, ORM_SESSIONS
+from swarm.analysis.kinds import ORM_SESSIONS
 from swarm.analysis.models import models_of
 from swarm.analysis.ownership import opened_here
 from swarm.analysis.source import Module, parameters
@@ -16,7 +17,7 @@ from swarm.analysis.statements import SQL_METHODS, SqlCall, sql_call, sql_text
 
 __all__ = [
     "Effects", "EffectsCache", "HttpCall", "SqlCall", "effects_cache", "effects_of", "http_call", "is_blocking",
-    "memory_writes", "sql_call", "sql_text",
+    "memory_writes", "outgoing_call", "sql_call", "sql_text",
 ]  # fmt: skip
 
 DATABASE_METHODS = frozenset({
@@ -28,7 +29,11 @@ READ_VERBS = frozenset({"GET", "HEAD", "OPTIONS"})
 ORM_METHODS = frozenset({"execute", "exec", "scalar", "scalars", "get", "query", "commit", "flush", "refresh"})
 BLOCKING_CALLS = frozenset({
     "time.sleep", "os.system", "subprocess.run", "subprocess.call", "subprocess.check_call",
-    "subprocess.check_output", "urllib.request.urlopen", "socket.create_connection", "sqlite3.connect",
+    "subprocess.check_output", "subprocess.getoutput", "urllib.request.urlopen", "urllib.request.urlretrieve",
+    "socket.create_connection", "socket.getaddrinfo", "socket.gethostbyname", "sqlite3.connect", "psycopg.connect",
+    "psycopg2.connect", "pymysql.connect", "MySQLdb.connect", "smtplib.SMTP", "smtplib.SMTP_SSL", "ftplib.FTP",
+    "bcrypt.checkpw", "bcrypt.hashpw", "hashlib.pbkdf2_hmac", "hashlib.scrypt", "shutil.copytree", "shutil.rmtree",
+    "shutil.make_archive", "shutil.unpack_archive",
 })  # fmt: skip
 WRITE_WORDS = frozenset({
     "update", "create", "delete", "save", "send", "post", "put", "insert", "write", "notify", "publish", "add",
@@ -44,7 +49,10 @@ MUTATORS = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class HttpCall:
-    """One outgoing request: `library` is "httpx", "requests" or "aiohttp"; `owner` the client's expression."""
+    """One outgoing request: `owner` is the client's expression.
+
+    `library` is "httpx", "requests" or "aiohttp"; of `outgoing_call` also "urllib3" or "urllib" (`urlopen`).
+    """
 
     call: ast.Call
     library: str
@@ -71,6 +79,35 @@ def http_call(index: Index, module: Module, call: ast.Call) -> HttpCall | None:
         return None
     is_async = kind in ("httpx.AsyncClient", "aiohttp.ClientSession")
     return HttpCall(call, kind.split(".")[0], _verb(call, name), call.func.value, is_async)
+
+
+def outgoing_call(index: Index, module: Module, call: ast.Call) -> HttpCall | None:
+    """The same, with those over urllib3 and `urlopen`, for which rules write no mends of their own."""
+    if index.resolve(module, call.func) == "urllib.request.urlopen":
+        return HttpCall(call, "urllib", _verb_of_urlopen(index, module, call), None, False)
+    if isinstance(call.func, ast.Attribute) and call.func.attr in ("request", "urlopen"):
+        if index.resolve(module, call.func) == "urllib3.request":
+            return HttpCall(call, "urllib3", _verb(call, "request"), None, False)
+        if index.kinds.of(module, call.func.value) in POOL_MANAGERS:
+            return HttpCall(call, "urllib3", _verb(call, "request"), call.func.value, False)
+    return http_call(index, module, call)
+
+
+def _verb_of_urlopen(index: Index, module: Module, call: ast.Call) -> str:
+    """GET where only an address is given; "?" where a `Request` says it elsewhere."""
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    if len(call.args) > 1 or "data" in given:
+        return "POST"
+    asked = call.args[0] if call.args else given.get("url")
+    if not isinstance(asked, ast.Call):
+        return "?" if asked is not None and index.kinds.of(module, asked) == "urllib.request.Request" else "GET"
+    if index.kinds.of(module, asked) != "urllib.request.Request":
+        return "GET"
+    parts = {keyword.arg: keyword.value for keyword in asked.keywords}
+    method = parts.get("method")
+    if method is not None:
+        return str(method.value).upper() if isinstance(method, ast.Constant) else "?"
+    return "POST" if len(asked.args) > 1 or "data" in parts else "GET"
 
 
 def _verb(call: ast.Call, name: str) -> str:
@@ -115,7 +152,7 @@ def effects_of(index: Index, function: Function) -> Effects:
     http, sql, commits, blocking = [], [], [], []
     unknown_database = uses_loop = False
     for call in index.calls(function):
-        request = http_call(index, module, call)
+        request = outgoing_call(index, module, call)
         if request is not None:
             http.append(request)
         statement = sql_call(index, module, call)
@@ -178,11 +215,13 @@ def is_blocking(index: Index, module: Module, call: ast.Call) -> bool:
     dotted = index.resolve(module, call.func)
     if dotted in BLOCKING_CALLS:
         return True
-    request = http_call(index, module, call)
+    request = outgoing_call(index, module, call)
     if request is not None:
         return not request.is_async
     if isinstance(call.func, ast.Attribute) and call.func.attr in (*SQL_METHODS, *ORM_METHODS, "fetchall"):
         kind = index.kinds.of(module, call.func.value) or ""
+        if kind in SYNC_DRIVERS:
+            return True
         by_driver = kind.startswith("sqlite3.") and call.func.attr in (*SQL_METHODS, "commit", "fetchall")
         return by_driver or (kind in ORM_SESSIONS and call.func.attr in ORM_METHODS)
     return False

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from swarm.analysis.client_kinds import HTTP_CLIENTS, HTTP_VERBS, RESPONSES
 from swarm.analysis.database_kinds import (
     ASYNC_SESSIONS,
+    DATABASE_ATTRIBUTES,
     DATABASE_MAKERS,
     DATABASE_RESULTS,
     SCOPED_SESSIONS,
@@ -28,8 +30,6 @@ MAKERS = {
     "requests.sessions.Session": "requests.Session",
     "aiohttp.client.ClientSession": "aiohttp.ClientSession",
 }
-HTTP_VERBS = frozenset({"get", "post", "put", "patch", "delete", "head", "options", "request", "send"})
-HTTP_CLIENTS = frozenset({"httpx.AsyncClient", "httpx.Client", "requests.Session", "aiohttp.ClientSession"})
 ORM_SESSIONS = SYNC_SESSIONS
 WRAPPERS = ("Optional", "Annotated", "Awaitable", "AsyncIterator", "Iterator", "AsyncGenerator", "Generator")
 MAX_DEPTH = 8
@@ -83,6 +83,9 @@ class Kinds:
             if dotted.split(".")[-1] == "Depends" and call.args:
                 return self._of_dependency(module, call.args[0], depth)
             home, _ = self._index.tree.split(dotted, module)
+            library, _, name = dotted.rpartition(".")
+            if library in ("httpx", "requests") and name in HTTP_VERBS:
+                return f"{library}.Response"
             if home is None:
                 last = dotted.rsplit(".", 1)[-1]
                 return dotted if last[:1].isupper() and not last.isupper() else None
@@ -94,6 +97,8 @@ class Kinds:
             owner = self.of(module, call.func.value, depth + 1)
             if (owner or "", call.func.attr) in DATABASE_RESULTS:
                 return DATABASE_RESULTS[owner or "", call.func.attr]
+            if owner in RESPONSES and call.func.attr in HTTP_VERBS:
+                return RESPONSES[owner]
             if owner is None or owner in SESSIONS:
                 found = object_of(self._index, module, call)
                 if found is not None:
@@ -274,7 +279,7 @@ class Kinds:
             kind = self.of(module, value, depth + 1)
             if kind is not None:
                 return kind
-        kind = self._of_turn(module, function, name)
+        kind = self._of_turn(module, function, name) or self._of_declared(module, function, name)
         if kind is not None:
             return kind
         arguments = function.args
@@ -291,6 +296,13 @@ class Kinds:
                 if kind is None and annotation is None and getattr(function, "name", "") == "__init__":
                     kind = self._of_constructed(module, function, name, depth)
                 return kind
+        return None
+
+    def _of_declared(self, module: Module, function: FunctionNode, name: str) -> str | None:
+        """What a local variable is declared as: `crm: Crm = request.app.state.crm`."""
+        for node in own_of(function, ast.AnnAssign):
+            if isinstance(node.target, ast.Name) and node.target.id == name:
+                return self.annotated(module, node.annotation)
         return None
 
     def _of_constructed(self, module: Module, function: FunctionNode, name: str, depth: int) -> str | None:
@@ -353,6 +365,8 @@ class Kinds:
             if found is not None:
                 return found
         owner = self.of(module, attribute.value, depth + 1)
+        if (owner or "", attribute.attr) in DATABASE_ATTRIBUTES:
+            return DATABASE_ATTRIBUTES[owner or "", attribute.attr]
         return self._of_member(owner, attribute.attr, depth) if owner else None
 
     def _of_member(self, owner: str, name: str, depth: int) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from swarm.analysis.database_kinds import DATABASES, ENGINES, POOLS
-from swarm.analysis.effects import WRITE_WORDS, Effects, HttpCall, effects_cache, http_call
+from swarm.analysis.effects import WRITE_WORDS, Effects, HttpCall, effects_cache, http_call, outgoing_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.model_calls import asks_model, asks_sdk
 from swarm.analysis.module import written
@@ -23,6 +23,12 @@ GUARD_WORDS = frozenset({
 REQUEST_LOCALS = ("flask.", "werkzeug.local")
 DATABASE_AWAITS = ("aiosqlite.", "httpx.", "sqlalchemy.ext.asyncio.", "sqlmodel.ext.asyncio.", "asyncpg.")
 SESSION_NAME = re.compile(r"(?:^|_|\.)(?:session|sess|db|conn|connection|cursor|transaction|tx)$", re.IGNORECASE)
+COLLECTING = frozenset({
+    "append", "add", "extend", "update", "setdefault", "json", "raise_for_status", "get", "items", "keys", "values",
+    "strip", "lower", "upper", "split",
+})  # fmt: skip
+ADDING = ("append", "add", "extend", "update", "setdefault", "insert")
+PARTS = ("json", "raise_for_status")  # what is asked of an answer without a wait of its own (httpx, requests)
 CACHING = ("cache", "memo")  # in a decorator's name: an answer that is kept is not worth a thread, or asked for twice
 
 
@@ -31,7 +37,8 @@ class Step:
     """One waiting statement; `hosts` are the bases of its requests.
 
     `is_question` where it POSTs and may only ask: one that is sure to ask a model is a read. `before` are plain
-    assignments that stand between it and the step ahead; they neither wait nor use what that one gives.
+    assignments that stand between it and the step ahead; they neither wait nor use what that one gives. `value` is
+    what is kept of the answer, where that is a part of it: `http.get(url).json()`.
     """
 
     statement: ast.stmt
@@ -40,6 +47,68 @@ class Step:
     is_question: bool
     hosts: frozenset[str]
     before: tuple[ast.stmt, ...] = ()
+    value: ast.expr | None = None
+
+    def tail(self, module: Module) -> str:
+        """The text behind the call that takes a part of its answer: ".json()", "" where all of it is kept."""
+        if self.value is None:
+            return ""
+        _, end = module.span(self.value)
+        rest = module.text[module.span(self.call)[1] : end].lstrip()
+        return rest[1:].lstrip() if rest.startswith(")") else rest
+
+    def binding(self, module: Module) -> str:
+        """The text that binds the answer: "name = ", "name: Kind = "."""
+        if isinstance(self.statement, ast.AnnAssign):
+            start, end = module.span(self.statement)[0], module.span(self.statement.annotation)[1]
+            return f"{module.text[start:end]} = "
+        return f"{self.target} = "
+
+
+def only_collects(statements: Sequence[ast.stmt], bound: str) -> bool:
+    """Whether the rest of a loop's turn only takes an answer apart and keeps it: it waits for nothing, leaves by
+    nothing, and calls nothing that could notice when the others' answers came."""
+    for part in (node for statement in statements for node in ast.walk(statement)):
+        if isinstance(part, ast.Await | ast.Yield | ast.YieldFrom | ast.Break | ast.Return | ast.NamedExpr):
+            return False
+        if isinstance(part, ast.Name) and part.id == bound and isinstance(part.ctx, ast.Store):
+            return False
+        if isinstance(part, ast.Call):
+            method = part.func.attr if isinstance(part.func, ast.Attribute) else ""
+            builtin = part.func.id if isinstance(part.func, ast.Name) else ""
+            if method not in COLLECTING and builtin not in PURE_BUILTINS:
+                return False
+    return bool(statements)
+
+
+def feeds_itself(loop: ast.For, value: ast.expr) -> bool:
+    """Whether a turn's call uses what an earlier turn bound, collected or put into a place of."""
+    stored: set[str] = set()
+    for part in (node for statement in loop.body for node in ast.walk(statement)):
+        root: ast.AST | None = None
+        if isinstance(part, ast.Name | ast.Subscript | ast.Attribute) and isinstance(part.ctx, ast.Store):
+            root = part
+        elif isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in ADDING:
+            root = part.func.value
+        while isinstance(root, ast.Subscript | ast.Attribute):
+            root = root.value
+        stored |= {root.id} if isinstance(root, ast.Name) else set()
+    return any(uses(name, value, loop.iter) for name in stored)
+
+
+def core_of(value: ast.expr) -> ast.expr:
+    """The call, or the await, whose answer an expression takes a part of: `(await get(url)).json()["name"]`."""
+    current = value
+    while True:
+        match current:
+            case ast.Call(func=ast.Attribute(value=inner, attr=name), args=[], keywords=[]) if name in PARTS:
+                current = inner
+            case ast.Attribute(value=inner, attr="text" | "content" | "status_code"):
+                current = inner
+            case ast.Subscript(value=inner, slice=ast.Constant()):
+                current = inner
+            case _:
+                return current if isinstance(current, ast.Call | ast.Await) else value
 
 
 def independent_runs(index: Index, function: Function) -> Iterator[list[Step]]:
@@ -102,18 +171,30 @@ def uses(name: str, *nodes: ast.expr) -> bool:
 def _step(index: Index, function: Function, statement: ast.stmt) -> Step | None:
     """The statement as `name = await call(…)` (in sync code `name = call(…)`), if safe to run beside others."""
     match statement:
-        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Await(value=ast.Call() as call)):
-            target = name
-        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as call) if not function.is_async:
-            target = name
+        case ast.Assign(targets=[ast.Name(id=target)], value=value):
+            pass
+        case ast.AnnAssign(target=ast.Name(id=target), value=ast.expr() as value):
+            pass
         case _:
             return None
+    match core_of(value):
+        case ast.Await(value=ast.Call() as call):
+            whole = isinstance(value, ast.Await)
+        case ast.Call() as call if not function.is_async:
+            whole = value is call
+        case _:
+            return None
+    step = _of_step_call(index, function, statement, target, call)
+    return step if step is None or whole else replace(step, value=value)
+
+
+def _of_step_call(index: Index, function: Function, statement: ast.stmt, target: str, call: ast.Call) -> Step | None:
     given = [*call.args, *(keyword.value for keyword in call.keywords)]
     if not all(is_plain(node) for node in given):
         return None
     if any(_is_connection(index, function.module, node) for node in given):
         return None
-    request = http_call(index, function.module, call)
+    request = outgoing_call(index, function.module, call)
     if request is not None and request.is_async == function.is_async and request.library != "aiohttp":
         asks = not request.reads and not asks_model(index, function.module, request)
         return Step(statement, target, call, asks, _hosts([request])) if request.verb != "?" else None
@@ -201,7 +282,12 @@ def _unknown_await(index: Index, function: Function) -> bool:
             is_library = dotted.startswith("asyncio.") or kind.startswith(DATABASE_AWAITS)
             is_library = is_library or asks_sdk(index, function.module, call)
             given = isinstance(call.func, ast.Name) and call.func.id in {a.arg for a in parameters(function.node)}
-            if not known and not given and not is_library and kind != "httpx.Response":
+            if (
+                not known
+                and not given
+                and not is_library
+                and kind not in ("httpx.Response", "aiohttp.ClientResponse")
+            ):
                 return True
     return False
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from swarm.analysis.edits import Edit
-from swarm.analysis.effects import http_call
+from swarm.analysis.effects import HttpCall, outgoing_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
@@ -233,8 +233,13 @@ class Stock:
 def _places(index: Index, function: Function) -> Iterator[_Place]:
     module = function.module
     for call in index.calls(function):
-        request = http_call(index, module, call)
-        if request is None or request.library == "aiohttp" or _has_hooks(index, module, request.owner):
+        request = outgoing_call(index, module, call)
+        if request is None or request.library == "urllib" or _has_hooks(index, module, request.owner):
+            continue  # urlopen raises for a bad status by itself
+        if any(keyword.arg == "raise_for_status" for keyword in call.keywords):
+            continue
+        if request.library == "aiohttp":
+            yield from _in_context(function, request)
             continue
         outer: ast.AST = call
         around = module.parent(outer)
@@ -244,15 +249,28 @@ def _places(index: Index, function: Function) -> Iterator[_Place]:
                 outer, around = around, module.parent(around)
         if isinstance(around, ast.Await):
             outer, around = around, module.parent(around)
+        known = request.library != "urllib3"  # its answers have no `status_code` that could be logged
         if isinstance(around, ast.Expr):
-            yield _Place(function, call, request.verb, around, None, is_alone(module, around))
+            yield _Place(function, call, request.verb, around, None, known and is_alone(module, around))
         elif isinstance(around, ast.Assign) and isinstance(around.targets[0], ast.Name):
             name = around.targets[0].id
             if _is_overlooked(module, function, name):
-                fine = is_alone(module, around) and len(around.targets) == 1
+                fine = known and is_alone(module, around) and len(around.targets) == 1
                 yield _Place(function, call, request.verb, around, name, fine)
         elif isinstance(around, ast.Attribute) and around.attr in ("json", "text", "content"):
             yield _Place(function, call, request.verb, module.statement(call), "", False)
+
+
+def _in_context(function: Function, request: HttpCall) -> Iterator[_Place]:
+    """`async with session.put(…):` and `… as reply:` where nothing asks the reply for its status (aiohttp)."""
+    module = function.module
+    item, statement = module.parent(request.call), module.statement(request.call)
+    if not isinstance(item, ast.withitem):
+        return
+    if item.optional_vars is None:
+        yield _Place(function, request.call, request.verb, statement, None, False)
+    elif isinstance(item.optional_vars, ast.Name) and _is_overlooked(module, function, item.optional_vars.id):
+        yield _Place(function, request.call, request.verb, statement, item.optional_vars.id, False)
 
 
 def _is_overlooked(module: Module, function: Function, name: str) -> bool:

@@ -11,9 +11,10 @@ from swarm.analysis.index import Function, Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
-from swarm.rules.independence import Step, step_of, uses, varies
+from swarm.rules.examples import loop_of_awaits as examples
+from swarm.rules.independence import Step, core_of, feeds_itself, is_plain, only_collects, step_of, uses, varies
 from swarm.rules.request_code import request_functions
-from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.rule import Mend, Rule, edited
 from swarm.rules.splices import free_name, import_as, is_alone, whole_lines
 
 LIMIT = 8
@@ -37,150 +38,8 @@ class LoopOfAwaits(Rule):
     order = 42
     title = "A loop waits for one call after the other"
     sources = ("https://docs.python.org/3/library/asyncio-task.html#asyncio.gather",)
-    bad = (
-        Example(
-            """import httpx
-from fastapi import FastAPI
-
-app = FastAPI()
-client = httpx.AsyncClient(timeout=5)
-
-
-async def price(sku: str) -> dict:
-    answer = await client.get(f"https://prices.example/{sku}")
-    return answer.json()
-
-
-@app.post("/cart")
-async def cart(skus: list[str]):
-    prices = []
-    for sku in skus:
-        prices.append(await price(sku))
-    return prices
-""",
-            """import asyncio
-import os
-
-import httpx
-from fastapi import FastAPI
-
-app = FastAPI()
-client = httpx.AsyncClient(timeout=5)
-
-
-async def price(sku: str) -> dict:
-    answer = await client.get(f"https://prices.example/{sku}")
-    return answer.json()
-
-
-@app.post("/cart")
-async def cart(skus: list[str]):
-    at_once = asyncio.Semaphore(max(1, int(os.getenv("CALLS_AT_ONCE", "8"))))
-
-    async def price_of(sku):
-        async with at_once:
-            return await price(sku)
-
-    prices = await asyncio.gather(*[price_of(sku) for sku in skus])
-    return prices
-""",
-            "fastapi",
-        ),
-        Example(
-            """import httpx
-from starlette.applications import Starlette
-from starlette.responses import JSONResponse
-from starlette.routing import Route
-
-client = httpx.AsyncClient(timeout=5)
-
-
-async def hook(request):
-    event = await request.json()
-    found = [await client.get(f"https://people.example/{key}") for key in event["people"]]
-    return JSONResponse([answer.json() for answer in found])
-
-
-app = Starlette(routes=[Route("/hook", hook, methods=["POST"])])
-""",
-            """import asyncio
-import os
-
-import httpx
-from starlette.applications import Starlette
-from starlette.responses import JSONResponse
-from starlette.routing import Route
-
-client = httpx.AsyncClient(timeout=5)
-
-
-async def hook(request):
-    event = await request.json()
-    at_once = asyncio.Semaphore(max(1, int(os.getenv("CALLS_AT_ONCE", "8"))))
-
-    async def get_of(key):
-        async with at_once:
-            return await client.get(f"https://people.example/{key}")
-
-    found = await asyncio.gather(*[get_of(key) for key in event["people"]])
-    return JSONResponse([answer.json() for answer in found])
-
-
-app = Starlette(routes=[Route("/hook", hook, methods=["POST"])])
-""",
-            "starlette",
-        ),
-        Example(
-            """import httpx
-from fastapi import FastAPI
-
-app = FastAPI()
-client = httpx.AsyncClient(timeout=5)
-
-
-@app.post("/notify")
-async def notify(people: list[str]):
-    sent = []
-    for person in people:
-        answer = await client.get(f"https://people.example/{person}")
-        if answer.status_code == 200:
-            sent.append(answer.json())
-    return sent
-""",
-            None,
-            "fastapi",
-        ),
-    )
-    good = (
-        """import asyncio
-
-import httpx
-from fastapi import FastAPI
-
-app = FastAPI()
-client = httpx.AsyncClient(timeout=5)
-
-
-@app.post("/pages")
-async def pages(first: str, people: list[str]):
-    found = []
-    url = first
-    while url:
-        page = (await client.get(url)).json()
-        found.append(page)
-        url = page["next"]
-    for person in people:
-        await client.post("https://mail.example", json={"to": person})
-    for person in people:
-        found.append(await client.get(f"https://people.example/{person}", params={"after": found[-1]["id"]}))
-    for _ in range(3):
-        answer = await client.get("https://jobs.example/1")
-        if answer.status_code == 200:
-            break
-        await asyncio.sleep(1)
-    return found, await asyncio.gather(*[client.get(f"https://a.example/{p}") for p in people])
-""",
-    )
+    bad = examples.BAD
+    good = examples.GOOD
 
     @distinct
     def find(self, index: Index) -> Iterable[Finding]:
@@ -197,7 +56,7 @@ async def pages(first: str, people: list[str]):
             evidence=f"{loop.function.qualname} awaits {called} once in each turn; no turn needs another's answer",
             recommendation="Await the calls together with asyncio.gather, a few at a time",
             anchor=f"{loop.function.qualname}:{called}",
-            mendable=loop.name != "",
+            mendable=loop.mendable,
         )  # fmt: skip
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
@@ -209,7 +68,7 @@ async def pages(first: str, people: list[str]):
         edits = [edit for edit in (imported, of_os) if edit]
         for function in index.functions:
             for loop in _loops(index, function) if function.module is module and function.is_async else ():
-                if loop.node.lineno in lines and loop.name:
+                if loop.node.lineno in lines and loop.mendable:
                     edits += _rewrite(loop, asyncio_name, os_name)
         return Mend(
             "Await the calls of a loop together",
@@ -220,58 +79,111 @@ async def pages(first: str, people: list[str]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loop:
-    """A loop of reads; `name` is the list of its answers ("" where it does more), `empty` the list's beginning."""
+    """A loop of reads; `value` is what each turn waits for, with what it takes of the answer.
+
+    `name` is the list of the answers, `empty` its beginning. `kept` where a loop's other statements stay: they only
+    take an answer apart. Neither: it is told and left.
+    """
 
     function: Function
-    node: ast.For | ast.Assign
+    node: ast.stmt
     step: Step
+    value: ast.expr
     target: ast.expr
     over: ast.expr
-    name: str
-    empty: ast.stmt | None
+    name: str = ""
+    empty: ast.stmt | None = None
+    kept: bool = False
+
+    @property
+    def mendable(self) -> bool:
+        """Whether it can be written anew."""
+        return (
+            bool(self.name)
+            or self.kept
+            or (
+                isinstance(self.node, ast.Return)
+                and isinstance(self.target, ast.Name)
+                and is_alone(self.function.module, self.node)
+            )
+        )
 
 
 def _loops(index: Index, function: Function) -> Iterator[Loop]:
     for node in index.own_nodes(function):
         if isinstance(node, ast.For) and not node.orelse:
             yield from _of_for(index, function, node)
-        elif isinstance(node, ast.Assign):
-            yield from _of_list(index, function, node)
+        elif isinstance(node, ast.ListComp | ast.DictComp):
+            yield from _of_display(index, function, node)
+
+
+def _awaited(value: ast.expr) -> ast.Await | None:
+    core = core_of(value)
+    return core if isinstance(core, ast.Await) else None
 
 
 def _of_for(index: Index, function: Function, loop: ast.For) -> Iterator[Loop]:
     module = function.module
     first = loop.body[0]
     match first:
-        case ast.Expr(
-            value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="append"), args=[ast.Await() as waited])
-        ) if len(loop.body) == 1:
-            step = step_of(index, function, waited)
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="append"), args=[value])) if (
+            len(loop.body) == 1
+        ):
+            waited = _awaited(value)
+            step = step_of(index, function, waited) if waited is not None else None
             empty = _empty_before(module, loop, name)
             plain = empty is not None and is_alone(module, empty) and is_alone(module, first)
             plain = plain and not _is_used_elsewhere(function, loop)
-            feeds_itself = uses(name, waited, loop.iter)
-            if step is not None and varies(step, loop.target) and not feeds_itself:
-                yield Loop(function, loop, step, loop.target, loop.iter, name if plain else "", empty)
-        case ast.Assign(targets=[ast.Name()], value=ast.Await() as waited) if not _leaves(loop):
-            step = step_of(index, function, waited)
+            if step is not None and varies(step, loop.target) and not uses(name, value, loop.iter):
+                yield Loop(function, loop, step, value, loop.target, loop.iter, name if plain else "", empty)
+        case ast.Assign(targets=[ast.Name() | ast.Subscript() as bound], value=value) if not _leaves(loop):
+            waited = _awaited(value)
+            step = step_of(index, function, waited) if waited is not None else None
             alone = sum(isinstance(part, ast.Await) for part in ast.walk(loop)) == 1
-            if step is not None and alone and varies(step, loop.target) and not _feeds_itself(loop):
-                yield Loop(function, loop, step, loop.target, loop.iter, "", None)
+            if step is not None and alone and varies(step, loop.target) and not feeds_itself(loop, value):
+                kept = _only_collects(function, loop, bound)
+                yield Loop(function, loop, step, value, loop.target, loop.iter, kept=kept)
 
 
-def _of_list(index: Index, function: Function, node: ast.Assign) -> Iterator[Loop]:
-    match node:
-        case ast.Assign(
-            targets=[ast.Name(id=name)],
-            value=ast.ListComp(
-                elt=ast.Await() as waited, generators=[ast.comprehension(ifs=[], is_async=0) as generator]
-            ),
+def _only_collects(function: Function, loop: ast.For, bound: ast.expr) -> bool:
+    """Whether the turn's other statements may follow when all answers are there."""
+    module = function.module
+    if not isinstance(loop.target, ast.Name) or not all(is_alone(module, statement) for statement in loop.body):
+        return False
+    if isinstance(bound, ast.Name):
+        return only_collects(loop.body[1:], bound.id)
+    owner = bound.value if isinstance(bound, ast.Subscript) else bound
+    is_local = isinstance(owner, ast.Name) and owner.id in module.local_names(function.node)
+    key = bound.slice if isinstance(bound, ast.Subscript) else bound
+    return is_local and is_plain(key) and len(loop.body) == 1
+
+
+def _of_display(index: Index, function: Function, made: ast.ListComp | ast.DictComp) -> Iterator[Loop]:
+    """A list, or a dict by its key, whose entries are awaited one after the other."""
+    module = function.module
+    match made:
+        case ast.ListComp(elt=value, generators=[ast.comprehension(ifs=[], is_async=0) as generator]):
+            is_list = True
+        case ast.DictComp(
+            key=ast.Name(id=key), value=value, generators=[ast.comprehension(ifs=[], is_async=0) as generator]
         ):
-            step = step_of(index, function, waited)
-            if step is not None and varies(step, generator.target):
-                plain = is_alone(function.module, node) and isinstance(generator.target, ast.Name)
-                yield Loop(function, node, step, generator.target, generator.iter, name if plain else "", None)
+            is_list = False
+            if not isinstance(generator.target, ast.Name) or generator.target.id != key:
+                return
+        case _:
+            return
+    waited = _awaited(value)
+    step = step_of(index, function, waited) if waited is not None else None
+    if step is None or not varies(step, generator.target):
+        return
+    name = ""
+    node = module.statement(made)
+    match node:
+        case ast.Assign(targets=[ast.Name(id=bound)], value=whole) if whole is made and is_list:
+            name = bound if is_alone(module, node) and isinstance(generator.target, ast.Name) else ""
+        case ast.Return(value=whole) if whole is not made:
+            node = ast.copy_location(ast.Expr(made), made)
+    yield Loop(function, node, step, value, generator.target, generator.iter, name)
 
 
 def _is_used_elsewhere(function: Function, loop: ast.For) -> bool:
@@ -304,32 +216,46 @@ def _leaves(loop: ast.For) -> bool:
     return any(isinstance(part, ast.Break | ast.Return | ast.Raise | ast.Yield) for part in ast.walk(loop))
 
 
-def _feeds_itself(loop: ast.For) -> bool:
-    """Whether a turn uses what an earlier one bound: a cursor, a token, a running sum that the call is given."""
-    first = loop.body[0]
-    bound = {
-        part.id for statement in loop.body for part in ast.walk(statement)
-        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
-    }  # fmt: skip
-    value = first.value if isinstance(first, ast.Assign) else first
-    return any(isinstance(part, ast.Name) and part.id in bound for part in ast.walk(value))
-
-
 def _rewrite(loop: Loop, asyncio_name: str, os_name: str) -> list[Edit]:
     module = loop.function.module
     indent = module.indent(loop.node)
     at_once = free_name(module, "at_once")
     one = free_name(module, f"{ast.unparse(loop.step.call.func).rsplit('.', 1)[-1]}_of")
-    target = module.segment(loop.target)
+    target, over = module.segment(loop.target), module.segment(loop.over)
     lines = [
         f"{at_once} = {asyncio_name}.Semaphore(max(1, int({os_name}.getenv(\"CALLS_AT_ONCE\", \"{LIMIT}\"))))", "",
         f"async def {one}({target}):",
         f"    async with {at_once}:",
-        f"        return await {module.segment(loop.step.call)}", "",
-        f"{loop.name} = await {asyncio_name}.gather(*[{one}({target}) for {target} in {module.segment(loop.over)}])",
+        f"        return {module.segment(loop.value)}", "",
     ]  # fmt: skip
+    end = ""
+    if loop.kept and isinstance(loop.node, ast.For):
+        turns, answers, answer = (free_name(module, name) for name in ("turns", "answers", "answer"))
+        lines += [
+            f"{turns} = list({over})",
+            f"{answers} = await {asyncio_name}.gather(*[{one}({target}) for {target} in {turns}])",
+            f"for {target}, {answer} in zip({turns}, {answers}):",
+        ]
+        body = loop.node.body
+        first, last = module.span(body[0])[0], module.span(body[-1])[1]
+        start, stop = module.span(loop.value)
+        head = f"{module.text[first:start]}{answer}"
+        match body[0]:
+            case ast.Assign(targets=[ast.Name(id=bound)]) if len(body) > 1:  # its name is what the turn goes on with
+                lines[-1] = f"for {target}, {bound} in zip({turns}, {answers}):"
+                head, stop = "", module.span(body[0])[1]
+        end = f"{module.indent(body[0])}{(head + module.text[stop:last]).lstrip()}\n"
+    elif isinstance(loop.node, ast.Return):
+        gathered = f"await {asyncio_name}.gather(*[{one}({target}) for {target} in"
+        if isinstance(loop.node.value, ast.DictComp):
+            turns = free_name(module, "turns")
+            lines += [f"{turns} = list({over})", f"return dict(zip({turns}, {gathered} {turns}])))"]
+        else:
+            lines.append(f"return {gathered} {over}])")
+    else:
+        lines.append(f"{loop.name} = await {asyncio_name}.gather(*[{one}({target}) for {target} in {over}])")
     text = "".join(f"{indent}{line}\n" if line else "\n" for line in lines)
-    edits = [Edit(*whole_lines(module, loop.node), text)]
+    edits = [Edit(*whole_lines(module, loop.node), text + end)]
     if loop.empty is not None:
         edits.append(Edit(*whole_lines(module, loop.empty), ""))
     return edits

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
-from swarm.rules.independence import Step, is_plain, step_of_call, uses, varies
+from swarm.rules.independence import Step, core_of, feeds_itself, is_plain, only_collects, step_of_call, uses, varies
 from swarm.rules.request_code import request_functions
 from swarm.rules.rule import Example, Mend, Rule, edited
-from swarm.rules.splices import arguments_text, free_name, import_as, import_from, is_alone
+from swarm.rules.splices import WIDTH, arguments_text, free_name, import_as, import_from, is_alone
 
 LIMIT = 8
 _VIEWS = ("items", "keys", "values")
 _COUNTS = ("enumerate", "range", "zip", "reversed")
+_WHOLE = (
+    "get_json",
+    "json",
+    "loads",
+    "get",
+    "split",
+    "splitlines",
+    "fetchall",
+    "all",
+    "getlist",
+)  # all is there at once
 
 
 class LoopOfRequests(Rule):
@@ -95,9 +106,15 @@ client = httpx.Client(timeout=3)
 def cart(skus: list[str]):
     prices = []
     for sku in skus:
-        prices.append(client.get(f"https://prices.example/{sku}"))
-    names = [client.get(f"https://names.example/{sku}") for sku in skus]
-    return [answer.json() for answer in prices + names]
+        answer = client.get(f"https://prices.example/{sku}")
+        answer.raise_for_status()
+        prices.append(answer.json())
+    return prices
+
+
+@app.post("/names")
+def names(skus: list[str]):
+    return [client.get(f"https://names.example/{sku}").json() for sku in skus]
 """,
             """import os
 from concurrent.futures import ThreadPoolExecutor
@@ -113,13 +130,22 @@ client = httpx.Client(timeout=3)
 def cart(skus: list[str]):
     prices = []
     with ThreadPoolExecutor(max(1, int(os.getenv("CALLS_AT_ONCE", "8")))) as pool:
-        get_calls = [(sku, pool.submit(client.get, f"https://prices.example/{sku}")) for sku in skus]
+        get_calls = [
+            (sku, pool.submit(client.get, f"https://prices.example/{sku}"))
+            for sku in skus
+        ]
     for sku, get_call in get_calls:
-        prices.append(get_call.result())
+        answer = get_call.result()
+        answer.raise_for_status()
+        prices.append(answer.json())
+    return prices
+
+
+@app.post("/names")
+def names(skus: list[str]):
     with ThreadPoolExecutor(max(1, int(os.getenv("CALLS_AT_ONCE", "8")))) as pool:
         get_calls = [pool.submit(client.get, f"https://names.example/{sku}") for sku in skus]
-    names = [get_call.result() for get_call in get_calls]
-    return [answer.json() for answer in prices + names]
+    return [get_call.result().json() for get_call in get_calls]
 """,
             "fastapi",
         ),
@@ -207,7 +233,7 @@ class _Loop:
     """A loop of reads; `used` where its statement is kept, which may need the loop's own names."""
 
     function: Function
-    node: ast.For | ast.Assign
+    node: ast.For | ast.Assign | ast.Return
     step: Step
     target: ast.expr
     over: ast.expr
@@ -218,28 +244,40 @@ def _loops(index: Index, function: Function) -> Iterator[_Loop]:
     for node in index.own_nodes(function):
         match node:
             case ast.For(body=[ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=kept), attr="append"),
-                                                       args=[ast.Call() as call], keywords=[]))],
-                         orelse=[]) if not uses(kept, call, node.iter):  # fmt: skip
-                yield from _of(index, function, node, call, node.target, node.iter, True)
-            case ast.For(body=[ast.Assign(targets=[ast.Subscript(value=ast.Name(id=kept), slice=key)],
-                                          value=ast.Call() as call)],
-                         orelse=[]) if is_plain(key) and not uses(kept, call, node.iter):  # fmt: skip
-                yield from _of(index, function, node, call, node.target, node.iter, True)
-            case ast.Assign(targets=[ast.Name()],
-                            value=ast.ListComp(
-                                elt=ast.Call() as call,
-                                generators=[ast.comprehension(ifs=[], is_async=0) as part])):  # fmt: skip
-                yield from _of(index, function, node, call, part.target, part.iter, False)
+                                                       args=[value], keywords=[]))],
+                         orelse=[]) if not uses(kept, value, node.iter):  # fmt: skip
+                yield from _of(index, function, node, value, node.target, node.iter, True)
+            case ast.For(body=[ast.Assign(targets=[ast.Subscript(value=ast.Name(id=kept), slice=key)], value=value)],
+                         orelse=[]) if is_plain(key) and not uses(kept, value, node.iter):  # fmt: skip
+                yield from _of(index, function, node, value, node.target, node.iter, True)
+            case ast.For(body=[ast.Assign(targets=[ast.Name(id=kept)], value=value), *rest], orelse=[]):
+                if only_collects(rest, kept) and not feeds_itself(node, value):
+                    yield from _of(index, function, node, value, node.target, node.iter, True)
+            case (
+                ast.Assign(targets=[ast.Name()], value=ast.ListComp() as made)
+                | ast.Return(value=ast.ListComp() as made)
+            ):
+                match made.generators:
+                    case [ast.comprehension(ifs=[], is_async=0) as part]:
+                        yield from _of(index, function, node, made.elt, part.target, part.iter, False)
 
 
 def _of(
-    index: Index, function: Function, node: ast.For | ast.Assign, call: ast.Call, target: ast.expr, over: ast.expr,
-    used: bool,
+    index: Index, function: Function, node: ast.For | ast.Assign | ast.Return, value: ast.expr, target: ast.expr,
+    over: ast.expr, used: bool,
 ) -> Iterator[_Loop]:  # fmt: skip
-    step = step_of_call(index, function, call)
+    call = core_of(value)
+    step = step_of_call(index, function, call) if isinstance(call, ast.Call) else None
     named = all(isinstance(part, ast.Name | ast.Tuple | ast.Store) for part in ast.walk(target))
     if step is not None and varies(step, target) and named and _is_finite(over):
-        yield _Loop(function, node, step, target, over, used)
+        yield _Loop(function, node, step if call is value else replace(step, value=value), target, over, used)
+
+
+def _collected(indent: str, name: str, entry: str, target: str, over: str) -> str:
+    line = f"{indent}{name} = [{entry} for {target} in {over}]"
+    if len(line) <= WIDTH or "\n" in line:
+        return line
+    return f"{indent}{name} = [\n{indent}    {entry}\n{indent}    for {target} in {over}\n{indent}]"
 
 
 def _is_finite(over: ast.expr) -> bool:
@@ -247,6 +285,10 @@ def _is_finite(over: ast.expr) -> bool:
     match over:
         case ast.Call(func=ast.Attribute(value=value, attr=name), args=[], keywords=[]) if name in _VIEWS:
             return is_plain(value)
+        case ast.Call(func=ast.Attribute(attr=name), args=given) if name in _WHOLE:
+            return all(is_plain(value) for value in given)
+        case ast.Subscript(value=value, slice=ast.Constant()):
+            return _is_finite(value)
         case ast.Call(func=ast.Name(id=name), args=given) if name in _COUNTS:
             return all(_is_finite(value) for value in given)
         case ast.GeneratorExp():
@@ -267,16 +309,15 @@ def _rewrite(loop: _Loop, pool_of: str) -> Edit:
     target, over = module.segment(loop.target), module.segment(loop.over)
     given = arguments_text(module, loop.step.call)
     submitted = f"{pool}.submit({module.segment(loop.step.call.func)}{', ' if given.strip() else ''}{given.strip()})"
-    entry = f"({target}, {submitted})" if loop.used else submitted
     whole, within = module.span(loop.node), module.span(loop.step.call)
-    lines = [f"with {pool_of} as {pool}:", f"{indent}    {all_of} = [{entry} for {target} in {over}]"]
+    lines = [f"with {pool_of} as {pool}:", _collected(f"{indent}    ", all_of, submitted, target, over)]
     if isinstance(loop.node, ast.For):
-        statement = module.span(loop.node.body[0])
+        statement = module.span(loop.node.body[0])[0], module.span(loop.node.body[-1])[1]
         body = f"{module.text[statement[0] : within[0]]}{one}.result(){module.text[within[1] : statement[1]]}"
         held = f"({target})" if isinstance(loop.target, ast.Tuple) and not target.startswith("(") else target
-        lines[1] = f"{indent}    {all_of} = [({held}, {submitted}) for {target} in {over}]"
-        lines += [f"{indent}for {held}, {one} in {all_of}:", f"{indent}    {body}"]
+        lines[1] = _collected(f"{indent}    ", all_of, f"({held}, {submitted})", target, over)
+        lines += [f"{indent}for {held}, {one} in {all_of}:", f"{module.indent(loop.node.body[0])}{body}"]
     else:
-        name = module.segment(loop.node.targets[0])
-        lines.append(f"{indent}{name} = [{one}.result() for {one} in {all_of}]")
+        keeps = f"{module.segment(loop.node.targets[0])} =" if isinstance(loop.node, ast.Assign) else "return"
+        lines.append(f"{indent}{keeps} [{one}.result(){loop.step.tail(module)} for {one} in {all_of}]")
     return Edit(*whole, "\n".join(lines))

@@ -12,7 +12,7 @@ from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.independence import Step, independent_runs
 from swarm.rules.rule import Example, Mend, Rule, edited
-from swarm.rules.splices import WIDTH, import_as, is_alone
+from swarm.rules.splices import WIDTH, free_name, import_as, is_alone
 
 
 class SequentialAwaits(Rule):
@@ -37,6 +37,41 @@ class SequentialAwaits(Rule):
     title = "Independent awaits run one after the other"
     sources = ("https://docs.python.org/3/library/asyncio-task.html#asyncio.gather",)
     bad = (
+        Example(
+            """import httpx
+from fastapi import FastAPI
+
+app = FastAPI()
+client = httpx.AsyncClient(timeout=5)
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    person: dict = (await client.get(f"https://people.example/{event['id']}")).json()
+    score = (await client.get(f"https://scores.example/{event['id']}")).json()["score"]
+    return person | {"score": score}
+""",
+            """import asyncio
+
+import httpx
+from fastapi import FastAPI
+
+app = FastAPI()
+client = httpx.AsyncClient(timeout=5)
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    person_answer, score_answer = await asyncio.gather(
+        client.get(f"https://people.example/{event['id']}"),
+        client.get(f"https://scores.example/{event['id']}"),
+    )
+    person: dict = person_answer.json()
+    score = score_answer.json()["score"]
+    return person | {"score": score}
+""",
+            "fastapi",
+        ),
         Example(
             """import asyncio
 
@@ -236,14 +271,17 @@ async def both(session: AsyncSession = Depends()):
 
 def _gather(module: Module, run: list[Step], asyncio_name: str) -> Edit:
     indent = module.indent(run[0].statement)
-    binding = f"{', '.join(step.target for step in run)} = "
+    taken = [(step, free_name(module, f"{step.target}_answer")) for step in run if _takes_part(step)]
+    named = {step.target: name for step, name in taken}
+    binding = f"{', '.join(named.get(step.target, step.target) for step in run)} = "
+    parts = "".join(f"\n{indent}{step.binding(module)}{name}{step.tail(module)}" for step, name in taken)
     start, end = module.span(run[0].statement)[0], module.span(run[-1].statement)[1]
     texts = [module.segment(step.call) for step in run]
     gaps = [_between(module, first, second) for first, second in pairwise(run)]
     moved = "".join(f"{module.segment(part)}\n{indent}" for step in run for part in step.before)
     line = f"{binding}await {asyncio_name}.gather({', '.join(texts)})"
     if len(indent + line) <= WIDTH and "\n" not in line and not any(part for gap in gaps for part in gap):
-        return Edit(start, end, moved + line)
+        return Edit(start, end, moved + line + parts)
     inner = indent + "    "
     lines = [f"{binding}await {asyncio_name}.gather("]
     for number, text in enumerate(texts):
@@ -252,7 +290,12 @@ def _gather(module: Module, run: list[Step], asyncio_name: str) -> Edit:
             lines[-1] += "  " + gap[0]
         lines += [inner + comment for comment in gap[1:] if comment]
         lines.append(inner + text.replace("\n", "\n    ") + ",")
-    return Edit(start, end, moved + "\n".join([*lines, indent + ")"]))
+    return Edit(start, end, moved + "\n".join([*lines, indent + ")"]) + parts)
+
+
+def _takes_part(step: Step) -> bool:
+    """Whether the name is bound to a part of the answer, or declared."""
+    return step.value is not None or isinstance(step.statement, ast.AnnAssign)
 
 
 def _between(module: Module, first: Step, second: Step) -> list[str]:

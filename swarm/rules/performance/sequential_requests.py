@@ -40,6 +40,40 @@ from flask import Flask, request
 app = Flask(__name__)
 
 
+@app.post("/hook")
+def hook():
+    key = request.get_json()["id"]
+    person: dict = requests.get(f"https://people.example/{key}", timeout=2).json()
+    score = requests.get(f"https://scores.example/{key}", timeout=2).json()["score"]
+    return person | {"score": score}
+""",
+            """from concurrent.futures import ThreadPoolExecutor
+
+import requests
+from flask import Flask, request
+
+app = Flask(__name__)
+
+
+@app.post("/hook")
+def hook():
+    key = request.get_json()["id"]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        person_call = pool.submit(requests.get, f"https://people.example/{key}", timeout=2)
+        score_call = pool.submit(requests.get, f"https://scores.example/{key}", timeout=2)
+    person: dict = person_call.result().json()
+    score = score_call.result().json()["score"]
+    return person | {"score": score}
+""",
+            "flask",
+        ),
+        Example(
+            """import requests
+from flask import Flask, request
+
+app = Flask(__name__)
+
+
 def position(parcel):
     return requests.get(f"https://couriers.example/{parcel}", timeout=2).json()
 
@@ -194,5 +228,5 @@ def _side_by_side(module: Module, run: list[Step], executor: str) -> Edit:
         separator = "" if not given.strip() else ("," if given.startswith("\n") else ", ")
         text = f"{pool}.submit({callee}{separator}{given})".replace("\n", "\n    ")
         lines.append(f"{indent}    {name} = {text}")
-        results.append(f"{indent}{step.target} = {name}.result()")
+        results.append(f"{indent}{step.binding(module)}{name}.result(){step.tail(module)}")
     return Edit(start, end, "\n".join([*lines, *results]))

@@ -10,7 +10,8 @@ from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.added_modules import is_added
 from swarm.rules.distinct import distinct
-from swarm.rules.rule import Example, Rule
+from swarm.rules.examples import unbounded_growth as examples
+from swarm.rules.rule import Rule
 
 ADDING = frozenset({"append", "add", "extend", "insert", "appendleft", "setdefault", "update"})
 TAKING = frozenset({"pop", "popitem", "popleft", "clear", "remove", "discard", "difference_update", "move_to_end"})
@@ -35,96 +36,8 @@ class UnboundedGrowth(Rule):
     severity = "low"
     title = "Memory grows with every request"
     sources = ("https://docs.python.org/3/library/collections.html#collections.deque",)
-    bad = (
-        Example(
-            """from fastapi import FastAPI
-
-app = FastAPI()
-SEEN = set()
-
-
-@app.post("/hook")
-async def hook(event: dict):
-    if event["id"] in SEEN:
-        return {"status": "again"}
-    SEEN.add(event["id"])
-    return {"status": "new"}
-""",
-            None,
-            "fastapi",
-        ),
-        Example(
-            """import functools
-
-from flask import Flask
-
-app = Flask(__name__)
-
-
-@functools.lru_cache(maxsize=None)
-def label(name):
-    return name.title()
-
-
-@app.get("/label/<name>")
-def show(name):
-    return label(name)
-""",
-            None,
-            "flask",
-        ),
-    )
-    good = (
-        """import functools
-from collections import deque
-
-from fastapi import FastAPI
-
-app = FastAPI()
-LATEST = deque(maxlen=100)
-COUNTS = {}
-WAITING = []
-HANDLERS = {}
-
-
-def on(name):
-    def register(function):
-        HANDLERS[name] = function
-        return function
-
-    return register
-
-
-@functools.cache
-def settings():
-    return {}
-
-
-@functools.lru_cache(maxsize=500)
-def label(name):
-    return name.title()
-
-
-@functools.cache
-def key_for(purpose):
-    return purpose.encode()
-
-
-@app.post("/hook")
-async def hook(event: dict):
-    key_for("columns")
-    key_for(purpose="lookup")
-    LATEST.append(event)
-    COUNTS["all"] = COUNTS.get("all", 0) + 1
-    WAITING.append(label(event["id"]))
-    return settings()
-
-
-@app.post("/next")
-async def take():
-    return WAITING.pop()
-""",
-    )
+    bad = examples.BAD
+    good = examples.GOOD
 
     @distinct
     def find(self, index: Index) -> Iterable[Finding]:

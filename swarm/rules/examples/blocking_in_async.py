@@ -1,0 +1,229 @@
+"""Examples of the rule blocking-in-async."""
+
+from __future__ import annotations
+
+from swarm.rules.rule import Example
+
+BAD = (
+    Example(
+        """import time
+
+import requests
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.post("/hook")
+async def hook():
+    time.sleep(0.5)
+    answer = requests.get("https://a.example/x", timeout=5).json()
+    return answer
+""",
+        """import asyncio
+import time
+
+import requests
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.post("/hook")
+async def hook():
+    await asyncio.sleep(0.5)
+    answer = (await asyncio.to_thread(requests.get, "https://a.example/x", timeout=5)).json()
+    return answer
+""",
+        "fastapi",
+    ),
+    Example(
+        """import asyncio
+import sqlite3
+
+from fastapi import APIRouter
+
+router = APIRouter()
+
+
+def load_orders(customer):
+    conn = sqlite3.connect("shop.db")
+    rows = conn.execute("SELECT * FROM orders WHERE customer = ?", (customer,)).fetchall()
+    conn.close()
+    return rows
+
+
+@router.get("/orders/{customer}")
+async def orders(customer: int):
+    return [dict(row) for row in load_orders(customer)]
+
+
+@router.get("/count")
+async def count(table: str = "orders"):
+    \"\"\"How many there are.\"\"\"
+    conn = sqlite3.connect("shop.db")
+    return conn.execute("SELECT COUNT(*) FROM orders").fetchone()[0]
+""",
+        """import asyncio
+import sqlite3
+
+from fastapi import APIRouter
+
+router = APIRouter()
+
+
+def load_orders(customer):
+    conn = sqlite3.connect("shop.db")
+    rows = conn.execute("SELECT * FROM orders WHERE customer = ?", (customer,)).fetchall()
+    conn.close()
+    return rows
+
+
+@router.get("/orders/{customer}")
+async def orders(customer: int):
+    return [dict(row) for row in await asyncio.to_thread(load_orders, customer)]
+
+
+def _count_blocking(table: str = "orders"):
+    conn = sqlite3.connect("shop.db")
+    return conn.execute("SELECT COUNT(*) FROM orders").fetchone()[0]
+
+
+@router.get("/count")
+async def count(table: str = "orders"):
+    \"\"\"How many there are.\"\"\"
+    return await asyncio.to_thread(_count_blocking, table)
+""",
+        "fastapi",
+    ),
+    Example(
+        """from fastapi import APIRouter
+from sqlmodel import Session, create_engine, select
+
+from models import Order
+
+router = APIRouter()
+engine = create_engine("sqlite:///shop.db")
+
+
+def keep(session: Session, order: Order) -> int:
+    session.add(order)
+    session.commit()
+    return order.id
+
+
+@router.post("/orders")
+async def take(order: Order):
+    with Session(engine) as session:
+        known = session.scalar(select(Order.id).where(Order.number == order.number))
+        return known or keep(session, order)
+""",
+        """import asyncio
+
+from fastapi import APIRouter
+from sqlmodel import Session, create_engine, select
+
+from models import Order
+
+router = APIRouter()
+engine = create_engine("sqlite:///shop.db")
+
+
+def keep(session: Session, order: Order) -> int:
+    session.add(order)
+    session.commit()
+    return order.id
+
+
+def _take_blocking(order: Order):
+    with Session(engine) as session:
+        known = session.scalar(select(Order.id).where(Order.number == order.number))
+        return known or keep(session, order)
+
+
+@router.post("/orders")
+async def take(order: Order):
+    return await asyncio.to_thread(_take_blocking, order)
+""",
+        "fastapi",
+    ),
+    Example(
+        """from fastapi import Depends, FastAPI
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from models import Order
+
+app = FastAPI()
+SessionLocal = sessionmaker(bind=create_engine("sqlite:///shop.db"))
+
+
+def get_db():
+    with SessionLocal() as db:
+        yield db
+
+
+@app.get("/orders")
+async def orders(db: Session = Depends(get_db)):
+    return db.scalars(select(Order)).all()
+""",
+        None,
+        "fastapi",
+    ),
+    Example(
+        """import sqlite3
+
+from fastapi import FastAPI
+
+app = FastAPI()
+conn = sqlite3.connect("shop.db")
+
+
+def newest():
+    return conn.execute("SELECT MAX(id) FROM orders").fetchone()
+
+
+@app.get("/newest")
+async def read_newest():
+    return newest()
+""",
+        None,
+        "fastapi",
+    ),
+)
+GOOD = (
+    """import asyncio
+import time
+
+import requests
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/sync")
+def sync_handler():
+    time.sleep(0.1)
+    return requests.get("https://a.example", timeout=2).json()
+
+
+@app.get("/async")
+async def async_handler():
+    await asyncio.sleep(0.1)
+    answer = await asyncio.to_thread(requests.get, "https://a.example", timeout=2)
+    later = await asyncio.to_thread(lambda: requests.get("https://b.example", timeout=2))
+    return [answer.json(), later.json()]
+""",
+    """import time
+
+from flask import Flask
+
+app = Flask(__name__)
+
+
+@app.post("/own-loop")
+async def own_loop():
+    time.sleep(0.1)
+    return {}
+""",
+)
