@@ -1,7 +1,8 @@
 """Turns from any server of the Messages API, streamed; the one module that knows the `anthropic` SDK.
 
-The SDK connects, signs, checks statuses and names errors. The request's bytes and the events of the answer are ours
-(`wire`, `stream`): the SDK's own way walks the whole history by its types at every turn.
+The SDK finds address, key and headers, and its HTTP client connects. The request's bytes and the events of the
+answer are ours (`wire`, `stream`), and so is the request around them, which is prepared once: the SDK's own way walks
+the whole history by its types, and builds options, headers and address anew, at every turn.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,7 @@ from swarm.models.stream import EventReader, TurnReader, told_error
 from swarm.models.wire import RequestWriter
 
 if TYPE_CHECKING:
-    from anthropic import AsyncAnthropic
+    import httpx2
 
 _CONNECT_S = 5.0
 _PATH = "/v1/messages"
@@ -37,35 +39,35 @@ class AnthropicModel:
     def __init__(self, environ: Mapping[str, str] | None = None, *, stall_s: float = 60.0) -> None:
         self._environ = os.environ if environ is None else environ
         self._stall_s = stall_s
-        self._client: AsyncAnthropic | None = None
+        self._line: _Line | None = None
         self._connecting = asyncio.Lock()
         self._writer = RequestWriter()
 
     async def next_turn(self, conversation: Conversation, tools: Sequence[ToolSpec], limits: TurnLimits) -> Turn:
         """The model's turn. Raises ProviderFailed for whatever keeps it from being whole."""
-        client = self._client or await self._connected()
+        line = self._line or await self._connected()
         body, reader = self._writer.body(conversation, tools, limits), TurnReader()
         try:
-            return await _asked(client, body, reader, limits.deadline_s)
+            return await _asked(line, body, reader, limits.deadline_s)
         except ProviderFailed as failure:
             failure.usage = reader.used  # a turn that breaks off is paid for nevertheless
             raise
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
+        if self._line is not None:
+            await self._line.client.aclose()
+            self._line = None
 
-    async def _connected(self) -> AsyncAnthropic:
+    async def _connected(self) -> _Line:
         async with self._connecting:
-            if self._client is None:
+            if self._line is None:
                 # Seconds of import: in a thread, so that the other specialists go on.
                 await asyncio.to_thread(__import__, "anthropic")
-                self._client = self._new_client()
-            return self._client
+                self._line = self._new_line()
+            return self._line
 
-    def _new_client(self) -> AsyncAnthropic:
+    def _new_line(self) -> _Line:
         import anthropic
         import httpx2
 
@@ -78,36 +80,45 @@ class AnthropicModel:
             token = "local"  # servers at home take any token, and the SDK wants one
         timeout = anthropic.Timeout(self._stall_s, connect=_CONNECT_S)
         try:
-            return anthropic.AsyncAnthropic(
+            client = anthropic.DefaultAioHttpClient(timeout=timeout)
+            sdk = anthropic.AsyncAnthropic(
                 api_key=key or None,
                 auth_token=None if key else token,
                 base_url=base_url or None,
                 max_retries=0,
                 timeout=timeout,
-                http_client=anthropic.DefaultAioHttpClient(timeout=timeout),
+                http_client=client,
             )
+            told = {name: value for name, value in sdk.default_headers.items() if isinstance(value, str)}
+            headers = httpx2.Headers({**told, **_HEADERS}, encoding="utf-8")
+            url = httpx2.URL(f"{str(sdk.base_url).rstrip('/')}{_PATH}")
+            headers["Host"] = url.netloc.decode("ascii")
+            return _Line(client, url, headers, {"timeout": timeout.as_dict()})
         except httpx2.InvalidURL as error:
             raise ProviderFailed(f"ANTHROPIC_BASE_URL is no address: {error}", retryable=False) from error
         except (ValueError, anthropic.AnthropicError) as error:
             raise ProviderFailed(_words(error), retryable=False) from error
 
 
-async def _asked(client: AsyncAnthropic, body: bytes, reader: TurnReader, deadline_s: float) -> Turn:
-    import anthropic
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Where requests go, and all that they have in common. `headers` are copied by each."""
+
+    client: httpx2.AsyncClient
+    url: httpx2.URL
+    headers: httpx2.Headers
+    extensions: dict[str, Any]
+
+
+async def _asked(line: _Line, body: bytes, reader: TurnReader, deadline_s: float) -> Turn:
     import httpx2
 
     try:
         async with asyncio.timeout(deadline_s):
-            return await _streamed(client, body, reader)
+            return await _streamed(line, body, reader)
     except TimeoutError:
         raise ProviderFailed(f"no whole turn within {deadline_s:g} s", retryable=True) from None
-    except anthropic.APIStatusError as error:
-        raise _from_status(error) from error
-    except (anthropic.APIConnectionError, httpx2.HTTPError, OSError) as error:
-        raise ProviderFailed(f"connection: {_words(error)}", retryable=True) from error
-    except anthropic.AnthropicError as error:
-        raise ProviderFailed(_words(error), retryable=False) from error
-    except httpx2.StreamError as error:
+    except (httpx2.HTTPError, httpx2.StreamError, OSError) as error:
         raise ProviderFailed(f"connection: {_words(error)}", retryable=True) from error
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         # Streams that hold no JSON, events out of order or of another shape.
@@ -115,20 +126,16 @@ async def _asked(client: AsyncAnthropic, body: bytes, reader: TurnReader, deadli
         raise ProviderFailed(text, retryable=True) from error
 
 
-async def _streamed(client: AsyncAnthropic, body: bytes, turn: TurnReader) -> Turn:
+async def _streamed(line: _Line, body: bytes, turn: TurnReader) -> Turn:
     import httpx2
-    from anthropic import AsyncStream
 
-    response: Any = await client.post(
-        _PATH,
-        cast_to=httpx2.Response,
-        content=body,
-        options={"headers": _HEADERS},
-        stream=True,
-        stream_cls=AsyncStream[Any],
-    )
+    request = httpx2.Request("POST", line.url, headers=line.headers, content=body, extensions=line.extensions)
+    response = await line.client.send(request, stream=True)
     events = EventReader()
     try:
+        if not response.is_success:
+            await response.aread()
+            raise _from_status(response)
         async for piece in response.aiter_bytes():
             for event in events.feed(piece):
                 turn.take(event)
@@ -139,16 +146,20 @@ async def _streamed(client: AsyncAnthropic, body: bytes, turn: TurnReader) -> Tu
     return turn.turn()
 
 
-def _from_status(error: Any) -> ProviderFailed:
+def _from_status(response: httpx2.Response) -> ProviderFailed:
     """A refused request."""
-    body: Any = error.body if isinstance(error.body, dict) else {}
-    inner: Any = body["error"] if isinstance(body.get("error"), dict) else body
-    return told_error(inner, error.status_code, _words(error), _retry_after_s(error))
+    try:
+        body = response.json()
+    except ValueError:
+        body = {}
+    told = body if isinstance(body, dict) else {}
+    inner: Any = told["error"] if isinstance(told.get("error"), dict) else told
+    return told_error(inner, response.status_code, response.text[:300], _retry_after_s(response))
 
 
-def _retry_after_s(error: Any) -> float | None:
+def _retry_after_s(response: httpx2.Response) -> float | None:
     """Seconds, or a date against the server's own clock; None where it asks for nothing that can be read."""
-    headers = error.response.headers
+    headers = response.headers
     value = headers.get("retry-after", "")
     try:
         return max(0.0, float(value))

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 AGENTS, TURNS, ROUNDS = 64, 10, 3
 LONG = 40
-MOST_RATIO, MOST_GROWTH = 1.0, 1.5
+MOST_RATIO, MOST_GROWTH = 0.8, 1.5
 
 
 @pytest.fixture
