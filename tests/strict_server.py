@@ -35,12 +35,16 @@ _ROLES = {"text": {"user", "assistant"}, "tool_use": {"assistant"}, "tool_result
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """A scripted turn: content blocks as the API has them. `cut_json` ends a tool's arguments halfway."""
+    """A scripted turn: content blocks as the API has them. `cut_json` ends a tool's arguments halfway.
+
+    `lingers_s` is how long the connection stays open after the last event.
+    """
 
     blocks: Sequence[dict[str, Any]]
     stop_reason: str = "end_turn"
     usage: dict[str, int] = field(default_factory=lambda: {"input_tokens": 20, "output_tokens": 7})
     cut_json: bool = False
+    lingers_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +283,7 @@ async def _stream(request: web.Request, model: str, step: Say | Break) -> web.St
     delta = {"stop_reason": step.stop_reason, "stop_sequence": None}
     await send("message_delta", {"delta": delta, "usage": {"output_tokens": usage["output_tokens"]}})
     await send("message_stop", {})
+    await asyncio.sleep(step.lingers_s)
     return response
 
 

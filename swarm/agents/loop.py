@@ -50,8 +50,9 @@ _LAST_TURNS = 2
 class LoopLimits:
     """Bounds of one conversation.
 
-    `attempts` at one turn; `nudges` after turns that neither call a tool nor submit; `refused_repeats` of one
-    and the same call; a provider that asks to wait longer than `longest_wait_s` has failed.
+    `attempts` at one turn; `nudges` after turns that neither call a tool nor submit; `pauses` that are sent back
+    one after another; `refused_repeats` of one and the same call; a provider that asks to wait longer than
+    `longest_wait_s` has failed.
     """
 
     max_turns: int = 24
@@ -59,6 +60,7 @@ class LoopLimits:
     clearing: Clearing = Clearing()
     attempts: int = 3
     nudges: int = 2
+    pauses: int = 4
     refused_repeats: int = 4
     longest_wait_s: float = 20.0
     first_wait_s: float = 0.5
@@ -130,7 +132,7 @@ class _Talk:
         patience = Patience(limits.attempts, limits.first_wait_s, limits.longest_wait_s)
         self._asking = Asking(model, around, limits.turn, patience, self._count)
         self._tally = Tally()
-        self._nudges = 0
+        self._nudges = self._pauses = 0
         self._text = ""
 
     async def run(self) -> Outcome:
@@ -165,9 +167,9 @@ class _Talk:
                 return self._nudge(_GO_ON)
             case _ if turn.tool_calls:
                 return await self._answer(turn)
-            case "pause_turn":
-                if turn.blocks:
-                    self._history.answered(turn.blocks)
+            case "pause_turn" if turn.blocks and self._pauses < self._limits.pauses:
+                self._pauses += 1
+                self._history.answered(turn.blocks)
                 return None
             case _:
                 if turn.text.strip():
@@ -191,7 +193,7 @@ class _Talk:
             result, parsed = self._submit(call)
             results.append(result)
             submission = submission or parsed
-        self._nudges = 0
+        self._nudges = self._pauses = 0
         self._history.told(*results, *self._reminder())
         self._history.clear(self._limits.clearing)
         self._tally.cleared = self._history.cleared

@@ -125,7 +125,7 @@ class Toolbox:
             raise ToolFailed(f"the service: {error}") from error
         except ToolFailed:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.broken.append(f"{call.name}: {type(error).__name__}")
             record = {"agent": self._agent, "tool": call.name, "traceback": traceback.format_exc()}
             self._around.journal.append("bug", masked(record, self._around.mask))

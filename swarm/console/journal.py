@@ -35,7 +35,8 @@ class FileJournal:
         self._synced_s = -1.0
         try:
             (folder / "transcripts").mkdir(parents=True, exist_ok=True)
-            self._journal = (folder / NAME).open("a", encoding="utf-8")
+            # half characters, as names of files may have, become the escapes that JSON has for them
+            self._journal = (folder / NAME).open("a", encoding="utf-8", errors="backslashreplace")
             fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _cut_torn_line(folder / NAME)
         except BlockingIOError:
@@ -81,7 +82,7 @@ class FileJournal:
         if name not in self._files:
             path = self._folder / "transcripts" / f"{name}.jsonl"
             _cut_torn_line(path)
-            self._files[name] = path.open("a", encoding="utf-8")
+            self._files[name] = path.open("a", encoding="utf-8", errors="backslashreplace")
         return self._files[name]
 
 

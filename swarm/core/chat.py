@@ -109,10 +109,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class TurnLimits:
-    """Bounds of one turn."""
+    """Bounds of one turn. The longest answer of the slowest model takes minutes; a stall is noticed sooner."""
 
     max_output_tokens: int = 8192
-    deadline_s: float = 120.0
+    deadline_s: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,15 @@ the whole history by its types, and builds options, headers and address anew, at
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from swarm.core.chat import Conversation, ToolSpec, Turn, TurnLimits
+from swarm.core.chat import Conversation, ToolSpec, Turn, TurnLimits, Usage
+from swarm.models.estimate import blocks_tokens, conversation_tokens
 from swarm.models.failures import ProviderFailed
 from swarm.models.stream import EventReader, TurnReader, told_error
 from swarm.models.wire import RequestWriter
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     import httpx2
 
 _CONNECT_S = 5.0
+_LINGER_S = 0.5
+_MOST_BYTES = 32_000_000  # of one answer; the longest of a model is a fiftieth of that
 _PATH = "/v1/messages"
 _HEADERS = {"Content-Type": "application/json", "Accept": "text/event-stream"}
 
@@ -48,7 +52,7 @@ class AnthropicModel:
         line = self._line or await self._connected()
         body, reader = self._writer.body(conversation, tools, limits), TurnReader()
         try:
-            return await _asked(line, body, reader, limits.deadline_s)
+            return _counted(await _asked(line, body, reader, limits.deadline_s), conversation, tools)
         except ProviderFailed as failure:
             failure.usage = reader.used  # a turn that breaks off is paid for nevertheless
             raise
@@ -120,7 +124,7 @@ async def _asked(line: _Line, body: bytes, reader: TurnReader, deadline_s: float
         raise ProviderFailed(f"no whole turn within {deadline_s:g} s", retryable=True) from None
     except (httpx2.HTTPError, httpx2.StreamError, OSError) as error:
         raise ProviderFailed(f"connection: {_words(error)}", retryable=True) from error
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         # Streams that hold no JSON, events out of order or of another shape.
         text = f"the answer is not of the Messages API: {_words(error)}"
         raise ProviderFailed(text, retryable=True) from error
@@ -131,19 +135,43 @@ async def _streamed(line: _Line, body: bytes, turn: TurnReader) -> Turn:
 
     request = httpx2.Request("POST", line.url, headers=line.headers, content=body, extensions=line.extensions)
     response = await line.client.send(request, stream=True)
-    events = EventReader()
     try:
         if not response.is_success:
             await response.aread()
             raise _from_status(response)
-        async for piece in response.aiter_bytes():
-            for event in events.feed(piece):
-                turn.take(event)
+        await _read(response.aiter_bytes(), turn)
     finally:
         await response.aclose()
     if not turn.stopped:
         raise ProviderFailed("the stream ended before the turn was whole", retryable=True)
     return turn.turn()
+
+
+async def _read(pieces: AsyncIterator[bytes], turn: TurnReader) -> None:
+    """All events up to the last one; then a moment for the end of the answer, so that the connection can stay."""
+    events, size = EventReader(), 0
+    async for piece in pieces:
+        size += len(piece)
+        if size > _MOST_BYTES:
+            raise ProviderFailed(f"an answer of more than {_MOST_BYTES:,} bytes", retryable=False)
+        for event in events.feed(piece):
+            turn.take(event)
+            if turn.stopped:
+                break
+        if turn.stopped:
+            break
+    with contextlib.suppress(Exception):  # the turn is whole, whatever becomes of the connection
+        async with asyncio.timeout(_LINGER_S):
+            async for _ in pieces:
+                pass
+
+
+def _counted(turn: Turn, conversation: Conversation, tools: Sequence[ToolSpec]) -> Turn:
+    """The turn; with an estimate where its server counts no tokens: budgets would have nothing to go by."""
+    if turn.usage.context_tokens or turn.usage.output_tokens:
+        return turn
+    usage = Usage(conversation_tokens(conversation, tools), blocks_tokens(turn.blocks), estimated=True)
+    return replace(turn, usage=usage)
 
 
 def _from_status(response: httpx2.Response) -> ProviderFailed:

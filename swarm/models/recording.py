@@ -88,7 +88,7 @@ class Recorder:
         self._append(record)
 
     def _append(self, record: Mapping[str, Any]) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
+        with self._path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(self._mask(json.dumps(record, ensure_ascii=False, default=str)) + "\n")
 
 

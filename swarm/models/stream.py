@@ -11,6 +11,7 @@ from swarm.core.chat import Block, Opaque, StopReason, Text, ToolCall, Turn, Usa
 from swarm.models.estimate import CHARS_PER_TOKEN
 from swarm.models.failures import ProviderFailed
 
+_DEEPEST = 64  # brackets in the arguments of a call
 _STOP_REASONS = frozenset(get_args(StopReason))
 _RETRYABLE_ERRORS = frozenset({"overloaded_error", "api_error", "rate_limit_error", "timeout_error"})
 
@@ -121,7 +122,7 @@ class TurnReader:
     def _count(self, usage: Any) -> None:
         """Counts are of the whole answer so far: a later one takes the place of an earlier."""
         if isinstance(usage, dict):
-            self._usage |= {key: value for key, value in usage.items() if isinstance(value, int)}
+            self._usage |= {key: max(0, value) for key, value in usage.items() if isinstance(value, int)}
 
 
 def told_error(error: Any, status: int = 200, words: str = "", retry_after_s: float | None = None) -> ProviderFailed:
@@ -139,10 +140,13 @@ def _block(block: _Growing) -> Block | None:
     start, text = block.start, "".join(block.parts)
     match start["type"]:
         case "text":
-            text = start.get("text", "") + text
+            text = _sound(start.get("text", "") + text)
             return Text(text) if text.strip() else None  # blank texts may not be sent back
         case "tool_use":
-            return ToolCall(start["id"], start["name"], _arguments(text) if text else dict(start["input"]))
+            call_id, name = start["id"], start["name"]
+            if not (isinstance(call_id, str) and isinstance(name, str) and call_id):
+                raise ValueError("a call has no id or no name")
+            return ToolCall(call_id, _sound(name), _arguments(text) if text else _sound(dict(start["input"])))
         case "thinking":
             signature = start.get("signature", "") + block.signature
             if not signature:
@@ -155,7 +159,22 @@ def _block(block: _Growing) -> Block | None:
 def _arguments(text: str) -> dict[str, Any]:
     """Half a call (max_tokens) may hold anything; a call that is no object fails its validation."""
     try:
-        value = json.loads(text)
-    except ValueError:
+        value = _sound(json.loads(text, parse_constant=_no_number))
+    except (ValueError, RecursionError):
         value = None
-    return value if isinstance(value, dict) else {"unparsable": text}
+    return value if isinstance(value, dict) else {"unparsable": _sound(text)}
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _sound(value: Any, depth: int = 0) -> Any:
+    """The value without half characters, which no file takes. Raises ValueError where it is nested beyond use."""
+    if depth > _DEEPEST:
+        raise ValueError("nested too deep")
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_sound(key): _sound(item, depth + 1) for key, item in value.items()}
+    return [_sound(item, depth + 1) for item in value] if isinstance(value, list) else value

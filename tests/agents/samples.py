@@ -38,6 +38,8 @@ class Echo(Tool):
             raise ToolFailed("try other words")
         if arguments.words == "bug":
             raise ZeroDivisionError("secret internals")
+        if arguments.words == "exit":
+            raise SystemExit(2)
         return Answer(as_json({"words": arguments.words, "findings": []}))
 
 

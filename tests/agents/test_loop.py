@@ -67,6 +67,7 @@ async def test_all_calls_of_a_turn_run_at_once_and_are_answered_in_one_message(t
         (("echo", {"words": "fail"}), "try other words"),
         (("echo", {"wait_s": 5}), "not done within"),
         (("echo", {"words": "bug"}), "echo broke (ZeroDivisionError)"),
+        (("echo", {"words": "exit"}), "echo broke (SystemExit)"),
     ],
 )
 async def test_what_goes_wrong_in_a_tool_reaches_the_model_and_nobody_else(
@@ -129,7 +130,8 @@ async def test_a_paused_turn_is_sent_back_and_joined_with_what_follows(tmp_path:
         ([says("x", "stop_sequence"), says(""), says("y")], "end_turn"),
         ([calls(("echo", {}))] * 9, "stuck"),
         ([calls(("echo", {"words": str(n)})) for n in range(12)], "turns"),
-        ([says("", "pause_turn")] * 10, "turns"),
+        ([says("", "pause_turn")] * 3, "end_turn"),
+        ([says("a moment", "pause_turn")] * 7, "end_turn"),
         ([says("more", "max_tokens")] * 3, "end_turn"),
     ],
 )

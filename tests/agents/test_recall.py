@@ -198,3 +198,11 @@ def test_a_finding_whose_id_the_mask_has_changed_is_looked_for_again():
     assert Recall([began, {"kind": "result", **record}]).findings == []
     plain = result_record("a", 1, ToolResult("c", "seen"), [found, finding("other")], str)
     assert [one.id for one, _ in Recall([began, {"kind": "result", **plain}]).findings] == list(plain["finding_ids"])
+
+
+def test_half_characters_come_through_the_journal(tmp_path: Path):
+    journal = FileJournal(tmp_path / "run", str)
+    journal.append("result", {"agent": "a", "text": "a name \udcff of a file, and 🦊"})
+    journal.close()
+    (record,) = read_journal(tmp_path / "run")
+    assert record["text"] == "a name \udcff of a file, and 🦊"

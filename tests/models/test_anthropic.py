@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ from swarm.core.chat import (
     ToolResult,
     ToolSpec,
     TurnLimits,
+    Usage,
 )
 from swarm.models.anthropic import AnthropicModel
 from tests.strict_server import Break, Raw, Refuse, Say, Script, StrictServer, text, thinking, tool_use
@@ -184,6 +186,81 @@ async def test_answers_that_are_none_are_model_failures_and_may_be_asked_again(b
         await _turn(Raw(body, content_type))
     assert caught.value.retryable
     assert "\n" not in str(caught.value)
+
+
+def _call(block: str, *parts: str) -> bytes:
+    grown = '{"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": %s}}'
+    deltas = [grown % part for part in parts]
+    begun = f'{{"type": "content_block_start", "index": 0, "content_block": {block}}}'
+    ended = '{"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": -900}}'
+    told = [_event("message_start", MESSAGE), _event("content_block_start", begun)]
+    told += [_event("content_block_delta", delta) for delta in deltas]
+    return b"".join([*told, _event("message_delta", ended), STOP])
+
+
+PROBE = '{"type": "tool_use", "id": "t", "name": "probe", "input": {}}'
+
+
+@pytest.mark.parametrize(
+    "block",
+    ['{"type": "tool_use", "id": "t", "name": ["probe"], "input": {}}',
+     '{"type": "tool_use", "id": 7, "name": "probe", "input": {}}',
+     '{"type": "tool_use", "id": "", "name": "probe", "input": {}}'],
+)  # fmt: skip
+async def test_a_call_that_cannot_be_answered_is_no_turn(block: str):
+    with pytest.raises(ModelFailed, match="not of the Messages API") as caught:
+        await _turn(Raw(_call(block)))
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    "arguments", ['{"a": NaN}', '{"a": -Infinity}', '{"a":' * 5_000 + "1" + "}" * 5_000, "[1]", "{'a': 1}"], ids=len
+)
+async def test_arguments_that_are_no_json_of_use_are_kept_as_words(arguments: str):
+    turn, _ = await _turn(Raw(_call(PROBE, json.dumps(arguments))))
+    (call,) = turn.tool_calls
+    assert call.arguments == {"unparsable": arguments}
+    assert turn.usage.output_tokens == 0  # no count below nothing gives a budget anything back
+
+
+async def test_half_characters_are_made_whole():
+    turn, _ = await _turn(Raw(_call(PROBE, json.dumps('{"a\\ud800": ["\\udfff", "\\ud83e\\udd8a"]}'))))
+    assert turn.tool_calls[0].arguments == {"a?": ["?", "🦊"]}
+
+
+async def test_a_server_that_counts_no_tokens_is_estimated():
+    body = _call(PROBE).replace(b'"input_tokens": 1, "output_tokens": 1', b'"input_tokens": 0, "output_tokens": 0')
+    turn, _ = await _turn(Raw(body))
+    assert turn.usage.estimated and turn.usage.context_tokens > 5 and turn.usage.output_tokens > 0
+
+
+async def test_what_a_broken_turn_took_is_told_with_the_failure():
+    with pytest.raises(ModelFailed) as caught:
+        await _turn(Break("drop"))
+    assert (caught.value.usage.input_tokens, caught.value.usage.output_tokens) == (20, 1)
+    with pytest.raises(ModelFailed) as caught:
+        await _turn(Refuse(529, "overloaded_error"))
+    assert caught.value.usage == Usage()
+
+
+async def test_a_whole_turn_does_not_wait_for_a_connection_that_stays_open():
+    turn, _ = await _turn(Say([text("done")], lingers_s=30), limits=TurnLimits(deadline_s=5))
+    assert turn.text == "done"
+
+
+async def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("swarm.models.anthropic._MOST_BYTES", 10_000)
+    with pytest.raises(ModelFailed, match="more than 10,000 bytes") as caught:
+        await _turn(Raw(b": ping\n\n" * 5_000))
+    assert not caught.value.retryable
+
+
+async def test_headers_of_the_users_own_are_sent(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", "X-Team: platform")
+    _, server = await _turn(Say([text("hello")]))
+    assert server.headers[0]["x-team"] == "platform"
+    assert server.headers[0]["authorization"] == "Bearer test-key"
+    assert server.headers[0]["user-agent"].startswith("AsyncAnthropic/")
 
 
 @pytest.mark.parametrize(
