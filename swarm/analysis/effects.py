@@ -6,6 +6,7 @@ import ast
 import re
 from dataclasses import dataclass
 
+from swarm.analysis.added_modules import is_added
 from swarm.analysis.client_kinds import HTTP_CLIENTS, HTTP_VERBS, POOL_MANAGERS
 from swarm.analysis.database_kinds import DATABASES, ENGINES, SESSIONS, SYNC_DRIVERS
 from swarm.analysis.index import Function, Index
@@ -230,6 +231,8 @@ def is_blocking(index: Index, module: Module, call: ast.Call) -> bool:
 def memory_writes(index: Index, function: Function) -> frozenset[str]:
     """Names of shared things that the function changes: globals, `self.x`, parts of its parameters."""
     module, node = function.module, function.node
+    if is_added(module):
+        return frozenset()  # the figures that a mend's module keeps are no state of the program's
     own = {argument.arg for argument in parameters(node)}
     outside: set[str] = set()
     written: set[str] = set()

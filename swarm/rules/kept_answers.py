@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
 from swarm.analysis.source import Module, SourceTree, parameters
 from swarm.core.patches import FileChange
-from swarm.rules.added_modules import is_added
 from swarm.rules.independence import CACHING
 from swarm.rules.known_reads import Reads, reads_of
 from swarm.rules.placing import free_file, import_edit, main_app

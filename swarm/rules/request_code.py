@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index
 from swarm.analysis.module import walk, written
 from swarm.analysis.source import Module
-from swarm.rules.added_modules import is_added
 
 KEPT_BY = ("cache", "lru_cache", "cached_property", "alru_cache", "fixture")
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)

@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from swarm.analysis.added_modules import is_added
 from swarm.analysis.effects import SqlCall, effects_cache, http_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.models import mentioned, models_of
 from swarm.analysis.source import parameters
-from swarm.rules.added_modules import is_added
 from swarm.rules.independence import GUARD_WORDS
 from swarm.rules.known_reads import Reads, url_path
 

@@ -80,7 +80,7 @@ def again(seen: Seen) -> dict[str, Any]:
     """What is written after the gate's reason and a look at how the service stands now."""
     assert "refused your patch" in seen.first
     if "`applies`" in seen.first:
-        assert "_with_retries(lambda: session.get(" in seen.results("read_file")[0]
+        assert "with_retries(lambda: session.get(" in seen.results("read_file")[0]
         return {"patch": {"title": "Wait ten seconds at most", "why": WHY, "edits": [edit(GET, TIMED)]}}
     assert "`replay`" in seen.first and "single" in seen.first
     return {"patch": {"title": "Keep the labels in one table", "why": WHY, "edits": [edit(LABELS, RIGHT)]}}

@@ -6,7 +6,6 @@ import json
 import sqlite3
 import threading
 import time
-from email.utils import formatdate
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -65,101 +64,6 @@ def test_one_query_gives_the_rows_of_many(tmp_path: Path) -> None:
         assert run(after)["items"](conn, keys) == expected
         assert asked == 2 * len(keys)
         assert len(statements) == 2
-
-
-RETRIED = """import httpx
-
-client = httpx.AsyncClient()
-
-
-async def stock():
-    return await client.get("https://a.example/stock")
-"""
-
-
-@pytest.mark.parametrize(
-    ("answers", "tries", "status"),
-    [
-        ([200], 1, 200),
-        ([503, 200], 2, 200),
-        ([500, 429, 200], 3, 200),
-        ([503, 503, 503, 200], 3, 503),
-        ([404, 200], 1, 404),
-        ([None, 200], 2, 200),
-    ],
-)
-async def test_a_retried_call_ends_as_it_would_have(
-    tmp_path: Path, answers: list[int | None], tries: int, status: int
-) -> None:
-    scope = run(mended(tmp_path, "missing-retry", RETRIED))
-    seen = 0
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        nonlocal seen
-        seen += 1
-        given = answers[seen - 1]
-        if given is None:
-            raise httpx.ConnectError("lost", request=request)
-        return httpx.Response(given)
-
-    async def at_once(_: float) -> None: ...
-
-    scope["asyncio"] = SimpleNamespace(sleep=at_once)
-    scope["client"] = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-    assert (await scope["stock"]()).status_code == status
-    assert seen == tries
-
-
-@pytest.mark.parametrize(
-    ("asked", "tries", "least_s", "most_s"),
-    [
-        ("2", 2, 2.0, 2.0),
-        ("date", 2, 1.5, 3.0),
-        ("3600", 1, 0.0, 0.0),  # longer than all tries may take: the refusal is handed back at once
-        ("soon", 2, 0.1, 0.2),
-        ("-7", 2, 0.1, 0.2),
-        ("nan", 2, 0.1, 0.2),
-    ],
-)
-async def test_a_retry_waits_as_the_answer_asks(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, asked: str, tries: int, least_s: float, most_s: float
-) -> None:
-    scope = run(mended(tmp_path, "missing-retry", RETRIED))
-    seen, waited = 0, [0.0]
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        nonlocal seen
-        seen += 1
-        told = formatdate(time.time() + 3, usegmt=True) if asked == "date" else asked
-        return httpx.Response(429 if seen == 1 else 200, headers={"Retry-After": told})
-
-    async def at_once(pause_s: float) -> None:
-        waited[0] += pause_s
-
-    scope["asyncio"] = SimpleNamespace(sleep=at_once)
-    scope["client"] = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-    with caplog.at_level("WARNING"):
-        assert (await scope["stock"]()).status_code == (200 if tries == 2 else 429)
-    assert seen == tries
-    assert least_s <= waited[0] <= most_s
-    assert [record.levelname for record in caplog.records] == ["WARNING"] * (tries - 1)
-
-
-async def test_retries_can_be_turned_off_and_raise_the_last_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTP_RETRY_ATTEMPTS", "0")
-    scope = run(mended(tmp_path, "missing-retry", RETRIED))
-    seen: list[str] = []
-
-    def lost(request: httpx.Request) -> httpx.Response:
-        seen.append(request.method)
-        raise httpx.ConnectError("lost", request=request)
-
-    scope["client"] = httpx.AsyncClient(transport=httpx.MockTransport(lost))
-    with pytest.raises(httpx.ConnectError):
-        await scope["stock"]()
-    assert seen == ["GET"]
 
 
 PER_CALL = """import httpx
@@ -256,32 +160,3 @@ def test_side_by_side_requests_overlap_and_keep_the_order_of_errors(tmp_path: Pa
     ]  # fmt: skip
     with pytest.raises(KeyError, match=r"couriers\.example/bad"):
         scope["hook"]({"parcel": "bad", "customer": "bad"})
-
-
-async def test_a_question_to_a_model_is_asked_again_when_the_model_is_overloaded(tmp_path: Path) -> None:
-    text = """import httpx
-from fastapi import FastAPI
-
-app = FastAPI()
-client = httpx.AsyncClient()
-
-
-@app.post("/hook")
-async def hook(event: dict):
-    answer = await client.post(
-        "https://ai.example/v1/messages",
-        json={"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": event["text"]}]},
-    )
-    return answer.json()
-"""
-    namespace = run(mended(tmp_path, "missing-retry", text))
-    answers = [529, 503, 200]
-    asked: list[int] = []
-
-    def respond(request: httpx.Request) -> httpx.Response:
-        asked.append(answers[len(asked)])
-        return httpx.Response(asked[-1], json={"content": "hi"}, headers={"Retry-After": "0"})
-
-    namespace["client"] = httpx.AsyncClient(transport=httpx.MockTransport(respond))
-    assert await namespace["hook"]({"text": "how are you"}) == {"content": "hi"}
-    assert asked == answers

@@ -155,15 +155,15 @@ client = httpx.AsyncClient(timeout=5)
 
 @app.get("/stock")
 async def stock():
-    return (await client.get("https://a.example", headers={"key": KEY})).json()
+    return (await client.get("https://a.example", headers={"key": KEY}, timeout=None)).json()
 """
 
 
 def test_settings_come_after_the_file_that_fills_the_environment(tmp_path: Path) -> None:
     write(tmp_path, {"late.py": DOTENV})
-    mend(tmp_path, "missing-retry")
+    mend(tmp_path, "missing-timeout")
     text = (tmp_path / "late.py").read_text()
-    assert text.index("load_dotenv()") < text.index("HTTP_RETRY_ATTEMPTS = ") < text.index("KEY = ")
+    assert text.index("load_dotenv()") < text.index("HTTP_TIMEOUT_S = ") < text.index("KEY = ")
 
 
 def test_patterns_mind_no_case_and_keep_their_classes() -> None:

@@ -6,57 +6,29 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
-from swarm.analysis.effects import HttpCall, http_call
+from swarm.analysis.effects import HttpCall, outgoing_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.model_calls import asks_model
-from swarm.analysis.source import Module
+from swarm.analysis.route_paths import argument
+from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
+from swarm.core.patches import FileChange
 from swarm.rules.clients import construction
-from swarm.rules.rule import Example, Mend, Rule, edited
-from swarm.rules.splices import after_imports, before_definitions, free_name, import_as, import_from, plain_logger
+from swarm.rules.examples import missing_retry as examples
+from swarm.rules.placing import free_file, import_edit, main_app
+from swarm.rules.reaching import import_of
+from swarm.rules.rule import Mend, Rule, edited
+from swarm.rules.splices import free_name, names_in
 
 RETRYING = ("tenacity", "stamina", "backoff", "retrying", "retry", "aiohttp_retry", "httpx_retries", "urllib3.util")
 NO_RETRY = re.compile(r"retr|probe|ping|health|poll", re.IGNORECASE)  # what is asked again anyway
-SETTINGS = """# how often an idempotent call is tried, 1: once; and the seconds that its tries may take together
-{attempts} = int({os}.getenv("{attempts}", "3"))
-{budget} = float({os}.getenv("{budget}", "5"))
-"""
-RETRY = '''{define} {name}(call):
-    """Repeat an idempotent call on a lost connection, a 429 or a 5xx that passes, with growing pauses."""
-    started = {time}.monotonic()
-    attempt = 1
-    while True:
-        pause_s = {random}.uniform(0.5, 1.0) * min(0.1 * 2**attempt, 2.0)
-        response = None
-        try:
-            response = {awaiting}call()
-            if response.status_code not in (429, 500, 502, 503, 504, 529):
-                return response
-            pause_s = max(pause_s, {asked}(response))
-        except {errors} as error:
-            left_alone = getattr(error, "is_left_alone", False)  # a breaker is open: the upstream was not asked
-            if left_alone or attempt >= {attempts} or {time}.monotonic() - started + pause_s > {budget}:
-                raise
-        if attempt >= {attempts} or {time}.monotonic() - started + pause_s > {budget}:
-            return response
-        {logger}.warning("%s, trying again in %.1f s", "no answer" if response is None else response, pause_s)
-        attempt += 1
-        {sleep}(pause_s)
-'''
-ASKED = '''def {asked}(response):
-    """The pause that an answer asks for, in seconds (`Retry-After` is a number or a date); 0 where for none."""
-    asked = response.headers.get("Retry-After", "")
-    try:
-        return float(asked)
-    except ValueError:
-        pass
-    try:
-        return {parse}(asked).timestamp() - {time}.time()
-    except (TypeError, ValueError):
-        return 0.0
-'''
+STEM = "http_retries"
+MARK = "HTTP_RETRY_ATTEMPTS"
+TEXT = Path(__file__).parent / "http_retries.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +46,14 @@ class MissingRetry(Rule):
     Why: connections drop and servers answer 503 for a moment; each such moment becomes a failed webhook, though
     the same call a tenth of a second later would do. Example: `await client.get(url)` with no retry around it.
 
-    The mend: a small function in the module tries again on connection errors, 429, 500–504 and 529, with growing
-    random pauses, as `Retry-After` asks (seconds or a date), up to HTTP_RETRY_ATTEMPTS tries (3; 1 or 0: none) within
-    HTTP_RETRY_BUDGET_S seconds (5). Each further try is logged; a pause that would end later is not begun. In the end
-    the last answer is returned or the last error raised, as it would have been. Of POSTs only a question to a model
-    API, which changes nothing there, and one with an idempotency key; never a PATCH or a DELETE (its second answer
-    differs); never where something retries already: a retry library, a loop around the call, a transport or adapter
-    with retries.
+    The mend: a small function, in one new module for all that need it, tries again on connection errors, 429,
+    500–504 and 529, with growing random pauses, as `Retry-After` asks (seconds or a date), up to
+    HTTP_RETRY_ATTEMPTS tries (3; 1 or 0: none) within HTTP_RETRY_BUDGET_S seconds (5). Each further try is logged
+    and counted; a pause that would end later is not begun. In the end the last answer is returned or the last error
+    raised, as it would have been. Of POSTs only a question to a model API, which changes nothing there, and one
+    with an idempotency key; never a PATCH or a DELETE (its second answer differs); never where something retries
+    already: a retry library, a loop around the call, a transport or adapter with retries. Calls of aiohttp and
+    `urlopen` are advised.
     """
 
     id = "missing-retry"
@@ -88,175 +61,8 @@ class MissingRetry(Rule):
     severity = "medium"
     title = "An idempotent call is not retried"
     sources = ("https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/",)
-    bad = (
-        Example(
-            """import os
-
-import httpx
-from fastapi import FastAPI
-
-app = FastAPI()
-client = httpx.AsyncClient()
-
-
-@app.get("/stock")
-async def stock():
-    answer = await client.get(
-        "https://a.example/stock",
-        headers={"Accept": "application/json"},
-    )
-    return answer.json()
-""",
-            """import asyncio
-import logging
-import os
-import random
-import time
-from email.utils import parsedate_to_datetime
-
-import httpx
-from fastapi import FastAPI
-
-logger = logging.getLogger(__name__)
-
-# how often an idempotent call is tried, 1: once; and the seconds that its tries may take together
-HTTP_RETRY_ATTEMPTS = int(os.getenv("HTTP_RETRY_ATTEMPTS", "3"))
-HTTP_RETRY_BUDGET_S = float(os.getenv("HTTP_RETRY_BUDGET_S", "5"))
-
-app = FastAPI()
-client = httpx.AsyncClient()
-
-
-"""
-            + ASKED.format(asked="_asked_pause_s", parse="parsedate_to_datetime", time="time")
-            + "\n\n"
-            + RETRY.format(
-                define="async def", name="_with_retries", awaiting="await ", errors="httpx.TransportError",
-                attempts="HTTP_RETRY_ATTEMPTS", budget="HTTP_RETRY_BUDGET_S", time="time", random="random",
-                sleep="await asyncio.sleep", asked="_asked_pause_s", logger="logger",
-            )
-            + """
-
-@app.get("/stock")
-async def stock():
-    answer = await _with_retries(lambda: client.get(
-        "https://a.example/stock",
-        headers={"Accept": "application/json"},
-    ))
-    return answer.json()
-""",
-            "fastapi",
-        ),
-        Example(
-            """import requests
-from flask import Flask
-
-app = Flask(__name__)
-
-
-@app.post("/hook")
-def hook():
-    requests.put("https://a.example/state", json={"open": True}, timeout=3)
-    requests.post("https://a.example/orders", json={}, timeout=3)
-    return "", 204
-""",
-            """import logging
-import os
-import random
-import time
-from email.utils import parsedate_to_datetime
-
-import requests
-from flask import Flask
-
-logger = logging.getLogger(__name__)
-
-# how often an idempotent call is tried, 1: once; and the seconds that its tries may take together
-HTTP_RETRY_ATTEMPTS = int(os.getenv("HTTP_RETRY_ATTEMPTS", "3"))
-HTTP_RETRY_BUDGET_S = float(os.getenv("HTTP_RETRY_BUDGET_S", "5"))
-
-app = Flask(__name__)
-
-
-"""
-            + ASKED.format(asked="_asked_pause_s", parse="parsedate_to_datetime", time="time")
-            + "\n\n"
-            + RETRY.format(
-                define="def", name="_with_retries", awaiting="",
-                errors="(requests.ConnectionError, requests.Timeout)",
-                attempts="HTTP_RETRY_ATTEMPTS", budget="HTTP_RETRY_BUDGET_S", time="time", random="random",
-                sleep="time.sleep", asked="_asked_pause_s", logger="logger",
-            )
-            + """
-
-@app.post("/hook")
-def hook():
-    _with_retries(lambda: requests.put("https://a.example/state", json={"open": True}, timeout=3))
-    requests.post("https://a.example/orders", json={}, timeout=3)
-    return "", 204
-""",
-            "flask",
-        ),
-    )  # fmt: skip
-    good = (
-        """import httpx
-import stamina
-from fastapi import FastAPI
-
-app = FastAPI()
-client = httpx.AsyncClient()
-patient = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(retries=3))
-
-
-@stamina.retry(on=httpx.HTTPError, attempts=3)
-async def stock():
-    return (await client.get("https://a.example/stock")).json()
-
-
-@app.post("/hook")
-async def hook():
-    await client.post("https://a.example/orders", json={})
-    await client.post("https://a.example/v1/messages", json={"text": "hello"})
-    await patient.get("https://a.example/orders")
-    for attempt in range(3):
-        try:
-            return (await client.get("https://a.example/prices")).json()
-        except httpx.HTTPError:
-            continue
-    return await stock()
-""",
-        """import httpx
-from fastapi import FastAPI
-
-app = FastAPI()
-
-
-class Stock:
-    def __init__(self):
-        self.client = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(retries=3))
-
-    async def of(self, item):
-        return (await self.client.get(f"https://a.example/{item}")).json()
-
-
-@app.post("/hook")
-async def hook():
-    return await Stock().of("tea")
-""",
-        """import requests
-from flask import Flask
-from requests.adapters import HTTPAdapter
-
-app = Flask(__name__)
-http = requests.Session()
-http.mount("https://", HTTPAdapter(max_retries=3))
-
-
-@app.post("/hook")
-def hook():
-    return http.get("https://a.example/stock", timeout=3).json()
-""",
-    )
+    bad = examples.BAD
+    good = examples.GOOD
 
     def find(self, index: Index) -> Iterable[Finding]:
         """Every idempotent call on a request's path that nothing retries."""
@@ -278,7 +84,7 @@ def hook():
         )  # fmt: skip
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
-        """Wrap the findings' calls in a retrying function of the module."""
+        """Hand the findings' calls to a retrying function, in a module that all of the target's share."""
         module = index.tree.modules[findings[0].file]
         wanted = {finding.id for finding in findings}
         chosen: list[_Place] = []
@@ -287,50 +93,49 @@ def hook():
                 seen: dict[str, int] = {}
                 places = _places(index, function)
                 chosen += [place for place in places if self._finding(place, seen).id in wanted]
+        home, changes = _existing(index), []
+        if home is None:
+            app = main_app(index)
+            beside = app.module if app is not None else module
+            path = free_file(index.tree, beside.path.rpartition("/")[0], STEM)
+            changes.append(FileChange(path, None, TEXT.read_text(encoding="utf-8")))
+        else:
+            beside, path = home, home.path
+        stem = path.rpartition("/")[2].removesuffix(".py")
         return Mend(
             "Retry idempotent calls",
             "Lost connections, 429 and passing 5xx are tried again, with growing random pauses, within bounds from "
             "the environment; the last answer or error is what the caller sees, as before.",
-            (edited(module, _rewrite(index, module, chosen)),),
+            (edited(module, _rewrite(index, module, chosen, beside, stem)), *changes),
         )
 
 
-def _rewrite(index: Index, module: Module, chosen: Sequence[_Place]) -> list[Edit]:
+def _existing(index: Index) -> Module | None:
+    """The module that an earlier mend put there."""
+    for path, module in index.tree.modules.items():
+        if path.rpartition("/")[2].startswith(STEM) and is_added(module) and MARK in module.text:
+            return module
+    return None
+
+
+def _rewrite(index: Index, module: Module, chosen: Sequence[_Place], beside: Module, stem: str) -> list[Edit]:
+    """Each call handed to the generated module's function for it, and that imported once."""
     edits: list[Edit] = []
-    names: dict[str, str] = {}
-    for library in ("os", "random", "time"):
-        names[library], imported = import_as(module, library)
-        edits += [imported] if imported else []
-    attempts, budget = free_name(module, "HTTP_RETRY_ATTEMPTS"), free_name(module, "HTTP_RETRY_BUDGET_S")
-    parse, imported = import_from(module, "email.utils", "parsedate_to_datetime")
-    logger, logged = plain_logger(module)
-    asked = free_name(module, "_asked_pause_s")
-    edits += [*([imported] if imported else []), *logged]
-    edits.append(before_definitions(module, ASKED.format(asked=asked, parse=parse, time=names["time"])))
-    edits.append(after_imports(module, SETTINGS.format(attempts=attempts, budget=budget, os=names["os"])))
-    groups: dict[tuple[bool, str], list[_Place]] = {}
+    names: dict[bool, str] = {}
+    wanted: list[str] = []
+    for is_async in sorted({place.request.is_async for place in chosen}):
+        plain = "with_retries_async" if is_async else "with_retries"
+        names[is_async] = plain if plain not in names_in(module) else free_name(module, f"{plain}_of_calls")
+        if f"{stem}.{plain}" in {origin[-len(stem) - len(plain) - 1 :] for origin in module.imports.values()}:
+            names[is_async] = plain
+            continue  # an earlier mend imported it
+        wanted.append(plain if names[is_async] == plain else f"{plain} as {names[is_async]}")
+    if wanted:
+        statement = import_of(index.tree, module, beside, stem, ", ".join(wanted))
+        edits.append(import_edit(index.tree, module, statement))
     for place in chosen:
-        groups.setdefault((place.request.is_async, place.request.library), []).append(place)
-    wanted = ["_with_retries", "_with_retries_sync", "_with_retries_requests"]
-    for number, ((is_async, library), places) in enumerate(groups.items()):
-        root, imported = import_as(module, library)
-        edits += [imported] if imported else []
-        sleep = f"{names['time']}.sleep"
-        if is_async:
-            loop, imported = import_as(module, "asyncio")
-            edits += [imported] if imported else []
-            sleep = f"await {loop}.sleep"
-        errors = f"{root}.TransportError" if library == "httpx" else f"({root}.ConnectionError, {root}.Timeout)"
-        name = free_name(module, wanted[number % 3])
-        code = RETRY.format(
-            define="async def" if is_async else "def", name=name, awaiting="await " if is_async else "",
-            errors=errors, attempts=attempts, budget=budget, time=names["time"], random=names["random"], sleep=sleep,
-            asked=asked, logger=logger,
-        )  # fmt: skip
-        edits.append(before_definitions(module, code))
-        for place in places:
-            start, end = module.span(place.request.call)
-            edits += [Edit(start, start, f"{name}(lambda: "), Edit(end, end, ")")]
+        start, end = module.span(place.request.call)
+        edits += [Edit(start, start, f"{names[place.request.is_async]}(lambda: "), Edit(end, end, ")")]
     return edits
 
 
@@ -338,24 +143,56 @@ def _places(index: Index, function: Function) -> Iterator[_Place]:
     module = function.module
     checked = False
     for call in index.calls(function):
-        request = http_call(index, module, call)
+        request = outgoing_call(index, module, call)
         if request is not None and not checked:
             checked = True
             if _retries_already(module, function) or _adapters_retry(index):
                 return
-        if request is None or request.library == "aiohttp" or _is_send(call) or _is_inside_retry(module, call):
-            continue
-        has_key = any(isinstance(node, ast.Constant) and isinstance(node.value, str)
-                      and node.value.lower() == "idempotency-key" for node in ast.walk(call))  # fmt: skip
-        may_repeat = request.verb in ("GET", "PUT", "HEAD") or asks_model(index, module, request)
-        if not may_repeat and not (request.verb == "POST" and has_key):
+        if request is None or request.library == "urllib3" or _is_send(call) or _is_inside_retry(module, call):
+            continue  # urllib3 repeats by itself
+        if not _may_be_repeated(index, function, request):
             continue
         if request.owner is not None and _transport_retries(index, module, request.owner):
             continue
-        awaited = isinstance(module.parent(call), ast.Await)
-        streamed = any(keyword.arg in ("stream", "files", "content", "data") for keyword in call.keywords)
-        waits = any(isinstance(node, ast.Await | ast.Yield | ast.NamedExpr) for node in ast.walk(call))
-        yield _Place(function, request, awaited == request.is_async and not streamed and not waits)
+        yield _Place(function, request, _is_plain(module, request))
+
+
+def _may_be_repeated(index: Index, function: Function, request: HttpCall) -> bool:
+    if request.verb in ("GET", "PUT", "HEAD") or asks_model(index, function.module, request):
+        return True
+    if request.verb == "?":
+        return _is_asked_to_get(index, function, request)
+    return request.verb == "POST" and any(
+        isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.lower() == "idempotency-key"
+        for node in ast.walk(request.call)
+    )
+
+
+def _is_asked_to_get(index: Index, function: Function, request: HttpCall) -> bool:
+    """Whether the verb is the function's own argument, and somebody gives it as GET."""
+    verb = request.call.args[0] if request.call.args else None
+    names = [argument.arg for argument in parameters(function.node) if argument.arg not in ("self", "cls")]
+    if not isinstance(verb, ast.Name) or verb.id not in names:
+        return False
+    place = names.index(verb.id)
+    for caller in index.callers(function):
+        for call in index.calls(caller):
+            given = argument(call, place, verb.id)
+            if isinstance(given, ast.Constant) and str(given.value).upper() == "GET" \
+                    and index.resolve_call(caller.module, call) is function:  # fmt: skip
+                return True
+    return False
+
+
+def _is_plain(module: Module, request: HttpCall) -> bool:
+    """Whether the call may be handed on as it stands: awaited in place, nothing streamed or awaited in it."""
+    call = request.call
+    if request.library not in ("httpx", "requests") or request.verb == "?":
+        return False
+    awaited = isinstance(module.parent(call), ast.Await)
+    streamed = any(keyword.arg in ("stream", "files", "content", "data") for keyword in call.keywords)
+    waits = any(isinstance(node, ast.Await | ast.Yield | ast.NamedExpr) for node in ast.walk(call))
+    return awaited == request.is_async and not streamed and not waits
 
 
 def _is_send(call: ast.Call) -> bool:

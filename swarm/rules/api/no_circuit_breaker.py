@@ -6,13 +6,13 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
-from swarm.rules.added_modules import is_added
 from swarm.rules.placing import free_file, import_edit, main_app, text_mentions
 from swarm.rules.reaching import import_of
 from swarm.rules.rule import Example, Mend, Rule, edited

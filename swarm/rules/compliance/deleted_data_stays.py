@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from swarm.analysis.added_modules import is_added
 from swarm.analysis.database_kinds import DATABASE_MAKERS, ENGINES
 from swarm.analysis.index import Index
 from swarm.analysis.models import is_library, models_of
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
-from swarm.rules.added_modules import is_added
 from swarm.rules.personal_columns import personal_columns
 from swarm.rules.placing import bound_names, free_file, import_edit, sibling_import
 from swarm.rules.rule import Example, Mend, Rule, edited

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Index
 from swarm.core.findings import Finding
-from swarm.rules.added_modules import is_added
 from swarm.rules.personal_columns import personal_columns
 from swarm.rules.rule import Example, Rule
 

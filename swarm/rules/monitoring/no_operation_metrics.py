@@ -6,13 +6,13 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import effects_of
 from swarm.analysis.index import Function, Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
-from swarm.rules.added_modules import is_added
 from swarm.rules.monitoring.no_metrics import KNOWN_METRICS
 from swarm.rules.placing import free_file, free_name, import_edit, in_small_letters, main_app
 from swarm.rules.reaching import import_of

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
+from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import ClassInfo, Function, Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
-from swarm.rules.added_modules import is_added
 from swarm.rules.distinct import distinct
 from swarm.rules.examples import unbounded_growth as examples
 from swarm.rules.rule import Rule

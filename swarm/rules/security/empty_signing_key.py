@@ -6,12 +6,12 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
 from swarm.analysis.route_paths import argument
 from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
-from swarm.rules.added_modules import is_added
 from swarm.rules.distinct import distinct
 from swarm.rules.placing import bound_names
 from swarm.rules.rule import Example, Mend, Rule, edited

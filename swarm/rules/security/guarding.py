@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import cast
 
+from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index, Route
 from swarm.analysis.routes import DEPENDS, HOOKS, ROUTING, VIEW_BASES, find_hooks
 from swarm.analysis.source import Module, parameters
-from swarm.rules.added_modules import is_added
 from swarm.rules.placing import GUARDS
 from swarm.rules.security.digests import is_signature
 

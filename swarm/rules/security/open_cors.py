@@ -6,10 +6,10 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
+from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
-from swarm.rules.added_modules import is_added
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Rule
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from swarm.analysis.added_modules import is_added
 from swarm.analysis.effects import effects_of
 from swarm.analysis.index import Index, Route
 from swarm.core.findings import Finding, Severity
-from swarm.rules.added_modules import is_added
 from swarm.rules.distinct import once_a_handler
 from swarm.rules.rule import Example, Rule
 from swarm.rules.security.guarding import is_guarded, ways_of

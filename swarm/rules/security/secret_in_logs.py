@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
-from swarm.rules.added_modules import is_added
 from swarm.rules.distinct import distinct
 from swarm.rules.logging_calls import is_log_call, is_print
 from swarm.rules.rule import Example, Mend, Rule, edited

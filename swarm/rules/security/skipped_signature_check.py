@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding, Severity
-from swarm.rules.added_modules import is_added
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.digests import from_request, is_signature

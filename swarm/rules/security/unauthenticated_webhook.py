@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Index, Route
 from swarm.core.findings import Confidence, Finding
-from swarm.rules.added_modules import is_added
 from swarm.rules.distinct import once_a_handler
 from swarm.rules.rule import Example, Rule
 from swarm.rules.security.guarding import checks_signature, is_guarded

@@ -6,9 +6,9 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
+from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index
 from swarm.core.findings import Finding
-from swarm.rules.added_modules import is_added
 from swarm.rules.distinct import distinct
 from swarm.rules.placing import GUARDS
 from swarm.rules.rule import Example, Rule

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
-from swarm.rules.added_modules import is_added
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Rule
 from swarm.rules.security.digests import assigned, is_condition_of_query, is_signature

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index, Route
 from swarm.analysis.source import Module, parameters
-from swarm.rules.added_modules import is_added
 
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
