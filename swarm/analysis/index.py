@@ -12,7 +12,7 @@ from swarm.analysis.call_paths import routes_by_function
 from swarm.analysis.kinds import Kinds
 from swarm.analysis.module import written
 from swarm.analysis.parts import AppObject, ClassInfo, Framework, Function, Route
-from swarm.analysis.routes import find_apps, find_dependencies, find_hooks, find_routes
+from swarm.analysis.routes import VERBS, find_apps, find_dependencies, find_hooks, find_routes
 from swarm.analysis.source import FunctionNode, Module, SourceTree, own_nodes, own_of
 
 __all__ = ["AppObject", "ClassInfo", "Framework", "Function", "Index", "Route", "build_index"]
@@ -242,7 +242,7 @@ class Index:
         module = function.module
         signature = function.node.args
         places: list[ast.AST] = [*self.own_nodes(function)]
-        for expression in [*signature.defaults, *signature.kw_defaults, *function.node.decorator_list]:
+        for expression in [*signature.defaults, *signature.kw_defaults, *self.decorators(function)]:
             places += list(ast.walk(expression)) if expression is not None else []
         for argument in [*signature.posonlyargs, *signature.args, *signature.kwonlyargs]:
             places += list(ast.walk(argument.annotation)) if argument.annotation is not None else []
@@ -260,6 +260,13 @@ class Index:
         for node in places:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield self._by_node[node]
+
+    def decorators(self, function: Function) -> tuple[ast.expr, ...]:
+        """What is put around a function: its own decorators, and what a view class of Flask lists for its verbs."""
+        own = tuple(function.node.decorator_list)
+        info = self.classes.get(f"{function.module.dotted}.{function.class_name}") if function.class_name else None
+        listed = info.attributes.get("decorators") if info is not None and function.name in VERBS else None
+        return (*own, *listed.elts) if isinstance(listed, ast.List | ast.Tuple) else own
 
     def _in_table(self, module: Module, node: ast.AST) -> Iterator[Function]:
         dotted = self.resolve(module, node)

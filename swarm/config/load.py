@@ -189,7 +189,9 @@ def _cross_checks(agents: schema.AgentsFile, node: yaml.Node) -> list[Mistake]:
             loc_upstream: list[Any] = ["targets", target_name, "upstreams", number]
             line, where = _line_of(node, loc_upstream), f"{target_name}.upstreams.{upstream.name}"
             if not upstream.env and not upstream.host:
-                mistakes.append(Mistake(line, where, "needs `env` (the variable that gets its URL) or `host`"))
+                mistakes.append(
+                    Mistake(line, where, "needs `env` (the variable for its URL, or a mapping) or `host`")
+                )
             if bool(upstream.start) == bool(upstream.routes):
                 mistakes.append(Mistake(line, where, "needs either `start` (a program) or `routes`, and not both"))
         for number, webhook in enumerate(target.webhooks):

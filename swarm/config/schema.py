@@ -122,15 +122,36 @@ class UpstreamRoute(Strict):
     effect: Literal["read", "write"] | None = None
 
 
+def _as_strings(value: Any) -> Any:
+    """A mapping whose numbers are text: YAML reads `PORT: 80` as a number."""
+    if isinstance(value, dict):
+        return {key: str(item) if isinstance(item, (int, float)) else item for key, item in value.items()}
+    return value
+
+
 class Upstream(Strict):
-    """A system that the target calls: declared by routes, started as a program, or a host to intercept."""
+    """A system that the target calls: declared by routes, started as a program, or a host to intercept.
+
+    `env` is the variable that gets its URL, or a mapping of variables to values, for a service that is told the
+    host, the port and the user one by one.
+    """
 
     name: str
-    env: str | None = None
+    env: str | dict[str, str] | None = None
     url: str = "http://127.0.0.1:{port}"
     start: str | None = None
     host: str | None = None
     routes: list[UpstreamRoute] = Field(default_factory=list)
+
+    @field_validator("env", mode="before")
+    @classmethod
+    def _strings(cls, value: Any) -> Any:
+        return _as_strings(value)
+
+    def variables(self, port: int) -> dict[str, str]:
+        """What the target's environment gets for it where it listens on `port`."""
+        named = {self.env: self.url} if isinstance(self.env, str) else self.env or {}
+        return {name: value.replace("{port}", str(port)) for name, value in named.items()}
 
 
 class Load(Strict):
@@ -160,9 +181,7 @@ class Target(Strict):
     @field_validator("env", mode="before")
     @classmethod
     def _strings(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: str(item) if isinstance(item, (int, float)) else item for key, item in value.items()}
-        return value
+        return _as_strings(value)
 
 
 class ModelAlias(Strict):

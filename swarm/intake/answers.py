@@ -10,7 +10,7 @@ from typing import Any
 
 from swarm.analysis.index import Index
 from swarm.analysis.parts import Function
-from swarm.config.schema import UpstreamRoute
+from swarm.config.schema import Target, UpstreamRoute
 from swarm.core.model_calls import is_question
 from swarm.intake.paths import built_paths, template_of
 from swarm.intake.shapes import Reader, Shape, example_of
@@ -166,3 +166,12 @@ def sent_values(body: bytes) -> set[str]:
         elif isinstance(value, str | int) and not isinstance(value, bool):
             found.add(str(value))
     return found
+
+
+def is_refused(call: UpstreamCall, target: Target) -> bool:
+    """Whether nobody played it: it got our 502, and no declared route has answered so."""
+    return (
+        call.status == 502
+        and not any(up.start and up.name == call.upstream for up in target.upstreams)
+        and not any(route.status == 502 for up in target.upstreams if up.name == call.upstream for route in up.routes)
+    )

@@ -13,6 +13,7 @@ from swarm.analysis.parts import AppObject, Framework
 from swarm.analysis.source import Module
 
 _USUAL_FILES = re.compile(r"(^|/)(main|app|application|wsgi|asgi|server|api|__init__|run|index|web)\.py$")
+_EVENTS = re.compile(r"web_?hook|hook|event|callback|incoming|inbound|receiv|notif|ingest", re.IGNORECASE)
 _ODD_FILES = re.compile(r"(^|/)(examples?|scripts?|tools?|samples?|demos?|bench|archive|mock\w*|fake\w*|stub\w*)/")
 
 
@@ -27,6 +28,7 @@ class Application:
     root: str
     import_name: str
     routes: int = 0
+    takes_events: bool = False  # a route near it looks like one that senders call
 
     @property
     def written(self) -> str:
@@ -81,8 +83,9 @@ def _application(index: Index, app: AppObject, module: Module, name: str, *, is_
     root = import_root(index, module)
     inside = module.path[len(root) + 1 :] if root else module.path
     import_name = inside.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-    routes = sum(_near(route.module, module) for route in index.routes)
-    return Application(app.framework, module, name, is_factory, root, import_name, routes)
+    near = [route for route in index.routes if _near(route.module, module)]
+    events = any("POST" in route.methods and _EVENTS.search(f"{route.path} {route.function.name}") for route in near)
+    return Application(app.framework, module, name, is_factory, root, import_name, len(near), events)
 
 
 def _near(one: Module, other: Module) -> bool:
@@ -92,10 +95,10 @@ def _near(one: Module, other: Module) -> bool:
     )
 
 
-def _unlikely(app: Application) -> tuple[bool, bool, int, int, str]:
+def _unlikely(app: Application) -> tuple[bool, bool, bool, int, int, str]:
     odd = bool(_ODD_FILES.search(app.module.path))
     usual = bool(_USUAL_FILES.search(app.module.path)) and app.name in ("app", "application", "api", "create_app")
-    return odd, not usual, -app.routes, app.module.path.count("/"), app.module.path
+    return odd, not app.takes_events, not usual, -app.routes, app.module.path.count("/"), app.module.path
 
 
 def import_root(index: Index, module: Module) -> str:

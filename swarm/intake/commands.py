@@ -17,6 +17,8 @@ from swarm.intake.applications import Application
 
 _SERVERS = ("uvicorn", "gunicorn", "hypercorn", "flask", "fastapi", "waitress-serve", "daphne", "granian")
 _RUNNERS = {"exec", "poetry", "uv", "pipenv", "pdm", "run", "rye", "hatch", "sudo", "time", "nohup", "@", "-"}
+_PORT_OPTIONS = ("--port", "-p", "--http-port")
+_HOST_OPTIONS = ("--host", "--bind", "--address")
 _OBJECT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(.*\))?$")
 _BIND = {
     "uvicorn": ["--host", "127.0.0.1", "--port", "{port}"],
@@ -176,10 +178,31 @@ def _usable(text: str, source: str) -> Iterator[Command]:
             continue
         while words and (words[0] in _RUNNERS or re.match(r"[A-Za-z_]\w*=", words[0])):
             words.pop(0)
+        if words[:1] in (["python"], ["python3"]) and (own := _with_port(words)):
+            yield Command(own, source)
         if words[:2] == ["python", "-m"] or words[:2] == ["python3", "-m"]:
             words = words[2:]
         if words and Path(words[0]).name in _SERVERS:
             yield from _rewritten([Path(words[0]).name, *words[1:]], source)
+
+
+def _with_port(words: list[str]) -> str:
+    """A program of the service's own that is told its port: `python -m hooks --port 80`; "" for any other."""
+    named = words[2] if words[1:2] == ["-m"] and len(words) > 2 else words[1] if len(words) > 1 else ""
+    if named in _SERVERS or not any(word.partition("=")[0] in _PORT_OPTIONS for word in words[2:]):
+        return ""
+    kept: list[str] = ["python"]
+    before = ""
+    for word in words[1:]:
+        name, equals, _ = word.partition("=")
+        for options, value in ((_PORT_OPTIONS, "{port}"), (_HOST_OPTIONS, "127.0.0.1")):
+            if before in options:
+                word = value
+            elif name in options and equals:
+                word = f"{name}={value}"
+        before = word
+        kept.append(word)
+    return " ".join(word if word.endswith("{port}") else shlex.quote(word) for word in kept)
 
 
 def _of_shell(text: str) -> str:

@@ -6,11 +6,12 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from swarm.analysis.index import Index
 from swarm.config.schema import Upstream
+from swarm.intake.database_parts import Address, find_addresses
 from swarm.intake.settings import Setting
 
 _NAMES = re.compile(
@@ -22,6 +23,7 @@ _SCHEME = re.compile(r"^([a-z0-9]+)(\+[a-z0-9]+)?:", re.IGNORECASE)
 _ONLY_POSTGRES = re.compile(
     r"sqlalchemy\.dialects\.postgresql|postgresql\.(JSONB|UUID|ARRAY)|JSONB|FOR UPDATE SKIP LOCKED|pgvector"
 )
+_POSTGRES_ADDRESS = "postgresql://postgres:postgres@127.0.0.1:{port}/postgres"
 _DRIVERS = ("asyncpg", "psycopg", "psycopg2", "pg8000")
 
 
@@ -34,11 +36,29 @@ class Storage:
     upstream: Upstream | None = None
     doubt: str = ""
 
+    @property
+    def settings(self) -> frozenset[str]:
+        """All variables that it fills."""
+        by_upstream = self.upstream.variables(0) if self.upstream is not None else {}
+        return frozenset({self.setting, *by_upstream})
+
 
 def find_storage(
     index: Index, settings: Iterable[Setting], has_module: Callable[..., bool], other_text: str
 ) -> tuple[Storage, ...]:
-    """A storage for each setting that names a database by its URL or file; `other_text`: what migrations say."""
+    """A storage for each setting that names a database by its URL or file, and for each that is named in parts.
+
+    `other_text`: what migrations say.
+    """
+    settings = tuple(settings)
+    by_address = _by_address(index, settings, has_module, other_text)
+    addresses = find_addresses(index, settings)
+    return tuple(_with_addresses(by_address, addresses))
+
+
+def _by_address(
+    index: Index, settings: Iterable[Setting], has_module: Callable[..., bool], other_text: str
+) -> list[Storage]:
     found: list[Storage] = []
     taken = False
     for setting in settings:
@@ -56,7 +76,45 @@ def find_storage(
         elif kind:
             words = f"no {kind} is started for {setting.name}; name one with `start`, or point it at a test server"
             found.append(Storage(setting.name, None, None, words))
-    return tuple(found)
+    return found
+
+
+def _with_addresses(found: list[Storage], addresses: Iterable[Address]) -> list[Storage]:
+    """One server for all addresses of a kind: that of a URL where there is one."""
+    for address in addresses:
+        name = address.host.name
+        start = _start(address.kind)
+        if not address.values or start is None:
+            words = f"no {address.kind} is installed here for {name}; point it at a test server"
+            found.append(Storage(name, None, None, words))
+            continue
+        if address.fixed_port:
+            words = f"{name} names a {address.kind} whose port the code fixes, and swarm's servers get free ports"
+            found.append(Storage(name, None, None, f"{words}: let a setting hold the port, or {name} name your own"))
+            continue
+        scheme = {"redis": "redis://127.0.0.1:{port}/0"}.get(address.kind, _POSTGRES_ADDRESS)
+        at = next((n for n, s in enumerate(found) if s.upstream is not None and s.upstream.start == start), None)
+        if at is None:
+            if address.kind == "postgresql" and any(_is_sqlite(storage) for storage in found):
+                found.append(Storage(name, "127.0.0.1"))  # its URL leads elsewhere, and that is what code prefers
+                continue
+            env = address.values
+            found.append(Storage(name, None, Upstream(name=address.kind, env=env, url=scheme, start=start)))
+        else:
+            upstream = found[at].upstream
+            assert upstream is not None
+            named = {upstream.env: upstream.url} if isinstance(upstream.env, str) else upstream.env or {}
+            grown = upstream.model_copy(update={"env": {**named, **address.values}})
+            found[at] = replace(found[at], upstream=grown)
+    return found
+
+
+def _is_sqlite(storage: Storage) -> bool:
+    return (storage.value or "").startswith("sqlite")
+
+
+def _start(kind: str) -> str | None:
+    return _redis_start() if kind == "redis" else postgres_start() if kind == "postgresql" else None
 
 
 def _kind(setting: Setting) -> str:
@@ -82,13 +140,17 @@ def _kind(setting: Setting) -> str:
 
 
 def _redis(setting: Setting) -> Storage:
-    if shutil.which("redis-server") is None:
+    start = _redis_start()
+    if start is None:
         return Storage(
             setting.name, None, None, f"{setting.name} wants Redis, and redis-server is not installed here"
         )
-    start = "redis-server --bind 127.0.0.1 --port {port} --save ''"
     upstream = Upstream(name=_name(setting, "redis"), env=setting.name, url="redis://127.0.0.1:{port}/0", start=start)
     return Storage(setting.name, None, upstream)
+
+
+def _redis_start() -> str | None:
+    return "redis-server --bind 127.0.0.1 --port {port} --save ''" if shutil.which("redis-server") else None
 
 
 def _name(setting: Setting, kind: str) -> str:
@@ -151,6 +213,20 @@ def postgres_start() -> str | None:
     clean = 'd=$(mktemp -d) && trap "rm -rf $d" EXIT && trap exit TERM INT'
     prefix = f"setpriv --reuid {user} --regid {_group(user)} --clear-groups env TMPDIR=/tmp"
     return f"{prefix} sh -c '{clean} && {create} && {{ {serve} & wait; }}'"
+
+
+def with_missing(start: str, text: str) -> str | None:
+    """The start of a PostgreSQL that also makes the role or database which an error misses; None where none is."""
+    missing = re.search(r'(role|database) "(\w+)" does not exist', text)
+    serving = re.search(r"(\S+/postgres) -D \$d -p", start)
+    if missing is None or serving is None:
+        return None
+    made = f"CREATE {missing[1].upper()} {missing[2]}" + (" SUPERUSER LOGIN" if missing[1] == "role" else "")
+    if made in start:
+        return None
+    before = "--no-sync >/dev/null && "
+    single = f'echo "{made}" | {serving[1]} --single -D $d postgres >/dev/null && '
+    return start.replace(before, before + single, 1)
 
 
 def _postgres_programs() -> Path | None:

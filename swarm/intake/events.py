@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import copy
-import json
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from swarm.config.schema import Webhook
 from swarm.core.errors import TargetError
+from swarm.intake.answers import is_refused
+from swarm.intake.body_mends import mended
 from swarm.intake.draft import Draft
-from swarm.intake.examples import plausible
 from swarm.intake.signatures import Checked, candidates
 from swarm.intake.survey import Survey
 from swarm.intake.webhooks import Entry
@@ -25,16 +23,14 @@ from swarm.target.wire import Client, WireError
 
 _ANSWER_S = 20.0
 _BODY_MENDS = 6
+_LONG_S = 8.0
 _REFUSED = (401, 403)
 _MOVED = (301, 302, 307, 308)
-_FORM = "application/x-www-form-urlencoded"
-_JSON = "application/json"
-_KEY_ERROR = re.compile(r"^KeyError: '([^']+)'", re.MULTILINE)
 _STANDARD = re.compile(
     r"^(content-|user-agent|host|accept|cookie|x-forwarded|x-real-ip|origin|referer|if-|forwarded|cf-)", re.IGNORECASE
 )
 _KNOWN_HEADERS = {"x-github-event": "push", "x-gitlab-event": "Push Hook", "x-shopify-topic": "orders/create",
-                  "x-event-key": "repo:push"}  # fmt: skip
+                  "x-event-key": "repo:push", "x-shopify-shop-domain": "example.myshopify.com"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +60,12 @@ class Sender:
 
     async def round(
         self, draft: Draft, server: RunningServer, upstreams: Upstreams, *, first: bool
-    ) -> tuple[Draft, tuple[Sent, ...]]:
-        """Every example of every webhook once; in the first round also how to sign, and what bodies lack."""
+    ) -> tuple[Draft, tuple[Sent, ...], bool]:
+        """Every example of every webhook once; in the first round also how to sign, and what bodies lack.
+
+        False where it ended early: an event took long over a call that nobody plays yet, as the next ones would.
+        """
+        waits = _Waits(upstreams, draft)
         client = Client(server.base_url)
         try:
             if first:
@@ -73,19 +73,21 @@ class Sender:
             for number, entry in enumerate(self._survey.entries[: len(draft.target.webhooks)]):
                 if first:
                     draft = await self._genuine(draft, number, entry, client)
-                draft = await self._complete(draft, number, client, server)
-            sent = []
-            for number, webhook in enumerate(draft.target.webhooks):
-                for payload in range(max(1, len(webhook.payloads))):
-                    before = len(server.log_text())
-                    one = await self._send(draft, number, client, payload)
-                    await upstreams.quiet(limit_s=5.0)
-                    told = server.log_text()[before:]
-                    why = _complaint(told, one)
-                    sent.append(replace(one, why=why))
+                if not waits.are_long():
+                    draft = await self._complete(draft, number, client, server, waits)
+            sent: list[Sent] = []
+            places = [(n, p) for n, w in enumerate(draft.target.webhooks) for p in range(max(1, len(w.payloads)))]
+            for number, payload in places:
+                if waits.are_long():
+                    return draft, tuple(sent), False
+                before = len(server.log_text())
+                one = await self._send(draft, number, client, payload)
+                await upstreams.quiet(limit_s=5.0)
+                why = _complaint(server.log_text()[before:], one)
+                sent.append(replace(one, why=why))
         finally:
             client.close()
-        return draft, tuple(sent)
+        return draft, tuple(sent), True
 
     async def _health(self, draft: Draft, client: Client) -> Draft:
         health = draft.target.health
@@ -168,15 +170,19 @@ class Sender:
         webhooks[number] = webhooks[number].model_copy(update={"sign": way.sign, "headers": headers})
         return draft.having(env=env, webhooks=webhooks)
 
-    async def _complete(self, draft: Draft, number: int, client: Client, server: RunningServer) -> Draft:
+    async def _complete(
+        self, draft: Draft, number: int, client: Client, server: RunningServer, waits: _Waits
+    ) -> Draft:
         """Give the bodies what the service says they lack, for as long as that helps."""
         for payload in range(len(draft.target.webhooks[number].payloads)):
             for _ in range(_BODY_MENDS):
+                if waits.are_long():
+                    return draft
                 before = len(server.log_text())
                 sent = await self._send(draft, number, client, payload)
                 if sent.good:
                     break
-                better = _mended(draft.target.webhooks[number], payload, sent, server.log_text()[before:])
+                better = mended(draft.target.webhooks[number], payload, sent, server.log_text()[before:])
                 if better is None:
                     break
                 webhooks = list(draft.target.webhooks)
@@ -200,12 +206,27 @@ class Sender:
         return Sent(number, payload, answer.status, request.body, words)
 
 
+class _Waits:
+    """Whether a round waits long for calls that nobody plays: retries with pauses, most often."""
+
+    def __init__(self, upstreams: Upstreams, draft: Draft) -> None:
+        self._upstreams = upstreams
+        self._target = draft.target
+        self._begun_s = time.monotonic()
+
+    def are_long(self) -> bool:
+        """Whether something is to be learned first, and the round has lasted long."""
+        unplayed = any(is_refused(call, self._target) for call in self._upstreams.calls)
+        return unplayed and time.monotonic() - self._begun_s > _LONG_S
+
+
 def _complaint(told: str, sent: Sent) -> str:
     """The error that the log tells of an event, "" where it tells none."""
     if sent.good and "Traceback (most recent" not in told:
         return ""
     found = describe_answer_failure(told)
-    return found if re.search(r"(Error|Exception|cannot|missing)\b", found) else ""
+    is_access_log = re.search(r"HTTP/\d", found)
+    return found if re.search(r"(Error|Exception|cannot|missing)\b", found) and not is_access_log else ""
 
 
 def _signs(way: Checked) -> bool:
@@ -250,86 +271,10 @@ def _usual_headers(entry: Entry) -> dict[str, str]:
             found[name] = _KNOWN_HEADERS[low]
         elif _STANDARD.match(low) or re.search(r"sign|token|secret|auth|key|timestamp|hmac", low):
             continue
+        elif re.search(r"(user|account|customer|org\w*|team|tenant|shop|store|client)[-_]?id$", low):
+            found[name] = "1001"
         elif re.search(r"id$|delivery|idempot|uuid|nonce", low):
             found[name] = "{{uuid}}"
         elif re.search(r"event|topic|type", low):
             found[name] = "created"
     return found
-
-
-def _mended(webhook: Webhook, place: int, sent: Sent, log: str) -> Webhook | None:
-    """The webhook with a body that has what was missed; None where the answer tells nothing."""
-    if sent.status == 415 or (sent.status == 400 and "form" in sent.answer.lower() and webhook.content_type == _JSON):
-        other = _FORM if webhook.content_type == _JSON else _JSON
-        return None if sent.status != 415 else webhook.model_copy(update={"content_type": other})
-    body = webhook.payloads[place]
-    if not isinstance(body, dict):
-        return None
-    grown: dict[str, Any] = copy.deepcopy(body)
-    changed = False
-    if sent.status == 422:
-        for loc, kind in _details(sent.answer):
-            changed |= _put(grown, loc, kind)
-    elif sent.status >= 400 and (keys := _KEY_ERROR.findall(log)) and keys[-1] not in grown:
-        grown[keys[-1]] = plausible(keys[-1])
-        changed = True
-    elif sent.status == 400:
-        for name in _named_missing(sent.answer):
-            if name not in grown:
-                grown[name] = plausible(name)
-                changed = True
-    if not changed:
-        return None
-    payloads = list(webhook.payloads)
-    payloads[place] = grown
-    return webhook.model_copy(update={"payloads": payloads})
-
-
-def _named_missing(answer: str) -> list[str]:
-    """Fields that an answer in words says are missing: `Missing field: order_id`, `'sku' is required`."""
-    found = re.findall(r"[Mm]issing[^:'\"]{0,40}[:'\" ]+\s*['\"]?([A-Za-z_]\w*)", answer)
-    found += re.findall(r"['\"]?([A-Za-z_]\w*)['\"]? (?:is|are) (?:required|missing)", answer)
-    return [
-        name
-        for name in found
-        if name.lower() not in ("field", "fields", "required", "signature", "header", "it", "body")
-    ]
-
-
-def _details(answer: str) -> list[tuple[list[str | int], str]]:
-    """Places and kinds of the mistakes in FastAPI's answer to a body that does not validate."""
-    try:
-        details = json.loads(answer).get("detail", [])
-    except (ValueError, AttributeError):
-        return []
-    if not isinstance(details, list):
-        return []
-    found = []
-    for item in details:
-        loc = item.get("loc", []) if isinstance(item, dict) else []
-        if len(loc) > 1 and loc[0] == "body":
-            kind = str(item.get("type", ""))
-            word = re.match(r"(?:type_error\.)?(int|float|bool|string|str|dict|list|integer)", kind)
-            names = {"string": "str", "integer": "int"}
-            expected = (item.get("ctx") or {}).get("expected", "")
-            chosen = re.match(r"'([^']+)'", str(expected))
-            found.append((list(loc[1:]), f"={chosen[1]}" if chosen else names.get(word[1], word[1]) if word else ""))
-    return found
-
-
-def _put(body: dict[str, Any], loc: list[str | int], kind: str) -> bool:
-    """Set a value at a place; False where the place does not exist and cannot be made."""
-    at: Any = body
-    for part in loc[:-1]:
-        if isinstance(at, dict) and isinstance(part, str):
-            at = at.setdefault(part, {})
-        elif isinstance(at, list) and isinstance(part, int) and part < len(at):
-            at = at[part]
-        else:
-            return False
-    last = loc[-1]
-    value: Any = kind[1:] if kind.startswith("=") else plausible(str(last), kind)
-    if isinstance(at, dict) and isinstance(last, str) and at.get(last) != value:
-        at[last] = value
-        return True
-    return False

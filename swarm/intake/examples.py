@@ -37,7 +37,8 @@ _BY_NAME: tuple[tuple[str, Any], ...] = (
 
 def plausible(name: str, kind: str = "") -> Any:
     """A value for a field: of its type where one is known, and as its name suggests."""
-    suggested = next((value for pattern, value in _BY_NAME if re.search(pattern, name)), "value")
+    spelled = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()  # merchantReference as merchant_reference
+    suggested = next((value for p, value in _BY_NAME if re.search(p, name) or re.search(p, spelled)), "value")
     wanted = {"int": int, "float": (int, float), "bool": bool, "str": str, "dict": dict, "list": list}.get(kind)
     if wanted is None or (isinstance(suggested, wanted) and isinstance(suggested, bool) == (kind == "bool")):  # type: ignore[arg-type]
         return suggested

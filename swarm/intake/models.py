@@ -11,7 +11,8 @@ from swarm.analysis.source import Module
 from swarm.intake.examples import plausible
 
 _BASES = frozenset({"pydantic.BaseModel", "pydantic.main.BaseModel", "sqlmodel.SQLModel", "typing.TypedDict",
-                    "typing_extensions.TypedDict", "pydantic.v1.BaseModel", "pydantic.RootModel"})  # fmt: skip
+                    "typing_extensions.TypedDict", "pydantic.v1.BaseModel", "pydantic.RootModel",
+                    "msgspec.Struct"})  # fmt: skip
 _PLAIN = {"str": "str", "int": "int", "float": "float", "bool": "bool", "Decimal": "float", "dict": "dict",
           "Dict": "dict", "list": "list", "List": "list"}  # fmt: skip
 _DEPTH = 6

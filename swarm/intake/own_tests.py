@@ -15,6 +15,7 @@ from swarm.verify.testrun import TestRun, is_pytest, run_tests
 
 _MOST_LEFT_OUT = 30
 _ROUNDS = 3
+_WITHOUT_PLUGINS = "-o addopts="
 
 
 async def with_tests(draft: Draft, root: Path, scratch: Path, tell: Callable[[str], None]) -> Draft:
@@ -33,6 +34,10 @@ async def with_tests(draft: Draft, root: Path, scratch: Path, tell: Callable[[st
         return draft
     why = _red(result)
     tell(f"  {why}")
+    if _WITHOUT_PLUGINS not in (target.tests or "") and re.search(r"error: unrecognized arguments: --", result.tail):
+        tell("  tried again without the options of plugins that are not installed")
+        bare = f"{target.tests} {_WITHOUT_PLUGINS}"
+        return await with_tests(draft.having(tests=bare), root, scratch / "bare", tell)
     if not is_pytest((target.tests or "").split()) or result.ended_by:
         return _without(draft, why)
     left_out: list[str] = []
@@ -64,7 +69,8 @@ def _red(result: TestRun) -> str:
     said = f" (they call {wants[1] or 'the network'}, and nothing leaves this machine)" if wants else ""
     missing = re.search(r"No module named '([^']+)'", result.tail)
     said = f" ({missing[1]!r} is not installed for its interpreter)" if missing else said
-    first = ", ".join(result.failing[:2]) or (result.tail.splitlines() or ["no output"])[-1]
+    error = re.search(r"error: (.+)", result.tail)
+    first = ", ".join(result.failing[:2]) or (error[1] if error else (result.tail.splitlines() or ["no output"])[-1])
     total = result.counts.failed + result.counts.passed
     if not total:
         return f"they cannot be run{said}: {first}"

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from swarm.intake.examples import plausible
+
 _SHA = "0123456789abcdef0123456789abcdef01234567"
 _PERSON = {"id": 1001, "login": "octocat", "name": "octocat",
            "html_url": "https://github.com/octocat", "type": "User",
@@ -75,6 +77,12 @@ _WHATSAPP = {
                       "text": {"body": "hello"}}],
     }}]}],
 }  # fmt: skip
+_MESSENGER = {
+    "object": "page", "entry": [{"id": "2002", "time": 1700000000, "messaging": [{
+        "sender": {"id": "1001"}, "recipient": {"id": "2002"}, "timestamp": 1700000000,
+        "message": {"mid": "m_{{uuid}}", "text": "hello"},
+    }]}],
+}  # fmt: skip
 _TWILIO = {"MessageSid": "SM{{uuid}}", "From": "+15555550101", "To": "+15555550100", "Body": "hello", "NumMedia": "0"}
 _META = re.compile(r"whatsapp|wa_id|messaging_product|hub\.(mode|challenge|verify_token)|facebook|instagram")
 _SENDERS: tuple[tuple[str, dict[str, Any], bool], ...] = (
@@ -85,6 +93,7 @@ _SENDERS: tuple[tuple[str, dict[str, Any], bool], ...] = (
     (r"alertmanager|commonlabels|grouplabels|generatorurl", _ALERTMANAGER, False),
     (r"telegram|tg_?bot|aiogram", _TELEGRAM, False),
     (r"whatsapp|wa_id|messaging_product", _WHATSAPP, False),
+    (r"messenger|facebook|instagram", _MESSENGER, False),
     (r"twilio", _TWILIO, True),
 )  # fmt: skip
 
@@ -95,17 +104,18 @@ def known_body(words: Sequence[str]) -> tuple[dict[str, Any], bool] | None:
     for text in words:
         for pattern, body, is_form in _SENDERS:
             if re.search(pattern, text.lower()):
-                if body is _GITHUB and is_meta and "github" not in text.lower():
-                    return _WHATSAPP, False  # Meta signs under the same header
+                if body is _GITHUB and is_meta and "github" not in text.lower():  # Meta signs under the same header
+                    pages = any(re.search(r"messenger|facebook|instagram", word.lower()) for word in words)
+                    return (_MESSENGER if pages and "whatsapp" not in " ".join(words).lower() else _WHATSAPP), False
                 return body, is_form
     return None
 
 
 def merged(known: Mapping[str, Any], read: Mapping[str, Any]) -> dict[str, Any]:
-    """The known body with the fields that the code reads beside it."""
+    """The known body with the fields that the code reads beside it, and the values that it compares with."""
     found = dict(known)
     for key, value in read.items():
-        if key not in found:
+        if key not in found or (isinstance(value, str | int) and value != plausible(key)):
             found[key] = value
         elif isinstance(found[key], dict) and isinstance(value, dict):
             found[key] = merged(found[key], value)

@@ -26,6 +26,7 @@ _LIBRARIES = {
     "anthropic": ("ANTHROPIC_API_KEY",),
     "boto3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
 }
+_VARIABLE = re.compile(r"(?!REQUEST_METHOD$|PATH_INFO$|HTTP_)[A-Za-z_][A-Za-z0-9_]*")  # those are WSGI's
 _SECRET = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|SIGNING|API_?KEY|ACCESS_?KEY|_KEY$|_SID$|CREDENTIAL|_PAT$")
 _HARMLESS = re.compile(r"_IDS?$|USER|USERNAME|ACCOUNT|CHANNEL|EMAIL|_NAME$|NUMBER|PHONE|ORG$|REPO$")
 _SWITCHES = re.compile(r"DSN|PROXY|SENTRY|OTEL|NEW_?RELIC|DATADOG|^DD_|PATH$|FILE$|DIR$|LEVEL$|WORKERS")
@@ -95,10 +96,18 @@ def _keep(found: dict[str, Setting], setting: Setting) -> None:
 
 def _subscripts(index: Index, module: Module) -> Iterator[Setting]:
     for node in module.nodes(ast.Subscript):
-        if isinstance(node.ctx, ast.Load) and index.resolve(module, node.value) == "os.environ":
+        if isinstance(node.ctx, ast.Load) and _is_environment(index, module, node.value):
             name = text_of(index, module, node.slice)
-            if name and not _is_guarded(module, node):
+            if name and _VARIABLE.fullmatch(name) and not _is_guarded(module, node):
                 yield Setting(name, True, None, _cast(module, node), f"{module.path}:{node.lineno}")
+
+
+def _is_environment(index: Index, module: Module, node: ast.expr) -> bool:
+    """`os.environ`, or what a class or function was handed for it and calls so."""
+    if index.resolve(module, node) == "os.environ":
+        return True
+    name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+    return name.lower().lstrip("_") == "environ"
 
 
 def _is_guarded(module: Module, node: ast.AST) -> bool:
@@ -121,6 +130,9 @@ def _calls(index: Index, module: Module, wrappers: dict[str, bool]) -> Iterator[
             strict = True
         elif named in wrappers:
             strict = wrappers[named]
+        elif isinstance(call.func, ast.Attribute) and call.func.attr in ("get", "pop") \
+                and _is_environment(index, module, call.func.value):  # fmt: skip
+            strict = False
         else:
             owner = call.func.value if isinstance(call.func, ast.Attribute) else call.func
             if _is_config_object(index, module, owner):
@@ -128,7 +140,7 @@ def _calls(index: Index, module: Module, wrappers: dict[str, bool]) -> Iterator[
         if strict is None or not call.args:
             continue
         name = text_of(index, module, call.args[0])
-        if not name or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        if not name or not _VARIABLE.fullmatch(name):
             continue
         given = _default(call)
         default = text_of(index, module, given) if given is not None else None
@@ -217,6 +229,8 @@ def _fields(index: Index, info: ClassInfo) -> Iterator[Setting]:
 def _is_required_field(value: ast.expr) -> bool:
     if isinstance(value, ast.Constant):
         return value.value is Ellipsis
+    if isinstance(value, ast.Call) and ast.unparse(value.func) in ("os.getenv", "getenv", "os.environ.get"):
+        return _default(value) is None and len(value.args) == 1  # None is no valid default of most types
     if isinstance(value, ast.Call) and ast.unparse(value.func).rsplit(".", 1)[-1] == "Field":
         named = {keyword.arg for keyword in value.keywords}
         if value.args:
@@ -278,6 +292,8 @@ def harmless_value(setting: Setting, example: str | None = None) -> str:
         return f"test-{setting.name.lower().replace('_', '-')}-0123456789abcdef"
     if example and len(example) < 80 and not re.search(r"[<>]|your|change|xxx", example, re.IGNORECASE):
         return example
+    if name.endswith("PORT"):
+        return setting.default or "9"
     if re.search(r"_IDS?$|NUMBER|PHONE", name):
         return "1001"
     if setting.kind == "url" or re.search(r"URL$|URI$", name):

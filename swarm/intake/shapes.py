@@ -16,7 +16,12 @@ from swarm.intake.examples import plausible
 _DEPTH = 5
 _REQUESTS = ("request", "req")
 _BODY_CALLS = ("json", "get_json", "form", "loads")
+_METHODS = ("get", "items", "keys", "values", "to_dict", "to_dict_recursive", "copy")
 _CHOICES = 6
+_SEVERAL = 3  # what is done for each of them shows
+_USUALLY_SEVERAL = re.compile(
+    r"(^|_)(items|lines|products|positions|tickets|seats|parcels|articles|rows)$", re.IGNORECASE
+)
 _NAMES_SOMEBODY = re.compile(r"(^|_)(id|email|phone|token)$|Id$")  # what these are compared with is an exception
 
 
@@ -51,7 +56,8 @@ def example_of(shape: Shape, name: str = "") -> Any:
     if shape.fields:
         return {key: example_of(value, key) for key, value in shape.fields.items()}
     if shape.items is not None and shape.kind != "str":
-        return [example_of(shape.items, name.rstrip("s"))]
+        count = _SEVERAL if _USUALLY_SEVERAL.search(name) and shape.items.fields else 1
+        return [example_of(shape.items, name.rstrip("s")) for _ in range(count)]
     if shape.choices and not _NAMES_SOMEBODY.search(name):
         return shape.choices[0]
     return plausible(name, shape.kind)
@@ -91,6 +97,7 @@ class Reader:
         self._seen: set[tuple[Function, tuple[tuple[str, int], ...]]] = set()
         self.reads_form = False
         self.reads_json = False
+        self.has_attributes = False  # the event is a library's object: its fields are attributes as well
 
     def read(self, function: Function, names: dict[str, Shape], depth: int = 0) -> Shape | None:
         """Walk a function; `names` are those that hold the value. Gives the shape of what it returns."""
@@ -118,6 +125,9 @@ class Reader:
         if not isinstance(node, ast.Call):
             return False
         name = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
+        if name == "construct_event" or (name == "verify" and any("header" in ast.unparse(a) for a in node.args[1:])):
+            self.reads_json = self.has_attributes = True  # a library checks the signature and gives the event
+            return True
         if name not in _BODY_CALLS:
             return False
         if name == "loads":
@@ -179,9 +189,11 @@ class _Walk:
             self._compare(node)
         elif isinstance(node, ast.Match):
             self._match(node)
+        elif isinstance(node, ast.UnaryOp | ast.BinOp):
+            self._reckon(node)
         elif isinstance(node, ast.Return) and node.value is not None:
             self.returned = self.shape(node.value) or self.returned
-        elif isinstance(node, ast.Subscript | ast.Call):
+        elif isinstance(node, ast.Subscript | ast.Call | ast.Attribute):
             self.shape(node)
 
     def _bind(self, target: ast.expr, shape: Shape) -> None:
@@ -218,6 +230,15 @@ class _Walk:
             elif shape is not None and isinstance(other, ast.Constant) and isinstance(other.value, int | float):
                 shape.kind = shape.kind or "int"
 
+    def _reckon(self, node: ast.UnaryOp | ast.BinOp) -> None:
+        """What is subtracted, multiplied or divided is a number."""
+        if not isinstance(node.op, ast.USub | ast.Sub | ast.Mult | ast.Div | ast.FloorDiv):
+            return
+        for side in [node.operand] if isinstance(node, ast.UnaryOp) else [node.left, node.right]:
+            shape = self.shape(side)
+            if shape is not None and not shape.fields and not shape.kind and shape.items is None:
+                shape.kind = "int"
+
     def _choices(self, shape: Shape, other: ast.expr) -> None:
         for value in _constants(self._index, self._module, other):
             if value not in shape.choices and value not in ("", None) and not isinstance(value, bool):
@@ -246,6 +267,9 @@ class _Walk:
             return self._subscript(node)
         if isinstance(node, ast.Call):
             return self._call(node)
+        if isinstance(node, ast.Attribute) and self._reader.has_attributes:
+            owner = self.shape(node.value)
+            return owner.key(node.attr) if owner is not None and node.attr not in _METHODS else None
         return None
 
     def _subscript(self, node: ast.Subscript) -> Shape | None:

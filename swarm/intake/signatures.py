@@ -119,7 +119,8 @@ def _secrets(index: Index, entry: Entry, reached: list[Function], settings: list
     """Settings that may hold the secret: read or named where the check is, and called one."""
     checking = [f for f in reached if any(True for _ in _digests(index, f))] or reached
     near = "\n".join(function.module.text for function in {f.module: f for f in checking}.values())
-    close = "\n".join(function.module.segment(function.node) for function in checking)
+    asking = [f for f in reached if set(checking) & set(index.callees(f))]  # it may hand the secret over
+    close = "\n".join(function.module.segment(function.node) for function in [*checking, *asking])
     path = entry.path.lower()
 
     def rank(setting: Setting) -> tuple[bool, bool, bool, bool]:

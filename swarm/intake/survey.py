@@ -38,8 +38,9 @@ _ADDRESS = re.compile(r"(URL|URI|ENDPOINT|BASE|_API|_HOST|BASEURL)$")
 _OWN_ADDRESS = re.compile(
     r"PUBLIC|CALLBACK|REDIRECT|FRONTEND|SITE|DOCS|CORS|ALLOWED|ORIGIN|^BASE_URL$|^APP_|^HOST$|WEBHOOK_(URL|HOST|BASE)|SELF|SERVER_NAME|NGROK"
 )
-_PORTS = re.compile(r"^(PORT|SERVER_PORT|HTTP_PORT|APP_PORT|API_PORT|UVICORN_PORT|WEB_PORT|LISTEN_PORT)$")
-_HOSTS = re.compile(r"^(HOST|SERVER_HOST|APP_HOST|API_HOST|UVICORN_HOST|BIND_HOST|LISTEN_HOST)$")
+_OWN = r"((SERVER|SERVICE|HTTP|APP|API|UVICORN|WEB|LISTEN|BIND|FLASK|FLASK_RUN|FASTAPI|WEB_?SERVER)_)?"
+_PORTS = re.compile(rf"^({_OWN}|WEBHOOK_)PORT$")
+_HOSTS = re.compile(rf"^{_OWN}HOST$")
 _MOST_PAYLOADS = 6
 
 
@@ -134,7 +135,7 @@ def _with_settings(
     storages = find_storage(index, settings, interpreter.has, migrations)
     upstreams: list[Upstream] = []
     env: dict[str, str] = {}
-    handled = {storage.setting for storage in storages}
+    handled = {name for storage in storages for name in storage.settings}
     for storage in storages:
         if storage.upstream is not None:
             upstreams.append(storage.upstream)

@@ -84,7 +84,7 @@ def _tidied(looked: Survey, draft: Draft) -> Draft:
     for upstream in draft.target.upstreams:
         if upstream.start or upstream.routes:
             kept.append(upstream)
-        elif upstream.env is not None:
+        elif isinstance(upstream.env, str):
             setting = next((s for s in looked.settings if s.name == upstream.env), None)
             value = (setting.default if setting is not None else None) or "http://127.0.0.1:9"
             draft = draft.with_env({upstream.env: value})

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from swarm.config.schema import Target, Upstream
+from swarm.config.schema import Upstream
 from swarm.core.errors import TargetError
 from swarm.core.place import TargetPlace
-from swarm.intake.answers import routes_for, sent_values
+from swarm.intake.answers import is_refused, routes_for, sent_values
 from swarm.intake.commands import Command
+from swarm.intake.databases import with_missing
 from swarm.intake.draft import Draft
 from swarm.intake.events import Sender, Sent
 from swarm.intake.preparation import missing_folder, with_folder
@@ -29,6 +31,7 @@ from swarm.target.upstreams import Upstreams
 _MENDS = 40
 _COMMANDS = 6
 _ROUNDS = 4
+_TRIAL_S = 150.0
 _DEADLINE_S = 25.0
 _MISSING = re.compile(r"put ([A-Za-z_0-9, ]+) into the target's `env`")
 _NOT_THERE = re.compile(r"cannot import '([^']+)'")
@@ -62,23 +65,40 @@ class Trials:
             return Trial(draft.doubting(f"it did not start: {why}", "start"), False)
         sender = Sender(self._survey, self._tell)
         sent: tuple[Sent, ...] = ()
-        for number in range(1, _ROUNDS + 1):
+        whole = number = 0
+        begun_s = time.monotonic()
+        while whole < _ROUNDS and number < 3 * _ROUNDS:
+            if time.monotonic() - begun_s > _TRIAL_S:
+                words = f"its events take so long that swarm stopped trying after {_TRIAL_S:.0f} s"
+                draft = draft.doubting(words, "webhooks")
+                break
+            number += 1
             try:
                 async with self._running(draft) as (server, upstreams):
-                    draft, sent = await sender.round(draft, server, upstreams, first=number == 1)
+                    draft, sent, is_whole = await sender.round(draft, server, upstreams, first=not whole)
                     grown = self._learn(draft, upstreams.calls, upstreams.refused, server.refused_egress(), sent)
             except TargetError as error:
                 return Trial(draft.doubting(f"it did not start again: {first_line(error)}", "start"), False, sent)
+            whole += is_whole
             answers = ", ".join(dict.fromkeys(str(one.status) for one in sent)) or "none"
             self._tell(f"round {number}: {len(sent)} events sent, answers {answers}; {_told(grown, draft)}")
-            if with_tables := self._with_tables(grown, sent):
-                draft = with_tables
-                continue
-            if grown.target.upstreams == draft.target.upstreams:
+            better = self._with_tables(grown, sent) or self._with_named(grown, _words_of(sent))
+            if better is None and grown.target.upstreams == draft.target.upstreams and is_whole:
                 draft = grown
                 break
-            draft = grown
+            draft = better or grown
         return Trial(draft, True, sent)
+
+    def _with_named(self, draft: Draft, text: str) -> Draft | None:
+        """The draft with a value for each setting that a failure names; None where it names none."""
+        words = set(re.findall(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b", text))
+        filled = {*draft.target.env, *(name for one in draft.target.upstreams for name in one.variables(0))}
+        named = [setting for setting in self._survey.settings if setting.name in words - filled]
+        if not named:
+            return None
+        self._tell(f"  a failure names {', '.join(setting.name for setting in named)}: given harmless values")
+        examples = self._survey.examples
+        return draft.with_env({one.name: harmless_value(one, examples.get(one.name)) for one in named})
 
     def _with_tables(self, draft: Draft, sent: tuple[Sent, ...]) -> Draft | None:
         """The draft with a setup that makes tables, where an event failed for want of one."""
@@ -186,9 +206,15 @@ class Trials:
         if folder := missing_folder(text, draft.target.setup, self._survey.index):
             self._tell(f"  it wants the folder {folder}/: made before its start")
             return draft.having(setup=with_folder(draft.target.setup, folder))
+        for place, upstream in enumerate(draft.target.upstreams):
+            if start := with_missing(upstream.start or "", text):
+                self._tell(f"  {why}: made before its start")
+                upstreams = list(draft.target.upstreams)
+                upstreams[place] = upstream.model_copy(update={"start": start})
+                return draft.having(upstreams=upstreams)
         if draft.target.health is not None and "answers" in why and draft.target.health in why:
             return draft.having(health=None).doubting(f"{why}: any answer is taken for health", "start")
-        return None
+        return self._with_named(draft, text)
 
     @asynccontextmanager
     async def _running(self, draft: Draft) -> AsyncIterator[tuple[RunningServer, Upstreams]]:
@@ -231,7 +257,7 @@ class Trials:
     ) -> Draft:
         """The draft with a route for each call that nobody played."""
         values = {value for one in sent for value in sent_values(one.body)}
-        unplayed = [call for call in calls if _is_refused(call, draft.target)]
+        unplayed = [call for call in calls if is_refused(call, draft.target)]
         upstreams = list(draft.target.upstreams)
         for name in dict.fromkeys(call.upstream for call in unplayed):
             own = [call for call in unplayed if call.upstream == name]
@@ -253,13 +279,9 @@ class Trials:
         return draft
 
 
-def _is_refused(call: UpstreamCall, target: Target) -> bool:
-    """Whether nobody played it: it got our 502, and no declared route has answered so."""
-    return (
-        call.status == 502
-        and not any(up.start and up.name == call.upstream for up in target.upstreams)
-        and not any(route.status == 502 for up in target.upstreams if up.name == call.upstream for route in up.routes)
-    )
+def _words_of(sent: tuple[Sent, ...]) -> str:
+    """What failed events and their log say."""
+    return "\n".join(f"{one.why} {'' if one.good else one.answer}" for one in sent)
 
 
 def host_name(host: str, others: list[Upstream]) -> str:

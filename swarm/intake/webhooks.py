@@ -188,9 +188,8 @@ def _entry(index: Index, route: Route, path: str) -> Entry:
     score += 2 * any(_verifies(index, one) for one in reached) + reads_body
     score -= 2 * ("{" in path or "<" in path)
     method = "POST" if "POST" in route.methods else "PUT"
-    headers = tuple(
-        dict.fromkeys(name for one in sorted(reached, key=lambda f: f.dotted) for name in headers_read(index, one))
-    )
+    ordered = sorted(reached, key=lambda f: f.dotted)
+    headers = tuple(dict.fromkeys(name for one in ordered for name in headers_read(index, one, reached)))
     return Entry(route, _filled(path), method, payloads, is_form, score, reached, headers)
 
 
@@ -199,15 +198,16 @@ def _dependencies(index: Index, function: Function) -> frozenset[Function]:
     found: set[Function] = set()
     for one in index.mentions(function):
         found |= index.reaches(one)
-    for decorator in function.node.decorator_list:
+    for decorator in index.decorators(function):
         for node in ast.walk(decorator):
             named = (
                 index.named_function(function.module, node) if isinstance(node, ast.Name | ast.Attribute) else None
             )
             if named is not None:
                 found |= index.reaches(named)
-                found |= {index.function_of(inner) for inner in ast.walk(named.node)
-                          if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)}  # fmt: skip
+                for inner in ast.walk(named.node):
+                    if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
+                        found |= index.reaches(index.function_of(inner))
     return frozenset(found)
 
 
@@ -239,8 +239,8 @@ def _verifies(index: Index, function: Function) -> bool:
     return False
 
 
-def headers_read(index: Index, function: Function) -> Iterator[str]:
-    """Names of headers that a function reads."""
+def headers_read(index: Index, function: Function, among: frozenset[Function]) -> Iterator[str]:
+    """Names of headers that a function reads; those that it is told are taken from callers among these."""
     arguments = function.node.args
     pairs = [*zip(reversed(arguments.args), reversed(arguments.defaults), strict=False),
              *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]  # fmt: skip
@@ -271,6 +271,25 @@ def headers_read(index: Index, function: Function) -> Iterator[str]:
             name = text_of(index, function.module, given)
             if name:
                 yield name
+            elif isinstance(given, ast.Name):
+                yield from _passed(index, function, given.id, among)
+
+
+def _passed(index: Index, function: Function, parameter: str, among: frozenset[Function]) -> Iterator[str]:
+    """The texts that callers give to a parameter: a check that is told which header holds the signature."""
+    arguments = function.node.args
+    names = [a.arg for a in [*arguments.posonlyargs, *arguments.args] if a.arg not in ("self", "cls")]
+    if parameter not in [*names, *(a.arg for a in arguments.kwonlyargs)]:
+        return
+    for caller in (one for one in index.callers(function) if one in among):
+        for call in index.calls(caller):
+            if index.resolve_call(caller.module, call) is not function:
+                continue
+            given = next((k.value for k in call.keywords if k.arg == parameter), None)
+            if given is None and parameter in names[: len(call.args)]:
+                given = call.args[names.index(parameter)]
+            if text := text_of(index, caller.module, given):
+                yield text
 
 
 def body_of(index: Index, function: Function) -> tuple[tuple[dict[str, Any], ...], bool]:
@@ -326,6 +345,8 @@ def _validated(index: Index, function: Function, shape: Shape) -> dict[str, Any]
             "parse_raw",
         ):
             func = func.value
+        elif given := next((k.value for k in call.keywords if k.arg == "type"), None):
+            func = given  # msgspec.json.decode(raw, type=Event)
         elif not any(keyword.arg is None for keyword in call.keywords):
             continue
         if isinstance(func, ast.Name | ast.Attribute):

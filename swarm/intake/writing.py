@@ -101,7 +101,7 @@ def _upstream(upstream: Upstream) -> dict[str, Any]:
     for key in ("env", "host", "start"):
         value = getattr(upstream, key)
         if value is not None:
-            found[key] = value
+            found[key] = _Flow(value) if isinstance(value, dict) else value
     if "url" in upstream.model_fields_set:
         found["url"] = upstream.url
     if upstream.routes:

@@ -342,9 +342,11 @@ def module_logger(module: Module) -> LoggerChoice:
         tail = "" if spaced else ("\n\n" if is_definition else "\n")
         text = imported.text.rstrip("\n") + f"\n\n{line}{tail}"
         return LoggerChoice(name, (Edit(imported.start, imported.end, text),))
-    # after the imports that open the file, not after one that stands further down
-    last = imports[0]
-    for node in module.tree.body[module.tree.body.index(imports[0]) :]:
+    # after the imports that open the file, not after one that stands further down, but after that of logging
+    known_from = imported.start if imported.text else _end_of_import(module, imports, "logging")
+    before = [node for node in imports if module.span(node)[0] <= known_from]
+    last = next((node for node in imports if module.span(node)[1] >= known_from), before[-1])
+    for node in module.tree.body[module.tree.body.index(last) :]:
         if not isinstance(node, ast.Import | ast.ImportFrom):
             break
         last = node
@@ -356,6 +358,17 @@ def module_logger(module: Module) -> LoggerChoice:
     tail = "" if blank_lines or not following else ("\n\n" if is_definition else "\n")
     edits.append(Edit(at, at, f"\n{line}{tail}"))
     return LoggerChoice(name, tuple(edits))
+
+
+def _end_of_import(module: Module, imports: Sequence[ast.Import | ast.ImportFrom], name: str) -> int:
+    """Where a plain `import name` among these ends; 0 where there is none."""
+    return next(
+        (
+            module.span(node)[1] for node in imports
+            if isinstance(node, ast.Import) and any(alias.name == name and not alias.asname for alias in node.names)
+        ),
+        0,
+    )  # fmt: skip
 
 
 def spliced(module: Module, edits: Sequence[Edit]) -> FileChange:

@@ -12,6 +12,9 @@ _MISSING_NAME = re.compile(r"^ImportError: (cannot import name .+)$", re.MULTILI
 _MISSING_KEY = re.compile(r"^KeyError: '([A-Z][A-Z0-9_]{2,})'$", re.MULTILINE)
 _SETTINGS = re.compile(r"validation errors? for (\w+)\n((?:.*\n?)*)")
 _FIELD_REQUIRED = re.compile(r"^(\w[\w.]*)\n\s+Field required", re.MULTILINE)
+_FIELD_NONE = re.compile(
+    r"^(\w[\w.]*)\n\s+(?:Input should be|none is not).*(?:input_value=None|type_error\.none)", re.MULTILINE
+)
 _REFUSED_EGRESS = re.compile(r"swarm: no network but loopback: ([^\s]+)")
 _UVICORN = re.compile(r"Error loading ASGI app\. (.+)$", re.MULTILINE)
 _FLASK = re.compile(r"^(?:Usage: flask.*\n(?:.*\n)*?)?Error: (.+)$", re.MULTILINE)
@@ -31,7 +34,7 @@ def describe_start_failure(log: str) -> str:
     if ADDRESS_IN_USE.search(log):
         return "its port is taken: let `start` use {port}, the free port that swarm gives"
     if found := _SETTINGS.search(log):
-        names = _FIELD_REQUIRED.findall(found[2])
+        names = [*_FIELD_REQUIRED.findall(found[2]), *_FIELD_NONE.findall(found[2])]
         if names:
             return f"settings are missing: put {', '.join(n.upper() for n in names)} into the target's `env`"
         return f"its settings ({found[1]}) do not validate: {_first_line(found[2])}"

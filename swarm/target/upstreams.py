@@ -208,8 +208,7 @@ class Upstreams:
 
     def _name(self, upstream: Upstream, port: int) -> None:
         self.ports[upstream.name] = port
-        if upstream.env:
-            self.env[upstream.env] = upstream.url.replace("{port}", str(port))
+        self.env.update(upstream.variables(port))
 
     async def _open_front(self, python: Path, tmp: Path, target: Target, preferred: Mapping[str, int]) -> None:
         """The port for hosts that the code names itself, also where agents.yaml declares none."""

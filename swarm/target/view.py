@@ -59,8 +59,7 @@ class View:
 
     def _name(self, upstream: Upstream, port: int) -> None:
         self.ports[upstream.name] = port
-        if upstream.env:
-            self.env[upstream.env] = upstream.url.replace("{port}", str(port))
+        self.env.update(upstream.variables(port))
 
     @property
     def calls(self) -> Sequence[UpstreamCall]:

@@ -162,7 +162,7 @@ def test_body_read_by_a_function_that_works_later(tmp_path: Path) -> None:
             tasks.add_task(work, await request.json())
         """
     (entry,) = find_entries(index_of(tmp_path, {"app.py": text}))
-    assert entry.payloads == ({"customer": {"email": "{{uuid}}@example.com"}, "lines": [{"sku": "{{uuid}}"}]},)
+    assert entry.payloads == ({"customer": {"email": "{{uuid}}@example.com"}, "lines": [{"sku": "{{uuid}}"}] * 3},)
 
 
 def test_body_of_a_model(tmp_path: Path) -> None:
@@ -354,3 +354,111 @@ def test_a_time_inside_the_signature_s_header_is_read_off_its_check(tmp_path: Pa
     (entry,) = find_entries(index)
     first, *_ = candidates(index, entry, find_settings(index))
     assert (first.sign.format, first.sign.signed) == ("{timestamp},{hex}", "{timestamp}.{body}")
+
+
+_HELPER = """
+    import hashlib
+    import hmac
+    import os
+
+    from flask import Flask, jsonify, request
+    from flask.views import MethodView
+
+    app = Flask("x")
+
+
+    class Configuration:
+        def __init__(self, environ=os.environ):
+            self._environ = environ
+
+        @property
+        def key(self):
+            return self._environ.get("HOOK_KEY", "k")
+
+
+    def is_genuine(key, name):
+        given = request.headers.get(name, "")
+        return hmac.compare_digest(hmac.new(key.encode(), request.get_data(), hashlib.sha256).hexdigest(), given)
+
+
+    def genuine(view):
+        def checked(*args, **kwargs):
+            if not is_genuine(Configuration().key, "X-Desk-Sign"):
+                return jsonify(error="no"), 401
+            return view(*args, **kwargs)
+
+        return checked
+
+
+    class Desk(MethodView):
+        decorators = [genuine]
+
+        def post(self):
+            event = request.get_json()
+            return jsonify(total=event["amount"] * 2, name=event["merchantReference"])
+
+
+    app.add_url_rule("/hook/desk", view_func=Desk.as_view("desk"))
+
+
+    @app.post("/hook/other")
+    def other():
+        return jsonify(ok=is_genuine("o", "X-Other-Sign"))
+    """
+
+
+def test_header_that_a_check_is_told_and_decorators_of_a_view_class(tmp_path: Path) -> None:
+    index = index_of(tmp_path, {"app.py": _HELPER})
+    by_path = {entry.path: entry for entry in find_entries(index)}
+    assert by_path["/hook/desk"].headers == ("X-Desk-Sign",)
+    assert by_path["/hook/other"].headers == ("X-Other-Sign",)
+    first = candidates(index, by_path["/hook/desk"], find_settings(index))[0]
+    assert (first.sign.scheme, first.sign.header, first.sign.secret_env) == ("hmac-sha256", "X-Desk-Sign", "HOOK_KEY")
+    assert by_path["/hook/desk"].payloads == ({"amount": 1250, "merchantReference": "{{uuid}}"},)
+
+
+def test_event_that_a_library_gives_after_its_check(tmp_path: Path) -> None:
+    text = """
+        import os
+
+        import stripe
+        from fastapi import FastAPI, Request
+
+        app = FastAPI()
+
+
+        @app.post("/stripe/webhook")
+        async def webhook(request: Request):
+            event = stripe.Webhook.construct_event(await request.body(), request.headers["stripe-signature"], "s")
+            if event["type"] == "customer.subscription.created":
+                print(event.data.object.seats)
+        """
+    draft = survey(write_tree(tmp_path, {"app.py": text}), None, lambda _: None).draft
+    (payload,) = draft.target.webhooks[0].payloads
+    assert isinstance(payload, dict)
+    assert payload["type"] == "customer.subscription.created"
+    assert "seats" in payload["data"]["object"]
+    assert payload["id"] == "evt_{{uuid}}"
+
+
+def test_setting_without_a_default_of_its_own_is_required(tmp_path: Path) -> None:
+    text = (
+        "import os\nfrom pydantic_settings import BaseSettings\n\n\nclass Settings(BaseSettings):\n"
+        "    STAGE: str = os.getenv('STAGE')\n    TEAM: str = os.getenv('TEAM', 'a')\n"
+    )
+    required = {s.name: s.required for s in find_settings(index_of(tmp_path, {"app.py": text}))}
+    assert required == {"STAGE": True, "TEAM": False}
+
+
+def test_program_that_is_told_its_port(tmp_path: Path) -> None:
+    line = 'FROM python\nCMD ["python", "-m", "desk.app", "--host", "0.0.0.0", "--port=5005"]\n'
+    write_tree(tmp_path, {"Dockerfile": line})
+    (command,) = start_commands(tmp_path, ())
+    assert command.start == "python -m desk.app --host 127.0.0.1 --port={port}"
+
+
+def test_application_that_takes_events_goes_first(tmp_path: Path) -> None:
+    plain = "from flask import Flask\napp = Flask('x')\n@app.get('/page')\ndef page():\n    return 'x'\n"
+    hooks = "from flask import Flask\napp = Flask('x')\n@app.post('/webhook')\ndef hook():\n    return 'x'\n"
+    (app, *_) = find_applications(index_of(tmp_path, {"a/app.py": plain, "web/app.py": hooks}))
+    assert app.module.path == "web/app.py"

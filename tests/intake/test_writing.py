@@ -62,7 +62,7 @@ def test_good_answers_hold_no_error(tmp_path: Path) -> None:
         """
     call = UpstreamCall("shop", "GET", "/orders/4711", "", b"", 502, 0.0, 0.0, "read", {})
     (route,) = routes_for(index_of(tmp_path, {"app.py": text}), "api.shop.example", [call])
-    assert (route.path, route.json_body) == ("/orders/{id}", {"lines": [{"sku": "{{uuid}}"}]})
+    assert (route.path, route.json_body) == ("/orders/{id}", {"lines": [{"sku": "{{uuid}}"}] * 3})
 
 
 def test_no_doubt_is_told_twice() -> None:

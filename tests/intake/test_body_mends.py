@@ -1,0 +1,47 @@
+"""Bodies that grow by what a service answers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from swarm.config.schema import Webhook
+from swarm.intake.body_mends import mended
+from swarm.intake.events import Sent
+
+_TEMPLATE = {"note": "value", "amount": {"value": "value"}, "at": "soon"}
+
+
+def body_after(template: dict[str, Any], status: int, answer: str, log: str = "") -> Any:
+    webhook = Webhook.model_validate({"path": "/hook", "payloads": [template]})
+    sent = Sent(0, 0, status, json.dumps(template).encode(), answer)
+    better = mended(webhook, 0, sent, log)
+    return better.payloads[0] if better is not None else None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'invalid input syntax for type integer: "value"',
+        "ValueError: invalid literal for int() with base 10: 'value'",
+        r"{\"error\": \"invalid input syntax for type integer: \\\"value\\\"\"}",
+    ],
+)
+def test_text_where_a_number_belongs(words: str) -> None:
+    found = body_after(_TEMPLATE, 500, words)
+    assert found == {"note": "value", "amount": {"value": 12}, "at": "soon"}
+
+
+def test_time_that_is_none() -> None:
+    assert body_after(_TEMPLATE, 500, "", "ValueError: Invalid isoformat string: 'soon'")["at"] == "{{now}}"
+
+
+def test_answer_that_tells_nothing() -> None:
+    assert body_after(_TEMPLATE, 500, "Internal Server Error") is None
+    assert body_after(_TEMPLATE, 500, 'invalid input syntax for type integer: "other"') is None
+
+
+def test_key_that_is_missed() -> None:
+    assert body_after({}, 500, "", "KeyError: 'email'") == {"email": "{{uuid}}@example.com"}
