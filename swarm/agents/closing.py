@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from swarm.core.chat import ToolSpec
 from swarm.core.errors import ToolFailed
-from swarm.tools.tool import input_schema
+from swarm.tools.schemas import input_schema
 
 
 @dataclass(frozen=True, slots=True)

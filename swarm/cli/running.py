@@ -182,7 +182,11 @@ async def _execute(request: RunRequest, parts: Parts) -> tuple[Report, Exception
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
-    return await task
+    try:
+        return await task
+    finally:
+        for candidate in parts.candidates(request.swarm.model):  # all names are played by the same few models
+            await candidate.model.close()
 
 
 async def executed(run: Run) -> tuple[Report, Exception | None]:

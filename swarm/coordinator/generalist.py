@@ -72,11 +72,18 @@ def context_of(
         "largest context of an agent against one generalist's. The generalist was not run: this run's own turns and "
         "results were laid into one conversation with all tools, turn by turn, shortened and cleared alike, no call "
         f"twice ({one.turns} turns; {kind}). `swarm run --pattern single` and `swarm compare` measure it. "
-        f"Tokens of all turns: {saving_words(total, all_of_it)}. Against whole results of which none is cleared "
-        f"({plain:,} tokens at once): {saving_words(peak, plain)}.",
+        f"Tokens of all turns: {saving_words(total, all_of_it)}. {_at_best(len(talks))}"
+        f"Against whole results of which none is cleared ({plain:,} tokens at once): {saving_words(peak, plain)}.",
         total_saving=1 - total / all_of_it if all_of_it else None,
         whole_peak_tokens=plain,
     )  # fmt: skip
+
+
+def _at_best(agents: int) -> str:
+    """What dividing the work can save at all: a share of it is the least that an agent can hold."""
+    if agents < 2:
+        return ""
+    return f"{agents} agents could save {100 * (1 - 1 / agents):.0f} % at most, were charters and tools free. "
 
 
 def all_tokens(agent: AgentInfo) -> int:

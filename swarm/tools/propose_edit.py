@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -17,11 +17,22 @@ if TYPE_CHECKING:
     from swarm.tools.workbench import Workbench
 
 
+def _as_submitted(schema: dict[str, Any]) -> None:
+    """Whoever has this tool has `submit` as well, whose schema tells the fields: they are not told twice."""
+    schema.pop("anyOf", None)
+    schema["type"] = "object"
+    schema["description"] += ": the fields of submit's new_findings"
+
+
 class ProposeEditArguments(PatchArguments):
     """The patch, and the one finding that it answers."""
 
     finding_id: str | None = Field(None, description="id of a reported finding")
-    problem: NewFinding | None = Field(None, description="in place of finding_id, where no rule reported it")
+    problem: NewFinding | None = Field(
+        None,
+        description="in place of finding_id, where no rule reported it",
+        json_schema_extra=_as_submitted,
+    )
 
 
 class ProposeEdit(Tool):

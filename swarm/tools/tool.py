@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from swarm.core.chat import ToolSpec
 from swarm.core.findings import Finding
 from swarm.core.proposals import Proposal
+from swarm.tools.schemas import input_schema
 
 if TYPE_CHECKING:
     from swarm.tools.workbench import Workbench
@@ -71,25 +72,6 @@ class Tool(ABC):
     def spec(self) -> ToolSpec:
         """The tool as a model sees it."""
         return ToolSpec(self.name, self.description, input_schema(self.arguments))
-
-
-def input_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """A pydantic model as a JSON schema of type object, without the titles that only cost tokens."""
-    schema = model.model_json_schema()
-    stripped: dict[str, Any] = _without_titles(schema)
-    stripped.setdefault("properties", {})
-    stripped.pop("description", None)
-    return stripped
-
-
-def _without_titles(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {
-            key: _without_titles(item)
-            for key, item in value.items()
-            if not (key == "title" and isinstance(item, str))
-        }
-    return [_without_titles(item) for item in value] if isinstance(value, list) else value
 
 
 def capped(text: str, limit: int = OUTPUT_CHARS) -> str:
