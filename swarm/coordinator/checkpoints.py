@@ -24,8 +24,9 @@ from swarm.core.report import AgentInfo, PlantedFault, TestCounts
 from swarm.target.tree_digest import TreeDigest
 from swarm.verify.candidate import Stack, Unbuilt, extend
 from swarm.verify.fixes import Fix
+from swarm.verify.judging import Judgement
 from swarm.verify.testrun import TestRun
-from swarm.verify.verifier import Judgement, Proven
+from swarm.verify.verifier import Proven
 
 _NAMED = 3  # changed files that an error names
 

@@ -1,40 +1,17 @@
-"""Proves fixes: the whole batch together, and by halves only where the batch fails, as a merge queue does."""
+"""Proves fixes: the whole batch together, and by parts only where the batch fails, as a merge queue does."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from swarm.core.errors import TargetError
-from swarm.core.events import GateFinished, PatchJudged
-from swarm.core.patches import GATES, GateResult, JudgedPatch, Patch, Rejected
-from swarm.core.report import ReplayOutcome, TestCounts
-from swarm.probes.probe import ProbeResult
-from swarm.probes.run import all_probes
-from swarm.target.observation import Exchange
+from swarm.core.events import PatchJudged
+from swarm.core.patches import GATES, GateName, GateResult, JudgedPatch, Patch, Rejected
 from swarm.verify.candidate import Stack, Unbuilt, extend
 from swarm.verify.fixes import Fix
-from swarm.verify.free_form import refusal
-from swarm.verify.gates import durable, gone, parses, probes, protects, replay, starts, tests
-from swarm.verify.lab import Lab, Trial
-from swarm.verify.live import Live, probe_live, running
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What the gates say of a stack, up to the first that fails; `probes` is what the live probes saw of it."""
-
-    gates: tuple[GateResult, ...]
-    tests: TestCounts | None = None
-    replay: ReplayOutcome | None = None
-    probes: tuple[ProbeResult, ...] = ()
-
-    @property
-    def failed(self) -> GateResult | None:
-        """The gate that failed, if one did."""
-        return next((gate for gate in self.gates if gate.passed is False), None)
+from swarm.verify.judging import Judgement, ask, judge
+from swarm.verify.lab import Lab
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,34 +26,77 @@ class Proven:
     rejected: tuple[JudgedPatch, ...]
     unbuilt: tuple[Unbuilt, ...]
 
+    def before(self, rejected: tuple[JudgedPatch, ...], unbuilt: tuple[Unbuilt, ...]) -> Proven:
+        """The same with what had been said before it."""
+        return replace(self, rejected=rejected + self.rejected, unbuilt=unbuilt + self.unbuilt)
 
-async def prove(lab: Lab, fixes: Sequence[Fix], stack: Stack | None = None) -> Proven:
-    """Prove `fixes` on top of `stack` (the original where None)."""
+
+async def prove(
+    lab: Lab, fixes: Sequence[Fix], stack: Stack | None = None, doubted: frozenset[GateName] = frozenset()
+) -> Proven:
+    """Prove `fixes` on top of `stack` (the original where None).
+
+    Where a gate refuses them together, it alone is asked to find who fails it; the others are proven whole again.
+    `doubted` are gates that refused the same fixes before and then refused no part of them: where one of them does
+    so once more, each half is proven by itself.
+    """
     stack = lab.original if stack is None else stack
     extended, left_out = await asyncio.to_thread(extend, stack, fixes, lab.rules)
     refused = tuple(_refused(lab, item, item.patch) for item in left_out if item.patch is not None)
     unbuilt = tuple(item for item in left_out if item.patch is None)
-    known = {fix.key for fix in stack.fixes}
-    pending = tuple(fix for fix in extended.fixes if fix.key not in known)
+    pending, patches = _added(stack, extended)
     if not pending:
         return Proven(stack, None, refused, unbuilt)
-    judgement = await judge(lab, extended, extended.patches[len(stack.patches) :], stack)
+    judgement = await judge(lab, extended, patches, stack)
     failed = judgement.failed
     if failed is None:
         return Proven(extended, judgement, refused, unbuilt)
     if len(pending) == 1:
-        patch = extended.patches[-1]
-        lab.emit(PatchJudged(patch.id, patch.title, False, f"{failed.name}: {failed.detail}"))
-        verdict = Rejected(failed.name, failed.detail, judgement.gates)
-        return Proven(stack, None, (*refused, JudgedPatch(patch, verdict)), unbuilt)
-    suspects = _suspects(failed, pending, extended.patches[len(stack.patches) :])
+        return Proven(stack, None, (*refused, _rejected(lab, patches[0], failed, judgement)), unbuilt)
     lab.say(f"{failed.name} refuses {len(pending)} patches together: looking for the one")
-    left = await prove(lab, suspects[0], stack)
-    right = await prove(lab, suspects[1], left.stack)
-    judged = right.judgement or left.judgement
-    return Proven(
-        right.stack, judged, refused + left.rejected + right.rejected, unbuilt + left.unbuilt + right.unbuilt
-    )
+    suspects = _suspects(failed, pending, patches)
+    if failed.name in doubted:
+        left = await prove(lab, suspects[0], stack)
+        right = await prove(lab, suspects[1], left.stack)
+        whole = replace(right, judgement=right.judgement or left.judgement)
+        return whole.before(refused + left.rejected, unbuilt + left.unbuilt)
+    guilty: dict[str, JudgedPatch] = {}
+    sifted = stack
+    for part in suspects:
+        sifted, found = await _sift(lab, part, sifted, failed.name)
+        guilty |= found
+    innocent = [fix for fix in pending if fix.key not in guilty]
+    doubt = frozenset() if guilty else doubted | {failed.name}
+    return (await prove(lab, innocent, stack, doubt)).before((*refused, *guilty.values()), unbuilt)
+
+
+async def _sift(lab: Lab, fixes: Sequence[Fix], stack: Stack, gate: GateName) -> tuple[Stack, dict[str, JudgedPatch]]:
+    """The stack with what one gate lets pass, and the verdicts on what it refuses, by the fixes' keys."""
+    extended, _ = await asyncio.to_thread(extend, stack, fixes, lab.rules)
+    pending, patches = _added(stack, extended)
+    if not pending:
+        return stack, {}
+    judgement = await ask(lab, extended, patches, stack, gate)
+    failed = judgement.failed
+    if failed is None:
+        return extended, {}
+    if len(pending) == 1:
+        return stack, {pending[0].key: _rejected(lab, patches[0], failed, judgement)}
+    guilty: dict[str, JudgedPatch] = {}
+    for part in _suspects(failed, pending, patches):
+        stack, found = await _sift(lab, part, stack, gate)
+        guilty |= found
+    return stack, guilty
+
+
+def _added(below: Stack, extended: Stack) -> tuple[tuple[Fix, ...], tuple[Patch, ...]]:
+    """What the upper stack has on top of the lower one."""
+    return extended.fixes[len(below.fixes) :], extended.patches[len(below.patches) :]
+
+
+def _rejected(lab: Lab, patch: Patch, failed: GateResult, judgement: Judgement) -> JudgedPatch:
+    lab.emit(PatchJudged(patch.id, patch.title, False, f"{failed.name}: {failed.detail}"))
+    return JudgedPatch(patch, Rejected(failed.name, failed.detail, judgement.gates))
 
 
 def _refused(lab: Lab, item: Unbuilt, patch: Patch) -> JudgedPatch:
@@ -105,140 +125,3 @@ def _suspects(
         )
     middle = len(pending) // 2
     return pending[:middle], pending[middle:]
-
-
-async def judge(lab: Lab, stack: Stack, judged: tuple[Patch, ...], below: Stack | None = None) -> Judgement:
-    """Every gate but the benchmark, in order, up to the first that fails; `below` is the stack without `judged`."""
-    results = [GateResult("applies", True, "fits on the patches before it")]
-    names = tuple(patch.id for patch in judged)
-
-    def passes(result: GateResult) -> bool:
-        results.append(result)
-        lab.emit(GateFinished(result.name, names, result.passed, result.detail, result.duration_s))
-        return result.passed is not False
-
-    trial = lab.trial(stack, judged, below)
-    try:
-        if not passes(await parses.check(lab, trial)):
-            return Judgement(tuple(results))
-        if not passes(_protects(lab, trial)):
-            return Judgement(tuple(results))
-        scanned = asyncio.ensure_future(asyncio.to_thread(gone.check, lab, trial))
-        try:
-            slow, tested, replayed, probed = await _tests_beside_live(lab, trial)
-            for result in slow:
-                if not passes(result):
-                    return Judgement(tuple(results), tested, replayed, probed)
-            passes(await scanned)
-            return Judgement(tuple(results), tested, replayed, probed)
-        finally:
-            await asyncio.gather(scanned, return_exceptions=True)  # it reads the copy
-    finally:
-        trial.discard()
-
-
-def _protects(lab: Lab, trial: Trial) -> GateResult:
-    """Files that may not be touched; of a patch that a model wrote also what it may not do."""
-    result = protects.check_all(trial.judged, lab.target.protect)
-    for patch in trial.judged:
-        wrong = refusal(patch.changes, trial.below.index.tree, lab.target) if patch.model else ""
-        if wrong and result.passed:
-            return GateResult("protects", False, wrong)
-    return result
-
-
-async def _tests_beside_live(
-    lab: Lab, trial: Trial
-) -> tuple[list[GateResult], TestCounts | None, ReplayOutcome | None, tuple[ProbeResult, ...]]:
-    """The tests beside the gates that need the service (neither waits for the other), in the gates' order."""
-    testing = asyncio.ensure_future(tests.check(lab, trial))
-    living = asyncio.ensure_future(_starts_replays_probes(lab, trial))
-    try:
-        first, counts = await testing
-        if first.passed is False:
-            return [first], counts, None, ()
-        gates, replayed, probed = await living
-        return [first, *gates], counts, replayed, probed
-    finally:
-        testing.cancel()
-        living.cancel()
-        await asyncio.gather(testing, living, return_exceptions=True)
-
-
-async def _starts_replays_probes(
-    lab: Lab, trial: Trial
-) -> tuple[list[GateResult], ReplayOutcome | None, tuple[ProbeResult, ...]]:
-    """The gates that need the service to run; the replay goes on beside the probes, on a server of its own."""
-    replaying = asyncio.ensure_future(_replayed(lab, trial))
-    started = time.monotonic()
-    try:
-        async with running(lab, trial.copy, "starts") as live:
-            start = replace(
-                starts.check(lab.start_log_before, live.server.log_text()),
-                duration_s=time.monotonic() - started,
-            )
-            if start.passed is False:
-                return [start], None, ()
-            probing = asyncio.ensure_future(_probe(lab, trial, live))
-            try:
-                await asyncio.wait({replaying, probing}, return_when=asyncio.FIRST_COMPLETED)
-                if replaying.done() and any(gate.passed is False for gate in replaying.result()[0]):
-                    replayed, outcome = replaying.result()
-                    return [start, *replayed], outcome, ()  # refused: what the probes would say decides nothing
-                probed, seen = await probing
-            finally:
-                probing.cancel()
-                await asyncio.gather(probing, return_exceptions=True)
-        replayed, outcome = await replaying
-        return [start, *replayed, probed], outcome, seen
-    except TargetError as error:
-        return [GateResult("starts", False, str(error), time.monotonic() - started)], None, ()
-    finally:
-        replaying.cancel()
-        await asyncio.gather(replaying, return_exceptions=True)
-
-
-async def _replayed(lab: Lab, trial: Trial) -> tuple[list[GateResult], ReplayOutcome | None]:
-    """The replay, and the gate that needs to know what it saw: begun while the replay lets upstreams fail."""
-    undisturbed: asyncio.Future[Sequence[Exchange]] = asyncio.get_running_loop().create_future()
-
-    async def worked_on() -> GateResult:
-        return await durable.check(lab, trial, await undisturbed)
-
-    working = asyncio.ensure_future(worked_on())
-    try:
-        replayed, outcome = await replay.check(lab, trial, undisturbed.set_result)
-        if replayed.passed is False:
-            return [replayed], outcome
-        return [replayed, await working], outcome
-    finally:
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
-
-
-async def _probe(lab: Lab, trial: Trial, live: Live) -> tuple[GateResult, tuple[ProbeResult, ...]]:
-    started = time.monotonic()
-    after: tuple[ProbeResult, ...] = ()
-    if lab.probes_before:
-        after = await probe_live(
-            lab, live, trial.stack.index, fresh_copy=lambda: lab.trial(trial.stack, ()).copy
-        )  # fmt: skip
-        unseen = probes.lost(lab.probes_before, after)
-        if unseen:  # once more by themselves: a crowded session is no patch's fault
-            again = {one.probe: one for one in await probe_live(lab, live, trial.stack.index, only=unseen)}
-            after = tuple(again.get(result.probe, result) for result in after)
-    # what is asked beside others depends on their timing: the scores tell it, no patch is refused for it
-    alone = {probe.id for probe in all_probes() if not probe.together}
-    before = [result for result in lab.probes_before if result.probe in alone]
-    result = probes.check(before, [result for result in after if result.probe in alone], _closed(lab, trial))
-    return replace(result, duration_s=time.monotonic() - started), after
-
-
-def _closed(lab: Lab, trial: Trial) -> frozenset[str]:
-    """The probes of rules that a judged patch mends and that find nothing more in the candidate's code."""
-    mended = {patch.rule for patch in trial.judged}
-    left = {
-        rule for rule in mended
-        if rule not in lab.rules or any(True for _ in lab.rules[rule].find(trial.stack.index))
-    }  # fmt: skip
-    return frozenset(probe.id for probe in all_probes() if set(probe.proves) & (mended - left))

@@ -18,7 +18,8 @@ from swarm.probes.probe import Outcome, ProbeResult
 from swarm.rules.registry import all_rules
 from swarm.verify.candidate import Stack, Unbuilt
 from swarm.verify.fixes import Fix
-from swarm.verify.verifier import Judgement, Proven
+from swarm.verify.judging import Judgement
+from swarm.verify.verifier import Proven
 
 RULES = {rule.id: rule for rule in all_rules()}
 WAITS = "import requests\n\n\ndef ask(url):\n    return requests.get(url)\n"
