@@ -195,7 +195,8 @@ class PlantedFault:
 class Score:
     """A score from 0 to 100, with the checks that make it.
 
-    `caps_before` and `caps_after` say what held a score down; `run_before` and `run_after` are the shares (0 to 1) of
+    `caps_before` and `caps_after` say what held a score down, and `earned_before` and `earned_after` what its checks
+    alone would give, without caps; `run_before` and `run_after` are the shares (0 to 1) of
     the applicable weight that was really run; `registry` is the digest of the list of checks, so that two scores are
     known to be of the same list; `attested` names what only documents can show, which no figure here holds.
     """
@@ -207,6 +208,8 @@ class Score:
     registry: str = ""
     caps_before: tuple[str, ...] = ()
     caps_after: tuple[str, ...] = ()
+    earned_before: float | None = None
+    earned_after: float | None = None
     run_before: float | None = None
     run_after: float | None = None
     planted: tuple[PlantedFault, ...] = ()

@@ -189,7 +189,7 @@ def before_after_rows(report: Report) -> tuple[Row, ...]:
     rows += _figures("memory, peak", one.rss_mb, two.rss_mb, "MB")
     rows += _figures("CPU, mean", one.cpu_percent, two.cpu_percent, "%")
     for label, score in scores(report):
-        rows += _figures(label.lower(), score.before, score.after, "of 100")
+        rows += _score_rows(label.lower(), score)
     tests = (report.verification.tests_before, report.verification.tests_after)
     if tests[0] or tests[1]:
         broken = newly_failing(*tests)
@@ -264,6 +264,13 @@ def _figures(label: str, before: float | None, after: float | None, unit: str) -
     if not is_number(before) and not is_number(after):
         return []
     return [Row(label, quantity(before, unit), quantity(after, unit), "")]
+
+
+def _score_rows(label: str, score: Score) -> list[Row]:
+    """A score; where something open holds it down, also what its checks earned: the worth of patches shows there."""
+    held = score.caps_after and is_number(score.earned_before) and is_number(score.earned_after)
+    words = f"held down by what is open; the checks alone: {plain(score.earned_before)} → {plain(score.earned_after)}"
+    return [replace(row, change=words if held else "") for row in _figures(label, score.before, score.after, "of 100")]
 
 
 def _tests(tests: TestCounts | None) -> str:

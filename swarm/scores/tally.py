@@ -20,9 +20,10 @@ NOT_ALL_CAUGHT_CAP = 95.0
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """One side of a score."""
+    """One side of a score; `earned` is what the checks give before any cap."""
 
     value: float
+    earned: float
     caps: tuple[str, ...]
     run: float
     credits: Mapping[str, Credit]
@@ -56,7 +57,7 @@ def tally(checks: Sequence[Check], seen: Seen, *, others: Iterable[Finding] = ()
             (NOT_ALL_CAUGHT_CAP, f"{NOT_ALL_CAUGHT_CAP:.0f}: planted faults not all caught: {', '.join(missed)}")
         )
     holding = tuple(words for cap, words in sorted(caps) if cap < value)
-    return Tally(_down(min([value, *(cap for cap, _ in caps)])), holding, share, credits)
+    return Tally(_down(min([value, *(cap for cap, _ in caps)])), _down(value), holding, share, credits)
 
 
 def score_of(area: Area, before: Tally | None, after: Tally | None, *, planted: Sequence[PlantedFault] = (),
@@ -73,6 +74,8 @@ def score_of(area: Area, before: Tally | None, after: Tally | None, *, planted: 
         registry=registry_digest(),
         caps_before=before.caps if before else (),
         caps_after=after.caps if after else (),
+        earned_before=before.earned if before else None,
+        earned_after=after.earned if after else None,
         run_before=before.run if before else None,
         run_after=after.run if after else None,
         planted=tuple(planted),

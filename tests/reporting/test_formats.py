@@ -19,7 +19,7 @@ from swarm.config.load import load_agents
 from swarm.core.errors import UsageError
 from swarm.core.findings import FlowStep
 from swarm.core.metrics import Ratio, Summary
-from swarm.core.report import Capacity, ErrorRates, ReplayOutcome, Report
+from swarm.core.report import Capacity, ErrorRates, ReplayOutcome, Report, Score
 from swarm.reporting.catalogue import all_formats, format_named
 from swarm.reporting.formats import html, patterns, reusable
 from swarm.reporting.verdict import before_after_rows, verdict_of
@@ -45,6 +45,13 @@ def test_golden(name: str, report: Report, golden: Callable[[str, str], None]) -
     if name == "html":  # the style and the charts may change without a test's say; their words may not
         text = "\n".join(_words(text)) + "\n"
     golden(item.filename + (".txt" if name == "html" else ""), text)
+
+
+def test_a_score_that_is_held_down_tells_what_its_checks_earned(report: Report) -> None:
+    held = Score(39.0, 39.0, caps_after=("39: critical and open, W01",), earned_before=41.0, earned_after=78.5)
+    [row] = [row for row in before_after_rows(replace(report, security_score=held)) if row.label == "security score"]
+    assert (row.before, row.after) == ("39 of 100", "39 of 100")
+    assert row.change == "held down by what is open; the checks alone: 41 → 78.5"
 
 
 @pytest.mark.parametrize("name", NAMES)

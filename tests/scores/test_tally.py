@@ -65,6 +65,15 @@ def test_what_is_open_caps_the_score(probe: str, cap: float) -> None:
     assert probe in one.caps[0]
 
 
+def test_what_the_checks_earn_is_told_beside_the_cap() -> None:
+    rest = [r for r in ALL_PASS.probes if r.probe != "W01"]
+    held = tally(SECURITY, Seen((*rest, result("W01", "failed")), ()))
+    assert held.value == 39
+    assert 39 < held.earned < tally(SECURITY, ALL_PASS).value
+    both = score_of("security", held, held)
+    assert (both.earned_before, both.earned_after) == (held.earned, held.earned)
+
+
 def test_a_probe_may_lower_its_severity() -> None:
     failed = replace(result("W02", "failed"), severity="medium")
     assert credit_of(check("W02"), Seen([failed])).open == "medium"
