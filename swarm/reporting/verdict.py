@@ -270,7 +270,8 @@ def _score_rows(label: str, score: Score) -> list[Row]:
     """A score; where something open holds it down, also what its checks earned: the worth of patches shows there."""
     held = score.caps_after and is_number(score.earned_before) and is_number(score.earned_after)
     words = f"held down by what is open; the checks alone: {plain(score.earned_before)} → {plain(score.earned_after)}"
-    return [replace(row, change=words if held else "") for row in _figures(label, score.before, score.after, "of 100")]
+    rows = _figures(label, score.before, score.after, "of 100")
+    return [replace(row, change=words if held else "") for row in rows]
 
 
 def _tests(tests: TestCounts | None) -> str:
