@@ -15,7 +15,9 @@ TOOL_GROUPS = (
     "Error-Analysis", "Monitoring-Tools", "Alerting-Setup",
 )  # fmt: skip
 PATTERNS = ("parallel", "sequential", "single")
-SignScheme = Literal["hmac-sha256", "hmac-sha1", "ed25519", "standard-webhooks", "stripe", "github", "none"]
+SignScheme = Literal[
+    "hmac-sha256", "hmac-sha1", "ed25519", "standard-webhooks", "stripe", "github", "twilio", "none",
+]  # fmt: skip
 
 
 class Strict(BaseModel):

@@ -67,7 +67,8 @@ def find_addresses(index: Index, settings: Iterable[Setting]) -> tuple[Address, 
         match = _PART.fullmatch(setting.name.upper())
         if match is not None and match["head"]:
             part = next(kind for kind, words in _KINDS_OF_PART.items() if match["part"] in words)
-            head = re.sub(r"(?<=.)_DB$", "", match["head"])  # POSTGRES_DB_NAME beside POSTGRES_HOST
+            shorter = match["head"].removesuffix("_DB")  # POSTGRES_DB_NAME beside POSTGRES_HOST
+            head = shorter if any(re.search(pattern, shorter) for _, pattern in _HEADS) else match["head"]
             groups.setdefault(head, {}).setdefault(part, setting)
     found = []
     for head, parts in groups.items():

@@ -164,6 +164,8 @@ class Sender:
         for header, variable in way.headers:
             bearer = header.lower() == "authorization"
             headers[header] = f"Bearer {env[variable]}" if bearer else env[variable]
+        if "{host}" in way.sign.signed:
+            headers["Host"] = "hooks.example"  # the address is signed, and its port changes from start to start
         if way.sign.scheme == "standard-webhooks":
             env[way.sign.secret_env] = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
         webhooks = list(draft.target.webhooks)

@@ -20,7 +20,8 @@ _METHODS = ("get", "items", "keys", "values", "to_dict", "to_dict_recursive", "c
 _CHOICES = 6
 _SEVERAL = 3  # what is done for each of them shows
 _USUALLY_SEVERAL = re.compile(
-    r"(^|_)(items|lines|products|positions|tickets|seats|parcels|articles|rows)$", re.IGNORECASE
+    r"(^|_)(items|lines|products|positions|tickets|seats|parcels|articles|rows|results|records|contacts|orders)$",
+    re.IGNORECASE,
 )
 _NAMES_SOMEBODY = re.compile(r"(^|_)(id|email|phone|token)$|Id$")  # what these are compared with is an exception
 

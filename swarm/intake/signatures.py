@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from swarm.analysis.index import Index
 from swarm.analysis.parts import Function
 from swarm.config.schema import Sign
-from swarm.intake.settings import Setting
+from swarm.intake.settings import Setting, harmless_value
 from swarm.intake.webhooks import Entry
 
 _SIGNATURE = re.compile(r"sign|hmac|digest|x-hub-|-sig\b", re.IGNORECASE)
@@ -21,6 +21,7 @@ _KNOWN = {
     "stripe-signature": ("stripe", None, None),
     "webhook-signature": ("standard-webhooks", None, None),
     "svix-signature": ("standard-webhooks", None, None),
+    "x-twilio-signature": ("twilio", "{base64}", "http://{host}{path}{form}"),
     "x-slack-signature": ("hmac-sha256", "v0={hex}", "v0:{timestamp}:{body}"),
     "x-signature-ed25519": ("ed25519", "{hex}", "{timestamp}{body}"),
     "x-shopify-hmac-sha256": ("hmac-sha256", "{base64}", "{body}"),
@@ -40,17 +41,20 @@ class Checked:
 
 def candidates(index: Index, entry: Entry, settings: Iterable[Setting]) -> tuple[Checked, ...]:
     """Ways worth a try, at most eight; the last one sends no proof at all."""
+    settings = list(settings)
     reached = sorted(entry.reached, key=lambda function: function.dotted)
     digests = [d for function in reached for d in _digests(index, function)]
-    secrets = _secrets(index, entry, reached, list(settings))
+    secrets = _secrets(index, entry, reached, settings)
     signature = [name for name in entry.headers if _SIGNATURE.search(name)]
     signature += [name for name in entry.headers if name not in signature and digests and _CREDENTIAL.search(name)]
     timestamp = next((name for name in entry.headers if "timestamp" in name.lower()), None)
     found: list[Checked] = []
+    own = [s for s in settings if re.search(r"PUBLIC|BASE_?URL|WEBHOOK_URL|DOMAIN|HOST", s.name.upper())]
+    addresses = [address for s in own if re.match(r"https?://", address := s.default or harmless_value(s))]
     text = "\n".join(function.module.segment(function.node) for function in reached)
     for name in signature or (_named_by_library(text, entry.route.module.text) if not digests else []):
         for secret in secrets[:3] or ():
-            found += _signed(name, secret.name, digests, text, timestamp)
+            found += _signed(name, secret.name, digests, text, timestamp, addresses)
     if not digests:
         for name in entry.headers:
             if _CREDENTIAL.search(name) and name not in signature:
@@ -60,6 +64,8 @@ def candidates(index: Index, entry: Entry, settings: Iterable[Setting]) -> tuple
 
 
 def _named_by_library(text: str, beside: str) -> list[str]:
+    if "RequestValidator(" in text or "RequestValidator(" in beside:
+        return ["X-Twilio-Signature"]
     if "construct_event" in text:
         return ["Stripe-Signature"]
     if "svix" in text or "standardwebhooks" in text:
@@ -69,7 +75,9 @@ def _named_by_library(text: str, beside: str) -> list[str]:
     )
 
 
-def _signed(header: str, secret: str, digests: list[str], text: str, timestamp: str | None) -> Iterator[Checked]:
+def _signed(
+    header: str, secret: str, digests: list[str], text: str, timestamp: str | None, addresses: list[str]
+) -> Iterator[Checked]:
     known = _KNOWN.get(header.lower())
     if known is not None:
         scheme, form, signed = known
@@ -80,6 +88,10 @@ def _signed(header: str, secret: str, digests: list[str], text: str, timestamp: 
         if stamp is not None:
             values["timestamp_header"] = stamp
         yield Checked(Sign.model_validate(values))
+        if scheme == "twilio":  # it signs its address, which the service may know as https, or by a setting
+            for address in ("https://{host}", *addresses):
+                yield Checked(Sign.model_validate({**values, "signed": f"{address}{{path}}{{form}}"}))
+            return
     scheme = "hmac-sha1" if digests and all(d == "sha1" for d in digests) else "hmac-sha256"
     prefix = next((p for p in re.findall(r"[\"'](sha256=|sha1=|v1=|v0=|hmac-sha256=|v1,)", text)), "")
     encoded = "{base64}" if "b64encode" in text and "hexdigest" not in text else "{hex}"

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
+from swarm.core.log_records import hands_over_log
 from swarm.core.model_calls import is_question
 
 Effect = Literal["read", "write"]
@@ -42,10 +43,14 @@ class UpstreamCall:
 
 
 def effect_of(method: str, declared: Effect | None = None, path: str = "", body: bytes = b"") -> Effect:
-    """What a call does there, as declared; else by its method. A question to a model only reads."""
+    """What a call does there, as declared; else by its method.
+
+    A question to a model only reads. So does a log on its way to who keeps it: what a service logs is no promise.
+    """
     if declared is not None:
         return declared
-    return "read" if method in READING_METHODS or is_question(method, path, body) else "write"
+    reads = method in READING_METHODS or is_question(method, path, body) or hands_over_log(method, path, body)
+    return "read" if reads else "write"
 
 
 def path_shape(path: str) -> str:

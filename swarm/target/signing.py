@@ -7,16 +7,18 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
+from urllib.parse import parse_qsl
 
 from swarm.config.schema import Sign, Webhook
 from swarm.core.errors import TargetError
 
-_FIELD = re.compile(rb"\{(body|timestamp|id|path|method)\}")
+_FIELD = re.compile(rb"\{(body|timestamp|id|path|method|host|form)\}")
 # What a scheme's senders do, where `sign` in agents.yaml does not say otherwise: header, format, signed.
 _USUAL = {
     "github": ("X-Hub-Signature-256", "sha256={hex}", "{body}"),
     "stripe": ("Stripe-Signature", "t={timestamp},v1={hex}", "{timestamp}.{body}"),
     "standard-webhooks": ("webhook-signature", "v1,{base64}", "{id}.{timestamp}.{body}"),
+    "twilio": ("X-Twilio-Signature", "{base64}", "http://{host}{path}{form}"),
     "ed25519": ("X-Signature", "{base64}", "{body}"),
     "hmac-sha256": ("X-Signature", "{hex}", "{body}"),
     "hmac-sha1": ("X-Signature", "{hex}", "{body}"),
@@ -34,7 +36,11 @@ def signature_headers(
     if sign.scheme == "none":
         return {}
     header, form, signed = _settings(sign)
-    fields = {"timestamp": str(timestamp_s), "id": message_id, "path": webhook.path, "method": webhook.method}
+    host = next((value for name, value in webhook.headers.items() if name.lower() == "host"), "localhost")
+    fields = {
+        "timestamp": str(timestamp_s), "id": message_id, "path": webhook.path, "method": webhook.method, "host": host,
+        "form": _form_text(body) if b"{form}" in signed.encode() else "",
+    }  # fmt: skip
     message = _fill_bytes(signed, body, fields)
     digest = _digest(sign, secret, message)
     value = form.replace("{hex}", digest.hex()).replace("{base64}", base64.b64encode(digest).decode())
@@ -45,6 +51,11 @@ def signature_headers(
     if sign.timestamp_header:
         headers[sign.timestamp_header] = fields["timestamp"]
     return headers
+
+
+def _form_text(body: bytes) -> str:
+    """The fields of a form as Twilio signs them: sorted by name, each name and its value joined to the next."""
+    return "".join(name + value for name, value in sorted(parse_qsl(body.decode(), keep_blank_values=True)))
 
 
 def _settings(sign: Sign) -> tuple[str, str, str]:
@@ -73,7 +84,7 @@ def _digest(sign: Sign, secret: str, message: bytes) -> bytes:
         return _ed25519(sign, secret, message)
     if sign.scheme == "standard-webhooks":
         return hmac.new(_standard_key(sign, secret), message, hashlib.sha256).digest()
-    kind = hashlib.sha1 if sign.scheme == "hmac-sha1" else hashlib.sha256
+    kind = hashlib.sha1 if sign.scheme in ("hmac-sha1", "twilio") else hashlib.sha256
     return hmac.new(secret.encode(), message, kind).digest()
 
 

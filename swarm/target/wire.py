@@ -219,7 +219,8 @@ class Client:
 
     def encode(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
         """The bytes of a request, ready to send."""
-        lines = [f"{method} {self._prefix}{path} HTTP/1.1", f"Host: {self._authority}"]
+        host = next((value for name, value in headers.items() if name.lower() == "host"), self._authority)
+        lines = [f"{method} {self._prefix}{path} HTTP/1.1", f"Host: {host}"]
         lines += [f"{name}: {value}" for name, value in headers.items() if name.lower() not in _OWN_HEADERS]
         if body or method not in ("GET", "HEAD", "DELETE", "OPTIONS"):
             lines.append(f"Content-Length: {len(body)}")

@@ -54,6 +54,17 @@ def test_one_server_fills_all_parts_of_an_address(tmp_path: Path) -> None:
     assert storage.settings == {"DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD"}
 
 
+def test_names_with_a_prefix(tmp_path: Path) -> None:
+    code = (
+        "import os, psycopg2\nA = os.getenv('DESK_DB_HOST'), os.getenv('DESK_DB_PORT')\n"
+        "B = os.getenv('POSTGRES_HOST'), os.getenv('POSTGRES_PORT'), os.getenv('POSTGRES_DB_NAME')\n"
+    )
+    (storage,) = storages(tmp_path, code)
+    assert storage.settings == {
+        "DESK_DB_HOST", "DESK_DB_PORT", "POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_DB_NAME"
+    }  # fmt: skip
+
+
 def test_redis_gets_no_password(tmp_path: Path) -> None:
     (storage,) = storages(tmp_path, _REDIS)
     assert storage.upstream is not None

@@ -12,8 +12,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from swarm.config.schema import Target
+from swarm.config.schema import Target, Webhook
 from swarm.core.errors import TargetError
+from swarm.target.signing import signature_headers
 from swarm.target.traffic import Traffic
 
 BODY = b'{"n":1,"text":"{timestamp} stays"}'
@@ -115,3 +116,13 @@ def test_a_secret_that_env_does_not_hold_is_told() -> None:
 
 def test_no_scheme_no_headers() -> None:
     assert signed("x", {"scheme": "none"}) == {}
+
+
+def test_twilio_signs_its_address_and_the_sorted_form() -> None:
+    form = b"To=%2B2&From=%2B1&Body=hello+there&NumMedia="
+    text = "http://hooks.example/in" + "Bodyhello there" + "From+1" + "NumMedia" + "To+2"
+    expected = base64.b64encode(hmac.new(b"key", text.encode(), hashlib.sha1).digest()).decode()
+    values = {"path": "/in", "headers": {"host": "hooks.example"}, "sign": {"scheme": "twilio", "secret_env": "S"}}
+    webhook = Webhook.model_validate(values)
+    made = signature_headers(webhook, form, secret="key", timestamp_s=1, message_id="m")
+    assert made == {"X-Twilio-Signature": expected}
