@@ -9,10 +9,10 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from swarm.cli.applying import apply_run
 from swarm.cli.learning import learned
@@ -30,7 +30,8 @@ from swarm.core.masking import masked as mask_strings
 from swarm.core.metrics import did_you_mean
 from swarm.core.report import PhaseTime, Report
 from swarm.models.choose import choose_provider
-from swarm.reporting.folder import write_run
+from swarm.reporting.folder import load_report, write_file, write_run
+from swarm.reporting.formats import json as json_format
 from swarm.reporting.masking import masked
 from swarm.reporting.monitoring.files import write_monitoring
 from swarm.reporting.monitoring.thresholds import thresholds_of
@@ -69,7 +70,8 @@ def run_swarm(words: Words, resumed: Resumed | None = None) -> int:
         try:
             if resumed is None:
                 parts.journal.append("words", record_of(words, provider))
-            report, early = asyncio.run(_execute(request, parts))
+            whole = measured_whole(folder, resumed.records) if resumed else None
+            report, early = (whole, None) if whole else asyncio.run(_execute(request, parts))
         except SwarmError as error:
             if resumed is None:  # what an earlier attempt has done is worth keeping
                 shutil.rmtree(folder, ignore_errors=True)
@@ -78,6 +80,8 @@ def run_swarm(words: Words, resumed: Resumed | None = None) -> int:
         finally:
             remove_folder(parts.scratch)
         with _undisturbed():
+            if early is None and whole is None:
+                keep_whole(report, folder, parts)
             report = write_folder(report, folder, parts)
         reasons = reasons_to_fail(words.fail_on, report)
         code = exit_code(early, reasons)
@@ -141,6 +145,20 @@ def _undisturbed() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def keep_whole(report: Report, folder: Path, parts: Parts) -> None:
+    """The report alone, and a word in the journal: whatever happens from here on, nothing is measured again."""
+    write_file(folder, json_format.FILENAME, json_format.render(masked(report, parts.mask)))
+    parts.journal.append("whole", {})
+
+
+def measured_whole(folder: Path, records: Sequence[Mapping[str, Any]]) -> Report | None:
+    """The report of a run that was cut off while the rest of its files were written; None for any other."""
+    if any(record.get("kind") == "whole" for record in records):
+        with contextlib.suppress(SwarmError):
+            return load_report(folder)
+    return None
 
 
 def write_folder(report: Report, folder: Path, parts: Parts) -> Report:

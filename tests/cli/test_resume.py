@@ -57,6 +57,22 @@ def test_a_cut_off_run_goes_on_where_it_was(tmp_path: Path, at: str, how: signal
     assert again.returncode == 2 and "came to its end" in again.stderr
 
 
+def test_a_run_that_was_measured_whole_is_only_written_down(tmp_path: Path) -> None:
+    service, tmp = write_service(tmp_path / "service", app=CLEAN), tmp_path / "tmp"
+    with cutting(service, tmp, "--only", "performance", "--provider", "offline") as run:
+        run.until(lambda event: event["event"] == "phase_started" and event["phase"] == "monitoring")
+        run.process.kill()
+        run.process.wait(timeout=40)
+    before = journal_of(service)
+    resumed = run_program("resume", "latest", "--quiet", cwd=service, env=swarm_environment(tmp), timeout_s=60)
+    assert resumed.returncode == 0, resumed.stderr
+    after = journal_of(service)[len(before) :]
+    phases = [record["phase"] for record in after if record.get("event") == "PhaseStarted"]
+    assert phases == ["monitoring", "report"]
+    assert (service / "reports" / "latest" / "report.html").exists()
+    assert report_of(service / "reports")["run"]["status"] == "complete"
+
+
 def test_a_target_that_has_changed_is_refused_and_the_journal_kept(tmp_path: Path) -> None:
     service, tmp = write_service(tmp_path / "service", app=CLEAN), tmp_path / "tmp"
     with cutting(service, tmp, "--only", "performance", "--provider", "offline") as run:
