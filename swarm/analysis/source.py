@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,8 @@ SKIPPED_FOLDERS = frozenset({
     "htmlcov", "migrations", "mocks", "node_modules", "reports", "site-packages", "stubs", "testing", "venv",
 })  # fmt: skip
 MANIFESTS = ("pyproject.toml", "setup.cfg", "setup.py", "Pipfile")
+_PATCHED = re.compile(r"(?:\bpatch|\bsetattr)\(\s*[\"']([\w.]+)[\"']")
+_PATCHED_OF = re.compile(r"(?:\bpatch\.object|\bsetattr)\(\s*([A-Za-z_][\w.]*)\s*,\s*[\"'](\w+)[\"']")
 MAX_FILES = 4000
 MAX_FILE_BYTES = 1_500_000
 
@@ -29,8 +32,9 @@ class SourceTree:
     """Every module of the target that can be parsed, the names of its files, and its manifests."""
 
     def __init__(self, modules: dict[str, Module], unparsed: dict[str, str], files: frozenset[str],
-                 other: dict[str, str], own_name: str) -> None:  # fmt: skip
+                 other: dict[str, str], own_name: str, doubled: frozenset[str] = frozenset()) -> None:  # fmt: skip
         self.modules = modules
+        self.doubled = doubled  # dotted names that the tests put something of their own in place of
         self.unparsed = tuple(sorted(unparsed.items()))
         self.files = files
         self.other = other
@@ -51,10 +55,13 @@ class SourceTree:
         unparsed: dict[str, str] = {}
         files: set[str] = set()
         other: dict[str, str] = {}
+        doubled: set[str] = set()
         for path in _walk(root):
             name = path.relative_to(root).as_posix()
             files.add(name)
             is_manifest = _is_manifest(path)
+            if path.suffix == ".py" and _is_test(name):
+                doubled |= _doubled(path)
             if not is_manifest and (path.suffix != ".py" or _is_test(name)):
                 continue
             try:
@@ -69,7 +76,7 @@ class SourceTree:
             if path.suffix == ".py" and not _is_test(name):
                 texts[name] = text
         with collector_off():
-            return _build(texts, unparsed, frozenset(files), other, root.name)
+            return _build(texts, unparsed, frozenset(files), other, root.name, frozenset(doubled))
 
     def with_changes(self, changes: Iterable[FileChange]) -> SourceTree:
         """The tree after some changes; only what changed is parsed again."""
@@ -87,7 +94,7 @@ class SourceTree:
                 other[change.path] = change.after
             elif change.path.endswith(".py") and not _is_test(change.path):
                 _parse_into(modules, unparsed, change.path, change.after, self.own_name)
-        return SourceTree(modules, unparsed, frozenset(files), other, self.own_name)
+        return SourceTree(modules, unparsed, frozenset(files), other, self.own_name, self.doubled)
 
     def find_module(self, dotted: str, near: Module | None = None) -> Module | None:
         """The module of an import's name, also where its folder is not on the name's path."""
@@ -173,14 +180,25 @@ def _is_test(path: str) -> bool:
 
 
 def _build(texts: dict[str, str], unparsed: dict[str, str], files: frozenset[str], other: dict[str, str],
-           root_name: str) -> SourceTree:  # fmt: skip
+           root_name: str, doubled: frozenset[str]) -> SourceTree:  # fmt: skip
     own_name = _own_name(texts, root_name) if "__init__.py" in files else ""
     modules: dict[str, Module] = {}
     for path in sorted(texts)[:MAX_FILES]:
         _parse_into(modules, unparsed, path, texts[path], own_name)
     for path in sorted(texts)[MAX_FILES:]:
         unparsed[path] = f"more than {MAX_FILES} files"
-    return SourceTree(modules, unparsed, files, other, own_name)
+    return SourceTree(modules, unparsed, files, other, own_name, doubled)
+
+
+def _doubled(path: Path) -> set[str]:
+    """What a file of tests patches: `patch("shop.requests.get")`, `patch.object(requests, "get")`, `setattr(…)`."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace") if path.stat().st_size < MAX_FILE_BYTES else ""
+    except OSError:
+        return set()
+    if "patch" not in text:
+        return set()
+    return set(_PATCHED.findall(text)) | {f"{owner}.{name}" for owner, name in _PATCHED_OF.findall(text)}
 
 
 def _own_name(texts: dict[str, str], root_name: str) -> str:

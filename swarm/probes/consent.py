@@ -45,12 +45,12 @@ class Consent(Probe):
                 return self.failed(f"{_told(denied)} that denies consent")
             (given,) = await occasions_of(context, occasion.webhook, [_with_consent(occasion.payload, is_given=True)])
             if not given.messages:
-                return self.skipped(f"no message after {occasion.kind} with consent either")
+                return self.skipped(f"no message after {occasion.named} with consent either")
         return self.passed(f"{', '.join(o.kind for o in unasked)}: messages with consent, none where it is denied")
 
 
 def _told(occasion: Occasion) -> str:
-    return f"{len(occasion.messages)} messages after {occasion.kind}"
+    return f"{len(occasion.messages)} messages after {occasion.named}"
 
 
 def _holds_consent(value: Any) -> bool:

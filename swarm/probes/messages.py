@@ -55,6 +55,11 @@ class Occasion:
     messages: tuple[UpstreamCall, ...]
 
     @property
+    def named(self) -> str:
+        """The kind, as it is told: not every payload names one."""
+        return self.kind or "an event"
+
+    @property
     def is_asked_for(self) -> bool:
         """Whether the person acted, wrote or booked, and the message answers that."""
         return _ASKED_FOR.search(self.kind) is not None

@@ -48,18 +48,18 @@ class QuietHours(Probe):
         for occasion in zoned:
             at_night, at_noon = [await _sent_at(context, occasion, hours) for hours in (_NIGHT, _NOON)]
             if at_night:
-                return self.failed(f"{at_night} messages after {occasion.kind} where it is night")
+                return self.failed(f"{at_night} messages after {occasion.named} where it is night")
             if not at_noon:
-                return self.skipped(f"no message after {occasion.kind} at noon either")
+                return self.skipped(f"no message after {occasion.named} at noon either")
         if zoned and len(zoned) == len(unasked):
             return self.passed(f"{', '.join(o.kind for o in zoned)}: messages at noon, none at night (1 to 5)")
         rest = next(occasion for occasion in unasked if occasion not in zoned)
         modules = context.index.tree.modules.values() if context.index is not None else ()
         if context.index is not None and not any(_ASKS_THE_HOUR.search(module.text) for module in modules):
             return self.failed(
-                f"{len(rest.messages)} messages after {rest.kind}, and nothing in the code asks the hour"
+                f"{len(rest.messages)} messages after {rest.named}, and nothing in the code asks the hour"
             )
-        return self.skipped(f"messages follow {rest.kind}, which names no zone by which the hour could be set")
+        return self.skipped(f"messages follow {rest.named}, which names no zone by which the hour could be set")
 
 
 def _has_zone(occasion: Occasion) -> bool:

@@ -62,3 +62,17 @@ def _member(index: Index, dotted: str | None, name: str) -> ast.AST | None:
             return info.attributes[name] if info is not None else None
         dotted = index.resolve(info.module, info.node.bases[0]) if info.node.bases else None
     return None
+
+
+def is_doubled(index: Index, module: Module, constructor: ast.expr) -> bool:
+    """Whether the tests put something of their own in place of what is called, so that it must stay called so."""
+    dotted = index.resolve(module, constructor) or ""
+    if dotted in index.tree.doubled:
+        return True
+    within = {dotted, dotted.rpartition(".")[2], ast.unparse(constructor)}  # as the module itself names it
+    for double in index.tree.doubled:
+        named = next((name for name in within if double.endswith(f".{name}")), "")
+        owner = double.removesuffix(f".{named}") if named else ""
+        if owner and (f".{module.dotted}".endswith(f".{owner}") or f".{owner}".endswith(f".{module.dotted}")):
+            return True
+    return False

@@ -8,6 +8,7 @@ from dataclasses import replace
 from swarm.analysis.collecting import collector_off
 from swarm.analysis.index import Index
 from swarm.core.findings import Category, Finding, confidence_rank, severity_rank
+from swarm.rules.in_use import with_scripts_low
 from swarm.rules.registry import all_rules
 
 
@@ -20,7 +21,7 @@ def scan(index: Index, categories: Collection[Category] | None = None) -> tuple[
                 for finding in rule.find(index):
                     found.setdefault(finding.id, finding)
     told_by = {rule.id: rule.told_by for rule in all_rules() if rule.told_by}
-    return tuple(sorted(_joined(found.values(), told_by), key=_order))
+    return tuple(sorted(with_scripts_low(index, _joined(found.values(), told_by)), key=_order))
 
 
 def _joined(findings: Collection[Finding], told_by: Mapping[str, str]) -> list[Finding]:

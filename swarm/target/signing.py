@@ -55,7 +55,8 @@ def signature_headers(
 
 def _form_text(body: bytes) -> str:
     """The fields of a form as Twilio signs them: sorted by name, each name and its value joined to the next."""
-    return "".join(name + value for name, value in sorted(parse_qsl(body.decode(), keep_blank_values=True)))
+    fields = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+    return "".join(name + value for name, value in sorted(fields))
 
 
 def _settings(sign: Sign) -> tuple[str, str, str]:

@@ -126,3 +126,4 @@ def test_twilio_signs_its_address_and_the_sorted_form() -> None:
     webhook = Webhook.model_validate(values)
     made = signature_headers(webhook, form, secret="key", timestamp_s=1, message_id="m")
     assert made == {"X-Twilio-Signature": expected}
+    assert signature_headers(webhook, b"Body=\xff", secret="key", timestamp_s=1, message_id="m")  # a hostile body

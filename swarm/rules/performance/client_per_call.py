@@ -13,7 +13,7 @@ from swarm.analysis.effects import http_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
-from swarm.rules.clients import hands_out, is_fixed, is_in_process
+from swarm.rules.clients import hands_out, is_doubled, is_fixed, is_in_process
 from swarm.rules.examples import client_per_call as examples
 from swarm.rules.rule import Mend, Rule, edited
 from swarm.rules.splices import add_keyword, before_definitions, free_name, import_as, import_from
@@ -80,17 +80,19 @@ class ClientPerCall(Rule):
             if index.on_request_path(function.module, function.node.body[0]):
                 seen: dict[str, int] = {}
                 for place in _places(index, function):
-                    yield self._finding(place, seen)
+                    yield self._finding(index, place, seen)
 
-    def _finding(self, place: _Place, seen: dict[str, int]) -> Finding:
+    def _finding(self, index: Index, place: _Place, seen: dict[str, int]) -> Finding:
         name = ast.unparse(place.call.func)
         seen[name] = seen.get(name, 0) + 1
+        doubled = is_doubled(index, place.function.module, place.call.func)
+        by_hand = f"; its tests put a double in place of {name}: let them give it one" if doubled else ""
         return self.finding(
             place.function.module, place.call,
             evidence=f"{name}(…) in {place.function.qualname} opens new connections with every call",
-            recommendation="Keep one client and reuse its connections",
+            recommendation=f"Keep one client and reuse its connections{by_hand}",
             anchor=f"{place.function.qualname}:{name}" + (f"#{seen[name]}" if seen[name] > 1 else ""),
-            mendable=place.shape != "other",
+            mendable=place.shape != "other" and not doubled,
         )  # fmt: skip
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
@@ -102,7 +104,7 @@ class ClientPerCall(Rule):
             if function.module is module:
                 seen: dict[str, int] = {}
                 built = _places(index, function)
-                chosen += [place for place in built if self._finding(place, seen).id in wanted]
+                chosen += [place for place in built if self._finding(index, place, seen).id in wanted]
         groups: dict[tuple[str, bool, str], list[_Place]] = {}
         for place in chosen:
             groups.setdefault((place.kind, place.is_async, _construction(module, place)), []).append(place)

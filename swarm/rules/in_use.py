@@ -1,0 +1,78 @@
+"""Which modules a service comes to load: what its applications and workers import, over others as well."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from swarm.analysis.index import Index
+from swarm.analysis.source import Module
+from swarm.core.findings import Finding, severity_rank
+
+_LOADS_BY_NAME = re.compile(
+    r"import_module\(|__import__\(|\bpkgutil\.|entry_points\(|load_extension\(|autodiscover|find_modules\(|import_string\("
+    r"|spec_from_file_location\("
+)
+_WORKS = re.compile(
+    r"\bCelery\(|@shared_task|\.task\b|\bdramatiq\b|\bhuey\b|\bfrom rq\b|\bimport rq\b|\barq\b|\bapscheduler\b"
+    r"|\bWorkerSettings\b|lambda_handler|\bfunctions_framework\b",
+    re.IGNORECASE,
+)
+_STARTED = re.compile(
+    r"(^|/)(wsgi|asgi|manage|__main__|celery\w*|worker\w*|tasks?|gunicorn\w*|conf|main|app|server|run)\.py$"
+)
+_OWN_DANGER = frozenset({"CWE-798", "CWE-259", "CWE-321"})  # a secret is out, whoever runs the file
+
+
+def with_scripts_low(index: Index, findings: list[Finding]) -> list[Finding]:
+    """The findings, low and without a mend where nothing that serves or works imports their module."""
+    unused = _unused(index)
+    return [_lowered(finding) if finding.file in unused else finding for finding in findings]
+
+
+def _lowered(finding: Finding) -> Finding:
+    if _OWN_DANGER & set(finding.cwe) or severity_rank(finding.severity) >= severity_rank("low"):
+        return finding
+    words = f"{finding.evidence}; nothing that serves requests imports this file"
+    return replace(finding, severity="low", mendable=False, evidence=words)
+
+
+def _unused(index: Index) -> frozenset[str]:
+    """Paths of modules that are run by hand, if at all; none where the tree loads modules by name."""
+    modules = list(index.tree.modules.values())
+    if not index.routes or any(_LOADS_BY_NAME.search(module.text) for module in modules):
+        return frozenset()
+    todo = [route.module for route in index.routes] + [route.function.module for route in index.routes]
+    todo += [app.module for app in index.apps]
+    todo += [module for module in modules if _STARTED.search(module.path) or _WORKS.search(module.text)]
+    seen: set[Module] = set()
+    while todo:
+        module = todo.pop()
+        if module not in seen:
+            seen.add(module)
+            todo += _imported(index, module)
+    return frozenset(module.path for module in modules if module not in seen)
+
+
+def _imported(index: Index, module: Module) -> Iterator[Module]:
+    for origin in _origins(module):
+        parts = origin.split(".")
+        for count in range(len(parts), 0, -1):  # a package's own module runs as well
+            home = index.tree.find_module(".".join(parts[:count]), module)
+            if home is not None:
+                yield home
+
+
+def _origins(module: Module) -> Iterator[str]:
+    package = module.dotted if module.is_package else module.dotted.rpartition(".")[0]
+    for plain in module.nodes(ast.Import):
+        yield from (alias.name for alias in plain.names)
+    for node in module.nodes(ast.ImportFrom):
+        base = node.module or ""
+        if node.level:
+            up = package.split(".") if package else []
+            base = ".".join([*up[: len(up) - node.level + 1], *([base] if base else [])])
+        for alias in node.names:
+            yield f"{base}.{alias.name}" if base else alias.name

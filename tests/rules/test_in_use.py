@@ -1,0 +1,77 @@
+"""Findings in files that the service never loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from swarm.rules.scan import scan
+from tests.intake.strangers import index_of
+
+_APP = """
+    from fastapi import FastAPI
+
+    from desk import work
+
+    app = FastAPI()
+
+
+    @app.post("/hook")
+    async def hook(event: dict):
+        return await work.handle(event)
+    """
+_CALL = """
+    import requests
+
+
+    def call(number):
+        return requests.get("https://api.shop.example/v1/orders/" + number).json()
+    """
+_SECRET = "import stripe\n\nstripe.api_key = " + repr("sk_" + "live_51H8aBcDeFgHiJkLmNoPqRsT") + "\n"
+_WORK = """
+    from desk.shop import call
+
+
+    async def handle(event):
+        return call(event["number"])
+    """
+
+
+def severities(folder: Path, files: dict[str, str], rule: str = "missing-timeout") -> dict[str, tuple[str, bool]]:
+    return {f.file: (f.severity, f.mendable) for f in scan(index_of(folder, files)) if f.rule == rule}
+
+
+def test_file_that_nothing_imports_is_low(tmp_path: Path) -> None:
+    files = {
+        "desk/__init__.py": "", "desk/app.py": _APP, "desk/work.py": _WORK, "desk/shop.py": _CALL,
+        "fill_orders.py": _CALL,
+    }  # fmt: skip
+    found = severities(tmp_path, files)
+    assert found["fill_orders.py"] == ("low", False)
+    assert found["desk/shop.py"][0] in ("high", "medium")
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        {"desk/loading.py": "from importlib import import_module\n\nimport_module('fill_orders')\n"},
+        {"worker.py": "import fill_orders\n"},
+        {"jobs.py": "from celery import Celery\nimport fill_orders\n\nqueue = Celery('x')\n"},
+    ],
+)
+def test_file_that_may_be_loaded_keeps_its_severity(tmp_path: Path, reason: dict[str, str]) -> None:
+    files = {"desk/__init__.py": "", "desk/app.py": _APP, "desk/work.py": _WORK, "desk/shop.py": _CALL,
+             "fill_orders.py": _CALL, **reason}  # fmt: skip
+    assert severities(tmp_path, files)["fill_orders.py"][0] in ("high", "medium")
+
+
+def test_secret_in_a_script_is_out_all_the_same(tmp_path: Path) -> None:
+    files = {"desk/__init__.py": "", "desk/app.py": _APP, "desk/work.py": _WORK, "desk/shop.py": _CALL,
+             "fill_orders.py": _SECRET}  # fmt: skip
+    found = [f for f in scan(index_of(tmp_path, files)) if f.file == "fill_orders.py"]
+    assert any(f.severity in ("critical", "high") for f in found)
+
+
+def test_tree_without_routes_is_left_as_it_is(tmp_path: Path) -> None:
+    assert severities(tmp_path, {"shop.py": _CALL})["shop.py"][0] in ("high", "medium", "low")
