@@ -111,8 +111,18 @@ class Checkpoints:
         self.reused.append("weigh")
         return weighed
 
-    def keep_proven(self, planned: Sequence[Fix], done: ProvenPhase, state: RunState, notes: Sequence[str]) -> None:
-        """What was proven. Nothing is kept where the benchmark may have to prove again."""
+    def keep_proven(
+        self,
+        planned: Sequence[Fix],
+        done: ProvenPhase,
+        state: RunState,
+        notes: Sequence[str],
+        agents: Sequence[AgentInfo],
+    ) -> None:
+        """What was proven. Nothing is kept where the benchmark may have to prove again.
+
+        `agents` are as they were before the proof: those that wrote a patch anew have taken more turns since.
+        """
         if not done.weighed.climbed and self._request.target.webhooks and done.proven.stack.fixes:
             return
         proven = done.proven
@@ -124,7 +134,7 @@ class Checkpoints:
             "weighed": _weighed_record(done.weighed),
             "planted": encode(done.planted),
             "patches": _judged_records(state.patches),
-            "agents": encode(state.agents),
+            "agents": [encode(one) for one in state.agents if one not in agents],
             "notes": list(notes),
         })  # fmt: skip
 
@@ -142,10 +152,12 @@ class Checkpoints:
             unbuilt = tuple(Unbuilt(decode(Fix, one["fix"]), str(one["reason"])) for one in value["unbuilt"])
             weighed = _weighed(value["weighed"], (*planned, *fixes))
             planted: tuple[PlantedFault, ...] = decode_as(tuple[PlantedFault, ...], value["planted"])
-            patches, agents = _judged(value["patches"]), decode_as(tuple[AgentInfo, ...], value["agents"])
+            patches = _judged(value["patches"])
+            revised = {one.name: one for one in decode_as(tuple[AgentInfo, ...], value["agents"])}
         except (KeyError, TypeError, ValueError):
             return None
-        state.patches[:], state.agents[:] = patches, agents
+        state.patches[:] = patches
+        state.agents[:] = [revised.get(one.name, one) for one in state.agents]
         state.notes += value["notes"]
         self.reused += ["weigh", "verify"]
         return ProvenPhase(Proven(stack, judgement, (), unbuilt), weighed, planted)

@@ -183,7 +183,7 @@ class Run:
                 summary.append(f"{len(weighed.kept)} of {len(fixes)} fixes are worth a proof")
             planting = asyncio.create_task(plant_and_look(lab))
             async with self.phase("verify") as summary:
-                earlier, said = len(self.state.patches), len(self.state.notes)
+                earlier, said, agents = len(self.state.patches), len(self.state.notes), list(self.state.agents)
                 proven = await prove(lab, weighed.kept)
                 planted = await planting
                 self.state.patches += proven.rejected
@@ -194,7 +194,7 @@ class Run:
                 lost = len(self.state.patches) - earlier
                 summary.append(f"{len(proven.stack.patches)} proven, {lost} rejected")
                 done = ProvenPhase(proven, weighed, planted)
-                self.checkpoints.keep_proven(planned, done, self.state, self.state.notes[said:])
+                self.checkpoints.keep_proven(planned, done, self.state, self.state.notes[said:], agents)
                 return done
         finally:
             if planting is not None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from swarm.config.choice import CONFIG_NAME
 from swarm.target.copies import Copy
 
 _SHOWN = 16  # characters of a digest
+_LOOKED_AT = 8_192  # bytes in which a file that is no text has a zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +32,18 @@ class TreeDigest:
 
 
 def tree_digest(copy: Copy) -> TreeDigest:
-    """Of a fresh copy: every file below the target's path, and code elsewhere in the workspace, which it may import.
+    """Of a fresh copy: every text below the target's path, and code elsewhere in the workspace, which it may import.
 
-    agents.yaml is left out: what it says of the target is compared by itself, and a budget in it may change.
+    agents.yaml is left out: what it says of the target is compared by itself, and a budget in it may change. So are
+    logs and files that are no text: a service that its owner runs in the tree writes to them.
     """
     found: dict[str, str] = {}
     for file in sorted(copy.workspace.rglob("*")):
         wanted = file.suffix == ".py" or file.is_relative_to(copy.path)
-        if wanted and file.name != CONFIG_NAME and file.is_file():  # a link that leads nowhere in the copy is nothing
-            found[file.relative_to(copy.workspace).as_posix()] = _digest(file)
+        if not wanted or file.name == CONFIG_NAME or file.suffix == ".log":
+            continue
+        if file.is_file():  # a link that leads nowhere in the copy is nothing
+            data = file.read_bytes()
+            if b"\0" not in data[:_LOOKED_AT]:
+                found[file.relative_to(copy.workspace).as_posix()] = hashlib.sha256(data).hexdigest()[:_SHOWN]
     return TreeDigest(found)
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:_SHOWN]

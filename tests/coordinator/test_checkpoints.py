@@ -16,9 +16,10 @@ from swarm.agents.charters import full_charter
 from swarm.agents.surroundings import Candidate
 from swarm.config.schema import Target
 from swarm.console.journal import NAME, FileJournal, read_journal
+from swarm.coordinator.generalist import all_tokens
 from swarm.coordinator.run import Run
 from swarm.coordinator.state import Parts, RunRequest
-from swarm.core.errors import TargetError
+from swarm.core.errors import BudgetExceeded, SwarmError, TargetError
 from swarm.core.patches import Accepted
 from swarm.core.report import Report
 from swarm.models.playbook import MODEL_NAME, PlaybookModel
@@ -62,6 +63,13 @@ async def unweighed(*given: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def one_run(folder: Path, place: Path, target: Target, counting: Counting, swarm: Any = SWARM) -> Report:
     """A process's worth of the run whose journal lies in `folder`."""
+    return ended(folder, place, target, counting, swarm)[0]
+
+
+def ended(
+    folder: Path, place: Path, target: Target, counting: Counting, swarm: Any = SWARM, **limits: Any
+) -> tuple[Report, SwarmError | None]:
+    """The report, and what ended the run early."""
     counting.did.clear()
 
     class Model(PlaybookModel):
@@ -79,9 +87,10 @@ def one_run(folder: Path, place: Path, target: Target, counting: Counting, swarm
         prices=load_prices(), sandbox=ProcessLimits(), clock=SystemClock(), emit=FakeSink(), journal=journal,
         scratch=scratch, rules={rule.id: rule for rule in all_rules()}, mask=mask, version="test", records=records,
     )  # fmt: skip
-    request = RunRequest("a-run", "small", swarm, "tiny", target, place, "parallel", "offline", "by script")
+    request = RunRequest("a-run", "small", swarm, "tiny", target, place, "parallel", "offline", "by script", **limits)
+    run = Run(request, parts)
     try:
-        return asyncio.run(Run(request, parts).execute())
+        return asyncio.run(run.execute()), run.state.early
     finally:
         journal.close()
 
@@ -156,3 +165,20 @@ def test_what_was_finished_is_not_done_again(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(TargetError, match=r"has changed since run a-run began \(app.py, more.py\)"):
         one_run(tmp_path / "cut-1", place, target, counting)
     assert not +counting.did
+
+
+def test_a_budget_ends_the_agents_and_a_larger_one_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_out_measuring(monkeypatch)
+    monkeypatch.setattr("swarm.coordinator.benchmark.climb_all", unweighed)
+    place = tmp_path / "target"
+    target, counting = write_target(place), Counting(monkeypatch)
+    report, early = ended(tmp_path / "run", place, target, counting, budget_tokens=14_000)
+    assert isinstance(early, BudgetExceeded) and early.exit_code == 5
+    assert "the budget of 14000 tokens has no room for a further turn" in str(early)
+    assert report.run.status == "degraded"
+    assert 0 < sum(map(all_tokens, report.agents)) <= 14_000
+    paid = counting.did["turn"]
+    whole, early = ended(tmp_path / "run", place, target, counting, budget_tokens=10**7)
+    assert early is None
+    assert [(a.name, a.status, a.note) for a in whole.agents if a.status != "done"] == []
+    assert paid + counting.did["turn"] == sum(agent.turns for agent in whole.agents)

@@ -20,6 +20,8 @@ def test_code_and_the_targets_own_files_count_and_words_beside_it_do_not(tmp_pat
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     (tmp_path / "app" / "latest").symlink_to("no-such-run")
+    (tmp_path / "app" / "leads.db").write_bytes(b"SQLite format 3\0")
+    (tmp_path / "app" / "service.log").write_text("started")
     copy = Copy(tmp_path, tmp_path / "app", tmp_path)
     first = tree_digest(copy)
     assert set(first.files) == {"app/main.py", "app/data.csv", "shared/tax.py"}
