@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from swarm.core.findings import Finding
 from swarm.core.report import Score
+from swarm.rules.looking import found_by
 from swarm.rules.rule import Rule
 from swarm.verify.verifier import Proven
 
@@ -32,7 +33,7 @@ def closed_on_the_way(
     for unbuilt in settled.unbuilt:
         rule = rules.get(unbuilt.fix.rule)
         if rule is not None and unbuilt.patch is None:
-            gone |= set(unbuilt.fix.findings) - {finding.id for finding in rule.find(settled.stack.index)}
+            gone |= set(unbuilt.fix.findings) - {finding.id for finding in found_by(rule, settled.stack.index)}
     return tuple(
         replace(finding, status="patched")
         if finding.status == "open" and (finding.id in gone or _probe(finding) in passed)

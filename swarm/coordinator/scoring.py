@@ -12,6 +12,7 @@ from swarm.core.errors import TargetError
 from swarm.core.findings import Finding
 from swarm.core.report import PlantedFault, Score
 from swarm.probes.probe import ProbeResult
+from swarm.rules.looking import blind_rules
 from swarm.scores.credit import Seen
 from swarm.scores.live_faults import MUST_FAIL, signature_fault, without_refusals
 from swarm.scores.looking import caught_shares, planted_faults, static_findings
@@ -85,7 +86,8 @@ def score_run(state: RunState, before: Look, after: Look, planted: Sequence[Plan
 
 
 def _side(area: Area, look: Look, planted: Sequence[PlantedFault]) -> Tally:
-    seen = Seen(look.probes, look.findings, shown_inapplicable(look.index), caught_shares(planted))
+    inapplicable, blind = shown_inapplicable(look.index), blind_rules(look.index)
+    seen = Seen(look.probes, look.findings, inapplicable, caught_shares(planted), blind)
     return tally(checks_of(area), seen, others=unnamed(look.findings, area), planted=planted)
 
 

@@ -9,6 +9,7 @@ from swarm.analysis.collecting import collector_off
 from swarm.analysis.index import Index
 from swarm.core.findings import Category, Finding, confidence_rank, severity_rank
 from swarm.rules.in_use import with_scripts_low
+from swarm.rules.looking import found_by
 from swarm.rules.registry import all_rules
 
 
@@ -18,7 +19,7 @@ def scan(index: Index, categories: Collection[Category] | None = None) -> tuple[
     with collector_off():
         for rule in all_rules():
             if categories is None or rule.category in categories:
-                for finding in rule.find(index):
+                for finding in found_by(rule, index):
                     found.setdefault(finding.id, finding)
     told_by = {rule.id: rule.told_by for rule in all_rules() if rule.told_by}
     return tuple(sorted(with_scripts_low(index, _joined(found.values(), told_by)), key=_order))

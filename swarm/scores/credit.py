@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from swarm.core.findings import Finding, Severity, confidence_rank, severity_rank
@@ -19,13 +19,14 @@ class Seen:
     """What was seen of one tree. `findings` is None where its code was not scanned.
 
     `inapplicable` holds, by check, what shows that it does not concern this tree; `caught` the share of the planted
-    faults of a class that those who look saw (1 where none was planted).
+    faults of a class that those who look saw (1 where none was planted). `blind` are rules that broke down over it.
     """
 
     probes: Sequence[ProbeResult] = ()
     findings: Sequence[Finding] | None = None
     inapplicable: Mapping[str, str] = field(default_factory=dict)
     caught: Mapping[str, float] = field(default_factory=dict)
+    blind: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def credit_of(check: Check, seen: Seen) -> Credit:
 def _without_proof(check: Check, seen: Seen, results: Sequence[ProbeResult], factor: float) -> Credit:
     skipped = next((r.evidence for r in results if r.outcome == "skipped"), "")
     without_control = skipped.startswith(NO_CONTROL)
-    looked = bool(check.rules) and seen.findings is not None
+    looked = bool(check.rules) and seen.findings is not None and not set(check.rules) & set(seen.blind)
     worth = check.detector * factor if looked else 0.0
     if check.probes:
         words = skipped or "no probe for it ran"
@@ -78,7 +79,8 @@ def _without_proof(check: Check, seen: Seen, results: Sequence[ProbeResult], fac
             words += f"; the code shows nothing, which counts {worth:.2f}"
         return Credit(worth, "not run", words, without_control=without_control)
     if not looked:
-        return Credit(0.0, "not run", "nothing here can look" if not check.rules else "the code was not scanned")
+        words = "the code was not scanned, or not to its end" if check.rules else "nothing here can look"
+        return Credit(0.0, "not run", words)
     return Credit(worth, "static", f"nothing found by {', '.join(check.rules)}" + _blind(factor))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from swarm.analysis.index import Index
 from swarm.core.findings import Category, Finding
 from swarm.core.patches import FileChange, Patch
+from swarm.rules.looking import found_by
 from swarm.rules.rule import Rule
 from swarm.verify.merging import merge
 
@@ -65,7 +66,10 @@ def build_patch(fix: Fix, index: Index, rules: Mapping[str, Rule], number: int) 
     findings = findings_to_mend(fix, index, rule)
     if not findings:
         return NotMended("an earlier patch has already mended it")
-    mend = rule.mend(index, findings)
+    try:
+        mend = rule.mend(index, findings)
+    except Exception as error:  # noqa: BLE001 - one rule that cannot write here keeps no other from doing so
+        return NotMended(f"the rule broke down over it ({type(error).__name__}: {error}): a mistake of swarm's")
     if mend is None or not any(change.before != change.after for change in mend.changes):
         return NotMended("the rule gives a recommendation here and no patch")
     return Patch(
@@ -91,7 +95,7 @@ def _carried_over(change: FileChange, index: Index) -> FileChange:
 
 def findings_to_mend(fix: Fix, index: Index, rule: Rule) -> Sequence[Finding]:
     """The fix's findings as they stand on this tree: by id, else all that the rule would mend in the file."""
-    mendable = [f for f in rule.find(index) if f.file == fix.file and f.mendable]
+    mendable = [f for f in found_by(rule, index) if f.file == fix.file and f.mendable]
     return [f for f in mendable if f.id in fix.findings] or mendable
 
 

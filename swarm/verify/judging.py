@@ -13,6 +13,7 @@ from swarm.core.patches import GateName, GateResult, Patch
 from swarm.core.report import ReplayOutcome, TestCounts
 from swarm.probes.probe import ProbeResult
 from swarm.probes.run import all_probes
+from swarm.rules.looking import found_by
 from swarm.target.observation import Exchange
 from swarm.verify.candidate import Stack
 from swarm.verify.free_form import refusal
@@ -211,6 +212,6 @@ def _closed(lab: Lab, trial: Trial) -> frozenset[str]:
     mended = {patch.rule for patch in trial.judged}
     left = {
         rule for rule in mended
-        if rule not in lab.rules or any(True for _ in lab.rules[rule].find(trial.stack.index))
+        if rule not in lab.rules or found_by(lab.rules[rule], trial.stack.index)
     }  # fmt: skip
     return frozenset(probe.id for probe in all_probes() if set(probe.proves) & (mended - left))

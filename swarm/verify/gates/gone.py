@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from swarm.analysis.bandit_scan import bandit_findings
 from swarm.core.findings import Finding, severity_rank
 from swarm.core.patches import GateResult, Patch
+from swarm.rules.looking import blind_rules
 from swarm.rules.scan import scan
 from swarm.verify.lab import Lab, Trial
 
@@ -17,7 +18,11 @@ _NEW_AT_MOST = severity_rank("medium")
 def check(lab: Lab, trial: Trial) -> GateResult:
     """Scan the candidate and hold it against the original."""
     after = {finding.id: finding for finding in scan(trial.stack.index)}
-    before = {finding.id for finding in scan(lab.original.index)}
+    original = scan(lab.original.index)
+    before, counts = {finding.id for finding in original}, Counter(finding.rule for finding in original)
+    blind = sorted(blind_rules(trial.stack.index).keys() - blind_rules(lab.original.index).keys())
+    if blind:
+        return GateResult("gone", False, f"{blind[0]} cannot look at the patched code")
     still = [
         after[finding] for patch in trial.judged for finding in patch.findings
         if finding in after and after[finding].rule == patch.rule and after[finding].mendable
@@ -25,7 +30,8 @@ def check(lab: Lab, trial: Trial) -> GateResult:
     if still:
         return GateResult("gone", False, f"still found: {_place(still[0])}")
     grave = [f for f in after.values() if f.id not in before and severity_rank(f.severity) <= 1]
-    new = [f for f in grave if _count(after, f) > _count_in(lab, f)]
+    now = Counter(finding.rule for finding in after.values())
+    new = [f for f in grave if now[f.rule] > counts[f.rule]]
     if new:
         return GateResult("gone", False, f"brings a new finding: {new[0].rule} at {_place(new[0])}")
     written = [patch for patch in trial.judged if patch.model]
@@ -81,14 +87,6 @@ def _bandit_says_more(lab: Lab, trial: Trial, written: Sequence[Patch]) -> str:
     grave = (f for f in after if severity_rank(f.severity) <= _NEW_AT_MOST and counts[f.rule] > before[f.rule])
     worse = next(grave, None)
     return f"brings a new finding: {worse.title} at {_place(worse)}" if worse else ""
-
-
-def _count(after: dict[str, Finding], like: Finding) -> int:
-    return sum(f.rule == like.rule for f in after.values())
-
-
-def _count_in(lab: Lab, like: Finding) -> int:
-    return sum(f.rule == like.rule for f in scan(lab.original.index))
 
 
 def _place(finding: Finding) -> str:
