@@ -10,7 +10,7 @@ from typing import cast
 
 from swarm.analysis.call_paths import routes_by_function
 from swarm.analysis.kinds import Kinds
-from swarm.analysis.module import written
+from swarm.analysis.module import walk, written
 from swarm.analysis.parts import AppObject, ClassInfo, Framework, Function, Route
 from swarm.analysis.routes import VERBS, find_apps, find_dependencies, find_hooks, find_routes
 from swarm.analysis.source import FunctionNode, Module, SourceTree, own_nodes, own_of
@@ -245,7 +245,7 @@ class Index:
         for expression in [*signature.defaults, *signature.kw_defaults, *self.decorators(function)]:
             places += list(ast.walk(expression)) if expression is not None else []
         for argument in [*signature.posonlyargs, *signature.args, *signature.kwonlyargs]:
-            places += list(ast.walk(argument.annotation)) if argument.annotation is not None else []
+            places += list(walk(argument.annotation)) if argument.annotation is not None else []
         for node in places:
             if type(node) not in _NAMING or not isinstance(cast("ast.Name | ast.Attribute", node).ctx, ast.Load):
                 continue
@@ -276,7 +276,7 @@ class Index:
         home, name = self.tree.split(dotted, module) if dotted else (None, "")
         value = getattr(home.globals.get(name), "value", None) if home is not None else None
         if home is not None and isinstance(value, ast.Dict | ast.List | ast.Tuple | ast.Set):
-            for part in ast.walk(value):
+            for part in walk(value):
                 if isinstance(part, ast.Name | ast.Attribute):
                     named = self.named_function(home, part)
                     if named is not None:
@@ -296,7 +296,7 @@ class Index:
                     yield function
 
     def _is_registering(self, decorator: Function) -> bool:
-        for node in ast.walk(decorator.node):
+        for node in walk(decorator.node):
             if isinstance(node, ast.Assign) and any(isinstance(t, ast.Subscript) for t in node.targets):
                 return True
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) \

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ class Models:
     def _read_indexes(self) -> None:
         """Columns that lead an `Index` or a constraint of several count as indexed."""
         for model in self.by_dotted.values():
-            within = [call for call in ast.walk(model.node) if isinstance(call, ast.Call)]
+            within = [call for call in walk(model.node) if isinstance(call, ast.Call)]
             for call in within:
                 if last_name(call.func) in ("Index", "UniqueConstraint", "PrimaryKeyConstraint"):
                     names = call.args[1:] if last_name(call.func) == "Index" else call.args
@@ -225,7 +226,7 @@ def _column(module: Module, statement: ast.stmt, attribute: str, call: ast.Call,
         str(first.value) if is_named and isinstance(first, ast.Constant) else given.get("name", attribute).strip("'")
     )
     key = given.get("foreign_key", "").strip("'\"")
-    for part in ast.walk(call):
+    for part in walk(call):
         if isinstance(part, ast.Call) and last_name(part.func) == "ForeignKey" and part.args:
             target = part.args[0]
             key = str(target.value) if isinstance(target, ast.Constant) else ast.unparse(target)
@@ -274,7 +275,7 @@ def is_library(index: Index, module: Module, expression: ast.AST, *names: str) -
 
 def mentioned(models: Models, module: Module, expression: ast.AST) -> Iterator[Model]:
     """The tables that any part of an expression names, what loads with them included."""
-    for node in ast.walk(expression):
+    for node in walk(expression):
         model = models.find(module, node)
         if model is not None:
             yield model

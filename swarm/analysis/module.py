@@ -10,13 +10,22 @@ from functools import cached_property
 from typing import TypeVar, cast
 
 from swarm.analysis.edits import Edit
+from swarm.analysis.layout import (
+    FunctionNode,
+    Layout,
+    own_nodes,
+    own_of,
+    parameters,
+    place_of,
+    walk,
+    within,
+    written,
+)
+
+__all__ = ["FunctionNode", "Module", "own_nodes", "own_of", "parameters", "walk", "within", "written"]
 
 N = TypeVar("N", bound=ast.AST)
-FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
-SHARED_NODES = (ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop)
 BUILTINS = frozenset(dir(builtins))
-_KEPT_TEXT = "_swarm_text"  # an attribute of any node
-_KEPT, _KEPT_BY_KIND = "_swarm_own_nodes", "_swarm_own_by_kind"  # attributes of a function's node
 
 
 class Module:
@@ -31,11 +40,10 @@ class Module:
         self._starts = [0]
         for line in self.lines:
             self._starts.append(self._starts[-1] + len(line) + 1)
-        self._parents: dict[ast.AST, ast.AST] = {}
+        self._layout = Layout(tree)
         self._by_type: dict[type[ast.AST], list[ast.AST]] = {}
         self._locals: dict[ast.AST, frozenset[str]] = {}
         self._resolved: dict[ast.AST, str | None] = {}  # of names; many trees share a module
-        self._read_nodes()
         self.imports = dict(self._read_imports())
         self.globals = self._read_globals()
 
@@ -43,19 +51,6 @@ class Module:
     def is_package(self) -> bool:
         """Whether the file is an `__init__.py`."""
         return self.path.rsplit("/", 1)[-1] == "__init__.py"
-
-    def _read_nodes(self) -> None:
-        todo: list[ast.AST] = [self.tree]
-        parents, by_type = self._parents, self._by_type
-        while todo:
-            node = todo.pop()
-            by_type.setdefault(type(node), []).append(node)
-            children = child_nodes(node)
-            for child in children:
-                # contexts and operators are shared singletons: they have no place of their own
-                if not isinstance(child, SHARED_NODES):
-                    parents[child] = node
-            todo.extend(c for c in reversed(children) if c in parents)
 
     def _read_imports(self) -> Iterator[tuple[str, str]]:
         top = {id(node) for node in self.tree.body}
@@ -86,7 +81,7 @@ class Module:
             elif isinstance(node, ast.Assign):
                 for target in node.targets:
                     # `app.debug = True` binds no name: what `app` is, an earlier statement says
-                    bound = (n for n in ast.walk(target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+                    bound = (n for n in walk(target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
                     names.update({name.id: node for name in bound})
             elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 names[node.target.id] = node
@@ -94,18 +89,19 @@ class Module:
 
     def nodes(self, kind: type[N]) -> list[N]:
         """Every node of exactly this type, in the order of the source."""
-        return cast("list[N]", self._by_type.get(kind, []))
+        if kind not in self._by_type:
+            self._by_type[kind] = self._layout.all_of(kind)
+        return cast("list[N]", self._by_type[kind])
 
     def parent(self, node: ast.AST) -> ast.AST | None:
         """The node around this one; None for the module."""
-        return self._parents.get(node)
+        place = place_of(node)
+        return place[0].parent(place[1]) if place is not None else None
 
     def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
         """The nodes around this one, innermost first."""
-        current = self._parents.get(node)
-        while current is not None:
-            yield current
-            current = self._parents.get(current)
+        place = place_of(node)
+        return place[0].ancestors(place[1]) if place is not None else iter(())
 
     def enclosing_function(self, node: ast.AST) -> FunctionNode | None:
         """The innermost function around the node (not the node itself)."""
@@ -123,12 +119,12 @@ class Module:
 
     def statement(self, node: ast.AST) -> ast.stmt:
         """The innermost statement that holds the node, or the node itself."""
-        current: ast.AST | None = node
-        while current is not None and not isinstance(current, ast.stmt):
-            current = self._parents.get(current)
-        if current is None:
-            raise ValueError("the node is in no statement")
-        return current
+        if isinstance(node, ast.stmt):
+            return node
+        for around in self.ancestors(node):
+            if isinstance(around, ast.stmt):
+                return around
+        raise ValueError("the node is in no statement")
 
     def offset(self, lineno: int, byte_column: int) -> int:
         """The character offset of a place as `ast` counts it (columns in UTF-8 bytes)."""
@@ -367,13 +363,8 @@ def parameters(function: FunctionNode) -> list[ast.arg]:
 
 def _bound_names(function: FunctionNode) -> Iterator[str]:
     yield from (argument.arg for argument in parameters(function))
-    outside: set[str] = set()
-    bound: list[str] = []
-    for node in own_nodes(function):
-        if isinstance(node, ast.Global):
-            outside.update(node.names)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
-            bound.append(node.id)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.ExceptHandler):
-            bound.append(node.name or "")
+    outside = {name for node in own_of(function, ast.Global) for name in node.names}
+    bound = [node.id for node in own_of(function, ast.Name) if type(node.ctx) is not ast.Load]
+    definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler)
+    bound += [getattr(node, "name", None) or "" for node in own_of(function, *definitions)]
     yield from (name for name in bound if name not in outside)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from swarm.analysis.database_kinds import ALCHEMY_CONNECTIONS, SESSIONS
 from swarm.analysis.models import Model, Models, is_library, last_name, library_name, mentioned, models_of
-from swarm.analysis.module import written
+from swarm.analysis.module import walk, written
 from swarm.analysis.source import Module, own_nodes
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _of_name(index: Index, module: Module, name: ast.Name) -> Construct | None:
         return None
     verb, tables, unknown = found.verb, found.tables, found.unknown_tables
     for home, value in grown:
-        for call in (part for part in ast.walk(value) if isinstance(part, ast.Call)):
+        for call in (part for part in walk(value) if isinstance(part, ast.Call)):
             inner = _parts(index, models_of(index), home, call, name.id)
             tables, unknown = tables | inner.tables, unknown or inner.unknown_tables
             verb = "SELECT FOR UPDATE" if last_name(call.func) == "with_for_update" else verb
@@ -208,7 +208,7 @@ def _of_name(index: Index, module: Module, name: ast.Name) -> Construct | None:
 
 
 def _names(value: ast.AST, name: str) -> bool:
-    return any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(value))
+    return any(isinstance(part, ast.Name) and part.id == name for part in walk(value))
 
 
 def _bound(index: Index, module: Module, name: ast.Name) -> Iterator[tuple[Module, ast.AST]]:
@@ -263,7 +263,7 @@ def _parts(index: Index, models: Models, module: Module, call: ast.Call, grown: 
     for argument in [*call.args, *(keyword.value for keyword in call.keywords)]:
         value = argument.value if isinstance(argument, ast.Starred) else argument
         named = {model.table for model in mentioned(models, module, value)}
-        for part in ast.walk(value):
+        for part in walk(value):
             if isinstance(part, ast.Name) and part.id != grown:
                 for home, bound in _bound(index, module, part):
                     named |= {model.table for model in mentioned(models, home, bound)}
@@ -278,7 +278,7 @@ def _parts(index: Index, models: Models, module: Module, call: ast.Call, grown: 
 
 def _is_plain(index: Index, module: Module, value: ast.expr) -> bool:
     """Whether an argument names no table at all: a constant, `func.now()`, `text("1")`, a literal."""
-    for part in ast.walk(value):
+    for part in walk(value):
         if isinstance(part, ast.Name) and not (index.resolve(module, part) or "").startswith("sqlalchemy"):
             return False
     return True

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from swarm.analysis.database_kinds import SESSIONS
 from swarm.analysis.index import ClassInfo, Function, Index
 from swarm.analysis.models import Model, last_name, models_of
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.rules.splices import is_alone, whole_lines
 
@@ -106,17 +107,17 @@ def _is_plain(
     if not is_alone(module, loop.body[0]) or loop.body[0].lineno == loop.lineno or loop.type_comment:
         return False
     comments = module.text[slice(*whole_lines(module, loop))].count("#")
-    parts = [part for value in (loop.target, loop.iter, *made.keywords) for part in ast.walk(value)]
+    parts = [part for value in (loop.target, loop.iter, *made.keywords) for part in walk(value)]
     if comments or any(isinstance(part, ast.Await | ast.NamedExpr | ast.Yield | ast.YieldFrom) for part in parts):
         return False
-    targets = {part.id for part in ast.walk(loop.target) if isinstance(part, ast.Name)}
-    inside = set(ast.walk(loop))
+    targets = {part.id for part in walk(loop.target) if isinstance(part, ast.Name)}
+    inside = set(walk(loop))
     elsewhere = {
-        node.id for node in ast.walk(function.node)
+        node.id for node in walk(function.node)
         if isinstance(node, ast.Name) and node not in inside and isinstance(node.ctx, ast.Load)
         and not _has_own_loop(module, node)
     }  # fmt: skip
-    simple = all(isinstance(part, ast.Name | ast.Tuple | ast.List | ast.Store) for part in ast.walk(loop.target))
+    simple = all(isinstance(part, ast.Name | ast.Tuple | ast.List | ast.Store) for part in walk(loop.target))
     return simple and not targets & elsewhere and (commit is None or is_alone(module, commit))
 
 
@@ -125,7 +126,7 @@ def _has_own_loop(module: Module, name: ast.Name) -> bool:
     for around in module.ancestors(name):
         targets = [around.target] if isinstance(around, ast.For | ast.AsyncFor) else []
         targets += [generator.target for generator in getattr(around, "generators", [])]
-        if any(isinstance(part, ast.Name) and part.id == name.id for target in targets for part in ast.walk(target)):
+        if any(isinstance(part, ast.Name) and part.id == name.id for target in targets for part in walk(target)):
             return True
     return False
 

@@ -7,6 +7,7 @@ import http
 import re
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.rules.independence import PURE_BUILTINS
 from swarm.rules.logging_calls import is_log_call, is_print
 
@@ -46,7 +47,7 @@ def is_inert(index: Index, handler: Function, statement: ast.stmt) -> bool:
 def is_pure(index: Index, handler: Function, value: ast.expr) -> bool:
     """Whether an expression asks nobody: no awaits, no calls but of pure functions and of answers' classes."""
     module = handler.module
-    for node in ast.walk(value):
+    for node in walk(value):
         if isinstance(node, ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr | ast.Lambda):
             return False
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and _is_shared(index, handler, node):
@@ -103,10 +104,10 @@ def _number(node: ast.expr) -> int | None:
 
 def failure_answers(index: Index, handler: Function, around: ast.Try | ast.TryStar, after: list[ast.stmt]) -> str:
     """Why a failure in a `try` must be known before the answer; "" where it is only answered with a 5xx."""
-    usual = {ast.dump(part) for s in after for part in ast.walk(s) if isinstance(part, ast.Return)}
+    usual = {ast.dump(part) for s in after for part in walk(s) if isinstance(part, ast.Return)}
     for clause in around.handlers:
         caught = ast.unparse(clause.type) if clause.type is not None else "every failure"
-        for node in [part for statement in clause.body for part in ast.walk(statement)]:
+        for node in [part for statement in clause.body for part in walk(statement)]:
             if isinstance(node, ast.Raise) and node.exc is not None:
                 status = status_of(index, handler, node.exc)
                 is_plain_error = not (isinstance(node.exc, ast.Call) and "HTTP" in ast.unparse(node.exc.func))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index, Route
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module, own_nodes
 from swarm.rules.answers import failure_answers, is_inert
 from swarm.rules.independence import GUARD_WORDS, REQUEST_LOCALS
@@ -128,7 +129,7 @@ def _step(index: Index, handler: Function, statement: ast.stmt) -> Step | None:
 def _is_read(handler: Function, name: str) -> bool:
     return any(
         isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
-        for node in ast.walk(handler.node)
+        for node in walk(handler.node)
     )
 
 
@@ -205,8 +206,8 @@ def _doubt(index: Index, route: Route, steps: Sequence[Step], after: list[ast.st
 def _reach_doubt(index: Index, route: Route, step: Step, after: list[ast.stmt]) -> str:
     cache = effects_cache(index)
     special = _special_exceptions(index)
-    used = {node.id for statement in after for node in ast.walk(statement) if isinstance(node, ast.Name)}
-    shared = bool(used & {node.id for a in step.arguments for node in ast.walk(a) if isinstance(node, ast.Name)})
+    used = {node.id for statement in after for node in walk(statement) if isinstance(node, ast.Name)}
+    shared = bool(used & {node.id for a in step.arguments for node in walk(a) if isinstance(node, ast.Name)})
     for reached in closure(index, step.function):
         for node in index.own_nodes(reached):
             if not isinstance(node, ast.Name | ast.Attribute):
@@ -219,7 +220,7 @@ def _reach_doubt(index: Index, route: Route, step: Step, after: list[ast.stmt]) 
             if index.kinds.of(reached.module, node) == "contextvars.ContextVar":
                 return f"{reached.qualname} uses the context variable {ast.unparse(node)}"
         written = cache.of(reached).writes_memory
-        own = {argument.arg for argument in ast.walk(reached.node.args) if isinstance(argument, ast.arg)}
+        own = {argument.arg for argument in walk(reached.node.args) if isinstance(argument, ast.arg)}
         roots = {name.partition(".")[0].partition("[")[0] for name in written}
         if shared and roots & own - {"self", "cls"}:
             return f"{reached.qualname} may change what the answer is built from"

@@ -74,7 +74,7 @@ def _passes_on(index: Index, caller: Function, made_by: Function) -> bool:
     """Whether a caller returns what the function gave."""
     for node in index.own_nodes(caller):
         value = node.value if isinstance(node, ast.Return) else None
-        calls = [part for part in ast.walk(value) if isinstance(part, ast.Call)] if value is not None else []
+        calls = [part for part in walk(value) if isinstance(part, ast.Call)] if value is not None else []
         if any(index.resolve_call(caller.module, call) is made_by for call in calls):
             return True
     return False
@@ -141,11 +141,12 @@ def has_fixed_arguments(index: Index, built: Built, thing: Thing) -> bool:
     if len(built.call.args) > 1 or any(keyword.arg is None for keyword in built.call.keywords):
         return False
     given = [k.value for k in built.call.keywords if k.arg not in thing.varying]
-    plain = (ast.Constant, ast.Dict, ast.List, ast.Tuple, ast.Name, ast.Attribute, ast.UnaryOp, ast.Load)
-    return all(
-        is_fixed(index, module, value) and all(isinstance(part, (*plain, ast.USub)) for part in ast.walk(value))
-        for value in given
-    )
+    return all(is_fixed(index, module, value) and all(_is_plain(part) for part in walk(value)) for value in given)
+
+
+def _is_plain(part: ast.AST) -> bool:
+    plain = (ast.Constant, ast.Dict, ast.List, ast.Tuple, ast.Name, ast.Attribute)
+    return isinstance(part, plain) or (isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.USub))
 
 
 def uses_of(index: Index, built: Built) -> list[ast.AST]:

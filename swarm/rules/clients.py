@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 
 IN_PROCESS = ("ASGITransport", "WSGITransport", "MockTransport")
@@ -27,7 +28,7 @@ def hands_out(index: Index, function: Function, names: set[str]) -> bool:
 
 def is_fixed(index: Index, module: Module, node: ast.expr) -> bool:
     """Whether an argument is the same for every call: constants, and names of the module or of what it imports."""
-    for part in ast.walk(node):
+    for part in walk(node):
         if isinstance(part, ast.Name) and module.resolve(part) is None:
             return False
         if isinstance(part, ast.Await | ast.Yield | ast.NamedExpr):

@@ -11,7 +11,7 @@ from swarm.analysis.database_kinds import DATABASES, ENGINES, POOLS
 from swarm.analysis.effects import WRITE_WORDS, Effects, HttpCall, effects_cache, http_call, outgoing_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.model_calls import asks_model, asks_sdk
-from swarm.analysis.module import written
+from swarm.analysis.module import walk, written
 from swarm.analysis.source import Module, parameters
 
 PURE_BUILTINS = frozenset({"str", "int", "float", "bool", "len", "list", "dict", "tuple", "set", "sorted", "repr"})
@@ -141,9 +141,9 @@ def _may_go_first(statement: ast.stmt, run: Sequence[Step]) -> bool:
             pass
         case _:
             return False
-    read = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
+    read = {node.id for node in walk(value) if isinstance(node, ast.Name)}
     given = {step.target for step in run}
-    used = {node.id for step in run for node in ast.walk(step.call) if isinstance(node, ast.Name)}
+    used = {node.id for step in run for node in walk(step.call) if isinstance(node, ast.Name)}
     return not read & given and name not in given | used
 
 
@@ -159,13 +159,13 @@ def step_of_call(index: Index, function: Function, call: ast.Call) -> Step | Non
 
 def varies(step: Step, target: ast.expr) -> bool:
     """Whether a loop's call asks for something else in each turn; the same again and again is polling."""
-    own = {part.id for part in ast.walk(target) if isinstance(part, ast.Name)}
-    return any(isinstance(part, ast.Name) and part.id in own for part in ast.walk(step.call)) and not step.is_question
+    own = {part.id for part in walk(target) if isinstance(part, ast.Name)}
+    return any(isinstance(part, ast.Name) and part.id in own for part in walk(step.call)) and not step.is_question
 
 
 def uses(name: str, *nodes: ast.expr) -> bool:
     """Whether an expression reads a name: what a loop collects may be what its next turn goes by."""
-    return any(isinstance(part, ast.Name) and part.id == name for node in nodes for part in ast.walk(node))
+    return any(isinstance(part, ast.Name) and part.id == name for node in nodes for part in walk(node))
 
 
 def _step(index: Index, function: Function, statement: ast.stmt) -> Step | None:
@@ -310,10 +310,10 @@ def _hosts(requests: Sequence[HttpCall]) -> frozenset[str]:
 
 
 def _independent(first: Step, second: Step) -> bool:
-    used = {node.id for node in ast.walk(second.call) if isinstance(node, ast.Name)}
+    used = {node.id for node in walk(second.call) if isinstance(node, ast.Name)}
     if first.target in used or first.target == second.target:
         return False
-    before = {node.id for node in ast.walk(first.call) if isinstance(node, ast.Name)}
+    before = {node.id for node in walk(first.call) if isinstance(node, ast.Name)}
     if second.target in before:
         return False
     if first.is_question and second.is_question:
@@ -335,7 +335,7 @@ def _looks_up(call: ast.Call) -> bool:
 
 def is_plain(node: ast.expr) -> bool:
     """Whether computing an argument can have no effect of its own."""
-    for part in ast.walk(node):
+    for part in walk(node):
         if isinstance(part, ast.Await | ast.NamedExpr | ast.Yield | ast.YieldFrom):
             return False
         if isinstance(part, ast.Call) and not (isinstance(part.func, ast.Name) and part.func.id in PURE_BUILTINS):

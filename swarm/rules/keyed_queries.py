@@ -11,6 +11,7 @@ from swarm.analysis.effects import effects_cache
 from swarm.analysis.entities import objects_of
 from swarm.analysis.index import Function, Index
 from swarm.analysis.models import Column, Model, is_library, last_name, models_of
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.analysis.statements import sql_call
 
@@ -58,7 +59,7 @@ def loop_queries(index: Index, function: Function) -> Iterator[LoopQuery]:
         return
     for loop in (node for node in index.own_nodes(function) if isinstance(node, ast.For)):
         targets = _targets(loop)
-        for call in (node for part in loop.body for node in ast.walk(part) if isinstance(node, ast.Call)):
+        for call in (node for part in loop.body for node in walk(part) if isinstance(node, ast.Call)):
             sql = sql_call(index, module, call)
             if sql is None or sql.construct is None or sql.verb != "SELECT" or not call.args or sql.construct is call:
                 continue
@@ -68,7 +69,7 @@ def loop_queries(index: Index, function: Function) -> Iterator[LoopQuery]:
 
 
 def _targets(loop: ast.For) -> set[str]:
-    return {node.id for node in ast.walk(loop.target) if isinstance(node, ast.Name)}
+    return {node.id for node in walk(loop.target) if isinstance(node, ast.Name)}
 
 
 def _inner_loop(module: Module, node: ast.AST) -> ast.AST | None:
@@ -82,17 +83,15 @@ def _is_range(loop: ast.For) -> bool:
 def _compares(statement: ast.expr, targets: set[str]) -> bool:
     """Whether a condition compares with `==` to something of the loop's, in one and the same table each time."""
     values: list[ast.AST] = []
-    selects = [
-        node for node in ast.walk(statement) if isinstance(node, ast.Call) and last_name(node.func) == "select"
-    ]
+    selects = [node for node in walk(statement) if isinstance(node, ast.Call) and last_name(node.func) == "select"]
     if any(_names(node.args) & targets for node in selects):
         return False
-    for node in ast.walk(statement):
+    for node in walk(statement):
         if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.Eq):
             values += [node.left, *node.comparators]
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "filter_by":
             values += [keyword.value for keyword in node.keywords]
-    names = {n.id for value in values for n in ast.walk(value) if isinstance(n, ast.Name)}
+    names = {n.id for value in values for n in walk(value) if isinstance(n, ast.Name)}
     return bool(names & targets)
 
 
@@ -143,7 +142,7 @@ def take_apart(index: Index, module: Module, statement: ast.expr, targets: set[s
 
 
 def _names(nodes: list[ast.expr]) -> set[str]:
-    return {part.id for node in nodes for part in ast.walk(node) if isinstance(part, ast.Name)}
+    return {part.id for node in nodes for part in walk(node) if isinstance(part, ast.Name)}
 
 
 def _comparison(
@@ -195,7 +194,7 @@ def _may_go_first(index: Index, query: LoopQuery, keyed: Keyed) -> bool:
     owner = sql.owner if sql is not None else None
     if not isinstance(owner, ast.Name) or index.kinds.of(module, owner) not in SESSIONS | ALCHEMY_CONNECTIONS:
         return False
-    stored = {n.id for part in loop.body for n in ast.walk(part) if isinstance(n, ast.Name) and not _is_load(n)}
+    stored = {n.id for part in loop.body for n in walk(part) if isinstance(n, ast.Name) and not _is_load(n)}
     fixed = _names([query.statement]) - _targets(loop)
     if stored & (fixed | _targets(loop) | {owner.id} | _names([loop.iter])):
         return False
@@ -214,7 +213,7 @@ def _statements_around(module: Module, call: ast.Call) -> list[ast.AST | None]:
 
 
 def _leaves(part: ast.stmt) -> bool:
-    return any(isinstance(node, ast.Break | ast.Return | ast.Yield | ast.YieldFrom) for node in ast.walk(part))
+    return any(isinstance(node, ast.Break | ast.Return | ast.Yield | ast.YieldFrom) for node in walk(part))
 
 
 def _is_list(index: Index, query: LoopQuery) -> bool:
@@ -231,7 +230,7 @@ def _is_list(index: Index, query: LoopQuery) -> bool:
     name = value.func.attr if isinstance(value.func, ast.Attribute) else ast.unparse(value.func)
     if name not in LISTING or objects_of(index, function.module, over) is None:
         return False
-    for node in (part for statement in query.loop.body for part in ast.walk(statement)):
+    for node in (part for statement in query.loop.body for part in walk(statement)):
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) == over.id and node.attr in MUTATORS:
             return False
     return True
@@ -240,7 +239,7 @@ def _is_list(index: Index, query: LoopQuery) -> bool:
 def _changes(index: Index, query: LoopQuery, table: str) -> bool:
     """Whether the loop writes to the table, ends the transaction, or does something that is not known."""
     module, cache = query.function.module, effects_cache(index)
-    calls = [node for part in query.loop.body for node in ast.walk(part) if isinstance(node, ast.Call)]
+    calls = [node for part in query.loop.body for node in walk(part) if isinstance(node, ast.Call)]
     for call in calls:
         own = sql_call(index, module, call)
         if own is not None and own.writes:

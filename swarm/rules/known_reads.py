@@ -123,7 +123,7 @@ def _inside_pauses(index: Index, function: Function) -> Iterator[ast.AST]:
     """A pause before another attempt, and all that computes how long it is."""
     for call in index.calls(function):
         if index.resolve(function.module, call.func) in ("asyncio.sleep", "time.sleep"):
-            yield from ast.walk(call)
+            yield from walk(call)
 
 
 def _is_steady(index: Index, function: Function, node: ast.Name | ast.Attribute, reads: Reads) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 
 LEVELS = ("debug", "info", "warning", "warn", "error", "exception", "critical", "fatal", "log")
@@ -52,7 +53,7 @@ def is_print(module: Module, node: ast.AST) -> bool:
 def tells_of_it(module: Module, body: list[ast.stmt]) -> bool:
     """Whether some statement logs, prints, reports, or raises: an error is not swallowed there."""
     for statement in body:
-        for node in ast.walk(statement):
+        for node in walk(statement):
             if isinstance(node, ast.Raise) or is_log_call(module, node) or is_print(module, node):
                 return True
             if isinstance(node, ast.Call):

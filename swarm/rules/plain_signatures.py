@@ -59,8 +59,8 @@ def _is_plain_annotation(annotation: ast.expr, any_too: bool) -> bool:
         return False
     if isinstance(tree, ast.Subscript) and ast.unparse(tree.value).rsplit(".", 1)[-1] == "Literal":
         return True
-    words = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
-    words |= {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+    words = {n.id for n in walk(tree) if isinstance(n, ast.Name)}
+    words |= {n.attr for n in walk(tree) if isinstance(n, ast.Attribute)}
     return words <= _WORDS and (any_too or ast.unparse(tree).rsplit(".", 1)[-1] not in ("Any", "object"))
 
 
@@ -145,7 +145,7 @@ def _assigned(index: Index, method: Function) -> dict[str, ast.expr]:
         if isinstance(node, ast.AnnAssign | ast.AugAssign):
             targets = [node.target]
         for target in targets:
-            for part in ast.walk(target):
+            for part in walk(target):
                 if isinstance(part, ast.Attribute) and ast.unparse(part.value) == "self":
                     value = getattr(node, "value", None)
                     found[part.attr] = value if isinstance(value, ast.expr) else ast.Constant(None)

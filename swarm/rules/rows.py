@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 
 
@@ -20,7 +21,7 @@ def gives_list(value: ast.AST) -> bool:
 
 
 def rebinds(loop: ast.For, names: set[str]) -> bool:
-    stores = {node.id for statement in loop.body for node in ast.walk(statement)
+    stores = {node.id for statement in loop.body for node in walk(statement)
               if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}  # fmt: skip
     return bool(stores & names)
 
@@ -38,7 +39,7 @@ def other_rows(index: Index, function: Function) -> bool:
 
 
 def only_read(module: Module, function: Function, name: str, many: bool, binding: ast.AST | None) -> bool:
-    for node in ast.walk(function.node):
+    for node in walk(function.node):
         if not isinstance(node, ast.Name) or node.id != name:
             continue
         parent = module.parent(node)

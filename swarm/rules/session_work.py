@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from swarm.analysis.index import Index
 from swarm.analysis.models import library_name, models_of
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.analysis.statements import sql_call
 from swarm.rules.independence import PURE_BUILTINS
@@ -50,7 +51,7 @@ def _is_work(index: Index, module: Module, statement: ast.stmt, owner: str) -> b
 
 
 def _computes(index: Index, module: Module, value: ast.expr, owner: str) -> bool:
-    for part in ast.walk(value):
+    for part in walk(value):
         if isinstance(part, ast.Yield | ast.YieldFrom | ast.NamedExpr | ast.Lambda):
             return False
         if isinstance(part, ast.Await):

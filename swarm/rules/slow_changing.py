@@ -11,6 +11,7 @@ from swarm.analysis.added_modules import is_added
 from swarm.analysis.effects import SqlCall, effects_cache, http_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.models import mentioned, models_of
+from swarm.analysis.module import walk
 from swarm.analysis.source import parameters
 from swarm.rules.independence import GUARD_WORDS
 from swarm.rules.known_reads import Reads, url_path
@@ -111,11 +112,11 @@ def _tables(index: Index, function: Function, statement: SqlCall) -> frozenset[s
         return statement.tables
     module, models = function.module, models_of(index)
     loops = [node for node in index.own_nodes(function) if isinstance(node, ast.For | ast.AsyncFor)]
-    used = {node.id for node in ast.walk(statement.call) if isinstance(node, ast.Name)}
+    used = {node.id for node in walk(statement.call) if isinstance(node, ast.Name)}
     for loop in loops:
-        if not used & {node.id for node in ast.walk(loop.target) if isinstance(node, ast.Name)}:
+        if not used & {node.id for node in walk(loop.target) if isinstance(node, ast.Name)}:
             continue
-        for part in ast.walk(loop.iter):
+        for part in walk(loop.iter):
             if not isinstance(part, ast.Name):
                 continue
             home, name = index.tree.split(index.resolve(module, part) or "", module)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from swarm.analysis.edits import Edit
+from swarm.analysis.module import walk
 from swarm.analysis.source import FunctionNode, Module
 
 WIDTH = 100
@@ -83,7 +84,7 @@ def after_imports(module: Module, code: str) -> Edit:
 
 def _fills_environment(node: ast.stmt) -> bool:
     """Whether a statement of module level calls `load_dotenv` or its like, behind an `if` too."""
-    calls = (part.func for part in ast.walk(node) if isinstance(part, ast.Call))
+    calls = (part.func for part in walk(node) if isinstance(part, ast.Call))
     return any(ast.unparse(func).rsplit(".", 1)[-1] in ENVIRONMENT_FILLERS for func in calls)
 
 

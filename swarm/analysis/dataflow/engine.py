@@ -22,6 +22,7 @@ from swarm.analysis.dataflow.incoming import (
 from swarm.analysis.dataflow.interpreter import MOST_STEPS, Interpreter, OutOfSteps
 from swarm.analysis.dataflow.objects import MOST_DEPTH
 from swarm.analysis.dataflow.values import OUTSIDE, UNKNOWN, Taint, Value, marked
+from swarm.analysis.module import walk
 from swarm.analysis.parts import Function, Route
 from swarm.analysis.source import parameters
 
@@ -166,7 +167,7 @@ class _Walk:
     def _depends(self, argument: ast.arg, default: ast.expr | None) -> ast.Call | None:
         places: list[ast.AST] = [default] if default is not None else []
         if isinstance(argument.annotation, ast.Subscript):
-            places += list(ast.walk(argument.annotation.slice))
+            places += list(walk(argument.annotation.slice))
         for place in places:
             if isinstance(place, ast.Call) and ast.unparse(place.func).rsplit(".", 1)[-1] in ("Depends", "Security"):
                 return place

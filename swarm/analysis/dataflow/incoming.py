@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def is_plain(index: Index, module: Module, annotation: ast.expr | None) -> bool:
 
 def is_plain_text(index: Index, module: Module, text: str) -> bool:
     """The same of an annotation that is written as a string."""
-    names = {node.id for node in ast.walk(ast.parse(text, mode="eval")) if isinstance(node, ast.Name)}
+    names = {node.id for node in walk(ast.parse(text, mode="eval")) if isinstance(node, ast.Name)}
     return bool(names) and names <= {"int", "float", "bool", "None", "Optional", "UUID", "list"} - {"list"}
 
 

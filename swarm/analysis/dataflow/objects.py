@@ -9,6 +9,7 @@ from swarm.analysis.dataflow.binding import bind
 from swarm.analysis.dataflow.frames import Frame
 from swarm.analysis.dataflow.incoming import has_pattern, is_plain
 from swarm.analysis.dataflow.values import OUTSIDE, UNKNOWN, Value, container, derived, literal
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _has_validator(info: ClassInfo, name: str) -> bool:
 
 
 def _inner_class(run: Interpreter, module: Module, annotation: ast.expr) -> str:
-    for node in ast.walk(annotation):
+    for node in walk(annotation):
         if isinstance(node, ast.Name | ast.Attribute):
             dotted = run.index.resolve(module, node)
             if dotted in run.index.classes:

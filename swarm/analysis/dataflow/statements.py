@@ -11,6 +11,7 @@ from swarm.analysis.dataflow.frames import CHECKED, Env, Frame, Seen, join_envs
 from swarm.analysis.dataflow.guards import truth_of
 from swarm.analysis.dataflow.incoming import REQUEST_KINDS
 from swarm.analysis.dataflow.values import UNKNOWN, Value, concatenated, derived, with_item
+from swarm.analysis.module import walk
 
 if TYPE_CHECKING:
     from swarm.analysis.dataflow.interpreter import Interpreter
@@ -183,7 +184,7 @@ class Statements:
             if isinstance(node, ast.Name) and _are_values(pattern):
                 env[node.id] = replace(subject, taints=(), text=None)  # one of those that stand there
         else:
-            for inner in ast.walk(pattern):
+            for inner in walk(pattern):
                 if isinstance(inner, ast.MatchAs | ast.MatchStar) and inner.name:
                     env[inner.name] = derived(subject)
                 elif isinstance(inner, ast.MatchMapping) and inner.rest:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from swarm.analysis.effects import http_call
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
 from swarm.analysis.statements import sql_call
 from swarm.core.findings import Finding
@@ -174,10 +175,10 @@ def _left_by_others(index: Index, handler: Function) -> Iterator[tuple[ast.Call,
 
 def _handed_on(index: Index, function: Function, call: ast.Call) -> Iterator[ast.AST]:
     """What a call leaves to memory: its own arguments, those of the thread that it starts."""
-    yield from (part for value in [*call.args, *call.keywords] for part in ast.walk(value))
+    yield from (part for value in [*call.args, *call.keywords] for part in walk(value))
     owner = call.func.value if isinstance(call.func, ast.Attribute) else None
     made = index.kinds.bindings(function.node).get(owner.id, []) if isinstance(owner, ast.Name) else [owner]
-    yield from (part for value in made if isinstance(value, ast.Call) for part in ast.walk(value))
+    yield from (part for value in made if isinstance(value, ast.Call) for part in walk(value))
 
 
 def _is_waited_for(module: Module, owner: ast.expr) -> bool:
@@ -200,9 +201,7 @@ def _is_awaited(index: Index, function: Function, call: ast.Call) -> bool:
     if not isinstance(parent, ast.Assign) or not isinstance(parent.targets[0], ast.Name):
         return True
     name = parent.targets[0].id
-    uses = [
-        n for n in ast.walk(function.node) if isinstance(n, ast.Name) and n.id == name and n is not parent.targets[0]
-    ]
+    uses = [n for n in walk(function.node) if isinstance(n, ast.Name) and n.id == name and n is not parent.targets[0]]
     kept = ("add_done_callback", "add", "set_name")
     return any(
         not (isinstance(module.parent(use), ast.Attribute) and getattr(module.parent(use), "attr", "") in kept)
@@ -252,7 +251,7 @@ def _is_kept_before(index: Index, function: Function, call: ast.Call) -> bool:
         if (sql is not None and sql.writes) or (request is not None and not request.reads):
             return True
         callee = index.resolve_call(function.module, before)
-        inside = index.calls(callee) if callee is not None and before not in ast.walk(call) else ()
+        inside = index.calls(callee) if callee is not None and before not in walk(call) else ()
         if callee is not None and any(
             (found := sql_call(index, callee.module, one)) is not None and found.writes for one in inside
         ):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.analysis.statements import SqlCall, sql_call
 from swarm.core.findings import Finding
@@ -193,16 +194,16 @@ def _decides(index: Index, function: Function, read: ast.Call, written: ast.Call
     module = function.module
     statement = module.statement(read)
     names = {
-        part.id for part in ast.walk(statement) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+        part.id for part in walk(statement) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
     }  # fmt: skip
     cursor = read.func.value if isinstance(read.func, ast.Attribute) and isinstance(statement, ast.Expr) else None
     names |= _derived(index, function, names, cursor)
 
     def asks(test: ast.expr) -> bool:
-        inside = any(part is read for part in ast.walk(test))
+        inside = any(part is read for part in walk(test))
         return (
             inside
-            or any(isinstance(part, ast.Name) and part.id in names for part in ast.walk(test))
+            or any(isinstance(part, ast.Name) and part.id in names for part in walk(test))
             or (cursor is not None and _fetches(test, cursor))
         )
 
@@ -224,9 +225,9 @@ def _derived(index: Index, function: Function, names: set[str], cursor: ast.expr
         if not isinstance(node, ast.Assign | ast.NamedExpr):
             continue
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-        made = any(isinstance(part, ast.Name) and part.id in names | found for part in ast.walk(node.value))
+        made = any(isinstance(part, ast.Name) and part.id in names | found for part in walk(node.value))
         if made or (cursor is not None and _fetches(node.value, cursor)):
-            found |= {part.id for part in ast.walk(target) if isinstance(part, ast.Name)}
+            found |= {part.id for part in walk(target) if isinstance(part, ast.Name)}
     return found
 
 
@@ -234,7 +235,7 @@ def _fetches(value: ast.expr, cursor: ast.expr) -> bool:
     return any(
         isinstance(part, ast.Attribute) and part.attr.startswith("fetch")
         and ast.unparse(part.value) == ast.unparse(cursor)
-        for part in ast.walk(value)
+        for part in walk(value)
     )  # fmt: skip
 
 

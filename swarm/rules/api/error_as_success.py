@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -144,7 +145,7 @@ def _hidden(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
     """The answers of `except` blocks that tell of an error under 200, with what is caught."""
     module = function.module
     for handler in (node for node in index.own_nodes(function) if isinstance(node, ast.ExceptHandler)):
-        parts = [part for statement in handler.body for part in ast.walk(statement)]
+        parts = [part for statement in handler.body for part in walk(statement)]
         if any(isinstance(part, ast.Attribute) and part.attr in STATUS and isinstance(part.ctx, ast.Store)
                for part in parts):  # fmt: skip
             continue  # `response.status_code = 502`
@@ -211,7 +212,7 @@ def _is_bad_news(key: str, value: ast.expr, caught: str | None) -> bool:
     if isinstance(value, ast.Constant):
         said_no = key.lower() in GOOD_KEYS and value.value is False
         return said_no or value.value in FAILED or (key in ERROR_KEYS and value.value not in (None, False, ""))
-    return key in ERROR_KEYS or any(isinstance(part, ast.Name) and part.id == caught for part in ast.walk(value))
+    return key in ERROR_KEYS or any(isinstance(part, ast.Name) and part.id == caught for part in walk(value))
 
 
 def _has_plain_status(index: Index, module: Module, call: ast.Call) -> bool:

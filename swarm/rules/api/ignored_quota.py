@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from swarm.analysis.index import Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -116,7 +117,7 @@ def _comparisons(module: Module) -> Iterator[ast.Compare]:
     asked = {ast.unparse(part) for call in module.nodes(ast.Call) for part in _predicates(call)}
     for node in module.nodes(ast.Compare):
         sides = [node.left, *node.comparators]
-        parts = [part for side in sides for part in ast.walk(side)]
+        parts = [part for side in sides for part in walk(side)]
         asks = any(isinstance(side, ast.Attribute) and side.attr in STATUSES for side in sides)
         if not asks or not any(_is_429(part) for part in parts):
             continue

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from swarm.analysis.index import ClassInfo, Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -159,7 +160,7 @@ def _left_open(index: Index, function: Function, call: ast.Call, name: str) -> s
     module = function.module
     closes: list[ast.Name] = []
     dotted = index.resolve(module, call.func) or ""
-    for node in ast.walk(function.node):
+    for node in walk(function.node):
         if not isinstance(node, ast.Name) or node.id != name or isinstance(node.ctx, ast.Store):
             continue
         parent = module.parent(node)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import effects_cache, http_call
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
 from swarm.rules.api.retry_settings import Setting, paused, settings
@@ -249,13 +250,13 @@ def _places(index: Index, function: Function) -> Iterator[_Place]:
         tries = [statement for statement in loop.body if isinstance(statement, ast.Try)]
         if not tries or not _is_retry(loop):
             continue
-        calls = [node for node in ast.walk(tries[0]) if isinstance(node, ast.Call)]
+        calls = [node for node in walk(tries[0]) if isinstance(node, ast.Call)]
         if not any(http_call(index, module, call) or _is_decorated(index, function, call) for call in calls):
             continue
         if not any(isinstance(node, ast.Return | ast.Break) for part in [*tries[0].body, *tries[0].orelse]
-                   for node in ast.walk(part)):  # fmt: skip
+                   for node in walk(part)):  # fmt: skip
             continue
-        names = [ast.unparse(node.func) for node in ast.walk(loop) if isinstance(node, ast.Call)]
+        names = [ast.unparse(node.func) for node in walk(loop) if isinstance(node, ast.Call)]
         if any(name.rsplit(".", 1)[-1] in ("sleep", "wait", "wait_for", "delay", "backoff") for name in names):
             continue
         for handler in tries[0].handlers:
@@ -294,7 +295,7 @@ def _is_retry(loop: ast.For | ast.While) -> bool:
     counts = isinstance(over, ast.Call) and ast.unparse(over.func) == "range" and len(over.args) == 1
     used = [
         node for part in loop.body if isinstance(part, ast.Try) for statement in part.body
-        for node in ast.walk(statement)
+        for node in walk(statement)
         if isinstance(node, ast.Name) and isinstance(loop.target, ast.Name) and node.id == loop.target.id
     ]  # fmt: skip
     return counts and not used  # a number that the call itself uses is a page or a part, not an attempt
@@ -310,9 +311,9 @@ def _counts_tries(loop: ast.While) -> bool:
     grows = any(
         isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add) and ast.unparse(node.target) == name
         and ast.unparse(node.value) == "1"
-        for node in ast.walk(loop)
+        for node in walk(loop)
     )  # fmt: skip
-    tried = [node for part in loop.body if isinstance(part, ast.Try) for one in part.body for node in ast.walk(one)]
+    tried = [node for part in loop.body if isinstance(part, ast.Try) for one in part.body for node in walk(one)]
     return grows and not any(
         isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load) for node in tried
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import HttpCall, outgoing_call
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.clients import construction
@@ -276,7 +277,7 @@ def _in_context(function: Function, request: HttpCall) -> Iterator[_Place]:
 def _is_overlooked(module: Module, function: Function, name: str) -> bool:
     """Whether the answer is used, but never checked and never given to anyone who could."""
     used = False
-    for node in ast.walk(function.node):
+    for node in walk(function.node):
         if not isinstance(node, ast.Name) or node.id != name or isinstance(node.ctx, ast.Store):
             continue
         parent = module.parent(node)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.analysis.statements import sql_call
 from swarm.core.findings import Finding
@@ -165,7 +166,7 @@ def _single(index: Index, function: Function) -> Iterator[tuple[ast.Call, str]]:
             one.name for one in index.functions if one.module is callee.module and one.class_name == callee.class_name
         ]
         many = next((name for name in siblings if _is_for_many(callee.name, name)), "")
-        if many and any(isinstance(part, ast.Name) for value in call.args for part in ast.walk(value)):
+        if many and any(isinstance(part, ast.Name) for value in call.args for part in walk(value)):
             yield call, many
 
 

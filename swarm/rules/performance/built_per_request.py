@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -162,7 +163,7 @@ def _is_steady(module: Module, function: Function, values: Iterable[ast.expr]) -
     """Whether nothing of the request is in these values: constants, and names that are not the function's own."""
     own = module.local_names(function.node)
     return not any(
-        isinstance(part, ast.Name) and part.id in own for value in values for part in ast.walk(value)
+        isinstance(part, ast.Name) and part.id in own for value in values for part in walk(value)
     )  # fmt: skip
 
 

@@ -174,7 +174,7 @@ def _built(index: Index, function: Function, call: ast.Call, kind: str) -> _Plac
     if not isinstance(block, ast.With | ast.AsyncWith) or not isinstance(name, ast.Name):
         return other
     requests: list[ast.Call] = []
-    for node in (part for statement in block.body for part in ast.walk(statement)):
+    for node in (part for statement in block.body for part in walk(statement)):
         if isinstance(node, ast.Name) and node.id == name.id:
             attribute = module.parent(node)
             verb = attribute.attr if isinstance(attribute, ast.Attribute) else ""
@@ -195,7 +195,7 @@ def _only_requests(function: Function, call: ast.Call, names: set[str]) -> bool:
     it twice may want the cookies of the first answer."""
     module = function.module
     asked = 0
-    for node in ast.walk(function.node):
+    for node in walk(function.node):
         if not isinstance(node, ast.Name) or node.id not in names:
             continue
         if isinstance(node.ctx, ast.Store):

@@ -9,6 +9,7 @@ from swarm.analysis.database_kinds import SESSIONS
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import sql_call
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.rule import Example, Mend, Rule, edited
@@ -235,7 +236,7 @@ def _loops(index: Index, function: Function) -> Iterator[tuple[ast.For, ast.stmt
     """Loops with a write and a commit directly in their bodies."""
     for loop in (node for node in index.own_nodes(function) if isinstance(node, ast.For)):
         commits = [statement for statement in loop.body if _method(statement) == "commit"]
-        calls = [node for statement in loop.body for node in ast.walk(statement) if isinstance(node, ast.Call)]
+        calls = [node for statement in loop.body for node in walk(statement) if isinstance(node, ast.Call)]
         found = (sql_call(index, function.module, call) for call in calls)
         if commits and any(sql is not None and sql.verb in WRITES for sql in found):
             yield loop, commits[-1]
@@ -254,7 +255,7 @@ def _method(statement: ast.stmt) -> str:
 
 def _only_reads(index: Index, module: Module, statement: ast.stmt, owner: str) -> bool:
     """Whether an assignment fetches rows over the same connection, which sees what is not committed yet."""
-    calls = [node for node in ast.walk(statement) if isinstance(node, ast.Call)]
+    calls = [node for node in walk(statement) if isinstance(node, ast.Call)]
     found = [sql_call(index, module, call) for call in calls]
     reads = [sql for sql in found if sql is not None]
     others = [call for call, sql in zip(calls, found, strict=True) if sql is None]
@@ -286,8 +287,8 @@ def _is_plain(index: Index, function: Function, loop: ast.For, commit: ast.stmt)
             continue
         if isinstance(statement, ast.Assign | ast.AnnAssign) and _only_reads(index, module, statement, owner):
             continue
-        waits = any(isinstance(node, ast.Await | ast.Yield | ast.YieldFrom) for node in ast.walk(statement))
-        calls = [node for node in ast.walk(statement) if isinstance(node, ast.Call)]
+        waits = any(isinstance(node, ast.Await | ast.Yield | ast.YieldFrom) for node in walk(statement))
+        calls = [node for node in walk(statement) if isinstance(node, ast.Call)]
         if not isinstance(statement, ast.Assign | ast.AnnAssign) or waits or len(calls) > 3:
             return False
         if any(isinstance(c.func, ast.Attribute) and c.func.attr in ("execute", "commit", "post") for c in calls):

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.request_code import loops_around, request_functions
@@ -116,16 +117,16 @@ def _waste(index: Index, function: Function, call: ast.Call) -> str:
     if not isinstance(loop, ast.For | ast.AsyncFor) or not isinstance(first, ast.Name):
         return ""
     set_inside = {
-        part.id for part in ast.walk(loop) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+        part.id for part in walk(loop) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
     }  # fmt: skip
     changed = any(
         isinstance(part, ast.Subscript | ast.Attribute) and isinstance(part.ctx, ast.Store)
         and _root(part) == first.id
-        for part in ast.walk(loop)
+        for part in walk(loop)
     ) or any(
         isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and _root(part.func.value) == first.id
         and part.func.attr in ("update", "append", "pop", "setdefault", "extend", "insert", "clear")
-        for part in ast.walk(loop)
+        for part in walk(loop)
     )  # fmt: skip
     return "" if first.id in set_inside or changed else "writes the same JSON in every turn of a loop"
 
@@ -135,7 +136,7 @@ def _only_value(index: Index, function: Function, value: ast.expr | None) -> ast
     if not isinstance(value, ast.Name):
         return value
     bound = index.kinds.bindings(function.node).get(value.id, [])
-    uses = [node for node in ast.walk(function.node) if isinstance(node, ast.Name) and node.id == value.id]
+    uses = [node for node in walk(function.node) if isinstance(node, ast.Name) and node.id == value.id]
     return bound[0] if len(bound) == 1 and len(uses) == 2 else None
 
 
@@ -146,7 +147,7 @@ def _is_only_written(index: Index, function: Function, call: ast.Call) -> bool:
     if not isinstance(parent, ast.Assign) or not isinstance(parent.targets[0], ast.Name):
         return isinstance(parent, ast.Call) and index.resolve(module, parent.func) == "json.dumps"
     name = parent.targets[0].id
-    uses = [node for node in ast.walk(function.node) if isinstance(node, ast.Name) and node.id == name]
+    uses = [node for node in walk(function.node) if isinstance(node, ast.Name) and node.id == name]
     around = [module.parent(use) for use in uses if use is not parent.targets[0]]
     return bool(around) and all(
         isinstance(one, ast.Call) and index.resolve(module, one.func) == "json.dumps" for one in around

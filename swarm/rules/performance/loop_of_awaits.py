@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -190,13 +191,13 @@ def _is_used_elsewhere(function: Function, loop: ast.For) -> bool:
     """Whether the loop's variable is read outside of it too, or is more than one name."""
     if not isinstance(loop.target, ast.Name) or loop.type_comment is not None:
         return True
-    inside = set(ast.walk(loop))
+    inside = set(walk(loop))
     return any(
         isinstance(part, ast.Name)
         and part.id == loop.target.id
         and part not in inside
         and isinstance(part.ctx, ast.Load)
-        for part in ast.walk(function.node)
+        for part in walk(function.node)
     )
 
 
@@ -213,7 +214,7 @@ def _empty_before(module: Module, loop: ast.For, name: str) -> ast.stmt | None:
 
 
 def _leaves(loop: ast.For) -> bool:
-    return any(isinstance(part, ast.Break | ast.Return | ast.Raise | ast.Yield) for part in ast.walk(loop))
+    return any(isinstance(part, ast.Break | ast.Return | ast.Raise | ast.Yield) for part in walk(loop))
 
 
 def _rewrite(loop: Loop, asyncio_name: str, os_name: str) -> list[Edit]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.independence import Step, core_of, feeds_itself, is_plain, only_collects, step_of_call, uses, varies

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import effects_cache, http_call
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.rule import Example, Mend, Rule, edited
@@ -295,9 +296,9 @@ def _sends_partially(index: Index, callee: Function, parameter: str) -> bool:
     derived = _derived(index, callee, parameter)
     if payload is None or not _made_of(payload, derived):
         return False
-    inside = {id(node) for node in ast.walk(payload)}
+    inside = {id(node) for node in walk(payload)}
     for statement in _derivations(index, callee, derived):
-        inside |= {id(node) for node in ast.walk(statement)}
+        inside |= {id(node) for node in walk(statement)}
     uses = (node for node in index.own_nodes(callee) if isinstance(node, ast.Name) and node.id in derived)
     return all(id(node) in inside for node in uses)
 
@@ -335,14 +336,14 @@ def _derivations(index: Index, callee: Function, derived: frozenset[str]) -> Ite
 
 def _made_of(value: ast.expr, names: frozenset[str]) -> bool:
     """Whether an expression uses the names, and beside them only constants and its own loop variables."""
-    own = {node.id for node in ast.walk(value) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    used = {node.id for node in ast.walk(value) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    own = {node.id for node in walk(value) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    used = {node.id for node in walk(value) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     return bool(used & names) and used <= names | own | PURE_CALLS
 
 
 def _is_pure(value: ast.expr) -> bool:
     """Whether computing it has no effect, and gives the same before and after another call of its kind."""
-    for node in ast.walk(value):
+    for node in walk(value):
         if isinstance(node, ast.Await | ast.NamedExpr | ast.Yield | ast.YieldFrom | ast.Lambda):
             return False
         if isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id in PURE_CALLS):

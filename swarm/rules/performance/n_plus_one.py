@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import SqlCall, effects_cache, sql_call
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.examples import n_plus_one as examples
@@ -100,12 +101,12 @@ class NPlusOne(Rule):
 def _queries(index: Index, function: Function) -> Iterator[_Query]:
     module = function.module
     for loop in (node for node in index.own_nodes(function) if isinstance(node, ast.For)):
-        targets = {node.id for node in ast.walk(loop.target) if isinstance(node, ast.Name)}
-        for call in (node for statement in loop.body for node in ast.walk(statement) if isinstance(node, ast.Call)):
+        targets = {node.id for node in walk(loop.target) if isinstance(node, ast.Name)}
+        for call in (node for statement in loop.body for node in walk(statement) if isinstance(node, ast.Call)):
             sql = sql_call(index, module, call)
             if sql is None or sql.verb != "SELECT" or len(call.args) < 2 or _inner_loop(module, call) is not loop:
                 continue
-            used = {node.id for node in ast.walk(call.args[1]) if isinstance(node, ast.Name)}
+            used = {node.id for node in walk(call.args[1]) if isinstance(node, ast.Name)}
             if used & targets and _is_over_rows(loop):
                 yield _describe(index, function, loop, sql, targets)
 
@@ -137,8 +138,8 @@ def _describe(index: Index, function: Function, loop: ast.For, sql: SqlCall, tar
     if not isinstance(parameters, ast.Tuple | ast.List) or len(parameters.elts) != 1 or not SELECT.match(sql.text):
         return advice
     key = parameters.elts[0]
-    names = {node.id for node in ast.walk(key) if isinstance(node, ast.Name)}
-    if names - targets or any(isinstance(node, ast.Call | ast.Await | ast.NamedExpr) for node in ast.walk(key)):
+    names = {node.id for node in walk(key) if isinstance(node, ast.Name)}
+    if names - targets or any(isinstance(node, ast.Call | ast.Await | ast.NamedExpr) for node in walk(key)):
         return advice
     rows = _rows_expression(module, sql.call, is_async)
     statement = module.statement(sql.call)
@@ -187,7 +188,7 @@ def _is_list(index: Index, function: Function, loop: ast.For) -> bool:
 
 def _writes_table(index: Index, function: Function, loop: ast.For, query: SqlCall) -> bool:
     cache = effects_cache(index)
-    for call in (node for statement in loop.body for node in ast.walk(statement) if isinstance(node, ast.Call)):
+    for call in (node for statement in loop.body for node in walk(statement) if isinstance(node, ast.Call)):
         own = sql_call(index, function.module, call)
         if own is not None and own.writes and own.tables & query.tables:
             return True

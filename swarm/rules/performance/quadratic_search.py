@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.request_code import COMPREHENSIONS, loops_around, request_functions
@@ -132,7 +133,7 @@ def over_is_fixed(function: Function, over: ast.expr) -> bool:
 
 def _joins(test: ast.expr, inner: set[str], outer: set[str]) -> bool:
     """Whether a test holds `inner… == outer…`."""
-    for part in ast.walk(test):
+    for part in walk(test):
         if isinstance(part, ast.Compare) and len(part.ops) == 1 and isinstance(part.ops[0], ast.Eq):
             sides = _names(part.left), _names(part.comparators[0])
             if any(one & inner and other & outer and not other & inner for one, other in (sides, sides[::-1])):
@@ -152,9 +153,9 @@ def _memberships(index: Index, function: Function) -> Iterator[tuple[ast.AST, st
         if not isinstance(name, ast.Name) or name.id not in lists:
             continue
         for loop in loops_around(function.module, node):
-            if any(_begins(part, name.id) for part in ast.walk(loop)):
+            if any(_begins(part, name.id) for part in walk(loop)):
                 break  # a new list in each turn
-            if any(_grows(part, name.id) for part in ast.walk(loop)):
+            if any(_grows(part, name.id) for part in walk(loop)):
                 yield node, name.id
                 break
 
@@ -181,8 +182,8 @@ def _targets(loop: ast.AST | None) -> set[str]:
 
 
 def _bound(target: ast.expr) -> set[str]:
-    return {part.id for part in ast.walk(target) if isinstance(part, ast.Name)}
+    return {part.id for part in walk(target) if isinstance(part, ast.Name)}
 
 
 def _names(expression: ast.AST) -> set[str]:
-    return {part.id for part in ast.walk(expression) if isinstance(part, ast.Name)}
+    return {part.id for part in walk(expression) if isinstance(part, ast.Name)}

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable
 
 from swarm.analysis.index import Index
+from swarm.analysis.module import walk
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.request_code import loops_around, request_functions
@@ -91,7 +92,7 @@ def _is_put_together(pattern: ast.expr) -> bool:
         case ast.JoinedStr(values=values):
             return any(isinstance(value, ast.FormattedValue) for value in values)
         case ast.BinOp(op=ast.Add() | ast.Mod()):
-            return any(isinstance(part, ast.Name) for part in ast.walk(pattern))
+            return any(isinstance(part, ast.Name) for part in walk(pattern))
         case ast.Call(func=ast.Attribute(attr="format" | "escape")):
             return True
     return False

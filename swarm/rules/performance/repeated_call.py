@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from swarm.analysis.effects import http_call
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.analysis.statements import sql_call
 from swarm.core.findings import Finding
@@ -118,9 +119,7 @@ def _again(index: Index, function: Function) -> Iterator[ast.Call]:
     seen: dict[str, ast.Call] = {}
     for node in sorted(_relevant(index, function), key=lambda n: (n.lineno, n.col_offset)):
         if isinstance(node, ast.Name):
-            for text in [
-                text for text, call in seen.items() if node.id in _names(call) and node not in ast.walk(call)
-            ]:
+            for text in [text for text, call in seen.items() if node.id in _names(call) and node not in walk(call)]:
                 del seen[text]
             continue
         if not _is_read(index, function, node):
@@ -204,4 +203,4 @@ def _block(module: Module, statement: ast.stmt) -> list[ast.stmt]:
 
 
 def _names(node: ast.AST) -> set[str]:
-    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    return {part.id for part in walk(node) if isinstance(part, ast.Name)}

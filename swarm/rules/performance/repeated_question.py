@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.core.findings import Finding
 from swarm.rules.kept_answers import Keeping, Kept, keep, worth_keeping
 from swarm.rules.known_reads import Question
@@ -198,10 +199,10 @@ def _text(key: ast.expr | None) -> str | None:
 def _gives_whole_answer(function: Function) -> bool:
     """Whether it returns the provider's answer as it came: `response.json()`."""
     whole = set()
-    for node in ast.walk(function.node):
+    for node in walk(function.node):
         if isinstance(node, ast.Assign) and ast.unparse(node.value).endswith((".json()", ".model_dump()")):
             whole |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-    for node in ast.walk(function.node):
+    for node in walk(function.node):
         value = node.value if isinstance(node, ast.Return) else None
         if value is not None and (
             ast.unparse(value).endswith((".json()", ".model_dump()"))

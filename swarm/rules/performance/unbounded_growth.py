@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import ClassInfo, Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -158,7 +159,7 @@ def _is_of_kept_object(index: Index, function: Function, owner: ast.Attribute) -
 
 def _given(info: ClassInfo, name: str) -> ast.expr | None:
     """The value of an attribute that is assigned with an annotation."""
-    for node in ast.walk(info.node):
+    for node in walk(info.node):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Attribute) and node.target.attr == name:
             return node.value
     return None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import AppObject, Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
@@ -315,7 +316,7 @@ def _reference(module: Module, work: Work) -> str:
 def _locals(module: Module, handler: Function, work: Work) -> Iterable[str]:
     own = module.local_names(handler.node)
     for step in work.steps:
-        for node in ast.walk(step.statement):
+        for node in walk(step.statement):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in own:
                 yield node.id
 

@@ -175,7 +175,7 @@ def _decides(module: Module, node: ast.AST, held: dict[str, str]) -> str:
     """The header by which a comparison lets in, or a counter counts."""
     if isinstance(node, ast.Compare):
         header = _header_in(module, node, held)
-        others = [part.value for side in (node.left, *node.comparators) for part in ast.walk(side)
+        others = [part.value for side in (node.left, *node.comparators) for part in walk(side)
                   if isinstance(part, ast.Constant)]  # fmt: skip
         is_membership = any(isinstance(op, ast.In | ast.NotIn) for op in node.ops)
         if is_membership and _header_in(module, node.left, held):

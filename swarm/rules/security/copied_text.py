@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable
 
 from swarm.analysis.edits import Edit, apply_edits
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 
 
@@ -26,11 +27,11 @@ def is_steady(module: Module, text: ast.expr, user: ast.expr) -> bool:
     """Whether a text is always built before its user runs, and no value of it is written between them."""
     built, used = module.statement(text), module.statement(user)
     function = module.enclosing_function(user)
-    names = {node.id for node in ast.walk(text) if isinstance(node, ast.Name)}
+    names = {node.id for node in walk(text) if isinstance(node, ast.Name)}
     changed = any(
         isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in names
         and built.lineno < node.lineno <= used.lineno
-        for node in ast.walk(function or module.tree)
+        for node in walk(function or module.tree)
     )  # fmt: skip
     block = module.parent(built)
     for around in module.ancestors(used):

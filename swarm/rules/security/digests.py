@@ -62,7 +62,7 @@ def is_condition_of_query(index: Index, module: Module, compare: ast.AST) -> boo
             return False
         called = around.func if isinstance(around, ast.Call) else None
         name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
-        if _QUERIES.search(name) and isinstance(around, ast.Call) and compare not in ast.walk(around.func):
+        if _QUERIES.search(name) and isinstance(around, ast.Call) and compare not in walk(around.func):
             return True
     return False
 
@@ -80,7 +80,7 @@ def is_signature(index: Index, module: Module, node: ast.expr, depth: int = 0) -
                 return True
             if dotted.startswith("hashlib.") and any(
                 isinstance(part, ast.Name | ast.Attribute) and _SECRET_WORD.search(last_name(part))
-                for part in ast.walk(inner)
+                for part in walk(inner)
             ):
                 return True
             called = index.resolve_call(module, inner)
@@ -129,7 +129,7 @@ def is_shared_secret(module: Module, node: ast.expr) -> bool:
 def from_request(module: Module, node: ast.expr) -> bool:
     """Whether a value was sent: read from headers, query or cookies."""
     value = assigned(node, module.enclosing_function(node))
-    for inner in ast.walk(value):
+    for inner in walk(value):
         if isinstance(inner, ast.Attribute) and inner.attr in _HEADER_PLACES:
             return True
         if isinstance(inner, ast.Name) and inner.id in ("headers", "query_params"):

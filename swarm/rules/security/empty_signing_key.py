@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.route_paths import argument
 from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
@@ -302,7 +303,7 @@ def _asked_for(index: Index) -> frozenset[str]:
             found |= _named_in(negated)
         for call in module.nodes(ast.Call):
             if module.segment(call.func) in ("bool", "all", "any", "len"):
-                found |= {last_name(part) for given in call.args for part in ast.walk(given)}
+                found |= {last_name(part) for given in call.args for part in walk(given)}
     return frozenset(found - {""})
 
 
@@ -314,5 +315,5 @@ def _named_in(test: ast.expr) -> set[str]:
     if isinstance(test, ast.Compare):
         others = [side.value for side in test.comparators if isinstance(side, ast.Constant)]
         is_blank = any(other in ("", b"", None, 0) or isinstance(other, int) for other in others)
-        return {last_name(part) for part in ast.walk(test.left)} if is_blank else set()
+        return {last_name(part) for part in walk(test.left)} if is_blank else set()
     return {last_name(test)}

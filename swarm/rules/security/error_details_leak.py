@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -313,11 +314,11 @@ def _log_edits(
 ) -> tuple[list[Edit], bool]:
     """A log line with the traceback where there is none, and `as exc` dropped where nothing reads it any more."""
     edits: list[Edit] = []
-    gone = {id(inner) for value in removed for inner in ast.walk(value)}
+    gone = {id(inner) for value in removed for inner in walk(value)}
     reads = [
         node
         for statement in handler.body
-        for node in ast.walk(statement)
+        for node in walk(statement)
         if isinstance(node, ast.Name) and node.id == handler.name and id(node) not in gone
     ]
     if handler.name and not reads and handler.type is not None:
@@ -325,7 +326,7 @@ def _log_edits(
         match = re.match(r"\s+as\s+\w+", module.text[start:])
         if match:
             edits.append(Edit(start, start + match.end(), ""))
-    logs = [node for statement in handler.body for node in ast.walk(statement) if is_log_call(module, node)]
+    logs = [node for statement in handler.body for node in walk(statement) if is_log_call(module, node)]
     if logs:
         return edits + _with_traceback(module, logs[0]), False
     function = module.enclosing_function(handler)
@@ -351,7 +352,7 @@ def _with_traceback(module: Module, call: ast.AST) -> list[Edit]:
 
 def _unused_traceback(module: Module, removed: list[ast.expr], edits: list[Edit]) -> list[Edit]:
     """Takes `import traceback` away where nothing uses it any more."""
-    gone = {id(inner) for value in removed for inner in ast.walk(value)}
+    gone = {id(inner) for value in removed for inner in walk(value)}
     uses = [node for node in module.nodes(ast.Name) if node.id == "traceback"]
     if not uses or any(id(node) not in gone for node in uses):
         return []

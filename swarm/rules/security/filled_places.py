@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from swarm.analysis.edits import Edit
+from swarm.analysis.module import walk
 from swarm.analysis.source import FunctionNode, Module, own_of, parameters
 from swarm.rules.security.built_text import HOLE, BuiltText, Hole, read_text
 from swarm.rules.security.copied_text import is_steady, moved
@@ -61,7 +62,7 @@ class Filling:
         A text that something else reads as well is escaped on a copy in the sink.
         """
         function = self.module.enclosing_function(sink)
-        own = frozenset(id(node) for node in ast.walk(sink))
+        own = frozenset(id(node) for node in walk(sink))
         try:
             return self._wrapped(replace(self, sinks=own).places(sink), function, is_safe, call)
         except Unclear:
@@ -181,7 +182,7 @@ class Filling:
 
     def _is_template(self, written: Sequence[ast.expr], name: str, within: tuple[str, ...]) -> bool:
         """Whether some text that the variable gets, or what is filled into it, is a template."""
-        for node in (node for value in written for node in ast.walk(value)):
+        for node in (node for value in written for node in walk(value)):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and self.is_template(node.value):
                 return True
             if isinstance(node, ast.Name) and node.id != name and node.id not in within and len(within) < 4:
@@ -193,7 +194,7 @@ class Filling:
     def _refuse_other_uses(self, name: str, written: Sequence[ast.expr]) -> None:
         """A text that goes elsewhere as well (a mail, the log) must not be escaped for this sink."""
         assert self.function is not None
-        builders = {id(node) for value in written for node in ast.walk(value)}
+        builders = {id(node) for value in written for node in walk(value)}
         for node in own_of(self.function, ast.Name):
             if node.id != name or not isinstance(node.ctx, ast.Load) or id(node) in builders | self.sinks:
                 continue

@@ -10,6 +10,7 @@ from typing import cast
 
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index, Route
+from swarm.analysis.module import walk
 from swarm.analysis.routes import DEPENDS, HOOKS, ROUTING, VIEW_BASES, find_hooks
 from swarm.analysis.source import Module, parameters
 from swarm.rules.placing import GUARDS
@@ -197,7 +198,7 @@ def _dependencies_ask(index: Index, function: Function) -> bool:
 
 
 def _some_asks(index: Index, module: Module, place: ast.AST) -> bool:
-    calls = [node for node in ast.walk(place) if isinstance(node, ast.Call)]
+    calls = [node for node in walk(place) if isinstance(node, ast.Call)]
     depends = [call for call in calls if (index.resolve(module, call.func) or "") in DEPENDS]
     return any(_may_ask(index, module, call) for call in depends)
 
@@ -279,7 +280,7 @@ def _keyword_asks(index: Index, module: Module, call: ast.Call) -> bool:
     given = next((keyword.value for keyword in call.keywords if keyword.arg == "dependencies"), None)
     if given is None:
         return False
-    found = [node for node in ast.walk(given) if isinstance(node, ast.Call)]
+    found = [node for node in walk(given) if isinstance(node, ast.Call)]
     depends = [call for call in found if (index.resolve(module, call.func) or "") in DEPENDS]
     return not depends or any(_may_ask(index, module, one) for one in depends)
 

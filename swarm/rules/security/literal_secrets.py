@@ -262,7 +262,7 @@ def _is_shown(module: Module, node: ast.AST) -> bool:
             return True
         if isinstance(around, ast.Dict) and any(
             isinstance(key, ast.Constant) and _SHOWN.search(str(key.value)) and node is not key
-            and any(inner is node for inner in ast.walk(value))
+            and any(inner is node for inner in walk(value))
             for key, value in zip(around.keys, around.values, strict=True)
         ):  # fmt: skip
             return True

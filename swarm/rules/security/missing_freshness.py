@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -215,14 +216,14 @@ def _stamp(module: Module, function: Function) -> ast.expr | None:
     if not any(
         isinstance(node, ast.Compare)
         or (isinstance(node, ast.Call) and ast.unparse(node.func).endswith("compare_digest"))
-        for node in ast.walk(function.node)
+        for node in walk(function.node)
     ):
         return None
-    for node in ast.walk(function.node):
+    for node in walk(function.node):
         if not isinstance(node, ast.Call) or (module.resolve(node.func) or "") not in _KEYED or len(node.args) < 2:
             continue
         message = assigned(node.args[1], function.node)
-        for inner in ast.walk(message):
+        for inner in walk(message):
             named = _stamp_of(inner)
             if named is not None:
                 return named

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -110,7 +111,7 @@ def _by_library(index: Index, module: Module) -> Iterator[tuple[ast.AST, str]]:
 
 def _of_resources(resources: ast.expr | None) -> ast.expr | None:
     """`resources={r"/api/*": {"origins": "*"}}`."""
-    for part in ast.walk(resources) if resources is not None else ():
+    for part in walk(resources) if resources is not None else ():
         if isinstance(part, ast.Dict):
             for key, value in zip(part.keys, part.values, strict=True):
                 if isinstance(key, ast.Constant) and key.value == "origins":

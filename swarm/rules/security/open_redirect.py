@@ -11,6 +11,7 @@ from swarm.analysis.dataflow.incoming import is_request
 from swarm.analysis.dataflow.values import Taint
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import FunctionNode, Module, parameters
 from swarm.core.patches import FileChange
 from swarm.rules.rule import Example
@@ -119,7 +120,7 @@ class OpenRedirect(MendingFlowRule):
 
 def _is_meant_for_here(module: Module, function: FunctionNode, target: ast.expr, depth: int = 0) -> bool:
     """Whether the code shows that the target is a page of the service: by its name, or by what stands in for it."""
-    for node in ast.walk(target):
+    for node in walk(target):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             if _RETURN.match(node.value) or (node.value.startswith("/") and not node.value.startswith("//")):
                 return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import FunctionNode, Module
 from swarm.rules.security.filled_places import bindings
 
@@ -67,10 +68,10 @@ def _is_plain_name(index: Index, module: Module, function: FunctionNode | None, 
 
 def _is_plain_otherwise(index: Index, module: Module, function: FunctionNode, name: str, depth: int) -> bool:
     """A parameter, or what a loop or an unpacking gives: plain where no value that it is bound to has markup."""
-    for node in ast.walk(function):
+    for node in walk(function):
         if isinstance(node, ast.Assign | ast.AugAssign | ast.For | ast.AsyncFor | ast.AnnAssign):
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-            names = {part.id for part in ast.walk(target) if isinstance(part, ast.Name)}
+            names = {part.id for part in walk(target) if isinstance(part, ast.Name)}
             value = node.iter if isinstance(node, ast.For | ast.AsyncFor) else node.value
             if name in names and value is not None and not is_plain_value(index, module, value, depth + 1):
                 return False
@@ -102,4 +103,4 @@ def _writes_no_markup(function: Function) -> bool:
 
 
 def _has_markup(node: ast.AST) -> bool:
-    return any(isinstance(n, ast.Constant) and isinstance(n.value, str) and "<" in n.value for n in ast.walk(node))
+    return any(isinstance(n, ast.Constant) and isinstance(n.value, str) and "<" in n.value for n in walk(node))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.route_paths import argument
 from swarm.analysis.source import parameters
 from swarm.core.findings import Finding
@@ -129,12 +130,12 @@ def _origins(index: Index, function: Function, message: ast.expr, depth: int) ->
     """Where the message is written from a parsed payload: here, or by those who hand it in."""
     module = function.module
     value = assigned(message, function.node)
-    for call in (part for part in ast.walk(value) if isinstance(part, ast.Call)):
+    for call in (part for part in walk(value) if isinstance(part, ast.Call)):
         if (index.resolve(module, call.func) or "") in _WRITERS and call.args:
             if _is_parsed(index, function, call.args[0], depth):
                 yield function, call
             return
-    for name in (part for part in ast.walk(value) if isinstance(part, ast.Name)):
+    for name in (part for part in walk(value) if isinstance(part, ast.Name)):
         inner = assigned(name, function.node)
         if inner is not name and depth < _DEPTH:
             yield from _origins(index, function, inner, depth + 1)

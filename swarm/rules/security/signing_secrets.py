@@ -42,7 +42,7 @@ def _signs_with(function: Function, node: ast.expr) -> bool:
     module, text = function.module, function.module.segment(node)
     for call in walk(function.node):
         if isinstance(call, ast.Call) and call.args and module.resolve(call.func) in ("hmac.new", "hmac.digest"):
-            named = (part for part in ast.walk(call.args[0]) if isinstance(part, ast.Name | ast.Attribute))
+            named = (part for part in walk(call.args[0]) if isinstance(part, ast.Name | ast.Attribute))
             if any(module.segment(part) == text for part in named):
                 return True
     return False
@@ -95,7 +95,7 @@ def secret_set(function: Function, test: ast.expr) -> str:
 
 def switch_of(function: Function, test: ast.expr) -> str:
     """The setting that a test asks for: the environment's name, or a switch."""
-    for part in ast.walk(test):
+    for part in walk(test):
         name = last_name(part)
         if isinstance(part, ast.Call) and function.module.resolve(part.func) in _READERS and part.args:
             name = str(part.args[0].value) if isinstance(part.args[0], ast.Constant) else ""

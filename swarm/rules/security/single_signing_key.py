@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from swarm.analysis.edits import Edit, apply_edits
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -175,10 +176,10 @@ def _checks(index: Index) -> Iterator[_Check]:
 
 
 def _check(index: Index, function: Function, compare: ast.Compare | ast.Call, side: ast.expr) -> _Check | None:
-    name = next((n.id for n in ast.walk(side) if isinstance(n, ast.Name) and _local_value(n, function)), "")
-    named = next((n for n in ast.walk(side) if isinstance(n, ast.Name) and n.id == name), None)
+    name = next((n.id for n in walk(side) if isinstance(n, ast.Name) and _local_value(n, function)), "")
+    named = next((n for n in walk(side) if isinstance(n, ast.Name) and n.id == name), None)
     for place, local in ((side, ""), (_local_value(named, function) if named is not None else None, name)):
-        for call in ast.walk(place) if place is not None else ():
+        for call in walk(place) if place is not None else ():
             if not isinstance(call, ast.Call):
                 continue
             if (function.module.resolve(call.func) or "") in _KEYED and call.args:
@@ -289,8 +290,8 @@ def _is_mendable(index: Index, check: _Check) -> bool:
         return False
     if check.helper is not None and (check.helper.node.args.kwarg or check.helper.node.args.vararg):
         return False
-    inside = {id(part) for part in ast.walk(check.compare)}
-    uses = [n for n in ast.walk(node) if isinstance(n, ast.Name) and n.id == check.name]
+    inside = {id(part) for part in walk(check.compare)}
+    uses = [n for n in walk(node) if isinstance(n, ast.Name) and n.id == check.name]
     outside = [n for n in uses if isinstance(n.ctx, ast.Load) and id(n) not in inside]
     in_class = check.helper is not None and check.helper.class_name is not None
     return not (check.name and outside) and not in_class
@@ -323,7 +324,7 @@ def _edits(check: _Check) -> list[Edit]:
 
 
 def _names(node: ast.AST, name: str) -> Iterator[ast.Name]:
-    return (part for part in ast.walk(node) if isinstance(part, ast.Name) and part.id == name)
+    return (part for part in walk(node) if isinstance(part, ast.Name) and part.id == name)
 
 
 def _wrapped(module: Module, node: ast.expr, opening: str, loop: str, closing: str, within: Sequence[Edit]) -> Edit:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding, Severity
 from swarm.rules.distinct import distinct
@@ -251,7 +252,7 @@ def _only_if_set(index: Index, function: Function, node: ast.If) -> _Skip | None
     secret = secret_set(function, test)
     if not secret or node.orelse:
         return None
-    for inner in (part for part in ast.walk(node) if isinstance(part, ast.If) and part is not node):
+    for inner in (part for part in walk(node) if isinstance(part, ast.If) and part is not node):
         if _asks_signature(index, function, inner.test) and is_refusal(index, module, inner.body):
             why, edit = f"checks the sender only where {secret} is set", _with_else(index, function, node, inner)
             return _skip(index, function, node, why, test, edit)
@@ -295,7 +296,7 @@ def _refusal_text(index: Index, function: Function, inner: ast.If | None) -> str
         candidates = [node for node in raised if _REFUSED.search(module.segment(node))]
     for statement in reversed(candidates):
         text = module.segment(statement)
-        names = {part.id for part in ast.walk(statement) if isinstance(part, ast.Name)}
+        names = {part.id for part in walk(statement) if isinstance(part, ast.Name)}
         known = set(module.globals) | set(module.imports)
         known |= set(dir(builtins))
         has_cause = isinstance(statement, ast.Raise) and (statement.cause is not None or statement.exc is None)
@@ -322,7 +323,7 @@ def is_refusal(index: Index, module: Module, body: Sequence[ast.stmt]) -> bool:
             for node in index.own_nodes(helper)
             if isinstance(node, ast.Return | ast.Raise)
         )
-    codes = [n.value for n in ast.walk(last.value) if isinstance(n, ast.Constant) and type(n.value) is int]
+    codes = [n.value for n in walk(last.value) if isinstance(n, ast.Constant) and type(n.value) is int]
     named = re.search(r"HTTP_4\d\d|UNAUTHORIZED|FORBIDDEN|BAD_REQUEST|abort\(", module.segment(last.value))
     return any(400 <= code < 600 for code in codes) or named is not None
 
@@ -341,7 +342,7 @@ def _raises(index: Index, function: Function) -> bool:
 
 def _asks_signature(index: Index, function: Function, test: ast.expr) -> bool:
     """Whether a test judges a signature, by itself or by what it calls."""
-    for part in ast.walk(test):
+    for part in walk(test):
         if isinstance(part, ast.Call):
             called = index.resolve_call(function.module, part)
             if called is not None and any(compares_signature(index, one) for one in ways_of(index, called)):

@@ -12,6 +12,7 @@ from swarm.analysis.dataflow.frames import Seen
 from swarm.analysis.dataflow.values import OUTSIDE
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Confidence, Finding
 from swarm.rules.distinct import distinct
@@ -296,7 +297,7 @@ def _is_fixed(module: Module, text: BuiltText, hole: Hole, call: ast.Call) -> bo
         return is_object and not is_value_position(text, hole)
     if not is_value_position(text, hole):
         given = {argument.arg for argument in parameters(function)} if function is not None else set()
-        names = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
+        names = {node.id for node in walk(value) if isinstance(node, ast.Name)}
         return not names & given
     return False
 
@@ -320,4 +321,4 @@ def _uses(module: Module, query: _Query) -> int:
     function = module.enclosing_function(query.call)
     if not isinstance(given, ast.Name) or function is None:
         return 0
-    return len([node for node in ast.walk(function) if isinstance(node, ast.Name) and node.id == given.id])
+    return len([node for node in walk(function) if isinstance(node, ast.Name) and node.id == given.id])

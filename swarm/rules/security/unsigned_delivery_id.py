@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.placing import GUARDS
@@ -149,7 +150,7 @@ def _remembered(index: Index, function: Function) -> Iterator[tuple[ast.AST, str
 
 
 def _named(node: ast.expr, names: dict[str, str]) -> str:
-    for part in ast.walk(node):
+    for part in walk(node):
         if isinstance(part, ast.Name) and part.id in names:
             return names[part.id]
     return _header_of(node)
@@ -157,7 +158,7 @@ def _named(node: ast.expr, names: dict[str, str]) -> str:
 
 def _header_of(node: ast.expr) -> str:
     """The id header that an expression reads."""
-    for part in ast.walk(node):
+    for part in walk(node):
         key: ast.expr | None = None
         if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "get":
             key = part.args[0] if part.args and _is_headers(part.func.value) else None

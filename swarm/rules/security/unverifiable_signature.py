@@ -10,6 +10,7 @@ from typing import Literal
 
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -199,7 +200,7 @@ def _written(index: Index, module: Module, node: ast.expr, depth: int) -> str:
     """The text of all that makes a value, helpers included."""
     value = assigned(node, module.enclosing_function(node))
     text = module.segment(value)
-    for part in ast.walk(value):
+    for part in walk(value):
         if depth > 3:
             break
         if isinstance(part, ast.Call):

@@ -1,0 +1,195 @@
+"""The nodes of a file in one list, in the order of the source: what lies inside of a node is a slice of it.
+
+Rules ask for the same nodes again and again. So a file is walked once, when it is read; every node knows its place in
+the list, and `walk`, `within` and `own_nodes` are slices. Contexts and operators (`ast.Load`, `ast.Add` …) are left
+out: Python shares one object of each, so that they have no place.
+"""
+
+from __future__ import annotations
+
+import ast
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import TypeVar, cast
+
+N = TypeVar("N", bound=ast.AST)
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+_SHARED = (ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop)
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+# fields in which no node with a place can be; "name" and "value" hold one in some classes of node
+_PLAIN = frozenset({
+    "arg", "asname", "attr", "conversion", "ctx", "id", "is_async", "kind", "kwd_attrs", "level", "module", "op",
+    "ops", "rest", "simple", "tag", "type_comment", "type_ignores",
+})  # fmt: skip
+# attributes of nodes
+_KEPT_PLACE, _KEPT_TEXT = "_swarm_place", "_swarm_text"
+_KEPT_OWN, _KEPT_STRETCHES = "_swarm_own", "_swarm_stretches"
+_fields: dict[type[ast.AST], tuple[str, ...]] = {ast.Constant: (), ast.Global: (), ast.Nonlocal: ()}
+
+
+class Layout:
+    """A tree's nodes in the order of the source, each before those inside of it."""
+
+    __slots__ = ("_by_kind", "_ends", "_up", "nodes")
+
+    def __init__(self, root: ast.AST) -> None:
+        self.nodes: list[ast.AST] = []
+        self._up: list[int] = []  # the places of the nodes around
+        self._by_kind: dict[type[ast.AST], list[int]] = {}
+        todo, above = [root], [-1]
+        nodes, up, by_kind = self.nodes, self._up, self._by_kind
+        while todo:
+            node = todo.pop()
+            at, kind = len(nodes), type(node)
+            nodes.append(node)
+            up.append(above.pop())
+            vars(node)[_KEPT_PLACE] = self, at
+            if kind in by_kind:
+                by_kind[kind].append(at)
+            else:
+                by_kind[kind] = [at]
+            count = len(todo)
+            for name in _fields.get(kind) or _fields_of(kind):
+                value = getattr(node, name, None)
+                if isinstance(value, ast.AST):
+                    todo.append(value)
+                elif value:
+                    todo += [item for item in reversed(value) if isinstance(item, ast.AST)]
+            above += [at] * (len(todo) - count)
+        sizes = [1] * len(nodes)
+        for at in range(len(nodes) - 1, 0, -1):
+            sizes[up[at]] += sizes[at]
+        self._ends = [at + size for at, size in enumerate(sizes)]
+
+    def all_of(self, kind: type[N]) -> list[N]:
+        """Every node of exactly this class."""
+        return cast("list[N]", [self.nodes[at] for at in self._by_kind.get(kind, ())])
+
+    def parent(self, at: int) -> ast.AST | None:
+        """The node around the one at this place."""
+        return self.nodes[self._up[at]] if at else None
+
+    def ancestors(self, at: int) -> Iterator[ast.AST]:
+        """The nodes around the one at this place, innermost first."""
+        nodes, up = self.nodes, self._up
+        while at:
+            at = up[at]
+            yield nodes[at]
+
+    def inside(self, at: int) -> list[ast.AST]:
+        """The node at this place and all inside of it."""
+        return self.nodes[at : self._ends[at]]
+
+    def of_kinds(self, start: int, stop: int, kinds: Sequence[type[ast.AST]]) -> list[int]:
+        """The places of nodes of exactly these classes in a stretch."""
+        found: list[int] = []
+        for kind in kinds:
+            places = self._by_kind.get(kind)
+            if places is not None:
+                found += places[bisect_left(places, start) : bisect_left(places, stop)]
+        return sorted(found) if len(kinds) > 1 else found
+
+    def stretch(self, at: int) -> tuple[int, int]:
+        """Where the node at this place begins, and where what comes after it does."""
+        return at, self._ends[at]
+
+    def stretches(self, body: Sequence[ast.stmt]) -> list[tuple[int, int]]:
+        """Where the nodes of a block are, what functions and classes in it hold left out."""
+        start, stop = _place_in(self, body[0]), self._ends[_place_in(self, body[-1])]
+        found: list[tuple[int, int]] = []
+        for scope in self.of_kinds(start, stop, SCOPES):
+            if scope >= start:
+                found.append((start, scope + 1))
+                start = self._ends[scope]
+        return [*found, (start, stop)]
+
+
+def _fields_of(kind: type[ast.AST]) -> tuple[str, ...]:
+    """The fields of a class of node that may hold others, the last first."""
+    if kind not in _fields:
+        _fields[kind] = tuple(name for name in reversed(kind._fields) if name not in _PLAIN)
+    return _fields[kind]
+
+
+def place_of(node: ast.AST) -> tuple[Layout, int] | None:
+    """Where a node stands; None for one that is of no file: a rule has put it together itself."""
+    return cast("tuple[Layout, int] | None", vars(node).get(_KEPT_PLACE))
+
+
+def _place_in(layout: Layout, node: ast.AST) -> int:
+    place = place_of(node)
+    if place is None or place[0] is not layout:
+        raise ValueError("the node is of another file")
+    return place[1]
+
+
+def walk(node: ast.AST) -> Sequence[ast.AST]:
+    """The node and all inside of it, in the order of the source."""
+    place = place_of(node)
+    if place is not None:
+        return place[0].inside(place[1])
+    return [inner for inner in ast.walk(node) if not isinstance(inner, _SHARED)]
+
+
+def within(node: ast.AST, *kinds: type[N]) -> list[N]:
+    """Those of exactly these classes in the node, itself included, in the order of the source."""
+    place = place_of(node)
+    if place is None:
+        return cast("list[N]", [inner for inner in walk(node) if type(inner) in kinds])
+    layout, at = place
+    return cast("list[N]", [layout.nodes[one] for one in layout.of_kinds(*layout.stretch(at), kinds)])
+
+
+def own_nodes(function: ast.AST) -> tuple[ast.AST, ...]:
+    """The nodes of a function's body in the order of the source, nested functions and classes left out."""
+    kept: tuple[ast.AST, ...] | None = vars(function).get(_KEPT_OWN)
+    if kept is None:
+        place = place_of(function)
+        parts = [place[0].nodes[start:stop] for start, stop in _own_stretches(function, place[0])] if place else []
+        kept = vars(function)[_KEPT_OWN] = tuple(chain(*parts) if place else _walk_own(_body(function)))
+    return kept
+
+
+def own_of(function: ast.AST, *kinds: type[N]) -> list[N]:
+    """Those of exactly these classes, in order."""
+    place = place_of(function)
+    if place is None:
+        return cast("list[N]", [node for node in own_nodes(function) if type(node) in kinds])
+    layout = place[0]
+    parts = [layout.of_kinds(start, stop, kinds) for start, stop in _own_stretches(function, layout)]
+    return cast("list[N]", [layout.nodes[at] for part in parts for at in part])
+
+
+def _own_stretches(function: ast.AST, layout: Layout) -> list[tuple[int, int]]:
+    kept: list[tuple[int, int]] | None = vars(function).get(_KEPT_STRETCHES)
+    if kept is None:
+        body = _body(function)
+        kept = vars(function)[_KEPT_STRETCHES] = layout.stretches(body) if body else []
+    return kept
+
+
+def _body(function: ast.AST) -> list[ast.stmt]:
+    return getattr(function, "body", [])
+
+
+def _walk_own(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
+    for node in body:
+        yield node
+        if not isinstance(node, SCOPES):
+            yield from _walk_own([child for child in ast.iter_child_nodes(node) if not isinstance(child, _SHARED)])
+
+
+def written(node: ast.AST) -> str:
+    """`ast.unparse`, once for each node and kept with it: it is slow, and nobody changes a tree."""
+    kept = vars(node).get(_KEPT_TEXT)
+    if kept is None:
+        kept = vars(node)[_KEPT_TEXT] = ast.unparse(node)
+    return str(kept)
+
+
+def parameters(function: FunctionNode) -> list[ast.arg]:
+    """All parameters, `*args` and `**kwargs` included."""
+    arguments = function.args
+    several = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    return several + [a for a in (arguments.vararg, arguments.kwarg) if a is not None]
