@@ -6,7 +6,7 @@ import ast
 from collections import deque
 from collections.abc import Iterator, Sequence, Set
 from functools import cached_property
-from typing import cast
+from typing import TypeVar, cast
 
 from swarm.analysis.call_paths import routes_by_function
 from swarm.analysis.kinds import Kinds
@@ -19,6 +19,7 @@ __all__ = ["AppObject", "ClassInfo", "Framework", "Function", "Index", "Route", 
 
 REGISTERING_CALLS = ("append", "add", "register", "setdefault", "update", "insert", "on", "subscribe")
 QUEUED = ("delay", "apply_async", "apply_async_on_commit")  # of Celery's tasks
+N = TypeVar("N", bound=ast.AST)
 _NAMING = (ast.Name, ast.Attribute)
 HANDING_CALLS = {"to_thread": 0, "run_in_executor": 1, "run_in_threadpool": 0, "run_sync": 0}
 
@@ -93,6 +94,10 @@ class Index:
     def own_nodes(self, function: Function) -> tuple[ast.AST, ...]:
         """The nodes of the function's body in order, those of nested functions left out."""
         return own_nodes(function.node)
+
+    def own_of(self, function: Function, *kinds: type[N]) -> list[N]:
+        """Those of the function's own nodes that are of exactly these classes, in order."""
+        return own_of(function.node, *kinds)
 
     def calls(self, function: Function) -> Iterator[ast.Call]:
         """The calls in the function's own body, in order."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
-from swarm.analysis.module import walk
+from swarm.analysis.module import walk, written
 from swarm.analysis.source import Module
 from swarm.core.patches import FileChange
 from swarm.rules.clients import is_fixed
@@ -47,18 +47,20 @@ class Built:
 def built_per_call(index: Index, thing: Thing) -> Iterator[Built]:
     """The things that functions on a request's path build and do not keep."""
     for function in index.functions:
-        if function not in index.reachable() or _is_kept(index, function, thing):
+        if function not in index.reachable():
             continue
-        for call in index.calls(function):
-            dotted = index.resolve(function.module, call.func)
-            kind = index.kinds.of(function.module, call) if dotted in thing.makers else None
+        making = [c for c in index.calls(function) if index.resolve(function.module, c.func) in thing.makers]
+        if not making or _is_kept(index, function, thing):
+            continue
+        for call in making:
+            kind = index.kinds.of(function.module, call)
             if kind in thing.kinds and kind is not None:
                 yield _described(index, function, call, kind, thing)
 
 
 def _is_kept(index: Index, function: Function, thing: Thing, depth: int = 0) -> bool:
     """Whether the function, or one that calls it, keeps what it makes: in a global, an attribute, a dict, a cache."""
-    decorators = [ast.unparse(d).split("(")[0].rsplit(".", 1)[-1] for d in function.node.decorator_list]
+    decorators = [written(d).split("(")[0].rsplit(".", 1)[-1] for d in function.node.decorator_list]
     if any(name in KEPT_BY for name in decorators) or _stores(index, function, thing):
         return True
     callers = [other for other in index.callers(function) if other is not function]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index
-from swarm.analysis.module import walk
+from swarm.analysis.module import walk, written
 from swarm.analysis.source import Module
 from swarm.analysis.statements import SqlCall, sql_call
 from swarm.core.findings import Finding
@@ -117,10 +117,8 @@ async def hook(event: dict):
     def find(self, index: Index) -> Iterable[Finding]:
         """Reads of a table that decide whether the same function inserts into it, and such looks into memory."""
         for function in request_functions(index):
-            source = ast.unparse(function.node).lower()
-            if any(word in source for word in SAFE_WORDS):
-                continue
-            for node, what in [*_tables(index, function), *_keys(index, function), *_sets(index, function)]:
+            found = [*_tables(index, function), *_keys(index, function), *_sets(index, function)]
+            for node, what in found if found and not _is_safe(function) else ():
                 yield self.finding(
                     function.module, node,
                     evidence=f"{function.qualname} looks into {what} first, and adds to it where nothing was found",
@@ -128,6 +126,12 @@ async def hook(event: dict):
                     anchor=f"{function.qualname}:{what}",
                     mendable=False,
                 )  # fmt: skip
+
+
+def _is_safe(function: Function) -> bool:
+    """Whether words in the function say that the insert itself minds what is there."""
+    source = written(function.node).lower()
+    return any(word in source for word in SAFE_WORDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +152,17 @@ def _touches(index: Index, function: Function) -> Iterator[_Touch]:
             yield _Touch(call, *_tables_of([sql]))
             continue
         callee = index.resolve_call(function.module, call)
-        reached = [effects for _, effects in cache.reached(callee)] if callee is not None else []
-        read, inserted = _tables_of([sql for effects in reached for sql in effects.sql])
-        safe = callee is None or any(word in ast.unparse(callee.node).lower() for word in SAFE_WORDS)
-        if not safe and bool(read) != bool(inserted):
+        if callee is None:
+            continue
+        read, inserted = _tables_of([sql for _, effects in cache.reached(callee) for sql in effects.sql])
+        if bool(read) != bool(inserted) and not _is_safe(callee):
             yield _Touch(call, read, inserted)
 
 
 def _tables_of(statements: list[SqlCall]) -> tuple[frozenset[str], frozenset[str]]:
     empty: frozenset[str] = frozenset()
+    if not statements:
+        return empty, empty
     read = empty.union(*(sql.tables for sql in statements if sql.verb == "SELECT"))
     return read, empty.union(*(sql.tables for sql in statements if sql.verb == "INSERT"))
 

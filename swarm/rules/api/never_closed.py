@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from swarm.analysis.index import ClassInfo, Function, Index
-from swarm.analysis.module import walk
+from swarm.analysis.module import walk, written
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -21,6 +21,7 @@ OPENED = frozenset({"urllib.request.urlopen", "open", "socket.create_connection"
 # their `with` ends a transaction, and does not close
 WITHOUT_CLOSE = frozenset({"sqlite3.connect", "psycopg2.connect"})
 DATABASES = WITHOUT_CLOSE | {"pymysql.connect", "MySQLdb.connect", "asyncpg.connect", "psycopg.connect"}
+_OPENING = SESSIONS | OPENED | DATABASES
 STREAMS = frozenset({"requests.get", "requests.post", "requests.put", "requests.request", "requests.patch"})
 CLOSERS = ("close", "aclose", "quit", "release", "__exit__", "__aexit__")
 
@@ -124,7 +125,7 @@ async def hook(event: dict):
 
 
 def _opened(index: Index, function: Function) -> Iterator[tuple[ast.Call, str, str]]:
-    for node in index.own_nodes(function):
+    for node in index.own_of(function, ast.Assign):
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as call):
                 pass
@@ -132,14 +133,18 @@ def _opened(index: Index, function: Function) -> Iterator[tuple[ast.Call, str, s
                 pass
             case _:
                 continue
-        dotted = index.resolve(function.module, call.func) or ast.unparse(call.func)
-        streams = any(k.arg == "stream" and ast.unparse(k.value) == "True" for k in call.keywords)
-        if is_kept_by_hand(function.module, call, function):
+        dotted = index.resolve(function.module, call.func) or written(call.func)
+        what = f"`{written(call.func)}(…)`"
+        if dotted in index.classes and _opens_for_itself(index, index.classes[dotted]):
+            what = f"a session of {what}"
+        elif dotted not in _OPENING and not (dotted in STREAMS and _streams(call)):
             continue
-        if dotted in SESSIONS | OPENED | DATABASES or (dotted in STREAMS and streams):
-            yield call, name, f"`{ast.unparse(call.func)}(…)`"
-        elif dotted in index.classes and _opens_for_itself(index, index.classes[dotted]):
-            yield call, name, f"a session of `{ast.unparse(call.func)}(…)`"
+        if not is_kept_by_hand(function.module, call, function):
+            yield call, name, what
+
+
+def _streams(call: ast.Call) -> bool:
+    return any(k.arg == "stream" and written(k.value) == "True" for k in call.keywords)
 
 
 def _opens_for_itself(index: Index, info: ClassInfo) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from swarm.analysis.effects import http_call
 from swarm.analysis.index import Function, Index
-from swarm.analysis.module import walk
+from swarm.analysis.module import walk, written
 from swarm.analysis.source import Module
 from swarm.analysis.statements import sql_call
 from swarm.core.findings import Finding
@@ -117,6 +117,10 @@ async def job(key: str, other: bool):
 def _again(index: Index, function: Function) -> Iterator[ast.Call]:
     module = function.module
     seen: dict[str, ast.Call] = {}
+    names = [call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+             for call in index.calls(function)]  # fmt: skip
+    if len(set(names)) == len(names):
+        return
     for node in sorted(_relevant(index, function), key=lambda n: (n.lineno, n.col_offset)):
         if isinstance(node, ast.Name):
             for text in [text for text, call in seen.items() if node.id in _names(call) and node not in walk(call)]:
@@ -126,7 +130,7 @@ def _again(index: Index, function: Function) -> Iterator[ast.Call]:
             if _may_change(index, function, node):
                 seen.clear()
             continue
-        text = ast.unparse(node)
+        text = written(node)
         first = seen.get(text)
         if first is not None and _is_sure(module, first, node):
             yield node
@@ -135,9 +139,8 @@ def _again(index: Index, function: Function) -> Iterator[ast.Call]:
 
 
 def _relevant(index: Index, function: Function) -> Iterator[ast.Call | ast.Name]:
-    for node in index.own_nodes(function):
-        if isinstance(node, ast.Call) or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)):
-            yield node
+    yield from index.calls(function)
+    yield from (node for node in index.own_of(function, ast.Name) if isinstance(node.ctx, ast.Store))
 
 
 def _is_read(index: Index, function: Function, call: ast.Call) -> bool:

@@ -100,9 +100,14 @@ class BelievedProxyHeader(Rule):
 
 
 def _deciding(index: Index) -> Iterator[tuple[Function, ast.AST, str]]:
-    named = {function: header for function in index.functions if (header := _given_back(index, function))}
+    reading = {module for module in index.tree.modules.values() if _names_header(module)}
+    several = [function for function in index.functions if function.module in reading]
+    named = {function: header for function in several if (header := _given_back(index, function))}
+    callers = {caller for function in named for caller in index.callers(function)}
     for function in index.functions:
         module = function.module
+        if module not in reading and function not in callers:
+            continue
         is_ours = not is_added(module) and not GUARDS & module.globals.keys()
         if not is_ours or not index.on_request_path(module, function.node.body[0]):
             continue
@@ -112,6 +117,12 @@ def _deciding(index: Index) -> Iterator[tuple[Function, ast.AST, str]]:
             if header and not _KNOWS_PROXIES.search(function.module.segment(function.node)):
                 yield function, node, header
                 break
+
+
+def _names_header(module: Module) -> bool:
+    """Whether one of these headers stands in the module's text."""
+    text = module.lower_text.replace("_", "-")
+    return any(header in text for header in _HEADERS)
 
 
 def _given_back(index: Index, function: Function) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import cast
 
 from swarm.analysis.added_modules import is_added
@@ -88,7 +88,9 @@ def compares_signature(index: Index, function: Function) -> bool:
     known = index.notes.setdefault("compares-signature", {})
     answers = cast("dict[Function, bool]", known)
     if function not in answers:
-        answers[function] = any(_judges(index, function.module, node) for node in index.own_nodes(function))
+        answers[function] = any(
+            _judges(index, function.module, node) for node in index.own_of(function, ast.Compare, ast.Call)
+        )
     return answers[function]
 
 
@@ -102,6 +104,27 @@ def _judges(index: Index, module: Module, node: ast.AST) -> bool:
             return True
         return name in ("verify", "verify_signature") and len(node.args) + len(node.keywords) >= 2
     return False
+
+
+def judging(index: Index) -> Set[Function]:
+    """The functions that judge a signature, and those that run or name one that does, over others as well."""
+    if "judging" not in index.notes:
+        users: dict[Function, list[Function]] = {}
+        for function in index.functions:
+            for used in index.mentions(function):
+                users.setdefault(used, []).append(function)
+        found = {function: None for function in index.functions if compares_signature(index, function)}
+        todo = list(found)
+        while todo:
+            current = todo.pop()
+            if is_added(current.module):
+                continue  # what a mend brought asks nobody who he is
+            for user in users.get(current, ()):
+                if user not in found:
+                    found[user] = None
+                    todo.append(user)
+        index.notes["judging"] = found.keys()
+    return cast("Set[Function]", index.notes["judging"])
 
 
 def asks_for_proof(index: Index, function: Function) -> bool:

@@ -17,7 +17,7 @@ from swarm.core.findings import Finding, Severity
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.digests import from_request, is_signature
-from swarm.rules.security.guarding import compares_signature, ways_of
+from swarm.rules.security.guarding import compares_signature, judging, ways_of
 from swarm.rules.security.signing_secrets import (
     SWITCH_OFF,
     is_of_service,
@@ -179,8 +179,8 @@ def _skips(index: Index) -> Iterator[_Skip]:
     for function in index.functions:
         if is_added(function.module):
             continue
-        judges = any(compares_signature(index, one) for one in ways_of(index, function))
-        for node in index.own_nodes(function):
+        judges = function in judging(index)
+        for node in index.own_of(function, ast.If, ast.Return):
             found = None
             if isinstance(node, ast.If):
                 found = (_left_out(index, function, node) if judges else None) or _only_if_set(index, function, node)
