@@ -248,7 +248,7 @@ class Index:
         signature = function.node.args
         places: list[ast.AST] = [*self.own_nodes(function)]
         for expression in [*signature.defaults, *signature.kw_defaults, *self.decorators(function)]:
-            places += list(ast.walk(expression)) if expression is not None else []
+            places += list(walk(expression)) if expression is not None else []
         for argument in [*signature.posonlyargs, *signature.args, *signature.kwonlyargs]:
             places += list(walk(argument.annotation)) if argument.annotation is not None else []
         for node in places:

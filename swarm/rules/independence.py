@@ -68,7 +68,7 @@ class Step:
 def only_collects(statements: Sequence[ast.stmt], bound: str) -> bool:
     """Whether the rest of a loop's turn only takes an answer apart and keeps it: it waits for nothing, leaves by
     nothing, and calls nothing that could notice when the others' answers came."""
-    for part in (node for statement in statements for node in ast.walk(statement)):
+    for part in (node for statement in statements for node in walk(statement)):
         if isinstance(part, ast.Await | ast.Yield | ast.YieldFrom | ast.Break | ast.Return | ast.NamedExpr):
             return False
         if isinstance(part, ast.Name) and part.id == bound and isinstance(part.ctx, ast.Store):
@@ -84,7 +84,7 @@ def only_collects(statements: Sequence[ast.stmt], bound: str) -> bool:
 def feeds_itself(loop: ast.For, value: ast.expr) -> bool:
     """Whether a turn's call uses what an earlier turn bound, collected or put into a place of."""
     stored: set[str] = set()
-    for part in (node for statement in loop.body for node in ast.walk(statement)):
+    for part in (node for statement in loop.body for node in walk(statement)):
         root: ast.AST | None = None
         if isinstance(part, ast.Name | ast.Subscript | ast.Attribute) and isinstance(part.ctx, ast.Store):
             root = part

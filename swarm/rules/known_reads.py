@@ -11,6 +11,7 @@ from swarm.analysis.client_kinds import HTTP_CLIENTS
 from swarm.analysis.database_kinds import DATABASES
 from swarm.analysis.effects import HttpCall, SqlCall, effects_cache, http_call, sql_call, sql_text
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.model_calls import is_model_path
 from swarm.rules.logging_calls import is_log_call

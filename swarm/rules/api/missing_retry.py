@@ -13,6 +13,7 @@ from swarm.analysis.edits import Edit
 from swarm.analysis.effects import HttpCall, outgoing_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.model_calls import asks_model
+from swarm.analysis.module import walk
 from swarm.analysis.route_paths import argument
 from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
@@ -164,7 +165,7 @@ def _may_be_repeated(index: Index, function: Function, request: HttpCall) -> boo
         return _is_asked_to_get(index, function, request)
     return request.verb == "POST" and any(
         isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.lower() == "idempotency-key"
-        for node in ast.walk(request.call)
+        for node in walk(request.call)
     )
 
 
@@ -191,7 +192,7 @@ def _is_plain(module: Module, request: HttpCall) -> bool:
         return False
     awaited = isinstance(module.parent(call), ast.Await)
     streamed = any(keyword.arg in ("stream", "files", "content", "data") for keyword in call.keywords)
-    waits = any(isinstance(node, ast.Await | ast.Yield | ast.NamedExpr) for node in ast.walk(call))
+    waits = any(isinstance(node, ast.Await | ast.Yield | ast.NamedExpr) for node in walk(call))
     return awaited == request.is_async and not streamed and not waits
 
 

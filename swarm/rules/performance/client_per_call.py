@@ -11,6 +11,7 @@ from swarm.analysis.client_kinds import HTTP_CLIENTS, HTTP_VERBS
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import http_call
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.clients import hands_out, is_doubled, is_fixed, is_in_process

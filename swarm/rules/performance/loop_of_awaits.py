@@ -140,7 +140,7 @@ def _of_for(index: Index, function: Function, loop: ast.For) -> Iterator[Loop]:
         case ast.Assign(targets=[ast.Name() | ast.Subscript() as bound], value=value) if not _leaves(loop):
             waited = _awaited(value)
             step = step_of(index, function, waited) if waited is not None else None
-            alone = sum(isinstance(part, ast.Await) for part in ast.walk(loop)) == 1
+            alone = sum(isinstance(part, ast.Await) for part in walk(loop)) == 1
             if step is not None and alone and varies(step, loop.target) and not feeds_itself(loop, value):
                 kept = _only_collects(function, loop, bound)
                 yield Loop(function, loop, step, value, loop.target, loop.iter, kept=kept)

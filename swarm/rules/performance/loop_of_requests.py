@@ -269,7 +269,7 @@ def _of(
 ) -> Iterator[_Loop]:  # fmt: skip
     call = core_of(value)
     step = step_of_call(index, function, call) if isinstance(call, ast.Call) else None
-    named = all(isinstance(part, ast.Name | ast.Tuple | ast.Store) for part in ast.walk(target))
+    named = all(isinstance(part, ast.Name | ast.Tuple | ast.Store) for part in walk(target))
     if step is not None and varies(step, target) and named and _is_finite(over):
         yield _Loop(function, node, step if call is value else replace(step, value=value), target, over, used)
 

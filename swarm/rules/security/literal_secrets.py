@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from swarm.analysis.index import Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import FunctionNode, Module
 from swarm.rules.security.secret_words import has_known_form, is_own_key, is_secret, opens
 
