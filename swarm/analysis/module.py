@@ -21,6 +21,7 @@ from swarm.analysis.layout import (
     within,
     written,
 )
+from swarm.analysis.module import _KEPT, _KEPT_BY_KIND, _KEPT_TEXT
 
 __all__ = ["FunctionNode", "Module", "own_nodes", "own_of", "parameters", "walk", "within", "written"]
 
