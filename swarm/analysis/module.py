@@ -17,13 +17,13 @@ from swarm.analysis.layout import (
     own_of,
     parameters,
     place_of,
+    unparsed,
     walk,
     within,
     written,
 )
-from swarm.analysis.module import _KEPT, _KEPT_BY_KIND, _KEPT_TEXT
 
-__all__ = ["FunctionNode", "Module", "own_nodes", "own_of", "parameters", "walk", "within", "written"]
+__all__ = ["FunctionNode", "Module", "own_nodes", "own_of", "parameters", "unparsed", "walk", "within", "written"]
 
 N = TypeVar("N", bound=ast.AST)
 BUILTINS = frozenset(dir(builtins))
@@ -279,87 +279,6 @@ def _is_standard(node: ast.Import | ast.ImportFrom) -> bool:
     if isinstance(node, ast.ImportFrom):
         return not node.level and (node.module or "").split(".")[0] in sys.stdlib_module_names
     return node.names[0].name.split(".")[0] in sys.stdlib_module_names
-
-
-def child_nodes(node: ast.AST) -> list[ast.AST]:
-    """What `ast.iter_child_nodes` gives, in half its time: fifty thousand lines have half a million nodes."""
-    found: list[ast.AST] = []
-    for name in node._fields:
-        value = getattr(node, name, None)
-        if isinstance(value, ast.AST):
-            found.append(value)
-        elif isinstance(value, list):
-            found.extend(item for item in value if isinstance(item, ast.AST))
-    return found
-
-
-def walk(node: ast.AST) -> Iterator[ast.AST]:
-    """`ast.walk`, in the same order, in half its time."""
-    todo: list[ast.AST] = [node]
-    while todo:
-        later: list[ast.AST] = []
-        for current in todo:
-            yield current
-            later += child_nodes(current)
-        todo = later
-
-
-def written(node: ast.AST) -> str:
-    """`unparsed`, once for each node and kept with it: it is slow, and nobody changes a tree."""
-    kept = vars(node).get(_KEPT_TEXT)
-    if kept is None:
-        kept = vars(node)[_KEPT_TEXT] = unparsed(node)
-    return str(kept)
-
-
-def unparsed(node: ast.AST) -> str:
-    """`ast.unparse` that does not fail.
-
-    Before Python 3.12 it cannot write an f-string with a letter in an inner text that wants a backslash. Such a one
-    is told by what it is made of, in a form that no Python reads: it must never get into anybody's code.
-    """
-    try:
-        return ast.unparse(node)
-    except ValueError:
-        return f"⟨{ast.dump(node)}⟩"
-
-
-def own_nodes(function: ast.AST) -> tuple[ast.AST, ...]:
-    """The nodes of a function's body in the order of the source, nested functions and classes left out.
-
-    Walked once and kept with the node: every rule asks, and nobody changes a tree.
-    """
-    kept = vars(function).get(_KEPT)
-    if kept is None:
-        kept = vars(function)[_KEPT] = tuple(_walk_own(function))
-    found: tuple[ast.AST, ...] = kept
-    return found
-
-
-def own_of(function: ast.AST, kind: type[N]) -> list[N]:
-    """Those of one class of node, in order."""
-    kinds: dict[type[ast.AST], list[ast.AST]] | None = vars(function).get(_KEPT_BY_KIND)
-    if kinds is None:
-        kinds = vars(function)[_KEPT_BY_KIND] = {}
-        for node in own_nodes(function):
-            kinds.setdefault(type(node), []).append(node)
-    return cast("list[N]", kinds.get(kind, []))
-
-
-def _walk_own(function: ast.AST) -> Iterator[ast.AST]:
-    todo: list[ast.AST] = list(reversed(getattr(function, "body", [])))
-    while todo:
-        node = todo.pop()
-        yield node
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            todo.extend(reversed(child_nodes(node)))
-
-
-def parameters(function: FunctionNode) -> list[ast.arg]:
-    """All parameters, `*args` and `**kwargs` included."""
-    arguments = function.args
-    several = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    return several + [a for a in (arguments.vararg, arguments.kwarg) if a is not None]
 
 
 def _bound_names(function: FunctionNode) -> Iterator[str]:
