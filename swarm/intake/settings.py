@@ -53,8 +53,8 @@ class Setting:
     @property
     def wants_value(self) -> bool:
         """Whether a run goes better with a value: it must be there, or it is empty and names a secret or an id."""
-        if self.required:
-            return True
+        if self.required or self.kind in ("list", "dict"):
+            return self.required
         empty = self.default in (None, "")
         name = self.name.upper()
         return empty and not _SWITCHES.search(name) and bool(_SECRET.search(name) or _HARMLESS.search(name))
@@ -270,6 +270,8 @@ def _annotated(annotation: str) -> str:
             return kind
     if re.match(r"(list|List|set|Set|tuple|Tuple)\b", words):
         return "list"
+    if re.match(r"(dict|Dict|Mapping)\b", words):
+        return "dict"
     return "url" if re.search(r"Url\b|Dsn\b", annotation) else "str"
 
 
@@ -282,6 +284,8 @@ def harmless_value(setting: Setting, example: str | None = None) -> str:
         return "1.0"
     if setting.kind == "bool":
         return "false"
+    if setting.kind == "dict":
+        return example if example and example.startswith("{") else "{}"
     if setting.kind == "list":
         return example if example and example.startswith("[") else "[]"
     if "EMAIL" in name and not setting.is_secret:

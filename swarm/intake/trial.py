@@ -131,7 +131,7 @@ class Trials:
                 return done, ""
             self._tell(f"  {why}")
             failed.insert(sum("is neither beside" not in told for _, told in failed), (done, why))
-            if (missing := _NOT_THERE.search(why)) and not self._is_own(missing[1]):
+            if (missing := _NOT_THERE.search(why)) and missing[1].split(".")[0] in self._survey.interpreter.missing:
                 break  # no other command has what is not installed
         return failed[0] if failed else (draft, "no command that starts it was found")
 
@@ -166,15 +166,6 @@ class Trials:
         except TargetError as error:
             return first_line(error)
         return ""
-
-    def _is_own(self, module: str) -> bool:
-        """Whether a module that cannot be imported is one of the tree's own."""
-        top = module.split(".")[0]
-        return any(
-            top in (part, part.removesuffix(".py"))
-            for path in self._survey.index.tree.files
-            for part in path.split("/")
-        )
 
     def _played(self, draft: Draft) -> Draft | None:
         """The draft with what the service called as it started; None where that is played already."""

@@ -72,8 +72,7 @@ def is_doubled(index: Index, module: Module, constructor: ast.expr) -> bool:
         return True
     within = {dotted, dotted.rpartition(".")[2], ast.unparse(constructor)}  # as the module itself names it
     for double in index.tree.doubled:
-        named = next((name for name in within if double.endswith(f".{name}")), "")
-        owner = double.removesuffix(f".{named}") if named else ""
-        if owner and (f".{module.dotted}".endswith(f".{owner}") or f".{owner}".endswith(f".{module.dotted}")):
+        owners = {double.removesuffix(f".{name}") for name in within if double.endswith(f".{name}")}
+        if any(f".{module.dotted}".endswith(f".{o}") or f".{o}".endswith(f".{module.dotted}") for o in owners):
             return True
     return False

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import cast
 
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module
@@ -32,6 +33,39 @@ def with_scripts_low(index: Index, findings: list[Finding]) -> list[Finding]:
     return [_lowered(finding) if finding.file in unused else finding for finding in findings]
 
 
+def runs_with(index: Index, module: Module, other: Module) -> bool:
+    """Whether every application that loads `module` may be taken to load `other`: a tree may hold several services.
+
+    True as well where no application is seen to load `module`: then it is not known.
+    """
+    services = [app.module for app in index.apps if module in _loaded(index, app.module)]
+    return all(other in _loaded(index, app) for app in services)
+
+
+def loaded_beside(index: Index, module: Module) -> frozenset[Module]:
+    """Modules that may run in one process with `module`; all of the tree where no application loads it."""
+    services = [app.module for app in index.apps if module in _loaded(index, app.module)]
+    if not services:
+        return frozenset(index.tree.modules.values())
+    starts = [m for m in index.tree.modules.values() if any(app in _loaded(index, m) for app in services)]
+    return frozenset(found for start in [*starts, *services] for found in _loaded(index, start))
+
+
+def _loaded(index: Index, start: Module) -> frozenset[Module]:
+    """A module and all that it imports, over others as well."""
+    known = cast("dict[Module, frozenset[Module]]", index.notes.setdefault("loaded-modules", {}))
+    if start not in known:
+        seen: set[Module] = set()
+        todo = [start]
+        while todo:
+            module = todo.pop()
+            if module not in seen:
+                seen.add(module)
+                todo += _imported(index, module)
+        known[start] = frozenset(seen)
+    return known[start]
+
+
 def _lowered(finding: Finding) -> Finding:
     if _OWN_DANGER & set(finding.cwe) or severity_rank(finding.severity) >= severity_rank("low"):
         return finding
@@ -56,7 +90,14 @@ def _unused(index: Index) -> frozenset[str]:
     return frozenset(module.path for module in modules if module not in seen)
 
 
-def _imported(index: Index, module: Module) -> Iterator[Module]:
+def _imported(index: Index, module: Module) -> tuple[Module, ...]:
+    known = cast("dict[Module, tuple[Module, ...]]", index.notes.setdefault("imported-modules", {}))
+    if module not in known:
+        known[module] = tuple(dict.fromkeys(_find_imported(index, module)))
+    return known[module]
+
+
+def _find_imported(index: Index, module: Module) -> Iterator[Module]:
     for origin in _origins(module):
         parts = origin.split(".")
         for count in range(len(parts), 0, -1):  # a package's own module runs as well

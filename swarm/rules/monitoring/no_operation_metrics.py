@@ -13,6 +13,7 @@ from swarm.analysis.index import Function, Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
+from swarm.rules.in_use import runs_with
 from swarm.rules.monitoring.no_metrics import KNOWN_METRICS
 from swarm.rules.placing import free_file, free_name, import_edit, in_small_letters, main_app
 from swarm.rules.reaching import import_of
@@ -89,8 +90,12 @@ class NoOperationMetrics(Rule):
         if main_app(index) is None or not index.routes or _measures_otherwise(index):
             return
         by_module: dict[Module, list[Function]] = {}
+        app = main_app(index)
         for function in _waiting(index):
-            by_module.setdefault(function.module, []).append(function)
+            if app is not None and runs_with(
+                index, function.module, app.module
+            ):  # else its service has no such module
+                by_module.setdefault(function.module, []).append(function)
         for module, waiting in by_module.items():
             if waiting:
                 names = ", ".join(function.qualname for function in waiting[:_SHOWN])

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
+from swarm.rules.in_use import loaded_beside
 from swarm.rules.logging_calls import is_print
-from swarm.rules.placing import code_mentions, module_logger, spliced
+from swarm.rules.placing import module_logger, spliced
 from swarm.rules.rule import Example, Mend, Rule
 
-_CONFIGURED = r"basicConfig\(|dictConfig\(|fileConfig\(|setLevel\(|addHandler\(|structlog\.configure|coloredlogs"
+_CONFIGURED = re.compile(  # for all loggers: a handler of one class's own logger shows nobody else's lines
+    r"basicConfig\(|dictConfig\(|fileConfig\(|getLogger\(\)\.(?:setLevel|addHandler)\(|\broot\w*\.(?:setLevel|addHandler)\("
+    r"|structlog\.configure|coloredlogs|logging_config|setup_logging|configure_logging|init_logging"
+)
 
 
 class PrintInRequest(Rule):
@@ -64,7 +70,6 @@ class PrintInRequest(Rule):
         """Every print on a request's path."""
         if not index.routes:
             return
-        is_set_up = code_mentions(index, _CONFIGURED)
         for module in index.tree.modules.values():
             for call in _prints(module):
                 function = index.enclosing(module, call)
@@ -78,13 +83,13 @@ class PrintInRequest(Rule):
                     evidence=f"`{_short(module.segment(call))}` runs with every request of {function.qualname}",
                     recommendation="Use the module's logger.",
                     anchor=f"{function.qualname}: {_short(module.segment(call))}",
-                    mendable=is_set_up and _is_plain(call),
+                    mendable=_is_plain(call) and _is_set_up(index, module),
                 )
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
         """The same text by the module's logger."""
         module = index.tree.modules[findings[0].file]
-        if not code_mentions(index, _CONFIGURED):
+        if not _is_set_up(index, module):
             return None
         lines = {finding.line for finding in findings}
         logger = module_logger(module)
@@ -100,6 +105,11 @@ class PrintInRequest(Rule):
             "The same text goes to the module's logger, with a level and a time.",
             (spliced(module, edits),),
         )
+
+
+def _is_set_up(index: Index, module: Module) -> bool:
+    """Whether logging is set up in a process that runs the module: another service of the tree does not help."""
+    return any(_CONFIGURED.search(other.text) for other in loaded_beside(index, module) if not is_added(other))
 
 
 def _prints(module: Module) -> Iterator[ast.Call]:
