@@ -462,3 +462,14 @@ def test_application_that_takes_events_goes_first(tmp_path: Path) -> None:
     hooks = "from flask import Flask\napp = Flask('x')\n@app.post('/webhook')\ndef hook():\n    return 'x'\n"
     (app, *_) = find_applications(index_of(tmp_path, {"a/app.py": plain, "web/app.py": hooks}))
     assert app.module.path == "web/app.py"
+
+
+def test_mapping_in_the_environment_is_left_out_or_json(tmp_path: Path) -> None:
+    text = (
+        "from pydantic_settings import BaseSettings\n\n\nclass Settings(BaseSettings):\n"
+        "    BOT_TOKEN_BY_KEY: dict[str, str] = {}\n    LIMITS: dict[str, int]\n"
+    )
+    known = {s.name: s for s in find_settings(index_of(tmp_path, {"app.py": text}))}
+    assert not known["BOT_TOKEN_BY_KEY"].wants_value
+    assert known["LIMITS"].wants_value
+    assert harmless_value(known["LIMITS"]) == "{}"

@@ -75,3 +75,46 @@ def test_secret_in_a_script_is_out_all_the_same(tmp_path: Path) -> None:
 
 def test_tree_without_routes_is_left_as_it_is(tmp_path: Path) -> None:
     assert severities(tmp_path, {"shop.py": _CALL})["shop.py"][0] in ("high", "medium", "low")
+
+
+_SERVICE = """
+    import requests
+    from flask import Flask
+
+    {imported}
+    app = Flask(__name__)
+
+
+    def rates():
+        print("asked")
+        return requests.get("http://bank/rates", timeout=5).json()
+
+
+    @app.post("/hook")
+    def hook():
+        return rates()
+    """
+
+
+@pytest.mark.parametrize(
+    ("files", "mendable"),
+    [
+        ({"desk/logs.py": "import logging\n\nlogging.basicConfig()\n"}, True),
+        ({"other/logs.py": "import logging\n\nlogging.basicConfig()\n"}, False),
+        ({"serve.py": "import logging\nfrom desk.app import app\n\nlogging.basicConfig()\n"}, True),
+    ],
+)
+def test_prints_become_log_lines_where_the_process_shows_them(
+    tmp_path: Path, files: dict[str, str], mendable: bool
+) -> None:
+    imported = "from desk import logs" if "desk/logs.py" in files else ""
+    app = _SERVICE.format(imported=imported)
+    found = severities(tmp_path, {"desk/__init__.py": "", "desk/app.py": app, **files}, "print-in-request")
+    assert found["desk/app.py"][1] is mendable
+
+
+def test_second_service_of_a_tree_gets_no_module_of_the_first(tmp_path: Path) -> None:
+    files = {"desk/__init__.py": "", "desk/app.py": _SERVICE.format(imported=""),
+             "bank/__init__.py": "", "bank/app.py": _SERVICE.format(imported="")}  # fmt: skip
+    found = severities(tmp_path, files, "no-operation-metrics")
+    assert len(found) == 1

@@ -17,6 +17,7 @@ from swarm.rules.placing import bound_names
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.literal_secrets import Literal, is_guarded, literal_secrets
 from swarm.rules.security.secret_words import has_known_form, is_placeholder, is_secret_name, looks_secret
+from swarm.rules.security.shown_secrets import is_only_shown
 
 # What one worker signs or encrypts another must read: a random value for each process would break that.
 _SHARED_BY_WORKERS = re.compile(r"^(app_|flask_)?secret_?key$|session|cookie|jwt|csrf|encrypt|fernet", re.IGNORECASE)
@@ -37,12 +38,12 @@ class SecretInCode(Rule):
     code can sign, log in, or read with it, and nobody notices that the real one was never set.
 
     The mend takes the literal away: the environment gives the secret, and where it gives none a random one is made at
-    start, which nobody knows, so every signature is refused and every login fails until it is set. A service whose
-    environment sets it sees no difference. Keys of sessions, cookies and tokens, which the workers of a service
-    share, get advice only, and so do literals in arguments, attributes, mappings, comparisons, addresses and headers.
-    A word counts too where the service works with it (`app.secret_key = "dev"`), unless the code itself compares the
-    setting with it, to refuse it. Left alone: names, headers, URLs, placeholders for what others issue, and settings
-    of classes for tests and developers.
+    start, which nobody knows, so every signature is refused and every login fails until it is set. One that is only
+    shown to other systems becomes empty. A service whose environment sets it sees no difference. Keys of sessions,
+    cookies and tokens, which the workers of a service share, get advice only, and so do literals in arguments,
+    attributes, mappings, comparisons, addresses and headers. A word counts too where the service works with it
+    (`app.secret_key = "dev"`), unless the code itself compares the setting with it, to refuse it. Left alone: names,
+    headers, URLs, placeholders for what others issue, and settings of classes for tests and developers.
     """
 
     id = "secret-in-code"
@@ -57,6 +58,14 @@ class SecretInCode(Rule):
             'PORT = os.getenv("PORT", "80")\n',
             'import os\nimport secrets\n\nWEBHOOK_SECRET = os.getenv("WEBHOOK_SECRET") or secrets.token_hex(32)\n'
             'PORT = os.getenv("PORT", "80")\n',
+        ),
+        Example(
+            'import os\n\nimport requests\n\nSHOP_PASSWORD = os.environ.get("SHOP_PASSWORD", "shop-pass-2024")\n'
+            'HEADERS = {"Accept": "application/json", "Authorization": f"Bearer {SHOP_PASSWORD}"}\n\n\n'
+            'def orders():\n    return requests.get("https://shop.example/orders", headers=HEADERS, timeout=5)\n',
+            'import os\n\nimport requests\n\nSHOP_PASSWORD = os.environ.get("SHOP_PASSWORD", "")\n'
+            'HEADERS = {"Accept": "application/json", "Authorization": f"Bearer {SHOP_PASSWORD}"}\n\n\n'
+            'def orders():\n    return requests.get("https://shop.example/orders", headers=HEADERS, timeout=5)\n',
         ),
         Example(
             "import os\n\n\ndef load():\n    return {\n"
@@ -139,13 +148,16 @@ class SecretInCode(Rule):
         needs_os = False
         for secret in _secrets(module):
             text = _replacement(module, secret, random) if secret.value.lineno in lines else None
+            if text is not None and secret.reader is not None and _is_only_shown(index, module, secret.reader):
+                text = f'{module.segment(secret.reader.func)}({module.segment(secret.reader.args[0])}, "")'
             if text is None:
                 continue
             edits.append(Edit(*module.span(secret.reader or secret.value), text))
             needs_os = needs_os or (secret.reader is None and not secret.is_setting)
         if not edits:
             return None
-        wanted = ["from secrets import token_hex" if taken else "import secrets"]
+        is_random = any(random in edit.text for edit in edits)
+        wanted = ["from secrets import token_hex" if taken else "import secrets"] if is_random else []
         if needs_os and module.imports.get("os") != "os":
             wanted.insert(0, "import os")
         return Mend(
@@ -154,6 +166,13 @@ class SecretInCode(Rule):
             "until it is set. The old literal is public and should be changed.",
             (edited(module, [*edits, *imports_of(module, wanted)]),),
         )
+
+
+def _is_only_shown(index: Index, module: Module, reader: ast.Call) -> bool:
+    """Whether what is read is shown to other systems alone: then a random value would only be refused there."""
+    assign = module.parent(reader)
+    target = assign.targets[0] if isinstance(assign, ast.Assign) else None
+    return isinstance(target, ast.Name) and is_only_shown(index, module, target.id)
 
 
 def imports_of(module: Module, wanted: list[str]) -> list[Edit]:
