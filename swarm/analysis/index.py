@@ -280,6 +280,9 @@ class Index:
             return
         home, name = self.tree.split(dotted, module) if dotted else (None, "")
         value = getattr(home.globals.get(name), "value", None) if home is not None else None
+        if value is None and isinstance(node, ast.Attribute):  # `self.handlers`, a table that `__init__` fills
+            info = self.classes.get(self.kinds.of(module, node.value) or "")
+            home, value = (info.module, info.attributes.get(node.attr)) if info is not None else (None, None)
         if home is not None and isinstance(value, ast.Dict | ast.List | ast.Tuple | ast.Set):
             for part in walk(value):
                 if isinstance(part, ast.Name | ast.Attribute):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index, Route
 from swarm.analysis.module import walk
-from swarm.analysis.source import Module, own_nodes
+from swarm.analysis.source import Module
 from swarm.rules.answers import failure_answers, is_inert
 from swarm.rules.independence import GUARD_WORDS, REQUEST_LOCALS
 from swarm.rules.plain_data import is_plain, positional
@@ -35,6 +35,7 @@ class Step:
     arguments: tuple[ast.expr, ...]
     awaited: bool
     in_thread: bool
+    callee: ast.expr  # how the handler names the function
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,12 @@ def waited_work(index: Index) -> Iterator[Work]:
     """The work of every webhook's handler that its answer does not depend on."""
     seen: set[Function] = set()
     for route in index.routes:
-        if "POST" in route.methods and route.function not in seen and _is_webhook(route):
+        if "POST" in route.methods and route.function not in seen and is_webhook(route):
             seen.add(route.function)
             yield from _of_handler(index, route)
 
 
-def _is_webhook(route: Route) -> bool:
+def is_webhook(route: Route) -> bool:
     module, node = route.function.module, route.function.node
     decorators = " ".join(ast.unparse(decorator) for decorator in node.decorator_list)
     words = f"{route.path} {decorators} {module.path} {module.segment(node)}"
@@ -75,7 +76,7 @@ def _of_handler(index: Index, route: Route) -> Iterator[Work]:
             continue
         steps = _row(index, handler, node)
         taken.update(step.statement for step in steps)
-        if not steps or not any(_waits(index, step.function) for step in steps):
+        if not steps or not any(waits(index, step.function) for step in steps):
             continue
         after, inside = _surroundings(handler, steps[0].statement, len(steps))
         if after is None or not all(is_inert(index, handler, statement) for statement in after):
@@ -123,7 +124,7 @@ def _step(index: Index, handler: Function, statement: ast.stmt) -> Step | None:
     if not (awaited or not handler.is_async):
         return None  # nothing waits but the loop: that is mended first
     ordered = positional(function, arguments, call.keywords)
-    return Step(statement, function, ordered, awaited, in_thread) if ordered is not None else None
+    return Step(statement, function, ordered, awaited, in_thread, named) if ordered is not None else None
 
 
 def _is_read(handler: Function, name: str) -> bool:
@@ -133,7 +134,7 @@ def _is_read(handler: Function, name: str) -> bool:
     )
 
 
-def _waits(index: Index, function: Function) -> bool:
+def waits(index: Index, function: Function) -> bool:
     cache = effects_cache(index)
     for reached in closure(index, function):
         effects = cache.of(reached)
@@ -187,7 +188,9 @@ def _doubt(index: Index, route: Route, steps: Sequence[Step], after: list[ast.st
     for step in steps:
         function = step.function
         if function.class_name or "." in function.qualname:
-            return f"{function.qualname} is no function of a module: after a restart nothing could find it"
+            told = object_doubt(index, handler, step.callee, function)
+            if told:
+                return told
         if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in index.own_nodes(function)):
             return f"{function.qualname} is a generator"
         for argument in step.arguments:
@@ -200,15 +203,46 @@ def _doubt(index: Index, route: Route, steps: Sequence[Step], after: list[ast.st
             told = "a `finally` follows it" if around.finalbody else failure_answers(index, handler, around, after)
             if told:
                 return told
-    return next(filter(None, (_reach_doubt(index, route, step, after) for step in steps)), "")
+    told = (reach_doubt(index, route, step.function, step.arguments, after) for step in steps)
+    return next(filter(None, told), "")
 
 
-def _reach_doubt(index: Index, route: Route, step: Step, after: list[ast.stmt]) -> str:
+def object_doubt(index: Index, handler: Function, callee: ast.expr, function: Function) -> str:
+    """Why a method's object could not be had again after a restart; "" where it is made in place or a module's own.
+
+    In place means by a class of a module from constants and what modules hold: `Pipeline(BASE).run`.
+    """
+    lost = f"{function.qualname} is no function of a module: after a restart nothing could find it"
+    owner = callee.value if isinstance(callee, ast.Attribute) else None
+    if not function.class_name or owner is None:
+        return lost
+    local = handler.module.local_names(handler.node)
+    if any(isinstance(node, ast.Name) and node.id in local for node in ast.walk(owner)):
+        return lost
+    if isinstance(owner, ast.Call):
+        made = index.resolve(handler.module, owner.func)
+        info = index.classes.get(made or "")
+        is_of_module = info is not None and isinstance(info.module.parent(info.node), ast.Module)
+        init = index.method(made or "", "__init__")
+        if not is_of_module or (init is not None and waits(index, init)):
+            return lost
+        return ""
+    home, name = index.tree.split(index.resolve(handler.module, owner) or "", handler.module)
+    held = home.globals.get(name) if home is not None else None
+    value = held.value if isinstance(held, ast.Assign | ast.AnnAssign) else None
+    is_class = isinstance(held, ast.ClassDef)
+    return "" if is_class or isinstance(value, ast.Call) else lost
+
+
+def reach_doubt(
+    index: Index, route: Route, function: Function, arguments: Sequence[ast.expr], after: list[ast.stmt]
+) -> str:
+    """What forbids that the function, with all that it may run, runs behind the answer; "" where nothing does."""
     cache = effects_cache(index)
     special = _special_exceptions(index)
-    used = {node.id for statement in after for node in walk(statement) if isinstance(node, ast.Name)}
-    shared = bool(used & {node.id for a in step.arguments for node in walk(a) if isinstance(node, ast.Name)})
-    for reached in closure(index, step.function):
+    used = {node.id for statement in after for node in ast.walk(statement) if isinstance(node, ast.Name)}
+    shared = bool(used & {node.id for a in arguments for node in ast.walk(a) if isinstance(node, ast.Name)})
+    for reached in closure(index, function):
         for node in index.own_nodes(reached):
             if not isinstance(node, ast.Name | ast.Attribute):
                 continue
@@ -224,7 +258,7 @@ def _reach_doubt(index: Index, route: Route, step: Step, after: list[ast.stmt]) 
         roots = {name.partition(".")[0].partition("[")[0] for name in written}
         if shared and roots & own - {"self", "cls"}:
             return f"{reached.qualname} may change what the answer is built from"
-        if not step.function.is_async and roots - own - {"self", "cls"}:
+        if not function.is_async and roots - own - {"self", "cls"}:
             return f"{reached.qualname} changes {sorted(roots - own)[0]}, which several threads would share"
     return ""
 
@@ -237,16 +271,3 @@ def _special_exceptions(index: Index) -> frozenset[str]:
             if isinstance(call.func, ast.Attribute) and call.func.attr in EXCEPTION_HOOKS and call.args:
                 found.add(index.resolve(module, call.args[0]) or "")
     return frozenset(name for name in found if "." in name and not name.startswith(("fastapi.", "starlette.")))
-
-
-def background_tasks(index: Index) -> Iterator[tuple[Route, ast.Call]]:
-    """`tasks.add_task(f, …)` in a webhook's handler: the work is lost where the process ends before it ran."""
-    for route in index.routes:
-        if "POST" not in route.methods or not _is_webhook(route):
-            continue
-        for node in own_nodes(route.function.node):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "add_task":
-                kind = index.kinds.of(route.function.module, node.func.value) or ""
-                named = node.args and index.named_function(route.function.module, node.args[0])
-                if kind.endswith(".BackgroundTasks") and named and _waits(index, named):
-                    yield route, node

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from swarm.rules.performance.work_before_answer import module_text
+from swarm.rules.durably import module_text
 
 JOBS = """\
 import asyncio

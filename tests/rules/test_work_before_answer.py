@@ -141,6 +141,14 @@ MOVED = {
         '    logger.info("taken")\n    return {"status": "taken"}\n',
         "        await submit(book, data)\n",
     ),
+    "a method of what the module holds": (
+        "    data = await request.json()\n    await desk.book(data)\n    return JSONResponse({})\n",
+        "async def work_of_hook(data):\n    await desk.book(data)\n",
+    ),
+    "a method of what is made in place": (
+        "    data = await request.json()\n    await Desk().book(data)\n    return JSONResponse({})\n",
+        "    await submit(work_of_hook, data)\n",
+    ),
     "with a keyword": (
         "    data = await request.json()\n    await book(retries=2, data=data)\n    return JSONResponse({})\n",
         "    await submit(book, data, 2)\n",
@@ -174,7 +182,8 @@ MOVED = {
 ADVISED = {
     "it may answer 404": ("await book_known(data)", "HTTPException, which decides the answer"),
     "a table's handler may": ("await handlers_work(data)", "HTTPException, which decides the answer"),
-    "a method": ("await desk.book(data)", "Desk.book is no function of a module"),
+    "a method of what the event made": ("await Desk(data).book(data)", "Desk.book is no function of a module"),
+    "a method of a variable": ("own = Desk()\n    await own.book(data)", "Desk.book is no function of a module"),
     "the request as argument": ("await book(request)", "`request` is not known to be plain JSON data"),
     "a context variable": ("await of_tenant(data)", "the context variable tenant"),
     "an unknown value": ("await book(current_user())", "is not known to be plain JSON data"),

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+from swarm.analysis.edits import Edit
 from swarm.analysis.effects import http_call
-from swarm.analysis.index import Function, Index
+from swarm.analysis.index import Function, Index, Route
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
 from swarm.analysis.statements import sql_call
 from swarm.core.findings import Finding
+from swarm.rules.behind_the_answer import waits
 from swarm.rules.distinct import distinct
-from swarm.rules.rule import Example, Rule
+from swarm.rules.durably import as_function, handed_over, verbs_for, with_module
+from swarm.rules.left_to_memory import TASKS, LeftWork, left_work
+from swarm.rules.placing import main_app
+from swarm.rules.rule import Example, Mend, Rule
+from swarm.rules.splices import is_alone
 
-TASKS = frozenset({"asyncio.create_task", "asyncio.ensure_future"})
 QUEUES = ("queue.Queue", "queue.SimpleQueue", "queue.LifoQueue", "asyncio.Queue", "collections.deque",
           "multiprocessing.Queue")  # fmt: skip
 BROKERS = ("xadd", "lpush", "rpush", "publish", "delay", "send_message", "apply_async")
@@ -25,15 +30,18 @@ class AcknowledgedBeforeStored(Rule):
 
     Why: the sender takes the answer for a receipt and does not send again. Where the process ends before the work
     is done (a deploy, a crash), the event is lost, and nobody knows. Example: `asyncio.create_task(handle(event))`
-    and `return {"status": "ok"}`. (Tasks of FastAPI's BackgroundTasks are told by work-before-answer.)
+    and `return {"status": "ok"}`; tasks of FastAPI's BackgroundTasks too.
 
-    What to do: store the event first (a row, a broker that keeps it), answer, and work from the store. No patch is
-    written: the code does not show how the work may be repeated.
+    The mend keeps the work on disk before the answer, as work-before-answer does: `await submit(handle, event)`. Only
+    where the work is a function of a module, or a method of an object that a module holds or that is made in place,
+    with plain JSON data. Elsewhere: store the event first (a row, a broker that keeps it), and work from the store.
     """
 
     id = "acknowledged-before-stored"
     category = "api"
-    severity = "low"
+    severity = "medium"
+    order = 95
+    answers_early = True
     title = "An event is acknowledged before it is stored"
     sources = ("https://docs.python.org/3/library/asyncio-task.html#asyncio.create_task",)
     bad = (
@@ -54,7 +62,25 @@ async def hook(event: dict):
     asyncio.create_task(handle(event))
     return {"status": "taken"}
 """,
-            None,
+            """import asyncio
+
+from fastapi import FastAPI
+
+from durable_work import DurableWork, submit
+
+app = FastAPI()
+app.add_middleware(DurableWork)
+
+
+async def handle(event):
+    await asyncio.sleep(1)
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    await submit(handle, event)
+    return {"status": "taken"}
+""",
             "fastapi",
         ),
         Example(
@@ -74,8 +100,99 @@ def hook():
     threading.Thread(target=handle, args=(request.get_json(),)).start()
     return "taken"
 """,
-            None,
+            """import threading
+
+from flask import Flask, request
+
+from durable_work import DurableWork, submit_sync
+
+app = Flask(__name__)
+app.wsgi_app = DurableWork(app.wsgi_app)
+
+
+def handle(event):
+    print(event)
+
+
+@app.post("/hook")
+def hook():
+    submit_sync(handle, request.get_json())
+    return "taken"
+""",
             "flask",
+        ),
+        Example(
+            """import httpx
+from fastapi import BackgroundTasks, FastAPI
+
+app = FastAPI()
+
+
+class Ledger:
+    def __init__(self, base: str) -> None:
+        self.base = base
+
+    async def book(self, data: dict, kind: str = "order") -> None:
+        async with httpx.AsyncClient(timeout=5) as client:
+            await client.post(f"{self.base}/{kind}", json=data)
+
+
+ledger = Ledger("https://ledger.example")
+
+
+@app.post("/hook")
+async def hook(data: dict, tasks: BackgroundTasks):
+    tasks.add_task(ledger.book, data, kind="gift")
+    return {"status": "taken"}
+""",
+            """import httpx
+from fastapi import BackgroundTasks, FastAPI
+
+from durable_work import DurableWork, submit
+
+app = FastAPI()
+app.add_middleware(DurableWork)
+
+
+class Ledger:
+    def __init__(self, base: str) -> None:
+        self.base = base
+
+    async def book(self, data: dict, kind: str = "order") -> None:
+        async with httpx.AsyncClient(timeout=5) as client:
+            await client.post(f"{self.base}/{kind}", json=data)
+
+
+ledger = Ledger("https://ledger.example")
+
+
+async def work_of_hook(data):
+    await ledger.book(data, "gift")
+
+
+@app.post("/hook")
+async def hook(data: dict, tasks: BackgroundTasks):
+    await submit(work_of_hook, data)
+    return {"status": "taken"}
+""",
+            "fastapi",
+        ),
+        Example(
+            """import asyncio
+
+from fastapi import FastAPI
+
+app = FastAPI()
+events: asyncio.Queue[dict] = asyncio.Queue()
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    await events.put(event)
+    return {"status": "taken"}
+""",
+            None,
+            "fastapi",
         ),
     )
     good = (
@@ -118,20 +235,60 @@ async def warm():
     @distinct
     def find(self, index: Index) -> Iterable[Finding]:
         """Work that a handler of POSTs leaves to memory, with nothing stored or sent before."""
-        seen: set[Function] = set()
-        for route in index.routes:
-            if not {"POST", "PUT"} & set(route.methods) or route.function in seen:
-                continue
-            seen.add(route.function)
-            for call, what in [*_left(index, route.function), *_left_by_others(index, route.function)]:
-                if not _is_kept_before(index, route.function, call):
-                    yield self.finding(
-                        route.function.module, call,
-                        evidence=f"{route.function.qualname} answers and leaves the event to {what}",
-                        recommendation="Store the event before the answer, and work from the store",
-                        anchor=f"{route.function.qualname}:{ast.unparse(call.func)}",
-                        mendable=False,
-                    )  # fmt: skip
+        app = main_app(index)
+        for route, call, what, left in _all(index):
+            doubt = "" if left is not None and app is not None else "the code does not show how it may be repeated"
+            doubt = left.doubt if left is not None and left.doubt else doubt
+            yield self.finding(
+                route.function.module, call,
+                evidence=f"{route.function.qualname} answers and leaves the event to {what}",
+                recommendation="Store the event before the answer, and work from the store"
+                + (f". Not done by itself here: {doubt}" if doubt else ""),
+                anchor=f"{route.function.qualname}:{ast.unparse(call.func)}",
+                mendable=not doubt and is_alone(route.function.module, route.function.module.statement(call)),
+            )  # fmt: skip
+
+    def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
+        """Keep the work on disk before the answer, in the module of work-before-answer."""
+        app = main_app(index)
+        module = index.tree.modules[findings[0].file]
+        lines = {finding.line for finding in findings}
+        chosen = [
+            left for route, call, _, left in _all(index)
+            if left is not None and not left.doubt and route.function.module is module and call.lineno in lines
+        ]  # fmt: skip
+        if app is None or not chosen:
+            return None
+        verbs = verbs_for(module, [left.route.function for left in chosen])
+        edits = [edit for left in chosen for edit in _kept(module, left, verbs)]
+        return Mend(
+            "Keep events on disk before they are acknowledged",
+            "The work is written to disk with fsync before the answer (about a millisecond), done behind it, taken "
+            "up again after a crash, and kept with its error where it fails. DURABLE_WORK_PATH is a file that must "
+            "outlive the process.",
+            with_module(index, app, module, edits, verbs),
+        )
+
+
+def _all(index: Index) -> Iterator[tuple[Route, ast.Call, str, LeftWork | None]]:
+    seen: set[Function] = set()
+    for route in index.routes:
+        if not {"POST", "PUT"} & set(route.methods) or route.function in seen:
+            continue
+        seen.add(route.function)
+        for call, what in [*_left(index, route.function), *_left_by_others(index, route.function)]:
+            if not _is_kept_before(index, route.function, call):
+                yield route, call, what, left_work(index, route, call)
+
+
+def _kept(module: Module, left: LeftWork, verbs: dict[str, str]) -> list[Edit]:
+    handler, span = left.route.function, module.span(left.statement)
+    if not left.function.class_name:
+        return [handed_over(module, handler, span, left.callee, left.arguments, verbs)]
+    given = ", ".join(module.segment(argument) for argument in left.arguments)
+    body = f"{'await ' if left.function.is_async else ''}{module.segment(left.callee)}({given})"
+    uses = [left.callee, *left.arguments]
+    return as_function(module, handler, span, body, uses, verbs, is_async=left.function.is_async)
 
 
 def _left(index: Index, function: Function) -> Iterator[tuple[ast.Call, str]]:
@@ -148,6 +305,11 @@ def _left(index: Index, function: Function) -> Iterator[tuple[ast.Call, str]]:
             name == "start" and isinstance(call.func, ast.Attribute) and _is_thread(index, function, call.func.value)
         ):
             yield call, "a thread"
+        elif name == "add_task" and isinstance(call.func, ast.Attribute) and call.args:
+            kind = index.kinds.of(module, call.func.value) or ""
+            named = index.named_function(module, call.args[0])
+            if kind.endswith(".BackgroundTasks") and named is not None and waits(index, named):
+                yield call, "a task in memory"
         elif name in ("put", "put_nowait", "append") and isinstance(call.func, ast.Attribute):
             kind = index.kinds.of(module, call.func.value) or _made_by(index, function, call.func.value)
             if kind in QUEUES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Sequence
 
+from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.module import walk
@@ -127,7 +128,7 @@ class SwallowedException(Rule):
     @distinct
     def find(self, index: Index) -> Iterable[Finding]:
         """Every handler that drops what it catches, and what drops errors without one."""
-        for module in index.tree.modules.values():
+        for module in (one for one in index.tree.modules.values() if not is_added(one)):
             for handler, tried in dropped(index, module):
                 words = f"`{module.segment(handler).split(':')[0]}` drops every error of"
                 yield self._finding(index, module, handler, tried, words, "", mendable=True)
