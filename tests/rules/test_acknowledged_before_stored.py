@@ -1,4 +1,4 @@
-"""Events that acknowledged-before-stored keeps on disk: they are there when the answer comes, and worked on after it."""
+"""Events that acknowledged-before-stored keeps: on disk when the answer comes, and worked on behind it."""
 
 from __future__ import annotations
 
