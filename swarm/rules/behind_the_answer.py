@@ -203,8 +203,8 @@ def _doubt(index: Index, route: Route, steps: Sequence[Step], after: list[ast.st
             told = "a `finally` follows it" if around.finalbody else failure_answers(index, handler, around, after)
             if told:
                 return told
-    told = (reach_doubt(index, route, step.function, step.arguments, after) for step in steps)
-    return next(filter(None, told), "")
+    reached = (reach_doubt(index, route, step.function, step.arguments, after) for step in steps)
+    return next(filter(None, reached), "")
 
 
 def object_doubt(index: Index, handler: Function, callee: ast.expr, function: Function) -> str:

@@ -29,6 +29,15 @@ def free_name(module: Module, wanted: str) -> str:
     return next(name for name in candidates if name not in taken)
 
 
+def fresh_name(module: Module, wanted: str, taken: set[str]) -> str:
+    """The same, and none of those that are `taken`; it is taken then."""
+    names = names_in(module) | taken
+    candidates = [wanted, *(f"{wanted}_{number}" for number in range(2, 100))]
+    found = next(name for name in candidates if name not in names)
+    taken.add(found)
+    return found
+
+
 def import_as(module: Module, dotted: str) -> tuple[str, Edit | None]:
     """How the module names a library module ("asyncio"), and the edit that imports it where it does not yet."""
     for local, origin in module.imports.items():

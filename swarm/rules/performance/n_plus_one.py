@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import SqlCall, effects_cache, sql_call
@@ -14,14 +14,16 @@ from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.examples import n_plus_one as examples
+from swarm.rules.network_queries import RowQuery, rewritten, row_query
+from swarm.rules.reads_by_others import reads_by_others
 from swarm.rules.rows import gives_list, only_read, other_rows, rebinds
 from swarm.rules.rule import Mend, Rule, edited
-from swarm.rules.splices import WIDTH, free_name, import_as
+from swarm.rules.splices import WIDTH, free_name, fresh_name, import_as
 
 SELECT = re.compile(
     r"^\s*SELECT\s+(?P<columns>[\w\s,.*\"`]+?)\s+FROM\s+(?P<table>\w+)\s+WHERE\s+(?P<before>(?:[\w.]+\s*=\s*"
     r"(?:'[^'?]*'|\d+)\s+AND\s+)*)(?P<column>\w+)\s*=\s*\?(?P<rest>(?:\s+AND\s+[\w.]+\s*=\s*(?:'[^'?]*'|\d+))*"
-    r"(?:\s+ORDER\s+BY\s+[\w\s,.]+)?)\s*;?\s*$",
+    r"(?:\s+ORDER\s+BY\s+(?:(?!\b(?:LIMIT|OFFSET)\b)[\w\s,.])+)?)\s*;?\s*$",
     re.IGNORECASE,
 )
 LISTS = ("list", "List", "Sequence", "tuple", "Tuple", "Collection", "set", "frozenset")
@@ -39,6 +41,12 @@ class _Query:
     key: ast.expr | None
     source: ast.expr | None
     is_async: bool
+    over_network: RowQuery | None = None
+
+    @property
+    def mendable(self) -> bool:
+        """Whether one query can take its place."""
+        return self.whole is not None or self.over_network is not None
 
 
 class NPlusOne(Rule):
@@ -47,11 +55,12 @@ class NPlusOne(Rule):
     Why: a hundred rows cost a hundred and one queries; the time grows with the data. Example: the features of
     each property, fetched property by property.
 
-    The mend (SQLite): one query before the loop for all keys, `col IN (SELECT value FROM json_each(?))` (constant
-    SQL, no limit of variables), its rows in a dict by key; the loop looks its rows up there: the same rows in the
-    same order, none where there were none. Never where the loop or what it calls writes to that table, where the
-    query has a LIMIT, a join or a group, where the list cannot be gone through twice, or where the rows are
-    handled as a whole (one column more is selected to group by).
+    The mend: one query before the loop for all keys, its rows in a dict by key; the loop looks its rows up there:
+    the same rows in the same order, none where there were none. With SQLite `col IN (SELECT value FROM
+    json_each(?))` (constant SQL, no limit of variables); with asyncpg and psycopg `col = ANY($1)`, with psycopg2
+    `col IN %s`, where the keys are columns of rows that were fetched before. Never where the loop or what it calls
+    writes to that table, where the query has a LIMIT, a join or a group, where the list cannot be gone through
+    twice, or where the rows are handled as a whole (one column more is selected to group by).
     """
 
     id = "n-plus-one"
@@ -69,15 +78,24 @@ class NPlusOne(Rule):
             if index.on_request_path(function.module, function.node.body[0]):
                 for query in _queries(index, function):
                     yield self._finding(query)
+                for call, callee, sql in reads_by_others(index, function):
+                    how = "runs" if callee is function else f"calls {callee.qualname}"
+                    yield self.finding(
+                        function.module, call,
+                        evidence=f"{function.qualname} {how} once a turn of a loop: {_one_line(sql)}",
+                        recommendation="Fetch the rows of all keys with one query before the loop",
+                        anchor=f"{function.qualname}:{callee.qualname}:{_one_line(sql)}",
+                        mendable=False,
+                    )  # fmt: skip
 
     def _finding(self, query: _Query) -> Finding:
         table = sorted(query.sql.tables)[0] if query.sql.tables else "a table"
         return self.finding(
             query.function.module, query.sql.call,
-            evidence=f"{query.function.qualname} queries {table} once a turn of a loop: {query.sql.text.strip()}",
+            evidence=f"{query.function.qualname} queries {table} once a turn of a loop: {_one_line(query.sql)}",
             recommendation="Fetch the rows of all keys with one query before the loop",
-            anchor=f"{query.function.qualname}:{' '.join(query.sql.text.split())}",
-            mendable=query.whole is not None,
+            anchor=f"{query.function.qualname}:{_one_line(query.sql)}",
+            mendable=query.mendable,
         )  # fmt: skip
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
@@ -85,17 +103,27 @@ class NPlusOne(Rule):
         module = index.tree.modules[findings[0].file]
         wanted = {finding.id for finding in findings}
         name, imported = import_as(module, "json")
-        edits = [imported] if imported else []
+        edits: list[Edit] = []
+        taken: set[str] = set()
         for function in index.functions:
             if function.module is module:
                 for query in _queries(index, function):
-                    if query.whole is not None and self._finding(query).id in wanted:
-                        edits += _rewrite(query, name)
+                    if self._finding(query).id not in wanted:
+                        continue
+                    if query.over_network is not None:
+                        edits += rewritten(query.over_network, taken)
+                    elif query.whole is not None:
+                        edits += [*_rewrite(query, name, taken), *([imported] if imported else [])]
+                        imported = None
         return Mend(
             "Fetch the rows of all keys with one query",
             "One query before the loop takes the place of one per turn; rows, their order and missing ones stay.",
             (edited(module, edits),),
         )
+
+
+def _one_line(sql: SqlCall) -> str:
+    return " ".join(sql.text.split())
 
 
 def _queries(index: Index, function: Function) -> Iterator[_Query]:
@@ -130,6 +158,9 @@ def _describe(index: Index, function: Function, loop: ast.For, sql: SqlCall, tar
         others = {"psycopg", "psycopg2", "asyncpg", "sqlalchemy", "MySQLdb", "pymysql", "databases"}
         kind = "sqlite3." if "sqlite3" in drivers and not drivers & others else ""
     is_async = kind.startswith("aiosqlite.")
+    over_network = row_query(index, function, loop, sql)
+    if over_network is not None and not _writes_table(index, function, loop, sql):
+        return replace(advice, over_network=over_network)
     parameters = sql.call.args[1]
     if not kind.startswith(("sqlite3.", "aiosqlite.")) or len(sql.call.args) != 2 or sql.call.keywords:
         return advice
@@ -207,7 +238,7 @@ def _keeps_columns(module: Module, function: Function, whole: ast.expr, many: bo
     return only_read(module, function, parent.targets[0].id, many, parent)
 
 
-def _rewrite(query: _Query, json_name: str) -> list[Edit]:
+def _rewrite(query: _Query, json_name: str, taken: set[str]) -> list[Edit]:
     module, loop = query.function.module, query.loop
     if query.whole is None or query.key is None:
         return []
@@ -215,7 +246,7 @@ def _rewrite(query: _Query, json_name: str) -> list[Edit]:
     if match is None:
         return []
     table, column = match["table"], match["column"]
-    by_key = free_name(module, f"{table}_by_{column}")
+    by_key = fresh_name(module, f"{table}_by_{column}", taken)
     found = free_name(module, "fetched")
     indent = module.indent(loop)
     key = module.segment(query.key)

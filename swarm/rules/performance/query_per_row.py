@@ -13,7 +13,7 @@ from swarm.rules.distinct import distinct
 from swarm.rules.examples import query_per_row as examples
 from swarm.rules.keyed_queries import Keyed, LoopQuery, loop_queries
 from swarm.rules.rule import Mend, Rule, edited
-from swarm.rules.splices import WIDTH, free_name, is_alone, whole_lines
+from swarm.rules.splices import WIDTH, free_name, fresh_name, is_alone, whole_lines
 
 SLICE = 500  # keys in one query: databases limit how many parameters a statement may have
 
@@ -63,10 +63,11 @@ class QueryPerRow(Rule):
         module = index.tree.modules[findings[0].file]
         lines = {finding.line for finding in findings}
         edits: list[Edit] = []
+        taken: set[str] = set()
         for function in index.functions:
             for query in loop_queries(index, function) if function.module is module else ():
                 if query.call.lineno in lines and _is_mendable(query):
-                    edits += _rewrite(query)
+                    edits += _rewrite(query, taken)
         if not edits:
             return None
         return Mend(
@@ -82,14 +83,14 @@ def _is_mendable(query: LoopQuery) -> bool:
     return query.keyed is not None and query.value is not None and alone
 
 
-def _rewrite(query: LoopQuery) -> list[Edit]:
+def _rewrite(query: LoopQuery, taken: set[str]) -> list[Edit]:
     module, keyed = query.function.module, query.keyed
     if keyed is None or query.value is None:
         return []
     indent, step = module.indent(query.loop), "    "
     key = module.segment(keyed.key)
     column = keyed.column.attribute
-    by_key = free_name(module, f"{keyed.model.table}_by_{column}")
+    by_key = fresh_name(module, f"{keyed.model.table}_by_{column}", taken)
     keys = free_name(module, f"{key.replace('.', '_')}s")
     start, fetched, value, name = (free_name(module, wish) for wish in ("start", "fetched", "value", "key"))
     target, over = module.segment(query.loop.target), module.segment(query.loop.iter)

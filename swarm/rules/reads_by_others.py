@@ -1,0 +1,62 @@
+"""Loops and comprehensions whose turns each run a query, in a function that they call or in place."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from swarm.analysis.effects import effects_cache
+from swarm.analysis.index import Function, Index
+from swarm.analysis.source import parameters
+from swarm.analysis.statements import SqlCall, sql_call
+from swarm.rules.request_code import COMPREHENSIONS, loops_around
+
+
+def reads_by_others(index: Index, function: Function) -> Iterator[tuple[ast.Call, Function, SqlCall]]:
+    """Calls in a loop whose function only reads, by what the turn gives it; queries of comprehensions in place."""
+    module = function.module
+    for call in index.calls(function):
+        loop = next(loops_around(module, call), None)
+        names = _turn(loop)
+        given = [*call.args, *(keyword.value for keyword in call.keywords)]
+        if not any(isinstance(part, ast.Name) and part.id in names for value in given for part in ast.walk(value)):
+            continue
+        own = sql_call(index, module, call)
+        if own is not None:
+            if isinstance(loop, COMPREHENSIONS) and _is_keyed(own, names):
+                yield call, function, own
+            continue
+        callee = index.resolve_call(module, call)
+        found = _only_query(index, callee) if callee is not None and callee is not function else None
+        if callee is not None and found is not None:
+            yield call, callee, found
+
+
+def _turn(loop: ast.AST | None) -> set[str]:
+    """What a turn of the loop is about: its variables; none of a `while`, and none of what counts attempts."""
+    targets: list[ast.expr] = []
+    if isinstance(loop, ast.For | ast.AsyncFor):
+        counts = isinstance(loop.iter, ast.Call) and ast.unparse(loop.iter.func) == "range"
+        targets = [] if counts else [loop.target]
+    elif isinstance(loop, COMPREHENSIONS):
+        targets = [generator.target for generator in loop.generators]
+    return {part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)}
+
+
+def _is_keyed(sql: SqlCall, names: set[str]) -> bool:
+    """Whether a SELECT in text is given something that goes by one of the names."""
+    given = [part for value in sql.call.args[1:] for part in ast.walk(value)]
+    by_turn = any(isinstance(part, ast.Name) and part.id in names for part in given)
+    return sql.verb == "SELECT" and sql.construct is None and by_turn
+
+
+def _only_query(index: Index, function: Function) -> SqlCall | None:
+    """The one SELECT in text of a function that does nothing else to the world, asked by its parameters."""
+    effects = [effects for _, effects in effects_cache(index).reached(function)]
+    if any(one.http or one.commits or one.dirties for one in effects):
+        return None
+    statements = [sql for one in effects for sql in one.sql]
+    if len(statements) != 1 or statements[0] not in effects_cache(index).of(function).sql:
+        return None
+    own = {argument.arg for argument in parameters(function.node)} - {"self", "cls"}
+    return statements[0] if _is_keyed(statements[0], own) else None
