@@ -13,6 +13,7 @@ from swarm.analysis.source import Module
 from swarm.core.patches import FileChange
 from swarm.rules.clients import is_fixed
 from swarm.rules.placing import free_file, import_edit, sibling_import
+from swarm.rules.request_objects import opens_for_request
 
 KEPT_BY = ("cache", "lru_cache", "cached_property", "alru_cache", "fixture")
 MAX_DEPTH = 3
@@ -48,6 +49,8 @@ def built_per_call(index: Index, thing: Thing) -> Iterator[Built]:
     """The things that functions on a request's path build and do not keep."""
     for function in index.functions:
         if function not in index.reachable():
+            continue
+        if not opens_for_request(index, function) and _is_kept(index, function, thing):
             continue
         making = [c for c in index.calls(function) if index.resolve(function.module, c.func) in thing.makers]
         if not making or _is_kept(index, function, thing):

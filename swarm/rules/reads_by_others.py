@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from swarm.analysis.added_modules import is_added
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index
 from swarm.analysis.source import parameters
@@ -15,6 +16,8 @@ from swarm.rules.request_code import COMPREHENSIONS, loops_around
 def reads_by_others(index: Index, function: Function) -> Iterator[tuple[ast.Call, Function, SqlCall]]:
     """Calls in a loop whose function only reads, by what the turn gives it; queries of comprehensions in place."""
     module = function.module
+    if is_added(module):
+        return
     for call in index.calls(function):
         loop = next(loops_around(module, call), None)
         names = _turn(loop)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 
+from swarm.analysis.database_kinds import SYNC_DRIVERS
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index
 from swarm.analysis.kinds import ORM_SESSIONS
 from swarm.analysis.source import Module, parameters
 
-CONNECTIONS = ("sqlite3.Connection", "sqlite3.Cursor", *sorted(ORM_SESSIONS))
+CONNECTIONS = ("sqlite3.Connection", "sqlite3.Cursor", *sorted(ORM_SESSIONS), *sorted(SYNC_DRIVERS))
+OPENERS = frozenset({"sqlite3.connect", "psycopg.connect", "psycopg2.connect", "pymysql.connect", "MySQLdb.connect"})
 
 
 def is_thread_safe(index: Index, function: Function) -> bool:
@@ -42,7 +44,7 @@ def is_local_part(function: Function, name: str) -> bool:
 
 
 def is_database(index: Index, module: Module, call: ast.Call) -> bool:
-    if index.resolve(module, call.func) == "sqlite3.connect":
+    if index.resolve(module, call.func) in OPENERS:
         return True
     return isinstance(call.func, ast.Attribute) and (index.kinds.of(module, call.func.value) or "") in CONNECTIONS
 

@@ -23,7 +23,7 @@ from swarm.rules.registry import rule_by_id
 HERE = Path(__file__).parent
 FOLDERS = ("performance", "api")
 RECALL = 0.95
-HELD_RECALL = 0.78
+HELD_RECALL = 0.85
 FRAMES = {
     "fastapi": ("from fastapi import APIRouter, Depends, FastAPI, Request\n\napp = FastAPI()\n", ""),
     "flask": ("from flask import Flask, request\n\napp = Flask(__name__)\n", ""),
@@ -115,4 +115,4 @@ def test_of_handlers_that_were_met_later_most_are_found(tmp_path: Path) -> None:
 
 def test_of_their_twins_none_is_flagged(tmp_path: Path) -> None:
     flagged = [case.name for case in HELD if case.kind == "twin" and _is_found(case, tmp_path)]
-    assert len(flagged) <= 1, flagged
+    assert not flagged

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from swarm.analysis.effects import http_call
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module
-from swarm.rules.api.endless_waits import each_has_its_own, has_patient_adapter, is_endless, is_program
+from swarm.rules.api.endless_waits import (
+    each_has_its_own,
+    has_patient_adapter,
+    is_endless,
+    is_limited_around,
+    is_program,
+)
 from swarm.rules.api.waiting_clients import waits
 
 _STREAMS = re.compile(r"\bws_connect\b|text/event-stream|\biter_(any|chunked|chunks)\b|\.content\b")
@@ -50,7 +56,8 @@ def places(index: Index, module: Module) -> Iterator[Place]:
                 yield Place(call, given, False, owner, by_hand)
             continue
         if dotted in ("aiohttp.ClientSession", "aiohttp.client.ClientSession"):
-            if given is not None or not each_has_its_own(module):
+            limited = each_has_its_own(module) or is_limited_around(index, module, call)
+            if given is not None or not limited:
                 yield Place(call, given, True, owner, by_hand, _STREAMS.search(module.text) is not None)
             continue
         if dotted == "urllib.request.urlopen" and len(call.args) < _WITH_TIMEOUT:

@@ -8,6 +8,10 @@ from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.rules.security.digests import assigned
 
+_LIMITS = frozenset({
+    "asyncio.timeout", "asyncio.timeout_at", "asyncio.wait_for", "async_timeout.timeout", "anyio.fail_after",
+    "anyio.move_on_after",
+})  # fmt: skip
 _VERBS = ("get", "post", "put", "patch", "delete", "head", "options", "request", "ws_connect")
 
 
@@ -20,8 +24,24 @@ def is_endless(index: Index, module: Module, value: ast.expr) -> bool:
         whole = [*value.args, *(k.value for k in value.keywords if k.arg in ("timeout", "total"))]
         parts = {k.arg for k in value.keywords} - {"timeout", "total"}
         is_known = dotted in ("httpx.Timeout", "aiohttp.ClientTimeout", "aiohttp.client.ClientTimeout")
+        reads = [k.value for k in value.keywords if k.arg == "read"]
+        if dotted == "httpx.Timeout" and reads and is_endless(index, module, reads[0]):
+            return True  # the answer itself may never come
         return is_known and len(whole) == 1 and not parts and is_endless(index, module, whole[0])
     return isinstance(value, ast.Constant) and value.value is None
+
+
+def is_limited_around(index: Index, module: Module, node: ast.AST) -> bool:
+    """Whether `async with asyncio.timeout(…)` or `asyncio.wait_for(…)` ends it, in its own function."""
+    for around in module.ancestors(node):
+        if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            return False
+        calls = [item.context_expr for item in around.items] if isinstance(around, ast.AsyncWith) else [around]
+        for call in calls:
+            limits = isinstance(call, ast.Call) and index.resolve(module, call.func) in _LIMITS
+            if limits and isinstance(call, ast.Call) and (call.args or call.keywords):
+                return True
+    return False
 
 
 def has_patient_adapter(index: Index, module: Module, session: ast.expr | None) -> bool:

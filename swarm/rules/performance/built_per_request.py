@@ -43,6 +43,7 @@ COSTLY = {
     "googleapiclient.discovery.build": "it fetches the API's description",
     "geoip2.database.Reader": "it opens its database anew",
 }
+PARSERS = ("json.loads", "orjson.loads", "yaml.safe_load", "yaml.load", "toml.loads", "tomllib.loads")
 READERS = ("json.load", "yaml.safe_load", "yaml.load", "toml.load", "tomllib.load", "pickle.load", "csv.DictReader")
 
 
@@ -156,6 +157,8 @@ def hook(name):
             return COSTLY[dotted]
         if dotted in READERS and call.args and _fixed_file(module, function, call.args[0]):
             return "it reads and parses the same file"
+        if dotted in PARSERS and call.args and _is_read_whole(index, module, function, call.args[0]):
+            return "it reads and parses the same file"
         return ""
 
 
@@ -181,6 +184,16 @@ def _fixed_file(module: Module, function: Function, value: ast.expr) -> bool:
                 is_open = ast.unparse(opened.func) == "open" or ast.unparse(opened.func).endswith(".open")
                 reads = not any(isinstance(a, ast.Constant) and a.value in ("w", "a", "wb") for a in opened.args[1:])
                 return is_open and reads and _is_steady(module, function, [opened.func, *opened.args[:1]])
+    return False
+
+
+def _is_read_whole(index: Index, module: Module, function: Function, value: ast.expr) -> bool:
+    """Whether it is the text of a file that is the same on every request: `Path("rules.yaml").read_text()`."""
+    match value:
+        case ast.Call(func=ast.Attribute(value=path, attr="read_text" | "read_bytes")):
+            makes = [part for part in ast.walk(path) if isinstance(part, ast.Call)]
+            known = all((index.resolve(module, part.func) or "").startswith("pathlib.") for part in makes)
+            return bool(makes) and known and _is_steady(module, function, [path])
     return False
 
 

@@ -7,19 +7,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from swarm.analysis.client_kinds import HTTP_CLIENTS, HTTP_VERBS
+from swarm.analysis.client_kinds import HTTP_CLIENTS, HTTP_VERBS, POOL_MANAGERS
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import http_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.module import walk
-from swarm.analysis.source import Module
+from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
 from swarm.rules.clients import hands_out, is_doubled, is_fixed, is_in_process
 from swarm.rules.examples import client_per_call as examples
+from swarm.rules.request_objects import opens_for_request
 from swarm.rules.rule import Mend, Rule, edited
 from swarm.rules.splices import add_keyword, before_definitions, free_name, import_as, import_from
 
-KEPT_BY = ("cache", "lru_cache", "cached_property", "asynccontextmanager", "contextmanager", "fixture")
+KEPT_BY = ("cache", "lru_cache", "cached_property", "fixture")
+CONTEXTS = {"asynccontextmanager", "contextmanager"}
 ONLY_FOR_CLIENTS = ("verify", "cert", "proxy", "proxies", "trust_env", "mounts", "transport")
 ASYNC_SHARED = '''{clients}: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, {kind}] = (
     weakref.WeakKeyDictionary()
@@ -124,7 +126,7 @@ class ClientPerCall(Rule):
 def _places(index: Index, function: Function) -> Iterator[_Place]:
     module = function.module
     names = {ast.unparse(decorator).split("(")[0].rsplit(".", 1)[-1] for decorator in function.node.decorator_list}
-    if names & set(KEPT_BY):
+    if names & set(KEPT_BY) or (names & CONTEXTS and _is_lifespan(function)):
         return
     for call in index.calls(function):
         dotted = index.resolve(module, call.func)
@@ -132,12 +134,21 @@ def _places(index: Index, function: Function) -> Iterator[_Place]:
         request = http_call(index, module, call)
         if request is not None and request.owner is None:
             yield _bare(function, call, request.library)
+        elif kind in POOL_MANAGERS and (index.tree.split(dotted or "")[0] is None):
+            if _built(index, function, call, kind or "") is not None:
+                yield _Place(function, call, kind or "", "other", False)
         elif (dotted or "").startswith("contextlib."):
             continue  # `nullcontext(client)` passes on one that is there
         elif kind in HTTP_CLIENTS and index.tree.split(dotted or "")[0] is None and kind is not None:
             place = _built(index, function, call, kind)
             if place is not None:
                 yield place
+
+
+def _is_lifespan(function: Function) -> bool:
+    """Whether a context is that of an application, from its start to its end."""
+    given = [argument.arg for argument in parameters(function.node)]
+    return "lifespan" in function.name or bool({"app", "_app", "application"} & set(given))
 
 
 def _bare(function: Function, call: ast.Call, library: str) -> _Place:
@@ -161,7 +172,7 @@ def _built(index: Index, function: Function, call: ast.Call, kind: str) -> _Plac
         kept = [t for t in targets if not isinstance(t, ast.Name) or t.id not in module.local_names(function.node)]
         names = {target.id for target in targets if isinstance(target, ast.Name)}
         if kept or hands_out(index, function, names):
-            return None
+            return other if kept and opens_for_request(index, function) else None
         plain = kind == "requests.Session" and not call.args and not call.keywords and len(names) == 1
         if plain and not is_async and parent.value is call and _only_requests(function, call, names):
             return _Place(function, call, kind, "named", False)

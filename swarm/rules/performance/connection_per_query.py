@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
-from swarm.analysis.index import Index
+from swarm.analysis.index import Function, Index
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.request_code import is_kept_by_hand, loops_around, request_functions
@@ -18,6 +18,10 @@ OPENERS = {
     "psycopg.AsyncConnection.connect": "psycopg_pool.AsyncConnectionPool",
     "psycopg2.connect": "psycopg2.pool.ThreadedConnectionPool",
     "asyncpg.connect": "asyncpg.create_pool",
+    "asyncpg.create_pool": "one pool for the process",
+    "psycopg_pool.ConnectionPool": "one pool for the process",
+    "psycopg_pool.AsyncConnectionPool": "one pool for the process",
+    "psycopg2.pool.ThreadedConnectionPool": "one pool for the process",
     "pymysql.connect": "a pool, such as DBUtils'",
     "MySQLdb.connect": "a pool, such as DBUtils'",
     "mysql.connector.connect": "its own `pool_name=`",
@@ -133,7 +137,8 @@ async def hook(event: dict):
                 dotted = index.resolve(module, call.func) or ""
                 loop = next(iter(loops_around(module, call)), None) if dotted in EMBEDDED else None
                 is_told = dotted in OPENERS or (loop is not None and "sleep(" not in ast.unparse(loop))
-                if not is_told or is_kept_by_hand(module, call, function):
+                kept = is_kept_by_hand(module, call, function) and not _is_kept_for_request(index, function, call)
+                if not is_told or kept:
                     continue
                 yield self.finding(
                     module, call,
@@ -142,3 +147,11 @@ async def hook(event: dict):
                     anchor=f"{function.qualname}:{ast.unparse(call.func)}",
                     mendable=False,
                 )  # fmt: skip
+
+
+def _is_kept_for_request(index: Index, function: Function, call: ast.Call) -> bool:
+    """Whether what keeps it ends with the request itself: `flask.g`."""
+    statement = function.module.statement(call)
+    targets = statement.targets if isinstance(statement, ast.Assign) else []
+    owners = [target.value for target in targets if isinstance(target, ast.Attribute)]
+    return any(index.resolve(function.module, owner) == "flask.g" for owner in owners)

@@ -20,7 +20,7 @@ FILTER = re.compile(
     r"WHERE\s+(?P<where>.+)$",
     re.IGNORECASE | re.DOTALL,
 )
-COLUMN = re.compile(r"(?:^|\bAND\s+)(?:\w+\.)?(\w+)\s*(?:=\s*'?\?|IN\s*\()", re.IGNORECASE)
+COLUMN = re.compile(r"(?:^|\bAND\s+)(?:\w+\.)?(\w+)\s*(?:=\s*(?:'?\?|:\w)|IN\s*\()", re.IGNORECASE)
 FIXED = re.compile(r"(?:^|\bAND\s+)(?:\w+\.)?(\w+)\s*=", re.IGNORECASE)
 EXECUTING = ("execute", "executescript")
 

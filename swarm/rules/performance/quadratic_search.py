@@ -94,7 +94,9 @@ async def join(orders: list[dict], users: list[dict]):
     def find(self, index: Index) -> Iterable[Finding]:
         """Inner loops and generators that compare with the outer row, and `in` on a list that the loop grows."""
         for function in request_functions(index):
-            for node, what in [*_inner_loops(index, function), *_memberships(index, function)]:
+            for node, what in [
+                *_inner_loops(index, function), *_memberships(index, function), *_scans(index, function)
+            ]:  # fmt: skip
                 yield self.finding(
                     function.module, node,
                     evidence=f"{function.qualname} searches {what} from its beginning in each turn of a loop",
@@ -158,6 +160,21 @@ def _memberships(index: Index, function: Function) -> Iterator[tuple[ast.AST, st
             if any(_grows(part, name.id) for part in walk(loop)):
                 yield node, name.id
                 break
+
+
+def _scans(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
+    """`names.count(name)`, `names.index(name)` in a loop, of a list that the function made before it."""
+    lists = {
+        node.targets[0].id for node in index.own_nodes(function)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.ListComp)
+    }  # fmt: skip
+    for call in index.calls(function):
+        match call:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="count" | "index"), args=[asked]):
+                turn = _targets(next(iter(loops_around(function.module, call)), None))
+                if name in lists and _names(asked) & turn and name not in turn:
+                    yield call, name
 
 
 def _grows(node: ast.AST, name: str) -> bool:
