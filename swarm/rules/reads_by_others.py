@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index
+from swarm.analysis.models import last_name
 from swarm.analysis.source import parameters
 from swarm.analysis.statements import SqlCall, sql_call
 from swarm.rules.request_code import COMPREHENSIONS, loops_around
@@ -33,6 +34,56 @@ def reads_by_others(index: Index, function: Function) -> Iterator[tuple[ast.Call
         found = _only_query(index, callee) if callee is not None and callee is not function else None
         if callee is not None and found is not None:
             yield call, callee, found
+
+
+def selects_by_turn(index: Index, function: Function) -> Iterator[tuple[ast.Call, Function, SqlCall]]:
+    """The same for constructs of SQLAlchemy: `session.get(Person, key)`, `select(…).where(Line.order == key)`."""
+    module = function.module
+    for call in index.calls(function) if not is_added(module) else ():
+        loop = next(loops_around(module, call), None)
+        names = _turn(loop)
+        if not names:
+            continue
+        own = sql_call(index, module, call)
+        if own is not None:
+            if own.construct is not None and own.verb == "SELECT" and _is_found_by(own, names):
+                yield call, function, own
+            continue
+        callee = index.resolve_call(module, call)
+        given = [*call.args, *(keyword.value for keyword in call.keywords)]
+        by_turn = any(isinstance(part, ast.Name) and part.id in names for value in given for part in ast.walk(value))
+        found = _only_select(index, callee) if by_turn and callee is not None and callee is not function else None
+        if callee is not None and found is not None:
+            yield call, callee, found
+
+
+def _is_found_by(sql: SqlCall, names: set[str]) -> bool:
+    """Whether a construct compares a column with one of the names, or gets a row by one as its key."""
+    values: list[ast.AST] = []
+    for node in ast.walk(sql.construct) if sql.construct is not None else ():
+        if isinstance(node, ast.Call) and last_name(node.func) in ("select", "query", "get", "get_one"):
+            asked = [part for value in node.args[:1] for part in ast.walk(value)]
+            if any(isinstance(part, ast.Name) and part.id in names for part in asked):
+                return False  # another table in each turn
+        if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.Eq):
+            values += [node.left, *node.comparators]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            values += [keyword.value for keyword in node.keywords] if node.func.attr == "filter_by" else []
+            values += node.args[1:] if node.func.attr in ("get", "get_one") else []
+    return any(isinstance(part, ast.Name) and part.id in names for value in values for part in ast.walk(value))
+
+
+def _only_select(index: Index, function: Function) -> SqlCall | None:
+    """The one select of a function that does nothing else to the world, found by its parameters."""
+    cache = effects_cache(index)
+    effects = [effects for _, effects in cache.reached(function)]
+    statements = [sql for one in effects for sql in one.sql]
+    if len(statements) != 1 or any(one.http or one.commits or one.dirties for one in effects):
+        return None
+    own = {argument.arg for argument in parameters(function.node)} - {"self", "cls"}
+    found = statements[0]
+    is_select = found.construct is not None and found.verb == "SELECT" and found in cache.of(function).sql
+    return found if is_select and _is_found_by(found, own) else None
 
 
 def _turn(loop: ast.AST | None) -> set[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from swarm.analysis.edits import Edit
-from swarm.analysis.effects import effects_cache, http_call
+from swarm.analysis.effects import HttpCall, effects_cache, http_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
@@ -258,6 +258,9 @@ def _update(index: Index, function: Function, statement: ast.stmt) -> _Update | 
             callee = index.resolve_call(function.module, call)
         case _:
             return None
+    request = http_call(index, function.module, call)
+    if request is not None:
+        return _sent_directly(statement, request)
     given = [*enumerate(call.args), *((keyword.arg, keyword.value) for keyword in call.keywords)]
     dicts = [(place, value) for place, value in given if isinstance(value, ast.Dict)]
     if callee is None or callee is function or len(dicts) != 1 or not all(_is_pure(value) for _, value in given):
@@ -270,6 +273,19 @@ def _update(index: Index, function: Function, statement: ast.stmt) -> _Update | 
         return None
     others = [f"{where}={ast.unparse(value)}" for where, value in given if value is not fields]
     return _Update(statement, call, fields, f"{ast.unparse(call.func)}({', '.join(others)}, {place})")
+
+
+def _sent_directly(statement: ast.stmt, request: HttpCall) -> _Update | None:
+    """`client.patch(url, json={…})` with nothing else that differs: a PATCH is partial by its verb."""
+    call = request.call
+    fields = next((keyword.value for keyword in call.keywords if keyword.arg == "json"), None)
+    given = [*enumerate(call.args), *((keyword.arg, keyword.value) for keyword in call.keywords)]
+    if request.verb != "PATCH" or not isinstance(fields, ast.Dict) or not all(_is_pure(value) for _, value in given):
+        return None
+    if not fields.keys or None in (_name(key) for key in fields.keys):
+        return None
+    others = [f"{where}={ast.unparse(value)}" for where, value in given if value is not fields]
+    return _Update(statement, call, fields, f"{ast.unparse(call.func)}({', '.join(others)}, json)")
 
 
 def _parameter(callee: Function, place: int | str | None) -> str | None:

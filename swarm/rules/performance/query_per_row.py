@@ -7,11 +7,13 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from swarm.analysis.edits import Edit
-from swarm.analysis.index import Index
+from swarm.analysis.effects import SqlCall
+from swarm.analysis.index import Function, Index
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.examples import query_per_row as examples
 from swarm.rules.keyed_queries import Keyed, LoopQuery, loop_queries
+from swarm.rules.reads_by_others import selects_by_turn
 from swarm.rules.rule import Mend, Rule, edited
 from swarm.rules.splices import WIDTH, free_name, fresh_name, is_alone, whole_lines
 
@@ -45,8 +47,23 @@ class QueryPerRow(Rule):
         """Every select in a loop that looks its rows up by what varies in it, on a request's path."""
         for function in index.functions:
             if index.on_request_path(function.module, function.node.body[0]):
+                told = set()
                 for query in loop_queries(index, function):
+                    told.add(query.call)
                     yield self._finding(query)
+                for call, callee, sql in selects_by_turn(index, function):
+                    if call not in told:
+                        yield self._of_others(function, call, callee, sql)
+
+    def _of_others(self, function: Function, call: ast.Call, callee: Function, sql: SqlCall) -> Finding:
+        how = "runs" if callee is function else f"calls {callee.qualname}"
+        return self.finding(
+            function.module, call,
+            evidence=f"{function.qualname} {how} once a turn of a loop: {sql.text[:200]}",
+            recommendation="Fetch the rows of all keys with one query before the loop",
+            anchor=f"{function.qualname}:{callee.qualname}:{sql.text}",
+            mendable=False,
+        )  # fmt: skip
 
     def _finding(self, query: LoopQuery) -> Finding:
         text = " ".join(ast.unparse(query.statement).split())

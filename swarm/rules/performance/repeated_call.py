@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from swarm.analysis.effects import http_call
+from swarm.analysis.effects import effects_cache, http_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.module import walk, written
 from swarm.analysis.source import Module
@@ -150,9 +150,20 @@ def _is_read(index: Index, function: Function, call: ast.Call) -> bool:
         return request.reads and request.verb == "GET"
     if index.resolve_call(function.module, call) is None:
         return False
+    if _only_selects(index, function, call):
+        return True
     if function.is_async and isinstance(function.module.parent(call), ast.Await):
         return step_of(index, function, ast.Await(value=call)) is not None
     return not function.is_async and step_of(index, function, ast.Await(value=call)) is not None
+
+
+def _only_selects(index: Index, function: Function, call: ast.Call) -> bool:
+    """Whether the target's function that is called only reads rows, over a connection that others may share."""
+    callee = index.resolve_call(function.module, call)
+    reached = [effects for _, effects in effects_cache(index).reached(callee)] if callee is not None else []
+    reads = [sql for effects in reached for sql in effects.sql]
+    quiet = not any(e.http or e.commits or e.dirties or e.writes_memory or e.unknown_database for e in reached)
+    return quiet and bool(reads) and not any(sql.writes for sql in reads)
 
 
 def _may_change(index: Index, function: Function, call: ast.Call) -> bool:

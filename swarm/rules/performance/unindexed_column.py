@@ -161,12 +161,19 @@ def _equal(index: Index, module: Module, sql: SqlCall) -> Iterator[tuple[Model, 
                 yield from _compared(index, module, condition)
         by_name |= {keyword.arg or "" for keyword in current.keywords} if name == "filter_by" else set()
         current = current.func.value
+        if isinstance(current, ast.Attribute) and current.attr == "query":  # `Model.query` of Flask-SQLAlchemy
+            yield from _of_model(models_of(index).find(module, current.value), by_name)
+            return
 
 
 def _selected(index: Index, module: Module, root: ast.Call, names: set[str]) -> Iterator[tuple[Model, Column]]:
     models, first = models_of(index), root.args[0] if root.args else None
     named = models.column(module, first) if first is not None else None
     model = models.find(module, first) if first is not None and named is None else named[0] if named else None
+    yield from _of_model(model, names)
+
+
+def _of_model(model: Model | None, names: set[str]) -> Iterator[tuple[Model, Column]]:
     for name in sorted(names):
         if model is not None and name in model.columns:
             yield model, model.columns[name]

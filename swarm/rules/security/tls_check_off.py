@@ -175,7 +175,9 @@ def _is_spread_off(module: Module, call: ast.Call) -> bool:
     for keyword in call.keywords:
         if keyword.arg is not None or not isinstance(keyword.value, ast.Name):
             continue
-        for value in bindings(module, module.enclosing_function(call), keyword.value.id) or []:
+        held = bindings(module, module.enclosing_function(call), keyword.value.id)
+        own = getattr(module.globals.get(keyword.value.id), "value", None)
+        for value in held or ([own] if own is not None else []):
             if isinstance(value, ast.Dict) and any(
                 isinstance(key, ast.Constant) and key.value == "verify" and isinstance(given, ast.Constant)
                 and given.value is False for key, given in zip(value.keys, value.values, strict=True)
