@@ -175,6 +175,8 @@ def _tables(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
             shared = looked.read & added.inserted
             if not shared or added.call.lineno <= looked.call.lineno or shared & told:
                 continue
+            if _is_found(index, function, looked.call, added.call):
+                continue  # what was found is changed, and added to the session again
             if _decides(index, function, looked.call, added.call):
                 told |= shared
                 yield added.call, f"the table {', '.join(sorted(shared))}"
@@ -193,6 +195,13 @@ def _keys(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
             is_mark = adds == "sadd" or isinstance(added.args[-1], ast.Constant)  # else it is a cache
             if adds in LOOKS.get(asks, ()) and is_mark and same and _decides(index, function, looked, added):
                 yield added, ast.unparse(added.args[0])
+
+
+def _is_found(index: Index, function: Function, read: ast.Call, written: ast.Call) -> bool:
+    """Whether what is added is what the look gave."""
+    statement = function.module.statement(read)
+    names = {part.id for part in ast.walk(statement) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+    return any(isinstance(value, ast.Name) and value.id in names for value in written.args)
 
 
 def _decides(index: Index, function: Function, read: ast.Call, written: ast.Call) -> bool:
