@@ -199,9 +199,9 @@ def _keys(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
 
 def _is_found(index: Index, function: Function, read: ast.Call, written: ast.Call) -> bool:
     """Whether what is added is what the look gave."""
-    statement = function.module.statement(read)
-    names = {part.id for part in ast.walk(statement) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
-    return any(isinstance(value, ast.Name) and value.id in names for value in written.args)
+    bound = index.kinds.bindings(function.node)
+    given = [bound.get(value.id, []) for value in written.args if isinstance(value, ast.Name)]
+    return any(len(values) == 1 and any(part is read for part in ast.walk(values[0])) for values in given)
 
 
 def _decides(index: Index, function: Function, read: ast.Call, written: ast.Call) -> bool:
