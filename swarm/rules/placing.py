@@ -176,10 +176,11 @@ def sibling_import(tree: SourceTree, module: Module, stem: str, name: str) -> st
         if node.level == 1 or (node.level > 1 and f"{prefix}__init__.py" in tree.files):
             return f"from .{stem} import {name}"
     spelled = _spelled(tree, module, folder)
-    if spelled:
+    if spelled and _can_be_imported(spelled):
         return f"from {spelled}.{stem} import {name}"
     bare = False
     package = module.dotted if module.is_package else module.dotted.rpartition(".")[0]
+    package = package if _can_be_imported(package) else ""
     for dotted in module.imports.values():
         if package and dotted.startswith(package + ".") and dotted[len(package) + 1 :].split(".")[0] in siblings:
             return f"from {package}.{stem} import {name}"
@@ -197,6 +198,11 @@ def sibling_import(tree: SourceTree, module: Module, stem: str, name: str) -> st
     if (f"{prefix}__init__.py" in tree.files or folder) and not runs_alone:
         return f"from .{stem} import {name}"
     return f"from {stem} import {name}"
+
+
+def _can_be_imported(dotted: str) -> bool:
+    """Whether a package's name can stand in an import: a folder like `my-app` is nobody's package."""
+    return all(part.isidentifier() for part in dotted.split("."))
 
 
 def _spelled(tree: SourceTree, module: Module, folder: str) -> str:

@@ -83,6 +83,15 @@ def test_a_folder_without_an_init_file_is_spelled_as_its_modules_spell_it(tmp_pa
     assert sibling_import(tree, tree.modules["src/main.py"], "guard", "X") == "from src.guard import X"
 
 
+def test_a_folder_whose_name_no_import_can_hold_is_imported_from_without_it(tmp_path: Path) -> None:
+    write(tmp_path, {"my-shop/app/views.py": "from app.db import load\n", "my-shop/app/db.py": "def load(): ...\n"})
+    tree = SourceTree.load(tmp_path)
+    for file in ("views", "db"):
+        statement = sibling_import(tree, tree.modules[f"my-shop/app/{file}.py"], "guard", "X")
+        assert "my-shop" not in statement
+        compile(statement, file, "exec")
+
+
 FACTORY = """from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
