@@ -24,6 +24,14 @@ _ANTHROPIC = {
     "id": "msg_{{uuid}}", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "end_turn",
     "content": [{"type": "text", "text": "ok"}], "usage": {"input_tokens": 10, "output_tokens": 2},
 }  # fmt: skip
+_OF_TELEGRAM: dict[str, Any] = {
+    "getme": {"id": 1, "is_bot": True, "first_name": "bot", "username": "test_bot"},
+    "getupdates": [],
+    "getwebhookinfo": {"url": "", "has_custom_certificate": False, "pending_update_count": 0},
+    "getfile": {"file_id": "f1", "file_unique_id": "u1", "file_size": 12, "file_path": "files/f1.bin"},
+    "getchat": {"id": 1, "type": "private", "first_name": "Ada"},
+    "getmycommands": [],
+}
 _CHAT = {
     "id": "chatcmpl-{{uuid}}", "object": "chat.completion", "created": 1700000000, "model": "gpt",
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}],
@@ -88,10 +96,9 @@ def _known_answer(host: str, path: str, call: UpstreamCall) -> Any:
     if re.search(r"(oauth\w*|connect|auth)(/v?[\d.]*)?(/\w+)*/(access_)?token$", path) and b"grant_type" in call.body:
         return {"access_token": "test-access-token", "token_type": "bearer", "expires_in": 3600}
     if "api.telegram.org" in host:
-        if path.lower().endswith("/getme"):
-            return {"ok": True, "result": {"id": 1, "is_bot": True, "first_name": "bot", "username": "test_bot"}}
-        if path.lower().endswith("/getupdates"):
-            return {"ok": True, "result": []}
+        known = _OF_TELEGRAM.get(path.rpartition("/")[2].lower())
+        if known is not None:
+            return {"ok": True, "result": known}
         if not re.search(r"/(send|edit|copy|forward)\w*$", path):
             return {"ok": True, "result": True}
         return {"ok": True, "result": {"message_id": 1, "date": 1700000000, "chat": {"id": 1, "type": "private"}}}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from swarm.analysis.parts import Function
 from swarm.intake.examples import plausible
 
 _SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -109,6 +110,12 @@ def known_body(words: Sequence[str]) -> tuple[dict[str, Any], bool] | None:
                     return (_MESSENGER if pages and "whatsapp" not in " ".join(words).lower() else _WHATSAPP), False
                 return body, is_form
     return None
+
+
+def hosts_called(functions: Iterable[Function]) -> list[str]:
+    """The hosts that stand in the modules of these functions."""
+    texts = {function.module.path: function.module.text for function in functions}
+    return sorted({host for text in texts.values() for host in re.findall(r"https://([\w.-]+)", text)})
 
 
 def merged(known: Mapping[str, Any], read: Mapping[str, Any]) -> dict[str, Any]:

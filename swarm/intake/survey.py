@@ -19,7 +19,7 @@ from swarm.intake.draft import Draft
 from swarm.intake.interpreter import Interpreter, find_interpreter
 from swarm.intake.preparation import migration_texts, setup_command, test_command
 from swarm.intake.recorded import bodies_sent, payload_files
-from swarm.intake.senders import known_body, merged
+from swarm.intake.senders import hosts_called, known_body, merged
 from swarm.intake.settings import Setting, example_values, find_settings, harmless_value
 from swarm.intake.tables import create_tables
 from swarm.intake.webhooks import Entry, find_entries, health_path
@@ -204,6 +204,8 @@ def payloads_of(root: Path, entry: Entry) -> tuple[tuple[str | dict[str, object]
         return found, is_form or entry.is_form
     function = entry.route.function
     known = known_body([entry.path, function.name, *entry.headers, function.module.path, *sorted(fields)])
+    if known is None and (spoken := known_body(hosts_called(entry.reached))) and fields & set(spoken[0]):
+        known = spoken  # it answers whom it calls
     if known is None:
         return entry.payloads[:_MOST_PAYLOADS] or ({},), entry.is_form
     body, is_form = known

@@ -316,7 +316,10 @@ def body_of(index: Index, function: Function) -> tuple[tuple[dict[str, Any], ...
         return ({**from_model, **validated},), False
     if not shape.known:
         return (), reader.is_form
-    bodies = [body for body in variants_of(shape) if isinstance(body, dict)]
+    bodies: list[dict[str, Any]] = []
+    for body in variants_of(shape):
+        if isinstance(body, dict) and body not in bodies:
+            bodies.append(body)
     single = example_of(shape)
     return tuple(bodies or ([single] if isinstance(single, dict) else [])), reader.is_form
 

@@ -473,3 +473,29 @@ def test_mapping_in_the_environment_is_left_out_or_json(tmp_path: Path) -> None:
     assert not known["BOT_TOKEN_BY_KEY"].wants_value
     assert known["LIMITS"].wants_value
     assert harmless_value(known["LIMITS"]) == "{}"
+
+
+def test_sender_is_known_by_the_host_that_is_answered(tmp_path: Path) -> None:
+    text = """
+        import requests
+        from flask import Flask, request
+
+        app = Flask("x")
+
+
+        def say(chat, words):
+            said = {"chat_id": chat, "text": words}
+            requests.post("https://api.telegram.org/bot1/sendMessage", json=said, timeout=5)
+
+
+        @app.post("/hook")
+        def hook():
+            message = request.get_json()["message"]
+            if message["text"] in ("start", "help"):
+                say(message["chat"]["id"], "hello")
+            return "ok"
+        """
+    draft = survey(write_tree(tmp_path, {"app.py": text}), None, lambda _: None).draft
+    payloads = draft.target.webhooks[0].payloads
+    assert all(isinstance(body, dict) and "update_id" in body for body in payloads)
+    assert len({str(body) for body in payloads}) == len(payloads)

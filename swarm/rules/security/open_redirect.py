@@ -64,6 +64,13 @@ class OpenRedirect(MendingFlowRule):
             "fastapi",
         ),
         Example(
+            "from fastapi import FastAPI, Request\nfrom fastapi.responses import RedirectResponse\n\n"
+            "app = FastAPI()\n\n\n@app.get('/{shop}/login')\nasync def login(request: Request, shop: str):\n"
+            "    url = f'https://{shop}/admin/oauth/authorize?' f'client_id=1'\n    return RedirectResponse(url)\n",
+            None,
+            "fastapi",
+        ),
+        Example(
             "from starlette.applications import Starlette\nfrom starlette.responses import RedirectResponse\n"
             "from starlette.routing import Route\n\n\nasync def out(request):\n"
             "    target = request.query_params.get('to', '/orders')\n    return RedirectResponse(target)\n\n\n"
@@ -77,6 +84,9 @@ class OpenRedirect(MendingFlowRule):
         ),
     )
     good = (
+        "from fastapi import FastAPI, Request\nfrom fastapi.responses import RedirectResponse\n\n"
+        "app = FastAPI()\n\n\n@app.get('/docs')\nasync def out(request: Request):\n"
+        "    return RedirectResponse('https://docs.example/' + request.query_params['page'])\n",
         "from urllib.parse import urlparse\n\nfrom flask import Flask, abort, redirect, request\n\n"
         "app = Flask(__name__)\n\n\n@app.get('/out')\ndef out():\n    target = request.args['next']\n"
         "    if urlparse(target).netloc not in ('shop.example', 'blog.example'):\n        abort(400)\n"
@@ -119,9 +129,16 @@ class OpenRedirect(MendingFlowRule):
 
 
 def _is_meant_for_here(module: Module, function: FunctionNode, target: ast.expr, depth: int = 0) -> bool:
-    """Whether the code shows that the target is a page of the service: by its name, or by what stands in for it."""
+    """Whether the code shows that the target is a page of the service: by its name, or by what stands in for it.
+
+    An address that the code begins with a scheme is another's: `f"https://{shop}/oauth"` leads to the shop.
+    """
+    if any(isinstance(node, ast.Constant) and "://" in str(node.value) for node in walk(target)):
+        return False
     for node in walk(target):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if _continues(module, node):
+                continue
             if _RETURN.match(node.value) or (node.value.startswith("/") and not node.value.startswith("//")):
                 return True
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("url_for", "url_path_for")):
@@ -132,9 +149,19 @@ def _is_meant_for_here(module: Module, function: FunctionNode, target: ast.expr,
                     return True
                 continue
             written = bindings(module, function, node.id) or []
+            if any("://" in module.segment(value) for value in written):
+                return False
             if any(_is_meant_for_here(module, function, value, depth + 1) for value in written):
                 return True
     return False
+
+
+def _continues(module: Module, node: ast.Constant) -> bool:
+    """Whether a text stands behind other parts of an address: a path there says nothing of the host."""
+    around = module.parent(node)
+    if isinstance(around, ast.JoinedStr):
+        return around.values[0] is not node
+    return isinstance(around, ast.BinOp) and around.right is node
 
 
 def _host(index: Index, module: Module, function: FunctionNode, framework: str) -> str:
