@@ -11,6 +11,7 @@ import pytest
 
 from swarm.agents.budget import LEAST_OUTPUT, Hold, Limits, Refused, RunBudget
 from swarm.agents.loop import LoopLimits, Outcome, converse
+from swarm.agents.recall import Recall
 from swarm.agents.specialist import run_specialist
 from swarm.agents.surroundings import Candidate
 from swarm.config.schema import Share, Specialist
@@ -18,7 +19,7 @@ from swarm.core.chat import Conversation, Message, ModelFailed, Text, ToolCall, 
 from swarm.models.estimate import conversation_tokens
 from swarm.models.prices import load_prices
 from tests.agents.samples import Echo, done
-from tests.fakes import FakeClock, FakeJournal, calls, surroundings, workbench
+from tests.fakes import FakeClock, FakeJournal, FakeModel, calls, surroundings, workbench
 
 MODEL = "claude-sonnet-5-5"
 START = (Message("user", (Text("Begin."),)),)
@@ -248,3 +249,16 @@ async def test_a_specialist_has_the_share_that_agents_yaml_gives_it(tmp_path: Pa
     result = await run_specialist("api", charter, [Candidate(model, MODEL)], around, tools=[Echo()])
     assert result.info.status == "degraded" and "api's budget of 8000 tokens" in result.info.note
     assert 0 < budget.spent.tokens <= 8_000 and budget.ended_by
+
+
+async def test_what_broke_off_before_a_run_was_cut_off_is_still_paid(tmp_path: Path):
+    beginning = {"agent": "a", "model": MODEL}
+    usage = {"input_tokens": 700, "output_tokens": 30}
+    recall = Recall([{"kind": "conversation", **beginning}, {"kind": "model_failed", "agent": "a", "usage": usage}])
+    budget = purse()
+    around = surroundings(workbench(tmp_path), budget=budget)
+    model = FakeModel(calls(("submit", {"answer": 42})), provider="anthropic")
+    told = recall.conversation("a", beginning)
+    outcome = await converse(model, Conversation("a", MODEL, "", START), [Echo()], done(), around, told=told)
+    assert (outcome.ending, outcome.tally.turns) == ("submitted", 1)
+    assert budget.spent.tokens == 730 + 15 and outcome.tally.usage.input_tokens == 710
