@@ -121,6 +121,20 @@ async def test_an_agents_share_bounds_it_and_not_the_others():
     assert (await held(budget)).output_tokens == 8_000
 
 
+async def test_an_agents_seconds_count_from_the_beginning_of_its_work():
+    clock = FakeClock()
+    budget = purse(clock, seconds=60)
+    clock.advance(50)
+    share = budget.within("api", Limits(seconds=5))
+    assert share.remaining_s == 5 and budget.remaining_s == 10
+    clock.advance(4.8)
+    refused = await share.reserve("offline", "playbook", 1, 1)
+    assert isinstance(refused, Refused) and refused.reason == "api's deadline of 5 s has passed"
+    assert isinstance(await budget.reserve("offline", "playbook", 1, 1), Hold)
+    clock.advance(1)
+    assert budget.within("api", Limits(seconds=5)).remaining_s == pytest.approx(4.2)  # the run's own comes first
+
+
 class Greedy:
     """Takes all that it may: the whole input is new, the answer as long as allowed; chance says how long it takes."""
 
