@@ -36,7 +36,11 @@ BLOCKING_CALLS = frozenset({
     "bcrypt.checkpw", "bcrypt.hashpw", "hashlib.pbkdf2_hmac", "hashlib.scrypt", "shutil.copytree", "shutil.rmtree",
     "shutil.make_archive", "shutil.unpack_archive",
 })  # fmt: skip
-WAITLESS = frozenset({"pipeline", "register_script", "lock", "pubsub", "close", "from_url"})  # of redis: no trip each
+# of clients of Redis, AWS and MongoDB: no trip each
+WAITLESS = frozenset({
+    "pipeline", "register_script", "lock", "pubsub", "close", "from_url", "get_paginator", "get_waiter",
+    "generate_presigned_url", "generate_presigned_post", "can_paginate", "with_options",
+})  # fmt: skip
 WRITE_WORDS = frozenset({
     "update", "create", "delete", "save", "send", "post", "put", "insert", "write", "notify", "publish", "add",
     "remove", "store", "record", "set", "patch", "upsert", "charge", "pay", "book", "cancel", "register", "enqueue",
@@ -220,6 +224,9 @@ def is_blocking(index: Index, module: Module, call: ast.Call) -> bool:
     request = outgoing_call(index, module, call)
     if request is not None:
         return not request.is_async
+    if isinstance(call.func, ast.Attribute) and call.func.attr not in WAITLESS \
+            and index.kinds.of(module, call.func.value) in ("boto3.Client", "pymongo.Collection"):  # fmt: skip
+        return call.func.attr != "find"  # a cursor waits when it is gone through
     if isinstance(call.func, ast.Attribute) and call.func.attr not in WAITLESS \
             and index.kinds.of(module, call.func.value) in ("redis.Redis", "redis.Pipeline"):  # fmt: skip
         return call.func.attr != "execute" or not call.args

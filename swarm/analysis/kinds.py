@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from swarm.analysis.parts import Function
 
 # functions of libraries that hand out an object of another name
+PARTS_OF = {"pymongo.MongoClient": "pymongo.Database", "pymongo.Database": "pymongo.Collection"}
 MAKERS = {
     **DATABASE_MAKERS,
     "requests.session": "requests.Session",
+    "boto3.client": "boto3.Client",
     "requests.sessions.Session": "requests.Session",
     "aiohttp.client.ClientSession": "aiohttp.ClientSession",
 }
@@ -60,6 +62,8 @@ class Kinds:
                 return self.of(module, value, depth + 1)
             case ast.Call():
                 return self._of_call(module, expression, depth)
+            case ast.Subscript(value=value):
+                return PARTS_OF.get(self.of(module, value, depth + 1) or "")
             case ast.Name():
                 return self._of_name(module, expression, depth)
             case ast.Attribute():

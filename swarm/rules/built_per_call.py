@@ -50,10 +50,8 @@ def built_per_call(index: Index, thing: Thing) -> Iterator[Built]:
     for function in index.functions:
         if function not in index.reachable():
             continue
-        if not opens_for_request(index, function) and _is_kept(index, function, thing):
-            continue
         making = [c for c in index.calls(function) if index.resolve(function.module, c.func) in thing.makers]
-        if not making or _is_kept(index, function, thing):
+        if not making or (not opens_for_request(index, function) and _is_kept(index, function, thing)):
             continue
         for call in making:
             kind = index.kinds.of(function.module, call)

@@ -3,9 +3,11 @@
 A file is named by its rule. `=== bad fastapi` begins a handler with the problem, `=== twin flask` one that looks like
 it and has none; the frame of the framework is put around each.
 
-`held/` has whole modules in styles that the others lack, written before the rules were read again, by another hand than
-the rules' examples. When the rules met them first, they found 55 of the 133 problems (41 %) and flagged 2 of the 78
-twins; then they were mended by what that showed.
+`held/` and `second/` have whole modules in styles that the others lack. `held/` was written before the rules' code was
+read: when they met it first, they found 55 of the 133 problems (41 %) and flagged 2 of the 78 twins; then they were
+mended by what that showed. `second/` was written after that, by who had mended them: of its 29 problems the rules as
+they were before found 11 (38 %), the mended ones 19 at first sight (66 %), and no twin was flagged. What they find now is
+no measure of what they find in a stranger's code; those first figures are.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from swarm.rules.registry import rule_by_id
 HERE = Path(__file__).parent
 FOLDERS = ("performance", "api")
 RECALL = 0.95
-HELD_RECALL = 0.9
+HELD_RECALL = 0.92
 FRAMES = {
     "fastapi": ("from fastapi import APIRouter, Depends, FastAPI, Request\n\napp = FastAPI()\n", ""),
     "flask": ("from flask import Flask, request\n\napp = Flask(__name__)\n", ""),
@@ -71,7 +73,7 @@ def _held(folder: str) -> list[Case]:
 
 
 CASES = _cases()
-HELD = _held("held")
+HELD = [*_held("held"), *_held("second")]
 
 
 def _is_found(case: Case, folder: Path) -> bool:

@@ -203,7 +203,7 @@ def _tells(index: Index, module: Module, value: ast.expr, caught: str | None) ->
     if isinstance(value, ast.Call):
         if not _has_plain_status(index, module, value):
             return False
-        inner = len(value.args) == 1 and _tells(index, module, value.args[0], caught)
+        inner = len(value.args) > 0 and _tells(index, module, value.args[0], caught)
         return inner or any(_is_bad_news(k.arg or "", k.value, caught) for k in value.keywords)
     return False
 
@@ -217,8 +217,13 @@ def _is_bad_news(key: str, value: ast.expr, caught: str | None) -> bool:
 
 def _has_plain_status(index: Index, module: Module, call: ast.Call) -> bool:
     """Whether a call makes an answer from data that goes out with 200."""
-    name = (index.resolve(module, call.func) or ast.unparse(call.func)).rsplit(".", 1)[-1]
-    if name not in ("jsonify", "JSONResponse", "ORJSONResponse", "dict") or len(call.args) > 1:
+    dotted = index.resolve(module, call.func) or ast.unparse(call.func)
+    name = dotted.rsplit(".", 1)[-1]
+    if dotted in index.classes:  # a model of the answer
+        return not call.args and not dotted.endswith(("Error", "Exception"))
+    if name == "make_response" and len(call.args) == 2:
+        return ast.unparse(call.args[1]) in ("200", "HTTPStatus.OK")
+    if name not in ("jsonify", "JSONResponse", "ORJSONResponse", "dict", "make_response") or len(call.args) > 1:
         return False
     given = [keyword.value for keyword in call.keywords if keyword.arg in STATUS]
     return all(ast.unparse(value).rsplit(".", 1)[-1] in ("200", "HTTP_200_OK", "OK") for value in given)

@@ -151,6 +151,8 @@ def _places(index: Index, function: Function) -> Iterator[_Place]:
                 return
         if request is None or request.library == "urllib3" or _is_send(call) or _is_inside_retry(module, call):
             continue  # urllib3 repeats by itself
+        if request.library not in ("httpx", "requests") and not index.routes:
+            continue  # a script, as far as can be seen
         if not _may_be_repeated(index, function, request):
             continue
         if request.owner is not None and _transport_retries(index, module, request.owner):

@@ -179,8 +179,10 @@ def _built(index: Index, function: Function, call: ast.Call, kind: str) -> _Plac
         return other
     if isinstance(parent, ast.BoolOp | ast.IfExp | ast.arguments):
         return None  # only where the caller gave none
+    if isinstance(parent, ast.Return):
+        return other if _is_closed_by_callers(index, function) else None
     if not isinstance(parent, ast.withitem):
-        return None if isinstance(parent, ast.Return | ast.Yield) else other
+        return None if isinstance(parent, ast.Yield) else other
     block = module.statement(call)
     name = parent.optional_vars
     if not isinstance(block, ast.With | ast.AsyncWith) or not isinstance(name, ast.Name):
@@ -200,6 +202,16 @@ def _built(index: Index, function: Function, call: ast.Call, kind: str) -> _Plac
     if call.args or any(keyword.arg not in can_move for keyword in moved) or (moved and kind == "requests.Session"):
         return other
     return _Place(function, call, kind, "with", is_async, moved, tuple(requests))
+
+
+def _is_closed_by_callers(index: Index, function: Function) -> bool:
+    """Whether a request's code uses what the function makes in a `with`, whose end closes it."""
+    for caller in index.callers(function):
+        for call in index.calls(caller) if caller in index.reachable() else ():
+            in_with = isinstance(caller.module.parent(call), ast.withitem)
+            if in_with and index.resolve_call(caller.module, call) is function:
+                return True
+    return False
 
 
 def _only_requests(function: Function, call: ast.Call, names: set[str]) -> bool:

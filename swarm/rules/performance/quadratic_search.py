@@ -120,7 +120,8 @@ def _inner_loops(index: Index, function: Function) -> Iterator[tuple[ast.AST, st
             continue
         around = next(iter(loops_around(module, node)), None)
         outer = _targets(around)
-        if not outer or not isinstance(over, ast.Name | ast.Attribute) or _names(over) & outer:
+        plain = over.value if isinstance(over, ast.Subscript) and isinstance(over.slice, ast.Constant) else over
+        if not outer or not isinstance(plain, ast.Name | ast.Attribute) or _names(over) & outer:
             continue
         if over_is_fixed(function, over):
             continue

@@ -116,6 +116,9 @@ def _is_empty(home: Module, value: ast.expr | None) -> bool:
             return True
         case ast.Call(func=func, args=args, keywords=keywords):
             maker = home.resolve(func) or ast.unparse(func)
+            if maker == "dataclasses.field":
+                made = [ast.unparse(keyword.value) for keyword in keywords if keyword.arg == "default_factory"]
+                return bool(made) and made[0] in MAKERS
             bounded = any(keyword.arg == "maxlen" for keyword in keywords) or (
                 maker.endswith("deque") and len(args) > 1
             )
@@ -149,6 +152,8 @@ def _is_of_kept_object(index: Index, function: Function, owner: ast.Attribute) -
     info = index.classes.get(dotted or "")
     if info is None or not _is_empty(info.module, info.attributes.get(owner.attr) or _given(info, owner.attr)):
         return False
+    if any(isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == owner.attr for node in info.node.body):
+        return True  # the class's own, for all its objects
     return any(
         index.resolve(module, call.func) == dotted and module.enclosing_function(call) is None
         and isinstance(module.parent(call), ast.Assign | ast.AnnAssign)
@@ -160,7 +165,12 @@ def _is_of_kept_object(index: Index, function: Function, owner: ast.Attribute) -
 def _given(info: ClassInfo, name: str) -> ast.expr | None:
     """The value of an attribute that is assigned with an annotation."""
     for node in walk(info.node):
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Attribute) and node.target.attr == name:
+        if not isinstance(node, ast.AnnAssign):
+            continue
+        target = node.target
+        if isinstance(target, ast.Attribute) and target.attr == name:
+            return node.value
+        if isinstance(target, ast.Name) and target.id == name and node in info.node.body:
             return node.value
     return None
 
