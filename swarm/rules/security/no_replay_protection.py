@@ -83,6 +83,15 @@ class NoReplayProtection(Rule):
         '            "INSERT INTO taken (delivery_id) VALUES (?) ON CONFLICT DO NOTHING", (request.json["id"],)\n'
         "        )\n    return {} if added.rowcount == 0 else work()\n\n\ndef work():\n    return {}\n",
         # no sender of webhooks here
+        "import hmac\n\nfrom flask import Flask, request\n\napp = Flask(__name__)\nseen = {}\n\n\n"
+        '@app.post("/hook")\ndef hook():\n    order = request.get_json()\n'
+        '    if not hmac.compare_digest(request.headers["X-Signature"], "s"):\n        return {}, 401\n'
+        '    if order["id"] in seen:\n        return {}\n    seen[order["id"]] = 1\n    return {}\n',
+        "import hmac\n\nfrom flask import Flask, request\n\nfrom shop import payments\n\napp = Flask(__name__)\n\n\n"
+        'def paid(event):\n    if payments.seen(event["eventId"]):\n        return "duplicate"\n'
+        '    payments.add(event["eventId"])\n    return "ok"\n\n\n@app.post("/hook")\ndef hook():\n'
+        '    if not hmac.compare_digest(request.headers["X-Signature"], "s"):\n        return {}, 401\n'
+        "    return paid(request.get_json())\n",
         'from fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.post("/orders")\n'
         'async def order(body: dict) -> dict:\n    return {"id": body["event_id"]}\n',
     )
