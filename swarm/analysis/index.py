@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TypeVar, cast
 
 from swarm.analysis.call_paths import routes_by_function
+from swarm.analysis.common_methods import COMMON_METHODS
 from swarm.analysis.kinds import Kinds
 from swarm.analysis.module import walk, written
 from swarm.analysis.parts import AppObject, ClassInfo, Framework, Function, Route
@@ -398,18 +399,3 @@ def _is_late(module: Module, expression: ast.expr) -> bool:
 
 def _is_none(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is None
-
-
-# names that so many libraries' objects have that one class of the target's proves nothing
-COMMON_METHODS = frozenset({
-    "acquire", "add", "all", "append", "begin", "call", "cancel", "cancelled", "check", "clear", "close",
-    "commit", "connect", "copy", "count", "create", "cursor", "debug", "decode", "delete", "digest",
-    "dispatch", "done", "dump", "dumps", "emit", "encode", "error", "exception", "execute", "executemany",
-    "expire", "extend", "fetch", "fetchall", "fetchone", "filter", "find", "first", "format", "get", "group",
-    "handle", "head", "hexdigest", "hget", "hset", "incr", "index", "info", "insert", "items", "join", "json",
-    "keys", "list", "load", "loads", "log", "lower", "match", "one", "open", "options", "order_by", "patch",
-    "ping", "pop", "post", "process", "publish", "put", "query", "read", "register", "release", "remove",
-    "replace", "request", "result", "rollback", "run", "save", "scalar", "scalars", "search", "send", "set",
-    "set_exception", "set_result", "sort", "split", "start", "stop", "strip", "sub", "submit", "subscribe",
-    "text", "update", "upper", "validate", "values", "wait", "warning", "write",
-})  # fmt: skip

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
+from swarm.analysis.common_methods import COMMON_METHODS
 from swarm.analysis.dataflow import library
 from swarm.analysis.dataflow.binding import bind, defaults_of, outcome_of, parameters_of, print_of
 from swarm.analysis.dataflow.frames import CHECKED, Env, Frame, Outcome, Seen
@@ -22,7 +23,6 @@ from swarm.analysis.dataflow.values import (
     marked,
     without_taint,
 )
-from swarm.analysis.index import COMMON_METHODS
 from swarm.analysis.module import written
 from swarm.analysis.source import parameters
 

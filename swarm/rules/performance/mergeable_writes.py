@@ -12,7 +12,8 @@ from swarm.analysis.index import Function, Index
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
-from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.examples import mergeable_writes as examples
+from swarm.rules.rule import Mend, Rule, edited
 from swarm.rules.splices import WIDTH, is_alone, whole_lines
 
 BLOCKS = (
@@ -56,148 +57,8 @@ class MergeableWrites(Rule):
     title = "Two updates of one resource in a row"
     order = 80
     sources = ("HighLevel API v2: PUT /contacts/{id} takes all custom fields in one call",)
-    bad = (
-        Example(
-            """import httpx
-from fastapi import FastAPI
-
-app = FastAPI()
-client = httpx.AsyncClient()
-
-
-async def update_customer(customer_id: str, fields: dict) -> None:
-    items = [{"id": name, "value": value} for name, value in fields.items()]
-    answer = await client.put(f"https://crm.example/customers/{customer_id}", json={"fields": items})
-    answer.raise_for_status()
-
-
-@app.post("/hook")
-async def hook(event: dict):
-    await update_customer(event["id"], {"score": event["score"]})
-    await update_customer(event["id"], {"tier": "hot", "seen": True})
-    return {"ok": True}
-""",
-            """import httpx
-from fastapi import FastAPI
-
-app = FastAPI()
-client = httpx.AsyncClient()
-
-
-async def update_customer(customer_id: str, fields: dict) -> None:
-    items = [{"id": name, "value": value} for name, value in fields.items()]
-    answer = await client.put(f"https://crm.example/customers/{customer_id}", json={"fields": items})
-    answer.raise_for_status()
-
-
-@app.post("/hook")
-async def hook(event: dict):
-    await update_customer(event["id"], {"score": event["score"], "tier": "hot", "seen": True})
-    return {"ok": True}
-""",
-            "fastapi",
-        ),
-        Example(
-            """import requests
-from flask import Flask, request
-
-app = Flask(__name__)
-
-
-class Crm:
-    def __init__(self, base: str) -> None:
-        self.base = base
-
-    def change(self, lead: str, values: dict) -> dict:
-        return requests.patch(f"{self.base}/leads/{lead}", json=values, timeout=3).json()
-
-
-crm = Crm("https://crm.example")
-
-
-@app.post("/hook")
-def hook():
-    lead = request.get_json()
-    crm.change(lead["id"], {"name": lead["first_name"] + " " + lead["last_name"]})
-    # how they found us
-    crm.change(
-        lead["id"],
-        {
-            "source": lead["source"],
-            "campaign": lead["campaign"],
-        },
-    )
-    return "", 204
-""",
-            """import requests
-from flask import Flask, request
-
-app = Flask(__name__)
-
-
-class Crm:
-    def __init__(self, base: str) -> None:
-        self.base = base
-
-    def change(self, lead: str, values: dict) -> dict:
-        return requests.patch(f"{self.base}/leads/{lead}", json=values, timeout=3).json()
-
-
-crm = Crm("https://crm.example")
-
-
-@app.post("/hook")
-def hook():
-    lead = request.get_json()
-    # how they found us
-    crm.change(
-        lead["id"],
-        {
-            "name": lead["first_name"] + " " + lead["last_name"],
-            "source": lead["source"],
-            "campaign": lead["campaign"],
-        },
-    )
-    return "", 204
-""",
-            "flask",
-        ),
-    )
-    good = (
-        """import httpx
-from fastapi import FastAPI
-
-app = FastAPI()
-client = httpx.AsyncClient()
-
-
-async def update_customer(customer_id: str, fields: dict) -> dict:
-    return (await client.patch(f"https://crm.example/customers/{customer_id}", json=fields)).json()
-
-
-async def add_note(customer_id: str, note: dict) -> None:
-    await client.post(f"https://crm.example/customers/{customer_id}/notes", json=note)
-
-
-async def replace_profile(customer_id: str, profile: dict, version: str) -> None:
-    await client.put(f"https://crm.example/profiles/{customer_id}?v={profile['v']}", json=profile)
-
-
-@app.post("/hook")
-async def hook(event: dict):
-    await update_customer(event["id"], {"score": 5})
-    await add_note(event["id"], {"text": "scored"})
-    await update_customer(event["id"], {"tier": "hot"})
-    await update_customer(event["other"], {"tier": "hot"})
-    known = await update_customer(event["id"], {"tier": "cold"})
-    await update_customer(event["id"], {"name": known["name"]})
-    await add_note(event["id"], {"text": "a"})
-    await add_note(event["id"], {"text": "b"})
-    await replace_profile(event["id"], {"v": 1, "a": 1}, "1")
-    await replace_profile(event["id"], {"v": 1, "b": 1}, "1")
-    return {"ok": True}
-""",
-    )
+    bad = examples.BAD
+    good = examples.GOOD
 
     def find(self, index: Index) -> Iterable[Finding]:
         """Every run of updates of one resource on a request's path."""
