@@ -13,6 +13,8 @@ from swarm.target.calls import UpstreamCall
 
 _COPIES = 20
 _SETTLE_S = 0.5
+_MORE_ROUNDS = 2
+_ROUNDS_S = 6.0
 
 
 class RepeatedDelivery(Probe):
@@ -58,7 +60,13 @@ class RepeatedDelivery(Probe):
             return self.failed(f"both deliveries added rows: {dict(second.grew)}", route)
         if not answer.ok and answer.status != 409:
             return self.failed(f"the repeated delivery was answered {answer.status}", route)
-        return await self._at_once(context, webhook)
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        result = await self._at_once(context, webhook)
+        for _ in range(_MORE_ROUNDS):  # who looks first and notes then is caught by chance alone
+            if result.outcome == "passed" and loop.time() - begun_s < _ROUNDS_S:
+                result = await self._at_once(context, webhook)
+        return result
 
     async def _at_once(self, context: ProbeContext, webhook: Webhook) -> ProbeResult:
         """Twenty copies of a new delivery; what one alone does may differ from kind to kind, but not tenfold."""
