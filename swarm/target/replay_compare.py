@@ -41,6 +41,7 @@ def compare(recording: Recording, candidate: Observation, *, allow_surfaced_erro
     identical = 0
     trios = zip_longest(recording.first.exchanges, recording.second.exchanges, candidate.exchanges)
     total = 0
+    before: list[UpstreamCall] = []
     known_tables = recording.first.stored_at_end.tables.keys() | recording.second.stored_at_end.tables.keys()
     for first, second, theirs in trios:
         if first is None or second is None:
@@ -50,7 +51,9 @@ def compare(recording: Recording, candidate: Observation, *, allow_surfaced_erro
             lines.append(f"{first.label}: was not replayed")
             continue
         theirs = replace(theirs, kept_in=theirs.kept_in - known_tables)
-        found = list(_exchange_differences(first, second, theirs, allow_surfaced_errors))
+        found = list(_exchange_differences(first, second, theirs, allow_surfaced_errors, before))
+        if theirs.kind == "upstream fails":
+            before += theirs.calls
         identical += not found
         lines += [f"{first.label}: {line}" for line in found[:_LINES_PER_EXCHANGE]]
     lines += _stored_lines(recording, candidate)
@@ -60,7 +63,7 @@ def compare(recording: Recording, candidate: Observation, *, allow_surfaced_erro
 
 
 def _exchange_differences(
-    first: Exchange, second: Exchange, theirs: Exchange, allow_surfaced_errors: bool
+    first: Exchange, second: Exchange, theirs: Exchange, allow_surfaced_errors: bool, before: Sequence[UpstreamCall]
 ) -> Iterator[str]:
     if theirs.status == 0 and first.status != 0:
         yield f"status {first.status} became no answer ({theirs.error})"
@@ -73,7 +76,7 @@ def _exchange_differences(
         case "badly signed":
             yield from _refusal_differences(first, second, theirs)
         case "upstream fails":
-            yield from _fault_differences(first, second, theirs, allow_surfaced_errors)
+            yield from _fault_differences(first, second, theirs, allow_surfaced_errors, before)
 
 
 def _answer_differences(first: Exchange, second: Exchange, theirs: Exchange) -> Iterator[str]:
@@ -132,7 +135,7 @@ def _refusal_differences(first: Exchange, second: Exchange, theirs: Exchange) ->
 
 
 def _fault_differences(
-    first: Exchange, second: Exchange, theirs: Exchange, allow_surfaced_errors: bool
+    first: Exchange, second: Exchange, theirs: Exchange, allow_surfaced_errors: bool, before: Sequence[UpstreamCall]
 ) -> Iterator[str]:
     if _unmet(first, theirs):
         return
@@ -141,7 +144,7 @@ def _fault_differences(
         surfaced = max(classes) < 4 and theirs.status >= 500
         if not (surfaced and allow_surfaced_errors):
             yield f"status {first.status} became {theirs.status}"
-    yield from _more_writes(first, second, theirs)
+    yield from _more_writes(first, second, theirs, before)
 
 
 def _is_kept(first: Exchange, second: Exchange, theirs: Exchange) -> bool:
@@ -170,14 +173,17 @@ def _point(call: UpstreamCall) -> FaultPoint:
     return FaultPoint(call.upstream, call.method, path_shape(call.path))
 
 
-def _more_writes(first: Exchange, second: Exchange, theirs: Exchange) -> Iterator[str]:
-    """Writes that the original did not make. Another attempt at an idempotent one is none."""
+def _more_writes(
+    first: Exchange, second: Exchange, theirs: Exchange, before: Sequence[UpstreamCall] = ()
+) -> Iterator[str]:
+    """Writes that the original did not make. Another attempt at an idempotent one is none, nor is a late attempt at
+    what failed under a request `before` this one."""
     expected, lonely = expected_writes(writes_of(first), writes_of(second))
     expected = with_merged(expected, writes_of(theirs))
     _, missing, left = match_writes(expected, writes_of(theirs))
     left = _without(left, lonely)
     wider = widened([expected[number] for number in missing], left)
-    left = [write for write in left if write not in wider]
+    left = [write for write in left if write not in wider and not _is_late_attempt(write.call, before)]
     counted: Counter[str] = Counter()
     for write in left:
         attempt = any(
@@ -187,6 +193,16 @@ def _more_writes(first: Exchange, second: Exchange, theirs: Exchange) -> Iterato
         if not (attempt and write.call.method in IDEMPOTENT_METHODS):
             counted[f"{'repeated' if attempt else 'additional'} upstream write: {write.name}"] += 1
     yield from (line if count == 1 else f"{line} ({count} times)" for line, count in counted.items())
+
+
+def _is_late_attempt(call: UpstreamCall, before: Sequence[UpstreamCall]) -> bool:
+    """Whether a write was made before, where it failed or where making it twice changes nothing."""
+    return any(
+        (known.upstream, known.method, known.path, known.query, known.body)
+        == (call.upstream, call.method, call.path, call.query, call.body)
+        and (known.status >= 500 or known.method in IDEMPOTENT_METHODS)
+        for known in before
+    )
 
 
 def _without(left: Sequence[Write], lonely: Sequence[Write]) -> list[Write]:

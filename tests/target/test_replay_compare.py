@@ -129,6 +129,23 @@ def test_retries_of_idempotent_writes_alone_are_fine() -> None:
     )
 
 
+def test_a_late_attempt_at_what_failed_before_is_no_write_of_the_next_request() -> None:
+    failed = call("POST", "/notes", 1, 2, '{"text": "hi"}', status=500)
+    other = call("PUT", "/contacts/2", 0, 1, '{"score": 7}', status=500)
+    one, two = exchange(PUT_A, failed, kind="upstream fails"), exchange(other, kind="upstream fails")
+
+    def judged_both(*late: UpstreamCall) -> tuple[str, ...]:
+        recording = Recording(observation(one, two), observation(one, two), Tape())
+        return compare(recording, observation(one, exchange(other, *late, kind="upstream fails"))).differences
+
+    assert judged_both(replace(PUT_A, start_s=3.0, end_s=4.0), replace(failed, start_s=5.0, end_s=6.0)) == ()
+    assert judged_both(replace(PUT_A, body=b'{"score": 6}')) == (
+        "request 1: additional upstream write: PUT crm/contacts/1",
+    )
+    done = call("POST", "/calls", 0, 1, "{}")
+    assert judged_both(done) == ("request 1: additional upstream write: POST crm/calls",)
+
+
 def test_an_error_that_comes_to_light_is_a_difference_unless_allowed() -> None:
     base, candidate = failing(FAILED_POST, status=200), failing(FAILED_POST, status=502)
     assert judged(base, candidate) == ("request 1: status 200 became 502",)
