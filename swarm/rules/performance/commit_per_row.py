@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from swarm.analysis.database_kinds import SESSIONS
 from swarm.analysis.edits import Edit
-from swarm.analysis.effects import sql_call
+from swarm.analysis.effects import effects_cache, sql_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
+from swarm.rules.request_code import loops_around
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.session_work import only_session_work
 from swarm.rules.splices import is_alone, whole_lines
@@ -201,6 +202,13 @@ def save_in_parts(conn: sqlite3.Connection, rows):
             if index.on_request_path(function.module, function.node.body[0]):
                 for loop, commit in _loops(index, function):
                     yield self._finding(index, function, loop, commit)
+                for call, callee in _committed_by_others(index, function):
+                    yield self.finding(
+                        function.module, call,
+                        evidence=f"in each turn of a loop {function.qualname} calls {callee.qualname}, which commits",
+                        recommendation="Add all rows and commit once, where they belong together",
+                        anchor=f"{function.qualname}:{callee.qualname}", mendable=False, severity="low",
+                    )  # fmt: skip
 
     def _finding(self, index: Index, function: Function, loop: ast.For, commit: ast.stmt) -> Finding:
         return self.finding(
@@ -240,6 +248,23 @@ def _loops(index: Index, function: Function) -> Iterator[tuple[ast.For, ast.stmt
         found = (sql_call(index, function.module, call) for call in calls)
         if commits and any(sql is not None and sql.verb in WRITES for sql in found):
             yield loop, commits[-1]
+
+
+def _committed_by_others(index: Index, function: Function) -> Iterator[tuple[ast.Call, Function]]:
+    """Calls in a loop over rows whose function writes by what the turn gives it, and commits."""
+    cache = effects_cache(index)
+    for call in index.calls(function):
+        loop = next(loops_around(function.module, call), None)
+        if not isinstance(loop, ast.For) or ast.unparse(loop.iter).startswith(("range(", "itertools.count")):
+            continue
+        turn = {part.id for part in ast.walk(loop.target) if isinstance(part, ast.Name)}
+        given = [part for value in [*call.args, *call.keywords] for part in ast.walk(value)]
+        callee = index.resolve_call(function.module, call)
+        if callee is None or callee is function or not any(isinstance(n, ast.Name) and n.id in turn for n in given):
+            continue
+        effects = cache.of(callee)
+        if effects.commits and any(sql.verb in WRITES for sql in effects.sql) and not effects.http:
+            yield call, callee
 
 
 def _call(statement: ast.stmt) -> ast.Call | None:
