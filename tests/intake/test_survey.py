@@ -499,3 +499,14 @@ def test_sender_is_known_by_the_host_that_is_answered(tmp_path: Path) -> None:
     payloads = draft.target.webhooks[0].payloads
     assert all(isinstance(body, dict) and "update_id" in body for body in payloads)
     assert len({str(body) for body in payloads}) == len(payloads)
+
+
+def test_ids_in_settings_are_those_of_the_examples(tmp_path: Path) -> None:
+    text = (
+        "from pydantic_settings import BaseSettings\n\n\nclass Settings(BaseSettings):\n"
+        "    ALLOWED_CHAT_ID: int\n    WORKERS: int\n"
+    )
+    values = {s.name: harmless_value(s) for s in find_settings(index_of(tmp_path, {"app.py": text}))}
+    assert values == {"ALLOWED_CHAT_ID": "1001", "WORKERS": "1"}
+    telegram, _ = known_body(["telegram"]) or ({}, False)
+    assert telegram["message"]["chat"]["id"] == 1001
