@@ -13,7 +13,7 @@ from swarm.analysis.effects import WRITE_WORDS, http_call, sql_call
 from swarm.analysis.index import Index
 from swarm.analysis.module import walk, written
 from swarm.analysis.source import Module
-from swarm.rules.logging_calls import tells_of_it
+from swarm.rules.logging_calls import is_log_call, is_print, tells_of_it
 
 BROAD = ("Exception", "BaseException")
 # all that a client may raise where another system fails: as good as everything around a call of that client
@@ -24,14 +24,16 @@ _FAMILIES = frozenset({
     "psycopg2.Error", "psycopg.Error", "asyncpg.PostgresError", "redis.RedisError", "redis.exceptions.RedisError",
     "smtplib.SMTPException",
 })  # fmt: skip
+_SYSTEMS = ("redis.", "smtplib.", "httpx.", "aiohttp.", "requests.", "pymongo.", "asyncpg.", "psycopg")
 # a question: that it failed is its answer
 _QUESTION = re.compile(
     r"^_*(is|has|can|may|should|try|maybe|supports?|match(es)?|ping|probe)_|^_*(is|has)[A-Z]"
-    r"|able$|^__(str|repr)__$|(^|_)(or_none|optional|exists?|alive|health\w*|ready|readiness|available|reachable|valid)(_|$)"
+    r"|(?<!t)able$|^__(str|repr)__$|(^|_)(or_none|optional|exists?|alive|health\w*|ready|readiness|available|reachable|valid)(_|$)"
 )
 _CHECK = re.compile(r"^_*(check|valid\w*|verif\w*|test|detect|authenticate|decode|parse)(_|$)")
 _TEARDOWN = re.compile(
-    r"^(aclose|close\w*|(on_)?shut_?down\w*|stop|clean_?up\w*|tear_?down\w*|disconnect\w*|dispose|a?exit|del|release\w*"
+    r"^(aclose|close(_(all|db|redis|\w*(connection|client|session|pool|engine|resource|driver|browser|socket)s?))?"
+    r"|(on_)?shut_?down\w*|stop|clean_?up\w*|tear_?down\w*|disconnect|dispose|a?exit|del|release(_\w*lock)?"
     r"|\w+_lifespan|lifespan)$"
 )
 _CLEANUP = frozenset({
@@ -43,7 +45,7 @@ _CLEANUP = frozenset({
 _TOLD = re.compile(
     r"err(or)?s?(\b|_)|error|fail|exc(\b|_)|exception|invalid|unavail|unhealth|degraded|broken|problem|warn|alert|notif"
     r"|report|capture|abort|exit|retry|flash|traceback|unable|could ?not|cannot|crash|\bdown\b|wrong|denied|reject"
-    r"|unauthor|forbidden|\bbad\b|trouble|\b[45]\d\d\b",
+    r"|unauthor|forbidden|\bbad\b|trouble",
     re.IGNORECASE,
 )
 # what turns one value into another: that it cannot be turned is the question, and a default its answer
@@ -171,16 +173,26 @@ def _tells(module: Module, handler: ast.ExceptHandler) -> bool:
     """Whether a handler raises, logs, or keeps or answers something that speaks of a failure."""
     if tells_of_it(module, handler.body):
         return True
+    emptied = {
+        id(target)
+        for node in handler.body if isinstance(node, ast.Assign) and not getattr(node.value, "value", True)
+        for target in node.targets
+    }  # fmt: skip
     for node in (part for statement in handler.body for part in walk(statement)):
         match node:
+            case ast.Name() | ast.Attribute() if id(node) in emptied:
+                continue  # `rejected = False`: that nothing is wrong
             case ast.Name(id=name):
                 if name == handler.name or _TOLD.search(name):
                     return True
             case ast.Attribute(attr=name) | ast.keyword(arg=str(name)) | ast.FunctionDef(name=name):
                 if _TOLD.search(name):
                     return True
-            case ast.Constant(value=str() | int() as value):
-                if not isinstance(value, bool) and _TOLD.search(str(value)):
+            case ast.Constant(value=str(value)):
+                if _TOLD.search(value):
+                    return True
+            case ast.Constant(value=int(value)) if isinstance(handler.body[-1], ast.Return):
+                if 400 <= value < 600:
                     return True
             case ast.Yield() | ast.YieldFrom():
                 return True
@@ -238,8 +250,11 @@ def _is_question(module: Module, tried: ast.AST, handler: ast.ExceptHandler) -> 
         return True
     last = handler.body[-1]
     denies = isinstance(last, ast.Return) and (last.value is None or _is_plain_no(last.value))
-    denies = denies or isinstance(last, ast.Continue) or _passes(handler)
-    return denies and _CHECK.search(function.name) is not None
+    if _CHECK.search(function.name) is None:
+        return False
+    says = any(isinstance(node, ast.Return) and isinstance(getattr(node.value, "value", None), bool)
+               for node in walk(function))  # fmt: skip
+    return denies or isinstance(last, ast.Continue) or (_passes(handler) and says)
 
 
 def _is_second(module: Module, tried: ast.Try) -> bool:
@@ -259,19 +274,33 @@ def _is_plain_no(value: ast.expr) -> bool:
 
 
 def _is_excused(index: Index, module: Module, around: ast.AST, body: Sequence[ast.stmt]) -> bool:
-    if any(isinstance(node, ast.Import | ast.ImportFrom) for statement in body for node in walk(statement)):
+    if any(_is_optional(index, module, node) for statement in body for node in walk(statement)):
         return True
-    if tells_of_it(module, list(body[:1])) and len(body) == 1:
-        return True  # logging and metrics themselves may fail in silence
+    if len(body) == 1 and any(is_log_call(module, n) or is_print(module, n) for n in walk(body[0])):
+        return True  # logging itself may fail in silence
     if _TELEMETRY.search(module.path.lower()) or all(_is_telemetry(statement) for statement in body):
         return True
     function = module.enclosing_function(around)
-    if len(body) == 1 and isinstance(body[0], ast.Return) and function is not None and _is_attempt(module, around) \
-            and not _asks_others(index, module, body):  # fmt: skip
+    if function is not None and _is_attempt(module, around) and not _asks_others(index, module, body):
         return True  # one way, with another after it
+    if function is not None and function.name == "emit" and "Handler" in _bases(module, function):
+        return True
     if function is not None and _TEARDOWN.search(function.name.strip("_").lower()):
         return True
     return all(_is_cleanup(statement) for statement in body)
+
+
+def _is_optional(index: Index, module: Module, node: ast.AST) -> bool:
+    """Whether something is imported that may not be installed: not a module of the target."""
+    names = [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    return any(index.tree.find_module(name, module) is None for name in names)
+
+
+def _bases(module: Module, function: ast.AST) -> str:
+    around = module.enclosing_class(function)
+    return " ".join(written(base) for base in around.bases) if around is not None else ""
 
 
 def _is_telemetry(statement: ast.stmt) -> bool:
@@ -283,7 +312,10 @@ def _is_telemetry(statement: ast.stmt) -> bool:
 def _is_attempt(module: Module, around: ast.AST) -> bool:
     """Whether what is tried ends the search where it works: a `return` or `break`, and on in silence where not."""
     body = getattr(around, "body", [])
-    if not body or not isinstance(body[-1], ast.Return | ast.Break):
+    last = body[-1] if body else None
+    while isinstance(last, ast.If | ast.With | ast.AsyncWith) and not getattr(last, "orelse", []):
+        last = last.body[-1]
+    if not isinstance(last, ast.Return | ast.Break):
         return False
     handlers = getattr(around, "handlers", [])
     return bool(handlers) and all(isinstance(h.body[-1], ast.Pass | ast.Continue) for h in handlers)
@@ -316,7 +348,12 @@ def _calls(body: Iterable[ast.stmt]) -> Iterator[ast.Call]:
 
 def _asks_others(index: Index, module: Module, body: Sequence[ast.stmt]) -> bool:
     """Whether another system is asked right there."""
-    return any(http_call(index, module, call) or sql_call(index, module, call) for call in _calls(body))
+    return any(
+        http_call(index, module, call) or sql_call(index, module, call)
+        or index.resolve(module, call.func) == "urllib.request.urlopen"
+        or (index.kinds.of(module, getattr(call.func, "value", call)) or "").startswith(_SYSTEMS)
+        for call in _calls(body)
+    )  # fmt: skip
 
 
 def _keeps_or_works(index: Index, module: Module, body: Sequence[ast.stmt]) -> bool:

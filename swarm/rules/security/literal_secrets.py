@@ -84,7 +84,15 @@ def literal_secrets(module: Module) -> Iterator[Literal]:
 
 
 def is_guarded(index: Index, module: Module, literal: ast.Constant) -> bool:
-    """Whether the code compares something with this very text elsewhere: it refuses to work with it."""
+    """Whether the code compares something with this very text, or the name for it, elsewhere: it refuses it."""
+    around = module.parent(literal)
+    target = around.targets[0] if isinstance(around, ast.Assign) else None
+    if isinstance(target, ast.Name) and any(
+        isinstance(part, ast.Name) and part.id == target.id
+        for comparison in module.nodes(ast.Compare)
+        for part in comparison.comparators
+    ):
+        return True
     for other in index.tree.modules.values():
         for constant in other.nodes(ast.Constant) if repr(literal.value)[1:-1] in other.text else ():
             if constant is not literal and constant.value == literal.value:
@@ -166,6 +174,8 @@ def _arguments(module: Module) -> Iterator[_Given]:
         position = _KEYED.get(module.resolve(call.func) or "", _KEYED_NAMES.get(name))
         if position is not None and position < len(call.args):
             yield _Given("password" if position else "signing_key", call.args[position], works=position == 0)
+        if _reads_attribute(call):
+            yield _Given(_text(call.args[1]) or "", call.args[2], works=True)
         if name in _READERS and call.args and isinstance(call.args[0], ast.Constant):
             *_, last = call.args
             fallback = next((k.value for k in call.keywords if k.arg in ("default", "fallback")), None)
@@ -231,6 +241,11 @@ def _is_for_developers(module: Module, node: ast.AST) -> bool:
     """Whether it stands in the settings of a test or a developer's machine."""
     around = module.enclosing_class(node)
     return around is not None and re.match(r"_?(Dev|Test|Local|Mock|Fake|Example)", around.name) is not None
+
+
+def _reads_attribute(call: ast.Call) -> bool:
+    """`getattr(settings, "TOKEN", "…")`."""
+    return isinstance(call.func, ast.Name) and call.func.id == "getattr" and len(call.args) == 3
 
 
 def _is_text(module: Module, node: ast.Constant) -> bool:

@@ -50,6 +50,12 @@ _NOTHING = re.compile(
     r"|\$\{.*\}|\{.*\}|%.*|str(ing)?|text|hidden|password|required|optional|masked|redacted|unknown|default|true|false|env|auto|jwt|bearer)$",
     re.IGNORECASE,
 )
+# somebody's key, where the value is nothing but chance: hexadecimal, or letters of both cases with digits
+_ANY_KEY = re.compile(r"(^|_)\w*[a-z]_?key$", re.IGNORECASE)
+_NO_SECRET_KEY = re.compile(
+    r"public|cache|primary|foreign|partition|sort|row|site|idempotency|dedup|object|s3_key|storage", re.IGNORECASE
+)
+_RANDOM = re.compile(r"(\w{2,8}[-_])?([0-9a-f]{24,}|(?=.*\d.*\d.*\d)(?=.*[a-z])(?=.*[A-Z])[A-Za-z0-9+/_=-]{24,})")
 _MADE_UP = re.compile(
     r"xxx|\.\.\.|example|your|placeholder|dummy|fake|sample|redacted|1234567890|abcdefgh", re.IGNORECASE
 )
@@ -92,6 +98,8 @@ def is_secret(name: str, value: str) -> bool:
     """Whether a text that something of this name gets is a secret."""
     if is_placeholder(value):
         return False
+    if _ANY_KEY.search(name) and not _NO_SECRET_KEY.search(name) and _RANDOM.fullmatch(value):
+        return looks_secret(name, value)
     return (is_secret_name(name) and looks_secret(name, value)) or has_known_form(value)
 
 
@@ -103,9 +111,9 @@ def looks_secret(name: str, value: str) -> bool:
         return False
     if value.lower().startswith(("x-", "http", "urn:")) or "://" in value or re.search(r"[\n{}<>]", value):
         return False
-    if re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+", value):
-        return False  # the name of a variable
-    words = re.fullmatch(r"[a-zA-Z]+([-_.:/][a-zA-Z]+)*([-_.:/]?v?\d{1,2})?", value)
+    if re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+(,[A-Z0-9_]+)*", value):
+        return False  # names of variables
+    words = re.fullmatch(r"[a-zA-Z]+([-_.:/,]([a-zA-Z]+\d{0,2}|v?\d{1,3}))*([-_.:/]?v?\d{1,2})?,?", value)
     if words and not re.search(r"[A-Z]\w*[a-z]\w*\d$", value) and not _changes_case(value):
         return False  # words, at most with a version: the key of a cache, the name of a file
     letters = _letters(value)
