@@ -54,7 +54,7 @@ class Layout:
                 value = getattr(node, name, None)
                 if isinstance(value, ast.AST):
                     todo.append(value)
-                elif value:
+                elif isinstance(value, list):  # `case True:` holds the bare value
                     todo += [item for item in reversed(value) if isinstance(item, ast.AST)]
             above += [at] * (len(todo) - count)
         sizes = [1] * len(nodes)

@@ -21,13 +21,14 @@ WEIGHTS: dict[Severity, float] = {"critical": 10.0, "high": 7.5, "medium": 5.0, 
 # 0.1 that the rules were not tuned on, with tests/corpus as it was first met: 20 of 20 found and 0 of 29 safe ones
 # reported; 43 of 45 and 1 of 76; 55 of 56 and 0 of 112. digest, by bandit: all of that suite, 76 of 76 and 0 of 80.
 # The others by swarm.scores.faults in five public services, every fault found and no twin reported, one or two
-# shapes in each; compare, secret, tls, timeout and swallow with tests/corpus/detectors/first_met as first met, too:
-# 29 of 30 and 0 of 30; 18 of 25 and 1 of 25 (with what was read by hand in 30 public
-# services, 33 of 40 and 4 of 42); 21 of 22 and 0 of 22; 18 of 22 and 1 of 22; 11 of 18 and 0 of 18.
+# shapes in each; compare and tls with tests/corpus/detectors/first_met as first met, too: 29 of 30 and 0 of 30; 21 of
+# 22 and 0 of 22. secret, timeout and swallow: candidates taken from public services by names alone, labelled by
+# reading before the detector saw them (tests/scores/test_detectors.py tells how): 23 of 34 and 9 of 1,339; 50 of 54
+# and 0 of 199; 35 of 47 and 7 of 151.
 DETECTORS: dict[str, float] = {
     "sql": 0.92, "run": 0.91, "chance": 0.96, "digest": 0.97,
-    "compare": 0.9, "secret": 0.69, "tls": 0.87, "timeout": 0.7, "error-details": 0.83, "log-body": 0.83,
-    "debug": 0.71, "swallow": 0.55,
+    "compare": 0.9, "secret": 0.65, "tls": 0.87, "timeout": 0.9, "error-details": 0.83, "log-body": 0.83,
+    "debug": 0.71, "swallow": 0.68,
 }  # fmt: skip
 
 
@@ -110,7 +111,7 @@ CHECKS: tuple[Check, ...] = (
     _static("S04", "critical", "Nothing is run or unpacked that came as data",
             ("code-injection", "command-injection", "template-injection", "unsafe-deserialisation"), "run"),
     _static("S05", "high", "Tokens come from a secure source of chance", ("weak-random",), "chance"),
-    _static("S06", "medium", "No broken digests", ("bandit-B303", "bandit-B324"), "digest"),
+    _static("S06", "medium", "No broken digests", ("weak-hash", "bandit-B303", "bandit-B324"), "digest"),
     _static("S07", "high", "Debug mode is off", ("debug-enabled", "bandit-B201"), "debug"),
     _static("S08", "medium", "Outgoing calls have a time limit", ("missing-timeout", "bandit-B113"), "timeout"),
     _static("S09", "medium", "No error is swallowed", ("swallowed-exception",), "swallow"),

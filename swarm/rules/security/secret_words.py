@@ -19,7 +19,7 @@ _ABOUT_ONE = re.compile(
     r"|backend|provider|source|store|storage|engine|driver|mode|enabled|required|manager|service|class|module|hasher|policy"
     r"|label|message|text|title|help|hint|error|status|key_id|mask|state|audience|placeholder|description|scope|role"
     r"|location|usage|model|budget|cost|route|topic|queue|column|table|action|event|reason|info|lexer|parser|start|begin|end|marker"
-    r"|delimiter|pair|variant)s?$|^((?!api|access|auth|valid|bearer|admin|allowed|bot).)*tokens$",
+    r"|delimiter|pair|variant|reset|changed?|strength)s?$|^((?!api|access|auth|valid|bearer|admin|allowed|bot).)*tokens$",
     re.IGNORECASE,
 )
 _WORD_LIST = re.compile(
@@ -27,7 +27,8 @@ _WORD_LIST = re.compile(
 )
 # what the service itself signs, seals or lets in by: it works with any text, so the one in the code opens it
 _OWN_KEY = re.compile(
-    r"(^|_)((app|flask|django|jwt|session|token|cookie|csrf|auth|signing|webhook|hmac|encryption)_?(secret(_?key)?|key)"
+    r"(^|_)((app|flask|django|jwt|session|token|cookie|csrf|auth|signing|webhook|hmac|encryption)_?secret(_?key)?"
+    r"|(jwt|signing|hmac|encryption)_?key"
     r"|(\w+_)?secret_?key(_\w+)?|secret|admin_?(password|token|secret|key))$",
     re.IGNORECASE,
 )
@@ -47,7 +48,8 @@ _PLACEHOLDER = re.compile(
 # no text that anybody would take for a key: nothing was set, or it says of what type the value is
 _NOTHING = re.compile(
     r"^(<.*>|\[.*\]|\.+|\*+|x+|-+|none|null|nil|todo|tbd|unset|undefined|not[-_ ](set|configured)|n/?a"
-    r"|\$\{.*\}|\{.*\}|%.*|str(ing)?|text|hidden|password|required|optional|masked|redacted|unknown|default|true|false|env|auto|jwt|bearer)$",
+    r"|\$\{.*\}|\{.*\}|%.*|str(ing)?|text|hidden|password|required|optional|masked|redacted|unknown|default|true|false|env|auto|jwt|bearer|missing"
+    r"|\d+/(second|minute|hour|day)s?)$",
     re.IGNORECASE,
 )
 # somebody's key, where the value is nothing but chance: hexadecimal, or letters of both cases with digits
@@ -86,6 +88,8 @@ def opens(name: str, value: str) -> bool:
         return False
     if re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+", value) or value.startswith(("/", "./", "X-", "x-")):
         return False
+    if len(_letters(value)) > 11 and _letters(value) in _letters(name):
+        return False  # called by its name
     return _letters(value) not in (_letters(name), "authorization", "hssha", "rssha")
 
 
@@ -111,7 +115,8 @@ def looks_secret(name: str, value: str) -> bool:
         return False
     if value.lower().startswith(("x-", "http", "urn:")) or "://" in value or re.search(r"[\n{}<>]", value):
         return False
-    if re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+(,[A-Z0-9_]+)*", value):
+    variables = re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+(,[A-Z0-9_]+)*", value)
+    if variables and sum(letter.isdigit() for letter in value) < 6:
         return False  # names of variables
     words = re.fullmatch(r"[a-zA-Z]+([-_.:/,]([a-zA-Z]+\d{0,2}|v?\d{1,3}))*([-_.:/]?v?\d{1,2})?,?", value)
     if words and not re.search(r"[A-Z]\w*[a-z]\w*\d$", value) and not _changes_case(value):

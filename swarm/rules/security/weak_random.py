@@ -147,7 +147,7 @@ def _draws(index: Index, module: Module) -> Iterator[tuple[ast.Call, str]]:
     for call in module.nodes(ast.Call):
         owner, _, method = (index.resolve(module, call.func) or "").rpartition(".")
         if owner == "random" and method in _DRAWS:
-            name = _name_of_value(module, call) or flowing.get(id(call), "")
+            name = name_of_value(module, call) or flowing.get(id(call), "")
             if name:
                 yield call, name
 
@@ -185,7 +185,7 @@ def _secret_places(seen: Seen) -> Iterator[tuple[Value, str]]:
                 yield drawn, "what a sender has to know"
 
 
-def _name_of_value(module: Module, call: ast.Call) -> str:
+def name_of_value(module: Module, call: ast.Call) -> str:
     """The secret's name that the drawn value gets: a variable, a key, a keyword, or what the function is called."""
     inner: ast.AST = call
     for around in module.ancestors(call):
