@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module
+from swarm.analysis.statements import sql_text
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
@@ -105,6 +106,11 @@ other = sqlite3.connect("b.db", timeout=30)
 db.execute("PRAGMA busy_timeout = 5000")
 memory = sqlite3.connect(":memory:", timeout=0)
 """,
+        """from sqlalchemy import create_engine
+
+cache = "sqlite:///cache.db"
+engine = create_engine("postgresql+asyncpg://db/shop", connect_args={"timeout": 0})
+""",
     )
 
     @distinct
@@ -141,7 +147,7 @@ def _short(index: Index, module: Module) -> Iterator[tuple[ast.AST, str, Edit]]:
         opener = index.resolve(module, call.func) or ""
         if opener not in OPENERS | ENGINES or ":memory:" in ast.unparse(call):
             continue
-        if opener in ENGINES and "sqlite" not in module.text.lower():
+        if opener in ENGINES and not _is_of_sqlite(index, module, call):
             continue
         for value in _timeouts(index, module, call, of_engine=opener in ENGINES):
             given = value.value if isinstance(value, ast.Constant) else None
@@ -154,6 +160,17 @@ def _short(index: Index, module: Module) -> Iterator[tuple[ast.AST, str, Edit]]:
             start, end = module.span(constant)
             text = module.text[start:end].replace(found[2], "5000")
             yield constant, found[0].strip(), Edit(start, end, text)
+
+
+def _is_of_sqlite(index: Index, module: Module, call: ast.Call) -> bool:
+    """Whether an engine's address names SQLite; where it is not known, whether the module names no other database."""
+    address = sql_text(index, module, call.args[0]) if call.args else None
+    if address is not None:
+        return address.startswith("sqlite")
+    text = module.text.lower()
+    return "sqlite" in text and not any(
+        other in text for other in ("postgres", "mysql", "mariadb", "oracle", "mssql")
+    )
 
 
 def _timeouts(index: Index, module: Module, call: ast.Call, *, of_engine: bool) -> Iterator[ast.expr]:
