@@ -132,6 +132,28 @@ def hook():
 """,
             "flask",
         ),
+        Example(
+            """import requests
+from flask import Flask, request
+
+app = Flask(__name__)
+http = requests.Session()
+
+
+def orders(number):
+    answer = http.get(f"https://crm.example/orders/{number}", timeout=3)
+    if answer.status_code != 200:
+        return []
+    return answer.json()
+
+
+@app.post("/hook")
+def hook():
+    return {"orders": orders(request.get_json()["number"])}
+""",
+            None,
+            "flask",
+        ),
     )
     good = (
         # a breaker is there
@@ -178,7 +200,7 @@ def nightly():
                 recommendation="Let calls fail at once for a while after several failures in a row, and wait where "
                 "the quota is used up",
                 anchor=anchor,
-                mendable=True,
+                mendable=not _goes_on_by_status(index, module),
             )  # fmt: skip
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
@@ -233,6 +255,28 @@ def _clients(index: Index) -> Iterator[tuple[Module, ast.Call, str]]:
             place = around.qualname if around is not None else "module"
             seen[place] = seen.get(place, 0) + 1
             yield module, call, f"client of {place}" + (f"#{seen[place]}" if seen[place] > 1 else "")
+
+
+def _goes_on_by_status(index: Index, module: Module) -> bool:
+    """Whether some function goes on without an answer by its status alone: an error in its place would end it."""
+    return any(
+        function.module is module
+        and effects_cache(index).of(function).http
+        and any(_asks_status(node) for node in index.own_nodes(function))
+        and not any(isinstance(node, ast.Try) for node in index.own_nodes(function))
+        for function in index.reachable()
+    )
+
+
+def _asks_status(node: ast.AST) -> bool:
+    """`if answer.status_code != 200: return []`, and no error raised by it."""
+    if not isinstance(node, ast.If) or any(isinstance(part, ast.Raise) for part in node.body):
+        return False
+    asked = any(
+        isinstance(part, ast.Attribute) and part.attr in ("status_code", "status", "ok", "is_success", "is_error")
+        for part in ast.walk(node.test)
+    )
+    return asked and any(isinstance(part, ast.Return | ast.Continue) for part in node.body)
 
 
 def _is_guarded(module: Module, call: ast.Call) -> bool:

@@ -16,6 +16,8 @@ from swarm.rules.monitoring.dropped_errors import dropped, returns_in_finally, s
 from swarm.rules.placing import module_logger, on_own_line, spliced
 from swarm.rules.rule import Example, Mend, Rule
 
+_LOGS = ("debug", "info", "warning", "error", "exception", "critical", "log", "print")
+
 
 class SwallowedException(Rule):
     """Any error at all is caught here and dropped without a word: what fails, fails unseen.
@@ -193,12 +195,15 @@ def _log_edit(module: Module, handler: ast.ExceptHandler, call: str) -> Edit:
 
 
 def _what_failed(module: Module, tried: ast.stmt) -> str:
-    """The first call that is tried, as the code names it."""
+    """The first call that is tried, as the code names it; one that logs only where there is no other."""
+    names: list[str] = []
     for statement in getattr(tried, "body", [tried]):
         for node in walk(statement):
             if isinstance(node, ast.Call):
                 name = " ".join(module.segment(node.func).split())
                 if len(name) <= 60 and all(letter.isalnum() or letter in "._" for letter in name):
-                    return name
+                    names.append(name)
+    if names:
+        return next((name for name in names if name.rpartition(".")[2] not in _LOGS), names[0])
     function = module.enclosing_function(tried)
     return function.name if function is not None else "this"
