@@ -11,6 +11,8 @@ from swarm.probes.probe import Probe, ProbeContext, ProbeResult
 from swarm.target.advisories import load_advisories
 from swarm.target.dependencies import versions
 
+# the report of an auditing tool will not do: it tells no date, so an old one would pass for new
+_MEND = "download OSV's dump for PyPI (all.zip, see osv.dev) and name it as `advisories` of the target in agents.yaml"
 _STALE = timedelta(days=90)
 _TOLD = 5
 
@@ -36,17 +38,17 @@ class KnownHoles(Probe):
         """No request: a look at the interpreter and the database."""
         place = context.place
         if place is None or place.advisories is None:
-            return self.skipped("no advisory database: name an OSV file, folder or zip as `advisories` of the target")
+            return self.skipped(f"no advisory database: {_MEND}")
         try:
             known = await asyncio.to_thread(load_advisories, place.advisories)
             used = await versions(place)
         except TargetError as error:
             return self.skipped(str(error))
         if not known.count or known.newest is None:
-            return self.skipped("the advisory database holds nothing about PyPI packages")
+            return self.skipped(f"{place.advisories.name} holds no OSV advisory about PyPI packages: {_MEND}")
         day = f"{known.newest:%Y-%m-%d}"
         if datetime.now(UTC) - known.newest.astimezone(UTC) > _STALE:
-            return self.skipped(f"the newest advisory is of {day}: older than {_STALE.days} days")
+            return self.skipped(f"the newest advisory is of {day}, older than {_STALE.days} days: {_MEND}")
         if not used:
             return self.skipped("no requirements file and no pyproject.toml tells what the service needs")
         holes = [hole for name, version in sorted(used.items()) for hole in known.holes(name, version)]

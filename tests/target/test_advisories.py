@@ -116,3 +116,12 @@ async def test_the_probe(tmp_path: Path, fixed: str | None, age_days: int, outco
         database.write_text(json.dumps(advisory("httpx", {"introduced": "0"}, {"fixed": fixed}, modified=modified)))
     result = await KnownHoles().run(SimpleNamespace(place=place(tmp_path, database)))  # type: ignore[arg-type]
     assert (result.outcome, words in result.evidence) == (outcome, True), result.evidence
+
+
+async def test_what_an_auditing_tool_reports_is_no_database_and_the_probe_says_what_is(tmp_path: Path) -> None:
+    report = tmp_path / "audit.json"
+    vulnerable = {"name": "flask", "version": "0.5", "vulns": [{"id": "PYSEC-2019-179", "fix_versions": ["1.0"]}]}
+    report.write_text(json.dumps({"dependencies": [vulnerable], "fixes": []}))
+    result = await KnownHoles().run(SimpleNamespace(place=place(tmp_path, report)))  # type: ignore[arg-type]
+    assert result.outcome == "skipped" and "\n" not in result.evidence
+    assert "audit.json holds no OSV advisory" in result.evidence and "all.zip" in result.evidence
