@@ -37,7 +37,7 @@ _DRAWS = (
 )
 _SECRET_NAME = re.compile(
     r"(^|_)(token|secret|nonce|otp|passcode|password|passwd|api_?key|session_?(id|key)|csrf|salt|reset_?code"
-    r"|verification_?code|pin_?code)s?(_|$)",
+    r"|pin|(verification|pin|access|door|login|unlock|invite|voucher|gift|confirmation|sms|auth)_?code)s?(_|$)",
     re.IGNORECASE,
 )
 # a jitter for retrying a token's fetch, a count of tokens: not what somebody must not guess
