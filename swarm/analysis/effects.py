@@ -203,7 +203,7 @@ def _dirties(index: Index, function: Function) -> frozenset[str]:
     """Tables of mapped objects that the function changes: `lead.score = 5`, `setattr(lead, …)`."""
     models, module = models_of(index).by_dotted, function.module
     found: set[str] = set()
-    for node in index.own_nodes(function) if models else ():
+    for node in index.own_of(function, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Call) if models else ():
         owners: list[ast.expr] = []
         if isinstance(node, ast.Assign):
             owners = [target.value for target in node.targets if isinstance(target, ast.Attribute)]
@@ -248,9 +248,9 @@ def memory_writes(index: Index, function: Function) -> frozenset[str]:
     outside: set[str] = set()
     written: set[str] = set()
     local = module.local_names(node)
-    for part in index.own_nodes(function):
-        if isinstance(part, ast.Global | ast.Nonlocal):
-            outside.update(part.names)
+    for declared in index.own_of(function, ast.Global, ast.Nonlocal):
+        outside.update(getattr(declared, "names", ()))
+    for part in index.own_of(function, ast.Assign, ast.Delete, ast.AugAssign, ast.AnnAssign, ast.Call):
         targets: list[ast.expr] = []
         if isinstance(part, ast.Assign) and index.kinds.of(module, part.value) in HTTP_CLIENTS | ENGINES:
             continue  # a client kept for later calls is no state of the program's

@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 from swarm.analysis.call_paths import routes_by_function
 from swarm.analysis.common_methods import COMMON_METHODS
 from swarm.analysis.kinds import Kinds
-from swarm.analysis.module import walk, written
+from swarm.analysis.module import walk, within, written
 from swarm.analysis.parts import AppObject, ClassInfo, Framework, Function, Route
 from swarm.analysis.routes import VERBS, find_apps, find_dependencies, find_hooks, find_routes
 from swarm.analysis.source import FunctionNode, Module, SourceTree, own_nodes, own_of
@@ -117,6 +117,20 @@ class Index:
                 found.setdefault(name, []).append((module, call))
         return found
 
+    def names(self, name: str) -> Sequence[tuple[Module, ast.Name | ast.Attribute]]:
+        """Every place in the tree that writes this name, alone or after a dot, with its module."""
+        return self._names.get(name, ())
+
+    @cached_property
+    def _names(self) -> dict[str, list[tuple[Module, ast.Name | ast.Attribute]]]:
+        found: dict[str, list[tuple[Module, ast.Name | ast.Attribute]]] = {}
+        for module in self.tree.modules.values():
+            for name in module.nodes(ast.Name):
+                found.setdefault(name.id, []).append((module, name))
+            for attribute in module.nodes(ast.Attribute):
+                found.setdefault(attribute.attr, []).append((module, attribute))
+        return found
+
     def function_of(self, node: FunctionNode) -> Function:
         """The Function of a definition's node."""
         return self._by_node[node]
@@ -128,10 +142,11 @@ class Index:
 
     def resolve(self, module: Module, expression: ast.AST) -> str | None:
         """The dotted name of an expression, re-exports within the tree followed."""
-        if expression not in self._resolved:
+        known = self._resolved.get(expression, "?")
+        if known == "?":
             dotted = module.resolve(expression)
-            self._resolved[expression] = self.tree.canonical(dotted, module) if dotted else None
-        return self._resolved[expression]
+            known = self._resolved[expression] = self.tree.canonical(dotted, module) if dotted else None
+        return known
 
     def named_function(self, module: Module, expression: ast.AST) -> Function | None:
         """The target's function that an expression names, not calls: `save`, `storage.save`, `self.save`."""
@@ -247,13 +262,13 @@ class Index:
     def _find_mentions(self, function: Function) -> Iterator[Function]:
         module = function.module
         signature = function.node.args
-        places: list[ast.AST] = [*self.own_nodes(function)]
+        places: list[ast.expr] = self.own_of(function, *_NAMING)
         for expression in [*signature.defaults, *signature.kw_defaults, *self.decorators(function)]:
-            places += list(walk(expression)) if expression is not None else []
+            places += within(expression, *_NAMING) if expression is not None else []
         for argument in [*signature.posonlyargs, *signature.args, *signature.kwonlyargs]:
-            places += list(walk(argument.annotation)) if argument.annotation is not None else []
+            places += within(argument.annotation, *_NAMING) if argument.annotation is not None else []
         for node in places:
-            if type(node) not in _NAMING or not isinstance(cast("ast.Name | ast.Attribute", node).ctx, ast.Load):
+            if not isinstance(cast("ast.Name | ast.Attribute", node).ctx, ast.Load):
                 continue
             parent = module.parent(node)
             if isinstance(parent, ast.Attribute) and parent.attr in QUEUED:
@@ -263,9 +278,8 @@ class Index:
                 yield named
             else:
                 yield from self._in_table(module, node)
-        for node in places:
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield self._by_node[node]
+        for nested in self.own_of(function, ast.FunctionDef, ast.AsyncFunctionDef):
+            yield self._by_node[nested]
 
     def decorators(self, function: Function) -> tuple[ast.expr, ...]:
         """What is put around a function: its own decorators, and what a view class of Flask lists for its verbs."""

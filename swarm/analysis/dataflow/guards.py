@@ -15,6 +15,7 @@ from swarm.analysis.module import written
 if TYPE_CHECKING:
     from swarm.analysis.dataflow.interpreter import Interpreter
 
+Ways = tuple[Env | None, Env | None]  # the variables where a condition holds, and where it does not
 _TIGHT_TESTS = frozenset({"isdigit", "isalnum", "isalpha", "isdecimal", "isnumeric", "isidentifier"})
 _SAME = frozenset({"lower", "upper", "strip", "casefold", "lstrip", "rstrip", "as_posix", "title"})
 _HOST_PARTS = frozenset({"netloc", "hostname", "scheme"})
@@ -60,36 +61,39 @@ class Guards:
 
     def assume(self, test: ast.expr, truth: bool, frame: Frame, env: Env) -> Env | None:
         """The variables where the condition is so; None where it cannot be."""
+        yes, no = self.split(test, frame, env)
+        return yes if truth else no
+
+    def split(self, test: ast.expr, frame: Frame, env: Env) -> Ways:
+        """The variables where the condition holds, and where it does not: it is looked at once for both."""
         match test:
             case ast.UnaryOp(op=ast.Not(), operand=operand):
-                return self.assume(operand, not truth, frame, env)
+                yes, no = self.split(operand, frame, env)
+                return no, yes
             case ast.BoolOp(op=operator, values=values):
-                return self._several(isinstance(operator, ast.And), values, truth, frame, env)
+                return self._several(isinstance(operator, ast.And), values, frame, env)
             case ast.Compare(left=left, ops=[operator], comparators=[right]):
-                return self._compared(left, operator, right, truth, frame, env)
+                return self._compared(left, operator, right, frame, env)
             case ast.NamedExpr(target=target, value=value):
                 found = self._run.evaluate(value, frame, env)
-                return self._true_value(target, replace(found), truth, {**env, target.id: found})
+                return self._by_truth(target, found, {**env, target.id: found})
             case ast.Call():
-                return self._called(test, truth, frame, env)
-        return self._true_value(test, self._run.evaluate(test, frame, env), truth, env)
+                return self._called(test, frame, env)
+        return self._by_truth(test, self._run.evaluate(test, frame, env), env)
 
-    def _several(self, is_and: bool, values: list[ast.expr], truth: bool, frame: Frame, env: Env) -> Env | None:
-        if is_and == truth:  # each of them is so
-            current: Env | None = env
-            for value in values:
-                if current is None:
-                    return None
-                current = self.assume(value, truth, frame, current)
-            return current
-        ways: list[Env | None] = []
-        current = env
-        for value in values:  # the first that is so, those before it are not
+    def _several(self, is_and: bool, values: list[ast.expr], frame: Frame, env: Env) -> Ways:
+        current: Env | None = env
+        left: list[Env | None] = []  # the first that is not so, those before it are
+        for value in values:
             if current is None:
                 break
-            ways.append(self.assume(value, truth, frame, current))
-            current = self.assume(value, not truth, frame, current)
-        return join_envs(ways)
+            yes, no = self.split(value, frame, current)
+            current, other = (yes, no) if is_and else (no, yes)
+            left.append(other)
+        return (current, join_envs(left)) if is_and else (join_envs(left), current)
+
+    def _by_truth(self, test: ast.expr, value: Value, env: Env) -> Ways:
+        return self._true_value(test, value, True, env), self._true_value(test, value, False, env)
 
     def _true_value(self, test: ast.expr, value: Value, truth: bool, env: Env) -> Env | None:
         known = truth_of(value)
@@ -102,15 +106,21 @@ class Guards:
             return {**env, test.id: without_taint(value)}  # empty
         return env
 
-    def _compared(
-        self, left: ast.expr, operator: ast.cmpop, right: ast.expr, truth: bool, frame: Frame, env: Env
-    ) -> Env | None:
+    def _compared(self, left: ast.expr, operator: ast.cmpop, right: ast.expr, frame: Frame, env: Env) -> Ways:
         one, other = self._run.evaluate(left, frame, env), self._run.evaluate(right, frame, env)
-        if isinstance(operator, ast.Eq | ast.NotEq) and truth and (one.taints or other.taints):
+        if isinstance(operator, ast.Eq | ast.NotEq) and (one.taints or other.taints):
             self._run.note(Seen("compare", frame.module, left, frame.function, frame.route, arguments=(one, other)))
         known = decided(operator, one, other)
         if known is not None:
-            return env if known == truth else None
+            return (env, None) if known else (None, env)
+        sides = (left, one), (right, other)
+        return self._where(operator, *sides, True, frame, env), self._where(operator, *sides, False, frame, env)
+
+    def _where(
+        self, operator: ast.cmpop, first: tuple[ast.expr, Value], second: tuple[ast.expr, Value], truth: bool,
+        frame: Frame, env: Env,
+    ) -> Env | None:  # fmt: skip
+        (left, one), (right, other) = first, second
         match operator:
             case ast.In() | ast.NotIn():
                 inside = isinstance(operator, ast.In) == truth
@@ -139,11 +149,24 @@ class Guards:
             return self._for_keys(env, value.about, lambda v: marked(v, "host"))
         return self._narrow(expression, frame, env, without_taint)
 
-    def _called(self, test: ast.Call, truth: bool, frame: Frame, env: Env) -> Env | None:
+    def _called(self, test: ast.Call, frame: Frame, env: Env) -> Ways:
         value = self._run.evaluate(test, frame, env)
         known = truth_of(value)
-        if known is not None and known != truth:
-            return None
+        answers: Ways | None = None
+        ways: list[Env | None] = []
+        for truth in (True, False):
+            if known is not None and known != truth:
+                ways.append(None)
+                continue
+            narrowed = self._of_library(test, value, truth, frame, env)
+            if narrowed is None:
+                answers = answers or self._run.predicates.split(test, frame, env)
+                narrowed = answers[0] if truth else answers[1]
+            ways.append(narrowed)
+        return ways[0], ways[1]
+
+    def _of_library(self, test: ast.Call, value: Value, truth: bool, frame: Frame, env: Env) -> Env | None:
+        """What is known of a method of texts, of `isinstance` and of `re`; None for any other call."""
         if isinstance(test.func, ast.Attribute):
             narrowed = self._by_method(test, test.func, truth, frame, env)
             if narrowed is not None:
@@ -155,26 +178,28 @@ class Guards:
                 return self._narrow(test.args[0], frame, env, without_taint)
         if value.kind.startswith("match:"):
             return self._for_keys(env, value.about, without_taint) if truth else env
-        return self._run.predicates.assume(test, truth, frame, env)
+        return None
 
     def _by_method(self, test: ast.Call, function: ast.Attribute, truth: bool, frame: Frame, env: Env) -> Env | None:
         name = function.attr
-        given = self._run.evaluate(test.args[0], frame, env) if test.args else UNKNOWN
         if name in _TIGHT_TESTS and truth and not test.args:
             return self._narrow(function.value, frame, env, without_taint)
-        if name == "is_relative_to" and truth and not given.taints:
-            return self._narrow(function.value, frame, env, _contained)
-        if name in ("startswith", "endswith") and not given.taints:
-            if not truth:
-                text = given.constant
-                if isinstance(text, str) and name == "startswith":
-                    return self._narrow(function.value, frame, env, lambda v: marked(v, f"not-first:{text}"))
-                return None
-            mark = f"{'first' if name == 'startswith' else 'last'}:{given.constant or ''}"
-            if name == "startswith" and (given.constant is None or len(str(given.constant)) > 1):
-                return self._narrow(function.value, frame, env, lambda v: _begins(v, given, mark))
-            return self._narrow(function.value, frame, env, lambda v: marked(v, mark))
-        return None
+        if name not in ("is_relative_to", "startswith", "endswith"):
+            return None
+        given = self._run.evaluate(test.args[0], frame, env) if test.args else UNKNOWN
+        if given.taints:
+            return None
+        if name == "is_relative_to":
+            return self._narrow(function.value, frame, env, _contained) if truth else None
+        if not truth:
+            text = given.constant
+            if isinstance(text, str) and name == "startswith":
+                return self._narrow(function.value, frame, env, lambda v: marked(v, f"not-first:{text}"))
+            return None
+        mark = f"{'first' if name == 'startswith' else 'last'}:{given.constant or ''}"
+        if name == "startswith" and (given.constant is None or len(str(given.constant)) > 1):
+            return self._narrow(function.value, frame, env, lambda v: _begins(v, given, mark))
+        return self._narrow(function.value, frame, env, lambda v: marked(v, mark))
 
     def _narrow(self, expression: ast.expr, frame: Frame, env: Env, change: Callable[[Value], Value]) -> Env:
         """The variable that an expression is, or is plainly taken from, changed."""

@@ -287,11 +287,9 @@ class Interpreter:
         return found or UNKNOWN
 
     def _conditional(self, node: ast.IfExp, frame: Frame, env: Env) -> Value:
-        ways: list[Value] = []
-        for truth, way in ((True, node.body), (False, node.orelse)):
-            narrowed = self.guards.assume(node.test, truth, frame, env)
-            if narrowed is not None:
-                ways.append(self.evaluate(way, frame, narrowed))
+        yes, no = self.guards.split(node.test, frame, env)
+        ways = [self.evaluate(node.body, frame, yes)] if yes is not None else []
+        ways += [self.evaluate(node.orelse, frame, no)] if no is not None else []
         return joined(ways[0], ways[1]) if len(ways) == 2 else ways[0] if ways else UNKNOWN
 
     def _compare(self, node: ast.Compare, frame: Frame, env: Env) -> Value:

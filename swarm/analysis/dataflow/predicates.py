@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from swarm.analysis.dataflow.binding import defaults_of
 from swarm.analysis.dataflow.frames import Env, Frame, join_envs
-from swarm.analysis.dataflow.guards import truth_of
+from swarm.analysis.dataflow.guards import Ways, truth_of
 from swarm.analysis.dataflow.values import Value, marked, without_taint
+from swarm.analysis.module import written
 from swarm.analysis.source import parameters
 
 if TYPE_CHECKING:
@@ -25,67 +26,74 @@ class Predicates:
     def __init__(self, interpreter: Interpreter) -> None:
         self._run = interpreter
 
-    def assume(self, test: ast.Call, truth: bool, frame: Frame, env: Env) -> Env | None:
-        """`if is_allowed(x)`: what the function knows of its argument where it answers so."""
+    def split(self, test: ast.Call, frame: Frame, env: Env) -> tuple[Env, Env]:
+        """`if is_allowed(x)`: what the function knows of its argument where it says yes, and where it says no."""
         target = self._run.index.named_function(frame.module, test.func)
         if target is None:
-            name = ast.unparse(test.func).rsplit(".", 1)[-1].lower()
-            if truth and any(word in name for word in _WORDS):
-                for given in test.args:
-                    if isinstance(given, ast.Name) and given.id in env:
-                        env = {**env, given.id: without_taint(env[given.id])}
-            return env
+            return self._by_name(test, env), env
         if not self._run.calls.may_enter(target, frame, 2):
-            return env
+            return env, env
         names = [argument.arg for argument in parameters(target.node)]
         if target.class_name and names[:1] in (["self"], ["cls"]):
             names = names[1:]
         bound = {name: self._run.evaluate(given, frame, env) for name, given in zip(names, test.args, strict=False)}
         if not any(value.taints for value in bound.values()):
-            return env
-        after = self._where_it_answers(target, bound, truth, frame)
-        if after is None:
-            return env
-        for name, given in zip(names, test.args, strict=False):
-            inner = given
-            while isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute):
-                inner = inner.func.value
-            if isinstance(inner, ast.Name) and inner.id in env and name in after and bound[name].taints:
-                gained = after[name]
-                if not gained.taints:
-                    env = {**env, inner.id: without_taint(env[inner.id])}
-                else:
-                    marks = frozenset.intersection(*(taint.marks for taint in gained.taints))
-                    env = {**env, inner.id: marked(env[inner.id], *marks)}
+            return env, env
+        pairs = list(zip(names, test.args, strict=False))
+        yes, no = self._where_it_answers(target, bound, frame)
+        return _narrowed(pairs, bound, yes, env), _narrowed(pairs, bound, no, env)
+
+    def _by_name(self, test: ast.Call, env: Env) -> Env:
+        name = written(test.func).rsplit(".", 1)[-1].lower()
+        if any(word in name for word in _WORDS):
+            for given in test.args:
+                if isinstance(given, ast.Name) and given.id in env:
+                    env = {**env, given.id: without_taint(env[given.id])}
         return env
 
-    def _where_it_answers(
-        self, target: Function, bound: Mapping[str, Value], truth: bool, frame: Frame
-    ) -> Env | None:
+    def _where_it_answers(self, target: Function, bound: Mapping[str, Value], frame: Frame) -> Ways:
         inner = Frame(target.module, target, frame.route, frame.depth + 1)
         env = {**defaults_of(target), **bound}
         before = len(self._run.seen)
         was_aside, self._run.calls.is_aside = self._run.calls.is_aside, True
         self._run.calls.active.add(target)
-        ways: list[Env | None] = []
+        yes: list[Env | None] = []
+        no: list[Env | None] = []
         try:
             self._run.statements.block(target.node.body, inner, dict(env))
-            returns = [n.value for n in self._run.index.own_nodes(target) if isinstance(n, ast.Return)]
+            returns = [node.value for node in self._run.index.own_of(target, ast.Return)]
             for value, at in inner.returns:
                 known = truth_of(value)
-                if known is not None:
-                    ways.append(at if known == truth else None)
-                    continue
-                ways.append(self._by_return(returns, truth, inner, at) if len(returns) >= 1 else at)
+                ways: Ways = (at, None) if known else (None, at)
+                if known is None:
+                    ways = self._by_return(returns, inner, at) if returns else (at, at)
+                yes.append(ways[0])
+                no.append(ways[1])
         finally:
             self._run.calls.active.discard(target)
             self._run.calls.is_aside = was_aside
             del self._run.seen[before:]
-        return join_envs(ways)
+        return join_envs(yes), join_envs(no)
 
-    def _by_return(self, returns: Sequence[ast.expr | None], truth: bool, inner: Frame, at: Env) -> Env | None:
+    def _by_return(self, returns: Sequence[ast.expr | None], inner: Frame, at: Env) -> Ways:
         """A return whose value is itself a condition: `return name in ALLOWED`."""
         conditions = [r for r in returns if r is not None and not isinstance(r, ast.Constant)]
-        if len(conditions) != 1:
-            return at
-        return self._run.guards.assume(conditions[0], truth, inner, dict(at))
+        return self._run.guards.split(conditions[0], inner, dict(at)) if len(conditions) == 1 else (at, at)
+
+
+def _narrowed(
+    pairs: Sequence[tuple[str, ast.expr]], bound: Mapping[str, Value], after: Env | None, env: Env
+) -> Env:  # fmt: skip
+    for name, given in pairs if after is not None else ():
+        inner = given
+        while isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute):
+            inner = inner.func.value
+        if after is not None and isinstance(inner, ast.Name) and inner.id in env and name in after \
+                and bound[name].taints:  # fmt: skip
+            gained = after[name]
+            if not gained.taints:
+                env = {**env, inner.id: without_taint(env[inner.id])}
+            else:
+                marks = frozenset.intersection(*(taint.marks for taint in gained.taints))
+                env = {**env, inner.id: marked(env[inner.id], *marks)}
+    return env

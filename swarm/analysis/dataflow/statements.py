@@ -105,11 +105,11 @@ class Statements:
         return self._run.calls.never_came_back(call)
 
     def _if(self, node: ast.If, frame: Frame, env: Env) -> Env | None:
-        ways: list[Env | None] = []
-        for truth, body in ((True, node.body), (False, node.orelse)):
-            narrowed = self._run.guards.assume(node.test, truth, frame, dict(env))
-            ways.append(self.block(body, frame, dict(narrowed)) if narrowed is not None else None)
-        return join_envs(ways)
+        ways = self._run.guards.split(node.test, frame, dict(env))
+        return join_envs([
+            self.block(body, frame, dict(way)) if way is not None else None
+            for way, body in zip(ways, (node.body, node.orelse), strict=True)
+        ])  # fmt: skip
 
     def _loop(self, node: ast.For | ast.AsyncFor | ast.While, frame: Frame, env: Env) -> Env | None:
         broken: list[Env] = []

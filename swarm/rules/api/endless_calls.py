@@ -41,10 +41,11 @@ class Place:
 
 def places(index: Index, module: Module) -> Iterator[Place]:
     """Every one in the module."""
+    is_by_hand = is_program(module)
     for call in module.nodes(ast.Call):
         function = index.enclosing(module, call)
         owner = function.qualname if function is not None else "the module"
-        by_hand = function is not None and is_program(module) and not index.on_request_path(module, call)
+        by_hand = function is not None and is_by_hand and not index.on_request_path(module, call)
         given = next((keyword for keyword in call.keywords if keyword.arg == "timeout"), None)
         is_none = given is not None and is_endless(index, module, given.value)
         if any(keyword.arg is None for keyword in call.keywords) or (given is not None and not is_none):

@@ -214,11 +214,13 @@ def _retries_already(module: Module, function: Function) -> bool:
 
 def _adapters_retry(index: Index) -> bool:
     """Whether sessions of the tree are given an adapter with retries."""
-    for module in index.tree.modules.values():
-        adapters = (keyword.arg == "max_retries" for call in module.nodes(ast.Call) for keyword in call.keywords)
-        if any(origin.endswith(".Retry") for origin in module.imports.values()) or any(adapters):
-            return True
-    return False
+    if "adapters-retry" not in index.notes:
+        index.notes["adapters-retry"] = any(
+            any(origin.endswith(".Retry") for origin in module.imports.values())
+            or any(keyword.arg == "max_retries" for keyword in module.nodes(ast.keyword))
+            for module in index.tree.modules.values()
+        )
+    return bool(index.notes["adapters-retry"])
 
 
 def _is_inside_retry(module: Module, call: ast.Call) -> bool:

@@ -79,7 +79,7 @@ def _around(index: Index, function: Function) -> Iterator[Function]:
 
 def _additions(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
     told: set[str] = set()
-    for node in index.own_nodes(function):
+    for node in index.own_of(function, ast.Call, ast.Assign, ast.AugAssign):
         owner, varies = _added_to(node)
         if owner is None or not varies or not isinstance(owner, ast.Name | ast.Attribute):
             continue
@@ -130,7 +130,7 @@ def _is_empty(home: Module, value: ast.expr | None) -> bool:
 def _kept_in_objects(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
     """What is added to `self.seen` of an object that a module keeps, or to `app.state.seen`."""
     told: set[str] = set()
-    for node in index.own_nodes(function):
+    for node in index.own_of(function, ast.Call, ast.Assign, ast.AugAssign):
         owner, varies = _added_to(node)
         while isinstance(owner, ast.Subscript):  # `self.by_sender[sender].append(…)` makes the sender's list too
             varies = varies or not isinstance(owner.slice, ast.Constant)
@@ -205,15 +205,11 @@ def _is_taken_by_name(index: Index, name: str) -> bool:
 
 def _is_taken_from(index: Index, home: Module, name: str) -> bool:
     """Whether anything anywhere takes from it, replaces it, looks at its size, or hands it on out of sight."""
-    for module in index.tree.modules.values():
-        nodes: list[ast.Name | ast.Attribute] = [*module.nodes(ast.Name), *module.nodes(ast.Attribute)]
-        for node in nodes:
-            shown = node.id if isinstance(node, ast.Name) else node.attr
-            if shown != name or index.tree.split(index.resolve(module, node) or "", module) != (home, name):
-                continue
-            if _takes(module, node, home, name):
-                return True
-    return False
+    return any(
+        index.tree.split(index.resolve(module, node) or "", module) == (home, name)
+        and _takes(module, node, home, name)
+        for module, node in index.names(name)
+    )
 
 
 def _takes(module: Module, node: ast.Name | ast.Attribute, home: Module, name: str) -> bool:

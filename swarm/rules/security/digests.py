@@ -31,6 +31,7 @@ _TEXT_METHODS = (
     "rstrip",
 )
 _QUERIES = re.compile(r"(where|filter|filter_by|having|join|outerjoin|get_or_none|exists|and_|or_|not_)$")
+_KEPT_VALUES = "_swarm_values"  # an attribute of a function's node
 _HEADER_PLACES = ("headers", "args", "query_params", "META", "cookies")
 
 
@@ -39,17 +40,22 @@ def assigned(node: ast.expr, function: FunctionNode | None) -> ast.expr:
     for _ in range(6):
         if not isinstance(node, ast.Name) or function is None:
             break
-        if any(argument.arg == node.id for argument in parameters(function)):
-            break
-        values = [
-            inner.value
-            for inner in own_of(function, ast.Assign)
-            if any(isinstance(target, ast.Name) and target.id == node.id for target in inner.targets)
-        ]
-        if len(values) != 1:
+        values = _values(function).get(node.id, [])
+        if len(values) != 1 or any(argument.arg == node.id for argument in parameters(function)):
             break
         node = values[0]
     return node
+
+
+def _values(function: FunctionNode) -> dict[str, list[ast.expr]]:
+    """What each name is assigned in a function, kept with its node."""
+    kept: dict[str, list[ast.expr]] | None = vars(function).get(_KEPT_VALUES)
+    if kept is None:
+        kept = vars(function)[_KEPT_VALUES] = {}
+        for assign in own_of(function, ast.Assign):
+            for name in {target.id for target in assign.targets if isinstance(target, ast.Name)}:
+                kept.setdefault(name, []).append(assign.value)
+    return kept
 
 
 def is_condition_of_query(index: Index, module: Module, compare: ast.AST) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from swarm.analysis.index import Index
-from swarm.analysis.module import walk
+from swarm.analysis.module import walk, written
 from swarm.analysis.source import FunctionNode, Module
 from swarm.rules.security.secret_words import has_known_form, is_own_key, is_secret, opens
 
@@ -119,7 +119,7 @@ def _constants(node: ast.expr | None) -> Iterator[ast.Constant]:
             yield node
         case ast.Call(func=ast.Attribute(value=value, attr="encode" | "strip")):
             yield from _constants(value)
-        case ast.Call(func=function, args=[first, *_]) if ast.unparse(function).rsplit(".", 1)[-1] in _WRAPPERS:
+        case ast.Call(func=function, args=[first, *_]) if written(function).rsplit(".", 1)[-1] in _WRAPPERS:
             yield from _constants(first)
         case ast.IfExp(body=one, orelse=other):
             yield from _constants(one)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from swarm.analysis.index import Index
 from swarm.core.findings import Finding
-from swarm.rules.placing import is_installed, main_app
+from swarm.rules.placing import in_small_letters, is_installed, main_app
 from swarm.rules.rule import Example, Mend, Rule
 from swarm.rules.security.generated import installed, middleware
 from swarm.rules.security.remembered_deliveries import claims_deliveries
@@ -15,11 +14,10 @@ from swarm.rules.security.webhook_shapes import body_routes, checks_signatures, 
 
 _CLASS = "ReplayGuardMiddleware"
 # code that remembers deliveries; words that a retry or a cache may use as well are not among them
-_KNOWN = re.compile(
+_KNOWN = (
     r"(processed|seen|handled|known)_(events?|webhooks?|deliver(y|ies)|ids?|messages?)\b|\bis_duplicate|replay_(guard|protect|cache)"
     r"|duplicate_(event|delivery|webhook)|already_(processed|handled|seen)|idempotency_(store|table|cache|records?)"
-    r"|dedup(e|lication)?_(keys?|store|ids?|table|events?|webhooks?|deliver)",
-    re.IGNORECASE,
+    r"|dedup(e|lication)?_(keys?|store|ids?|table|events?|webhooks?|deliver)"
 )
 
 
@@ -144,4 +142,5 @@ def _places(index: Index) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def _remembers(index: Index) -> bool:
     """Whether code of the target's own remembers deliveries; generated modules with figures are not its own."""
     modules = index.tree.modules.values()
-    return any("PROMETHEUS_LINES" not in module.globals and _KNOWN.search(module.text) for module in modules)
+    known = in_small_letters(_KNOWN)
+    return any("PROMETHEUS_LINES" not in module.globals and known.search(module.lower_text) for module in modules)

@@ -105,12 +105,13 @@ class SecretInCode(Rule):
     def find(self, index: Index) -> Iterable[Finding]:
         """Every literal that is a secret, never shown in the evidence."""
         for module in index.tree.modules.values():
-            known = {id(secret.value) for secret in _secrets(module)}
+            secrets = list(_secrets(module))
+            known = {id(secret.value) for secret in secrets}
             for other in literal_secrets(module):
                 if id(other.value) not in known and not is_guarded(index, module, other.value):
                     known.add(id(other.value))
                     yield self._advice(module, other)
-            for secret in _secrets(module):
+            for secret in secrets:
                 if is_guarded(index, module, secret.value):
                     continue
                 kind = (
