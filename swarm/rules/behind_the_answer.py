@@ -217,7 +217,7 @@ def object_doubt(index: Index, handler: Function, callee: ast.expr, function: Fu
     if not function.class_name or owner is None:
         return lost
     local = handler.module.local_names(handler.node)
-    if any(isinstance(node, ast.Name) and node.id in local for node in ast.walk(owner)):
+    if any(isinstance(node, ast.Name) and node.id in local for node in walk(owner)):
         return lost
     if isinstance(owner, ast.Call):
         made = index.resolve(handler.module, owner.func)
@@ -240,8 +240,8 @@ def reach_doubt(
     """What forbids that the function, with all that it may run, runs behind the answer; "" where nothing does."""
     cache = effects_cache(index)
     special = _special_exceptions(index)
-    used = {node.id for statement in after for node in ast.walk(statement) if isinstance(node, ast.Name)}
-    shared = bool(used & {node.id for a in arguments for node in ast.walk(a) if isinstance(node, ast.Name)})
+    used = {node.id for statement in after for node in walk(statement) if isinstance(node, ast.Name)}
+    shared = bool(used & {node.id for a in arguments for node in walk(a) if isinstance(node, ast.Name)})
     for reached in closure(index, function):
         for node in index.own_nodes(reached):
             if not isinstance(node, ast.Name | ast.Attribute):

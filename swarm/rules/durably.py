@@ -9,6 +9,7 @@ from pathlib import Path
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import AppObject, Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.patches import FileChange
 from swarm.rules.behind_the_answer import OWN_MODULE
@@ -48,7 +49,7 @@ def as_function(
 ) -> list[Edit]:  # fmt: skip
     """The same for a function of its own, made of `body`: what of the handler `uses` name are its arguments."""
     own = module.local_names(handler.node)
-    names = (node.id for use in uses for node in ast.walk(use) if isinstance(node, ast.Name))
+    names = (node.id for use in uses for node in walk(use) if isinstance(node, ast.Name))
     data = list(dict.fromkeys(name for name in names if name in own))
     name = free_name(module, f"work_of_{handler.name}")
     head = f"{'async ' if is_async else ''}def {name}({', '.join(data)}):"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.analysis.statements import SqlCall
 from swarm.rules.rows import only_read, rebinds
@@ -60,7 +61,7 @@ def row_query(index: Index, function: Function, loop: ast.For, sql: SqlCall) -> 
         return None
     by_name = _by_name(key, loop)
     source = _rows_before(index, function, loop)
-    if by_name is None or source is None or rebinds(loop, {n.id for n in ast.walk(key) if isinstance(n, ast.Name)}):
+    if by_name is None or source is None or rebinds(loop, {n.id for n in walk(key) if isinstance(n, ast.Name)}):
         return None
     if driver != "asyncpg" and ast.unparse(source) != ast.unparse(sql.owner):
         return None  # another cursor may give rows of another kind
@@ -119,7 +120,7 @@ def _rows_before(index: Index, function: Function, loop: ast.For) -> ast.expr | 
     module = function.module
     grown = any(
         isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == loop.iter.id
-        for node in ast.walk(loop)
+        for node in walk(loop)
     )  # fmt: skip
     return None if grown or (index.kinds.of(module, owner) or "").partition(".")[0] not in DRIVERS else owner
 
@@ -146,7 +147,7 @@ def _value(
     if not isinstance(statement, ast.Expr) or place + 1 >= len(loop.body):
         return None
     cursor = ast.unparse(sql.owner)
-    uses = [node for node in ast.walk(loop) if isinstance(node, ast.expr) and ast.unparse(node) == cursor]
+    uses = [node for node in walk(loop) if isinstance(node, ast.expr) and ast.unparse(node) == cursor]
     fetches = [use for use in uses if use is not sql.owner]
     following = _fetch(module, fetches[0]) if len(fetches) == 1 else None
     if following is None or module.statement(fetches[0]) is not loop.body[place + 1]:
@@ -182,14 +183,14 @@ def _is_changed(function: Function, value: ast.expr) -> bool:
     """Whether something is put into a row, or taken out of it, under the name that it is bound to."""
     bound = function.module.parent(value)
     names = {target.id for target in getattr(bound, "targets", []) if isinstance(target, ast.Name)}
-    for node in ast.walk(function.node):
+    for node in walk(function.node):
         if (
             isinstance(node, ast.For | ast.comprehension)
             and isinstance(node.iter, ast.Name)
             and node.iter.id in names
         ):
-            names |= {part.id for part in ast.walk(node.target) if isinstance(part, ast.Name)}
-    for node in ast.walk(function.node):
+            names |= {part.id for part in walk(node.target) if isinstance(part, ast.Name)}
+    for node in walk(function.node):
         inner: ast.AST = node
         is_put = isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del)
         is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGING

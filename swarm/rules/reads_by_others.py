@@ -9,6 +9,7 @@ from swarm.analysis.added_modules import is_added
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index
 from swarm.analysis.models import last_name
+from swarm.analysis.module import walk
 from swarm.analysis.source import parameters
 from swarm.analysis.statements import SqlCall, sql_call
 from swarm.rules.request_code import COMPREHENSIONS, loops_around
@@ -23,7 +24,7 @@ def reads_by_others(index: Index, function: Function) -> Iterator[tuple[ast.Call
         loop = next(loops_around(module, call), None)
         names = _turn(loop)
         given = [*call.args, *(keyword.value for keyword in call.keywords)]
-        if not any(isinstance(part, ast.Name) and part.id in names for value in given for part in ast.walk(value)):
+        if not any(isinstance(part, ast.Name) and part.id in names for value in given for part in walk(value)):
             continue
         own = sql_call(index, module, call)
         if own is not None:
@@ -51,7 +52,7 @@ def selects_by_turn(index: Index, function: Function) -> Iterator[tuple[ast.Call
             continue
         callee = index.resolve_call(module, call)
         given = [*call.args, *(keyword.value for keyword in call.keywords)]
-        by_turn = any(isinstance(part, ast.Name) and part.id in names for value in given for part in ast.walk(value))
+        by_turn = any(isinstance(part, ast.Name) and part.id in names for value in given for part in walk(value))
         found = _only_select(index, callee) if by_turn and callee is not None and callee is not function else None
         if callee is not None and found is not None:
             yield call, callee, found
@@ -60,9 +61,9 @@ def selects_by_turn(index: Index, function: Function) -> Iterator[tuple[ast.Call
 def _is_found_by(sql: SqlCall, names: set[str]) -> bool:
     """Whether a construct compares a column with one of the names, or gets a row by one as its key."""
     values: list[ast.AST] = []
-    for node in ast.walk(sql.construct) if sql.construct is not None else ():
+    for node in walk(sql.construct) if sql.construct is not None else ():
         if isinstance(node, ast.Call) and last_name(node.func) in ("select", "query", "get", "get_one"):
-            asked = [part for value in node.args[:1] for part in ast.walk(value)]
+            asked = [part for value in node.args[:1] for part in walk(value)]
             if any(isinstance(part, ast.Name) and part.id in names for part in asked):
                 return False  # another table in each turn
         if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.Eq):
@@ -70,7 +71,7 @@ def _is_found_by(sql: SqlCall, names: set[str]) -> bool:
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             values += [keyword.value for keyword in node.keywords] if node.func.attr == "filter_by" else []
             values += node.args[1:] if node.func.attr in ("get", "get_one") else []
-    return any(isinstance(part, ast.Name) and part.id in names for value in values for part in ast.walk(value))
+    return any(isinstance(part, ast.Name) and part.id in names for value in values for part in walk(value))
 
 
 def _only_select(index: Index, function: Function) -> SqlCall | None:
@@ -94,12 +95,12 @@ def _turn(loop: ast.AST | None) -> set[str]:
         targets = [] if counts else [loop.target]
     elif isinstance(loop, COMPREHENSIONS):
         targets = [generator.target for generator in loop.generators]
-    return {part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)}
+    return {part.id for target in targets for part in walk(target) if isinstance(part, ast.Name)}
 
 
 def _is_keyed(sql: SqlCall, names: set[str]) -> bool:
     """Whether a SELECT in text is given something that goes by one of the names."""
-    given = [part for value in sql.call.args[1:] for part in ast.walk(value)]
+    given = [part for value in sql.call.args[1:] for part in walk(value)]
     by_turn = any(isinstance(part, ast.Name) and part.id in names for part in given)
     return sql.verb == "SELECT" and sql.construct is None and by_turn
 

@@ -201,7 +201,7 @@ def _is_found(index: Index, function: Function, read: ast.Call, written: ast.Cal
     """Whether what is added is what the look gave."""
     bound = index.kinds.bindings(function.node)
     given = [bound.get(value.id, []) for value in written.args if isinstance(value, ast.Name)]
-    return any(len(values) == 1 and any(part is read for part in ast.walk(values[0])) for values in given)
+    return any(len(values) == 1 and any(part is read for part in walk(values[0])) for values in given)
 
 
 def _decides(index: Index, function: Function, read: ast.Call, written: ast.Call) -> bool:

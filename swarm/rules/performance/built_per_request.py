@@ -191,7 +191,7 @@ def _is_read_whole(index: Index, module: Module, function: Function, value: ast.
     """Whether it is the text of a file that is the same on every request: `Path("rules.yaml").read_text()`."""
     match value:
         case ast.Call(func=ast.Attribute(value=path, attr="read_text" | "read_bytes")):
-            makes = [part for part in ast.walk(path) if isinstance(part, ast.Call)]
+            makes = [part for part in walk(path) if isinstance(part, ast.Call)]
             known = all((index.resolve(module, part.func) or "").startswith("pathlib.") for part in makes)
             return bool(makes) and known and _is_steady(module, function, [path])
     return False

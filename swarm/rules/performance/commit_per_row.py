@@ -257,8 +257,8 @@ def _committed_by_others(index: Index, function: Function) -> Iterator[tuple[ast
         loop = next(loops_around(function.module, call), None)
         if not isinstance(loop, ast.For) or ast.unparse(loop.iter).startswith(("range(", "itertools.count")):
             continue
-        turn = {part.id for part in ast.walk(loop.target) if isinstance(part, ast.Name)}
-        given = [part for value in [*call.args, *call.keywords] for part in ast.walk(value)]
+        turn = {part.id for part in walk(loop.target) if isinstance(part, ast.Name)}
+        given = [part for value in [*call.args, *call.keywords] for part in walk(value)]
         callee = index.resolve_call(function.module, call)
         if callee is None or callee is function or not any(isinstance(n, ast.Name) and n.id in turn for n in given):
             continue

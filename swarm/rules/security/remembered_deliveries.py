@@ -7,6 +7,7 @@ import re
 
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index
+from swarm.analysis.module import walk
 
 _ID = re.compile(
     r"\b(event|delivery|message|webhook|notification|request|msg|hook)_?ids?\b|idempotency", re.IGNORECASE
@@ -52,7 +53,7 @@ def _looks_first(index: Index, function: Function) -> bool:
     return any(
         isinstance(node, ast.If)
         and isinstance(node.body[-1], ast.Return | ast.Raise)
-        and any(_asks_of_seen(part, own) for part in ast.walk(node.test))
+        and any(_asks_of_seen(part, own) for part in walk(node.test))
         for node in nodes
     )
 
