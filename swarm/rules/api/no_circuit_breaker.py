@@ -10,6 +10,7 @@ from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Index
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
@@ -274,7 +275,7 @@ def _asks_status(node: ast.AST) -> bool:
         return False
     asked = any(
         isinstance(part, ast.Attribute) and part.attr in ("status_code", "status", "ok", "is_success", "is_error")
-        for part in ast.walk(node.test)
+        for part in walk(node.test)
     )
     return asked and any(isinstance(part, ast.Return | ast.Continue) for part in node.body)
 
