@@ -17,6 +17,7 @@ from swarm.analysis.database_kinds import (
     SYNC_SESSIONS,
 )
 from swarm.analysis.entities import object_of, objects_of
+from swarm.analysis.parsing import parse_expression
 from swarm.analysis.source import FunctionNode, Module, own_nodes, own_of, parameters
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ class Kinds:
         match annotation:
             case ast.Constant(value=str(text)):
                 try:
-                    return self._of_text(module, ast.parse(text, mode="eval").body)
+                    return self._of_text(module, parse_expression(text))
                 except SyntaxError:
                     return None
             case ast.BinOp(left=left, op=ast.BitOr(), right=right):

@@ -22,6 +22,7 @@ from swarm.analysis.layout import (
     within,
     written,
 )
+from swarm.analysis.parsing import parse_module
 
 __all__ = ["FunctionNode", "Module", "own_nodes", "own_of", "parameters", "unparsed", "walk", "within", "written"]
 
@@ -227,7 +228,7 @@ class Module:
 
     def insert_import(self, statement: str) -> Edit:
         """Add an import line to the head: standard library ones among their like, others last; nothing if there."""
-        wanted = ast.dump(ast.parse(statement).body[0])
+        wanted = ast.dump(parse_module(statement).body[0])
         imports: list[ast.Import | ast.ImportFrom] = list(self.head_imports)
         if any(ast.dump(node) == wanted for node in imports):
             return Edit(0, 0, "")

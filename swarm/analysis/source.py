@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from swarm.analysis.collecting import collector_off
 from swarm.analysis.module import FunctionNode, Module, own_nodes, own_of, parameters
+from swarm.analysis.parsing import parse_module
 from swarm.core.patches import FileChange
 
 __all__ = ["FunctionNode", "Module", "SourceTree", "own_nodes", "own_of", "parameters"]
@@ -220,7 +220,7 @@ def _own_name(texts: dict[str, str], root_name: str) -> str:
 
 def _parse_into(modules: dict[str, Module], unparsed: dict[str, str], path: str, text: str, own_name: str) -> None:
     try:
-        tree = ast.parse(text, filename=path)
+        tree = parse_module(text, path)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         unparsed[path] = f"line {getattr(error, 'lineno', None) or '?'}: {error}"
         return

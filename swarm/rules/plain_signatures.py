@@ -7,6 +7,7 @@ import re
 
 from swarm.analysis.index import Function, Index
 from swarm.analysis.module import walk
+from swarm.analysis.parsing import parse_expression
 from swarm.analysis.source import Module, parameters
 from swarm.rules.clients import is_fixed
 
@@ -54,7 +55,7 @@ def _is_plain_annotation(annotation: ast.expr, any_too: bool) -> bool:
     """`dict[str, Any]` is plain, a bare `Any` only where `any_too`; words of a `Literal` do not count."""
     text = ast.unparse(annotation)
     try:
-        tree = ast.parse(text.strip("'\""), mode="eval").body
+        tree = parse_expression(text.strip("'\""))
     except SyntaxError:
         return False
     if isinstance(tree, ast.Subscript) and ast.unparse(tree.value).rsplit(".", 1)[-1] == "Literal":

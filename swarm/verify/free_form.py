@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import PurePosixPath
 
+from swarm.analysis.parsing import parse_module
 from swarm.analysis.source import MANIFESTS, SKIPPED_FOLDERS, SourceTree
 from swarm.config.schema import Target
 from swarm.core.masking import MASKED
@@ -101,7 +102,7 @@ def _wrong_text(change: FileChange, tree: SourceTree, brought: Collection[str]) 
     if MASKED in after and after.count(MASKED) > before.count(MASKED):
         return f"{MASKED} stands for a secret that is shown to nobody; leave its line as it is"
     try:
-        new, old = ast.parse(after), ast.parse(before)
+        new, old = parse_module(after), parse_module(before)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return f"does not parse: {error}"
     added = _added(before, after)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from swarm.analysis.module import walk
+from swarm.analysis.parsing import parse_expression
 from swarm.analysis.source import Module, parameters
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def is_plain(index: Index, module: Module, annotation: ast.expr | None) -> bool:
 
 def is_plain_text(index: Index, module: Module, text: str) -> bool:
     """The same of an annotation that is written as a string."""
-    names = {node.id for node in walk(ast.parse(text, mode="eval")) if isinstance(node, ast.Name)}
+    names = {node.id for node in walk(parse_expression(text)) if isinstance(node, ast.Name)}
     return bool(names) and names <= {"int", "float", "bool", "None", "Optional", "UUID", "list"} - {"list"}
 
 

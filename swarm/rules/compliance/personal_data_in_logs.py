@@ -10,6 +10,7 @@ from typing import Literal
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
+from swarm.analysis.parsing import parse_expression
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
@@ -280,7 +281,7 @@ def _edits(module: Module, shown: _Shown) -> list[Edit]:
     edits = []
     for match in re.finditer(r"\{([^{}!:=]+)(?=[}!:])", text):
         try:
-            same = ast.unparse(ast.parse(match[1].strip(), mode="eval").body) == wanted
+            same = ast.unparse(parse_expression(match[1].strip())) == wanted
         except SyntaxError:
             continue
         if same:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import SqlCall
 from swarm.analysis.index import Function, Index
+from swarm.analysis.parsing import parse_expression
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.examples import query_per_row as examples
@@ -145,7 +146,7 @@ def _wrapped(statement: str, indent: str, before: int) -> list[str]:
     if "\n" in statement or before + len(indent) + len(statement) <= WIDTH:
         return [indent + statement]
     cuts: list[int] = []
-    node: ast.expr = ast.parse(statement, mode="eval").body
+    node: ast.expr = parse_expression(statement)
     while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         cuts.insert(0, len(statement.encode()[: node.func.value.end_col_offset or 0].decode()))
         node = node.func.value

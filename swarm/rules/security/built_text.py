@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from swarm.analysis.parsing import parse_expression
 from swarm.analysis.source import Module
 
 HOLE = "\0"
@@ -222,7 +223,7 @@ def _brace(text: str, at: int, end: int) -> int:
 
 def _f_hole(text: str, start: int, end: int, place: int, token: Token) -> Hole | None:
     try:
-        parsed = ast.parse(f"f{token.quote}{text[start:end]}{token.quote}", mode="eval").body
+        parsed = parse_expression(f"f{token.quote}{text[start:end]}{token.quote}")
     except SyntaxError:
         return None
     value = parsed.values[0] if isinstance(parsed, ast.JoinedStr) and len(parsed.values) == 1 else None
