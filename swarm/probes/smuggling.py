@@ -36,11 +36,11 @@ class Smuggling(Probe):
         """One connection, then fifty that are cut after a second at most."""
         address = urlsplit(context.base_url)
         host, port = address.hostname or "127.0.0.1", address.port or 80
-        path = context.webhooks()[0].path
+        path, kind = context.webhooks()[0].path, context.webhooks()[0].content_type
         said = await _smuggle(host, port, path)
         if said.count(b"HTTP/1.") > 1 and b"400" not in said.split(b"\r\n", 1)[0]:
             return self.failed("a request inside of another with two lengths was answered as well")
-        slow = await asyncio.gather(*(_begin(host, port, path) for _ in range(_SLOW_SENDERS)))
+        slow = await asyncio.gather(*(_begin(host, port, path, kind) for _ in range(_SLOW_SENDERS)))
         try:
             began_s = time.monotonic()
             answer = await context.call("GET", context.target.health or "/", timeout_s=_HEALTH_S * 3)
@@ -80,10 +80,12 @@ async def _smuggle(host: str, port: int, path: str) -> bytes:
     return said
 
 
-async def _begin(host: str, port: int, path: str) -> asyncio.StreamWriter | None:
+async def _begin(host: str, port: int, path: str, kind: str) -> asyncio.StreamWriter | None:
     with contextlib.suppress(OSError, TimeoutError):
         async with asyncio.timeout(_ANSWER_S):
             _, writer = await asyncio.open_connection(host, port)
-        writer.write(f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 10000\r\n\r\n{{".encode())
+        # of the kind that the service reads: a body of no kind is refused unread, and holds nobody up
+        head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\nContent-Length: 10000"
+        writer.write(f"{head}\r\n\r\n{{".encode())
         return writer
     return None
