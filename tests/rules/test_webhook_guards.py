@@ -516,6 +516,25 @@ def test_a_payload_handed_on_with_its_work_is_known_to_be_an_object(tmp_path: Pa
     assert takes_objects_only(build_index(SourceTree.load(tmp_path)))
 
 
+@pytest.mark.parametrize(("note", "is_known"), [(": dict", True), ("", False)])
+def test_a_payload_that_a_class_keeps_is_known_to_be_an_object_where_the_class_asks_it(
+    tmp_path: Path, note: str, is_known: bool
+) -> None:
+    load_tools().write(
+        tmp_path,
+        {
+            "app.py": "from flask import Flask, request\n\nfrom parsing import Parser\n\napp = Flask(__name__)\n"
+            'parser = Parser()\n\n\n@app.post("/hook")\ndef hook():\n'
+            '    event: object = parser.parse(kind="push", raw=request.json)\n    return {"event": str(event)}\n',
+            "parsing.py": f"class Payload:\n    def __init__(self, inner{note}):\n        self.inner = inner\n\n"
+            "    def __getitem__(self, key):\n        return self.inner[key]\n\n\n"
+            "class Parser:\n    def parse(self, kind, raw):\n        payload = Payload(raw)\n"
+            "        return kind, payload\n",
+        },
+    )
+    assert takes_objects_only(build_index(SourceTree.load(tmp_path))) is is_known
+
+
 @pytest.mark.parametrize(
     ("line", "headers"),
     [

@@ -196,16 +196,15 @@ def _request_names(function: Function) -> frozenset[str]:
 
 
 def _name_of(module: Module, call: ast.expr) -> str:
+    """What the parsed payload itself is called; "" where only something made of it is kept."""
     statement = module.statement(call)
-    if (
-        isinstance(statement, ast.Assign)
-        and len(statement.targets) == 1
-        and isinstance(statement.targets[0], ast.Name)
-    ):
-        return statement.targets[0].id
-    if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-        return statement.target.id
-    return ""
+    value = getattr(statement, "value", None)
+    choices = value.values if isinstance(value, ast.BoolOp) else [value]
+    if not any(choice is call or (isinstance(choice, ast.Await) and choice.value is call) for choice in choices):
+        return ""
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        return getattr(statement.targets[0], "id", "")
+    return getattr(statement.target, "id", "") if isinstance(statement, ast.AnnAssign) else ""
 
 
 def takes_objects_only(index: Index) -> bool:
@@ -322,11 +321,50 @@ def _asks(index: Index, function: Function, name: str, depth: int) -> bool:
                 return True
         elif isinstance(node, ast.Attribute) and node.attr in ("get", "items", "keys") and _is_name(node.value, name):
             return True
-        elif isinstance(node, ast.Call) and depth < 2:
+        elif isinstance(node, ast.Call) and depth < 3:
+            if _kept_and_asked(index, function.module, node, name):
+                return True
             for called, given in _called_with(index, function.module, node):
                 for its_name, argument in given:
                     if _is_name(argument, name) and _asks(index, called, its_name, depth + 1):
                         return True
+    return False
+
+
+def _kept_and_asked(index: Index, module: Module, call: ast.Call, name: str) -> bool:
+    """Whether a class of the target is built of the value, keeps it, and asks it by keys in a method."""
+    info = index.classes.get(index.kinds.of(module, call) or "")
+    made = info.methods.get("__init__") if info is not None else None
+    if info is None or made is None:
+        return False
+    by_name = [(keyword.arg, keyword.value) for keyword in call.keywords if keyword.arg]
+    for its_name, argument in [*_by_position(made, call.args), *by_name]:
+        if not _is_name(argument, name):
+            continue
+        notes = [ast.unparse(a.annotation) for a in parameters(made.node) if a.arg == its_name and a.annotation]
+        is_declared = any(re.match(r"(typing\.)?([dD]ict|Mapping)\b", note) for note in notes)
+        kept = [
+            ast.unparse(target)
+            for node in index.own_nodes(made)
+            if isinstance(node, ast.Assign) and _is_name(node.value, its_name)
+            for target in node.targets
+            if isinstance(target, ast.Attribute)
+        ]
+        if any(_asks_kept(method, kept, is_declared) for method in info.methods.values()):
+            return True
+    return False
+
+
+def _asks_kept(method: Function, kept: list[str], is_declared: bool) -> bool:
+    """Whether a method asks what was kept by a text key; by any key, where it is declared to be a dict."""
+    for node in ast.walk(method.node):
+        if isinstance(node, ast.Subscript) and ast.unparse(node.value) in kept:
+            is_text = isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str)
+            if is_text or (is_declared and not isinstance(node.slice, ast.Slice | ast.Constant)):
+                return True
+        is_asked = isinstance(node, ast.Attribute) and node.attr in ("get", "items", "keys")
+        if is_asked and ast.unparse(getattr(node, "value", node)) in kept:
+            return True
     return False
 
 
