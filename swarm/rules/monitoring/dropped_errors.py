@@ -31,7 +31,7 @@ _QUESTION = re.compile(
     r"|(?<!t)able$|^__(str|repr)__$|(^|_)(or_none|optional|exists?|alive|health\w*|ready|readiness|available|reachable|valid)(_|$)"
 )
 _CHECK = re.compile(r"^_*(check|valid\w*|verif\w*|test|detect|authenticate|decode|parse)(_|$)")
-_TEARDOWN = re.compile(
+TEARDOWN = re.compile(
     r"^(aclose|close(_(all|db|redis|\w*(connection|client|session|pool|engine|resource|driver|browser|socket)s?))?"
     r"|(on_)?shut_?down\w*|stop|clean_?up\w*|tear_?down\w*|disconnect|dispose|a?exit|del|release(_\w*lock)?"
     r"|\w+_lifespan|lifespan)$"
@@ -100,51 +100,11 @@ def suppressed(index: Index, module: Module) -> Iterator[tuple[ast.With | ast.As
                     yield block, call
 
 
-def unseen_results(index: Index, module: Module) -> Iterator[ast.Call]:
-    """`gather(…, return_exceptions=True)` whose results nobody looks at, but where tasks are put to an end."""
-    for call in module.nodes(ast.Call):
-        if not any(k.arg == "return_exceptions" and getattr(k.value, "value", None) is True for k in call.keywords):
-            continue
-        if index.resolve(module, call.func) != "asyncio.gather":
-            continue
-        statement, function = module.statement(call), module.enclosing_function(call)
-        if not _is_unseen(module, call, statement) or function is None or _TEARDOWN.search(function.name.lower()):
-            continue
-        cancels = (n for n in walk(function) if isinstance(n, ast.Attribute) and n.attr in ("cancel", "kill", "stop"))
-        if not any(True for _ in cancels):
-            yield call
-
-
-def returns_in_finally(module: Module) -> Iterator[tuple[ast.Return, ast.Try]]:
-    """A `return` in a `finally`: whatever was raised before it is gone."""
-    for tried in module.nodes(ast.Try):
-        for statement in tried.finalbody:
-            for node in walk(statement):
-                if isinstance(node, ast.Return) and module.enclosing_function(node) is module.enclosing_function(
-                    tried
-                ):
-                    yield node, tried
-
-
-def _is_unseen(module: Module, call: ast.Call, statement: ast.stmt) -> bool:
-    value = getattr(statement, "value", None)
-    if isinstance(value, ast.Await):
-        value = value.value
-    if value is not call:
-        return False
-    if isinstance(statement, ast.Expr):
-        return True
-    function = module.enclosing_function(call)
-    if function is None or not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
-        return False
-    name = statement.targets[0].id
-    uses = (n for n in walk(function) if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load))
-    return not any(True for _ in uses)
-
-
 def _drops(index: Index, module: Module, tried: ast.Try, handler: ast.ExceptHandler) -> bool:
     broad = _is_broad(handler)
     if not broad and not (_is_family(index, module, handler) and _asks_others(index, module, tried.body)):
+        return False
+    if not broad and _sets_a_flag(handler):
         return False
     if _is_masked(handler):
         return broad and _asks_others(index, module, tried.body) and not _is_question(module, tried, handler)
@@ -157,6 +117,14 @@ def _drops(index: Index, module: Module, tried: ast.Try, handler: ast.ExceptHand
     if _passes(handler):
         return _keeps_or_works(index, module, tried.body)
     return _works(index, module, tried.body)
+
+
+def _sets_a_flag(handler: ast.ExceptHandler) -> bool:
+    """Whether a handler only sets something to true: `busy = 1`, for who asks after it."""
+    values = [node.value for node in handler.body if isinstance(node, ast.Assign)]
+    return len(values) == len(handler.body) and all(
+        isinstance(value, ast.Constant) and isinstance(value.value, int) and bool(value.value) for value in values
+    )
 
 
 def _is_broad(handler: ast.ExceptHandler) -> bool:
@@ -285,7 +253,7 @@ def _is_excused(index: Index, module: Module, around: ast.AST, body: Sequence[as
         return True  # one way, with another after it
     if function is not None and function.name == "emit" and "Handler" in _bases(module, function):
         return True
-    if function is not None and _TEARDOWN.search(function.name.strip("_").lower()):
+    if function is not None and TEARDOWN.search(function.name.strip("_").lower()):
         return True
     return all(_is_cleanup(statement) for statement in body)
 

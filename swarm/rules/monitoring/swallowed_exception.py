@@ -12,7 +12,8 @@ from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
-from swarm.rules.monitoring.dropped_errors import dropped, returns_in_finally, suppressed, unseen_results
+from swarm.rules.monitoring.dropped_errors import dropped, suppressed
+from swarm.rules.monitoring.unheard_errors import returns_in_finally, unseen_results
 from swarm.rules.placing import module_logger, on_own_line, spliced
 from swarm.rules.rule import Example, Mend, Rule
 
@@ -103,6 +104,9 @@ class SwallowedException(Rule):
         ),
     )
     good = (
+        "import sqlite3\n\n\ndef empty(path):\n    try:\n"
+        '        busy = sqlite3.connect(path).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]\n'
+        "    except sqlite3.Error:\n        busy = 1\n    return not busy\n",
         "from fastapi import HTTPException\n\n\nasync def one(session, key):\n    try:\n"
         "        row = await session.get(key)\n    except Exception as error:\n"
         '        raise HTTPException(500, "no") from error\n    return row\n\n\n'
