@@ -38,6 +38,7 @@ def bandit_findings(root: Path, files: Iterable[str]) -> tuple[Finding, ...]:
     if not chosen:
         return ()
     from bandit.core import config, manager  # slow to import, and only needed here
+    from bandit.core.extension_loader import MANAGER
 
     logger = logging.getLogger("bandit")
     was_disabled, logger.disabled = logger.disabled, True
@@ -48,16 +49,28 @@ def bandit_findings(root: Path, files: Iterable[str]) -> tuple[Finding, ...]:
     for child in children:
         child.disabled = True
     try:
-        scan = manager.BanditManager(config.BanditConfig(), "file", quiet=True)
-        scan.files_list = [str(root / file) for file in chosen]
-        scan.run_tests()
-        issues = scan.get_issue_list()
+        left_out = [*_LEFT_OUT, *(test for test in MANAGER.blacklist_by_id if test.startswith(_LEFT_OUT_PREFIX))]
+        scan = manager.BanditManager(config.BanditConfig(), "file", quiet=True, profile={"exclude": left_out})
+        # bandit reads every file a second time for comments that silence it: few have any
+        marked = {file for file in chosen if _may_be_silenced(root / file)}
+        for is_marked in (True, False):
+            scan.ignore_nosec = not is_marked
+            scan.files_list = [str(root / file) for file in chosen if (file in marked) == is_marked]
+            scan.run_tests()
+        issues = sorted(scan.get_issue_list(), key=lambda issue: str(issue.fname))
     finally:
         logger.disabled = was_disabled
         for child, disabled in zip(children, before, strict=True):
             child.disabled = disabled
     findings = [_finding(issue.as_dict(with_code=False), root) for issue in issues]
     return tuple(finding for finding in findings if finding is not None)
+
+
+def _may_be_silenced(path: Path) -> bool:
+    try:
+        return b"nosec" in path.read_bytes().lower()
+    except OSError:
+        return True  # bandit tells of it
 
 
 def _is_test(file: str) -> bool:

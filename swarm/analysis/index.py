@@ -39,6 +39,7 @@ class Index:
         self._named: dict[ast.AST, Function | None] = {}
         self._resolved: dict[ast.AST, str | None] = {}
         self._callees: dict[Function, tuple[Function, ...]] = {}
+        self._handed_over: dict[Function, tuple[Function, ...]] = {}
         self._reached: dict[Function, Set[Function]] = {}
         self._methods: dict[tuple[str, str], Function | None] = {}
         for module in tree.modules.values():
@@ -229,8 +230,13 @@ class Index:
                 found.setdefault(callee, []).append(caller)
         return {callee: tuple(callers) for callee, callers in found.items()}
 
-    def handed_over(self, function: Function) -> Iterator[Function]:
+    def handed_over(self, function: Function) -> tuple[Function, ...]:
         """The target's functions that this one hands to a thread: `asyncio.to_thread(f)`, `run_in_executor`."""
+        if function not in self._handed_over:
+            self._handed_over[function] = tuple(self._find_handed_over(function))
+        return self._handed_over[function]
+
+    def _find_handed_over(self, function: Function) -> Iterator[Function]:
         for call in self.calls(function):
             name = call.func.attr if isinstance(call.func, ast.Attribute) else written(call.func)
             position = HANDING_CALLS.get(name)

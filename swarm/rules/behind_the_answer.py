@@ -243,9 +243,7 @@ def reach_doubt(
     used = {node.id for statement in after for node in walk(statement) if isinstance(node, ast.Name)}
     shared = bool(used & {node.id for a in arguments for node in walk(a) if isinstance(node, ast.Name)})
     for reached in closure(index, function):
-        for node in index.own_nodes(reached):
-            if not isinstance(node, ast.Name | ast.Attribute):
-                continue
+        for node in index.own_of(reached, ast.Name, ast.Attribute):
             dotted = index.resolve(reached.module, node) or ""
             if DECIDES.search(dotted) or dotted in special:
                 return f"{reached.qualname} uses {dotted.rpartition('.')[2]}, which decides the answer"
