@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index, Route
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
 
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
@@ -357,7 +358,7 @@ def _kept_and_asked(index: Index, module: Module, call: ast.Call, name: str) -> 
 
 def _asks_kept(method: Function, kept: list[str], is_declared: bool) -> bool:
     """Whether a method asks what was kept by a text key; by any key, where it is declared to be a dict."""
-    for node in ast.walk(method.node):
+    for node in walk(method.node):
         if isinstance(node, ast.Subscript) and ast.unparse(node.value) in kept:
             is_text = isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str)
             if is_text or (is_declared and not isinstance(node.slice, ast.Slice | ast.Constant)):
