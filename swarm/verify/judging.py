@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from swarm.core.errors import TargetError
@@ -191,20 +191,38 @@ async def _replayed(lab: Lab, trial: Trial) -> tuple[list[GateResult], ReplayOut
 
 async def _probe(lab: Lab, trial: Trial, live: Live) -> tuple[GateResult, tuple[ProbeResult, ...]]:
     started = time.monotonic()
+    # what is asked beside others depends on their timing: the scores tell it, no patch is refused for it
+    alone = {probe.id for probe in all_probes() if not probe.together}
+    before = tuple(result for result in lab.probes_before if result.probe in alone)
     after: tuple[ProbeResult, ...] = ()
     if lab.probes_before:
         after = await probe_live(
             lab, live, trial.stack.index, fresh_copy=lambda: lab.trial(trial.stack, ()).copy
         )  # fmt: skip
-        unseen = probes.lost(lab.probes_before, after)
-        if unseen:  # once more by themselves: a crowded session is no patch's fault
-            again = {one.probe: one for one in await probe_live(lab, live, trial.stack.index, only=unseen)}
+        doubted = {*probes.lost(lab.probes_before, after), *(one.probe for one in probes.worsened(before, after))}
+        if doubted:  # once more by themselves: a crowded session is no patch's fault
+            again = {one.probe: one for one in await probe_live(lab, live, trial.stack.index, only=doubted)}
             after = tuple(again.get(result.probe, result) for result in after)
-    # what is asked beside others depends on their timing: the scores tell it, no patch is refused for it
-    alone = {probe.id for probe in all_probes() if not probe.together}
-    before = [result for result in lab.probes_before if result.probe in alone]
+        worse = {one.probe for one in probes.worsened(before, after)}
+        if worse:
+            before = await _asked_again(lab, worse, before)
     result = probes.check(before, [result for result in after if result.probe in alone], _closed(lab, trial))
     return replace(result, duration_s=time.monotonic() - started), after
+
+
+async def _asked_again(
+    lab: Lab, doubted: Collection[str], before: tuple[ProbeResult, ...]
+) -> tuple[ProbeResult, ...]:
+    """What was seen of the original, with what it fails when it is asked once more: what passed there by chance (a
+    race, say) and fails on a candidate is no patch's fault."""
+    copy = await asyncio.to_thread(lab.fresh_copy, "doubted")
+    try:
+        async with running(lab, copy, "doubted") as live:
+            seen = await probe_live(lab, live, lab.original.index, only=doubted)
+    except TargetError:
+        return before
+    failed = {one.probe: one for one in seen if one.outcome == "failed"}
+    return tuple(failed.get(one.probe, one) for one in before)
 
 
 def _closed(lab: Lab, trial: Trial) -> frozenset[str]:

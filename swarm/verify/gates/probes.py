@@ -16,7 +16,7 @@ def check(before: Sequence[ProbeResult], after: Sequence[ProbeResult], closed: C
     fail at less than before where they tell their parts: what the code does not show a patch cannot close.
     """
     passed = {(result.probe, result.route) for result in before if result.outcome == "passed"}
-    worse = [r for r in after if r.outcome == "failed" and {(r.probe, r.route), (r.probe, "")} & passed]
+    worse = worsened(before, after)
     better = sum(r.outcome == "passed" and (r.probe, r.route) not in passed for r in after)
     if worse:
         return GateResult("probes", False, f"{worse[0].title} fails now: {worse[0].evidence}")
@@ -39,6 +39,12 @@ def check(before: Sequence[ProbeResult], after: Sequence[ProbeResult], closed: C
     if not before:
         return GateResult("probes", None, "no probe applies to this target")
     return GateResult("probes", True, f"{len(passed)} still pass, {better} pass that did not")
+
+
+def worsened(before: Sequence[ProbeResult], after: Sequence[ProbeResult]) -> list[ProbeResult]:
+    """What fails now and passed on the original, by probe and route."""
+    passed = {(result.probe, result.route) for result in before if result.outcome == "passed"}
+    return [r for r in after if r.outcome == "failed" and {(r.probe, r.route), (r.probe, "")} & passed]
 
 
 def lost(before: Sequence[ProbeResult], after: Sequence[ProbeResult]) -> list[str]:
