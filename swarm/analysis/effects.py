@@ -11,6 +11,7 @@ from swarm.analysis.client_kinds import HTTP_CLIENTS, HTTP_VERBS, POOL_MANAGERS
 from swarm.analysis.database_kinds import DATABASES, ENGINES, SESSIONS, SYNC_DRIVERS
 from swarm.analysis.index import Function, Index
 from swarm.analysis.kinds import ORM_SESSIONS
+from swarm.analysis.layout import unparsed
 from swarm.analysis.models import models_of
 from swarm.analysis.ownership import opened_here
 from swarm.analysis.source import Module, parameters
@@ -191,7 +192,7 @@ def _is_unknown(index: Index, module: Module, call: ast.Call) -> bool:
         return False  # of a result that is there
     kind = index.kinds.of(module, owner)
     if kind is None:
-        return method != "flush" or SESSION_NAME.search(ast.unparse(owner)) is not None
+        return method != "flush" or SESSION_NAME.search(unparsed(owner)) is not None
     if kind.split(".")[0] in ("sqlite3", "aiosqlite"):
         return method in SQL_METHODS and bool(call.args)
     if method == "run_sync" and call.args:
@@ -268,7 +269,7 @@ def memory_writes(index: Index, function: Function) -> frozenset[str]:
             while isinstance(root, ast.Attribute | ast.Subscript):
                 root = root.value
             if isinstance(root, ast.Name) and root is not target and (root.id in own or root.id not in local):
-                written.add(ast.unparse(target.value) if isinstance(target, ast.Subscript) else ast.unparse(target))
+                written.add(unparsed(target.value) if isinstance(target, ast.Subscript) else unparsed(target))
     if function.name == "__init__":
         written = {name for name in written if not name.startswith("self.")}
     return frozenset(written | outside)

@@ -17,6 +17,7 @@ from swarm.analysis.database_kinds import (
     SYNC_SESSIONS,
 )
 from swarm.analysis.entities import object_of, objects_of
+from swarm.analysis.layout import unparsed
 from swarm.analysis.parsing import parse_expression
 from swarm.analysis.source import FunctionNode, Module, own_nodes, own_of, parameters
 
@@ -394,4 +395,4 @@ class Kinds:
 
 
 def _has_rules(method: FunctionNode) -> bool:
-    return any(word in ast.unparse(method) for word in ("timeout", "status"))
+    return any(word in unparsed(method) for word in ("timeout", "status"))

@@ -7,6 +7,7 @@ import re
 
 from swarm.analysis.effects import HttpCall
 from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module
 from swarm.analysis.statements import sql_text
 
@@ -59,4 +60,4 @@ def asks_sdk(index: Index, module: Module, call: ast.Call) -> bool:
         owner = owner.value
     if index.kinds.of(module, owner) not in SDK_CLIENTS:
         return False
-    return ast.unparse(call.func).removeprefix(ast.unparse(owner) + ".") in SDK_QUESTIONS
+    return unparsed(call.func).removeprefix(unparsed(owner) + ".") in SDK_QUESTIONS

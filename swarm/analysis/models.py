@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 
@@ -122,7 +123,7 @@ class Models:
             return name.value.lower()
         if "__abstract__" in info.attributes or depth > MAX_DEPTH:
             return None
-        if any(k.arg == "table" and ast.unparse(k.value) == "True" for k in info.node.keywords):
+        if any(k.arg == "table" and unparsed(k.value) == "True" for k in info.node.keywords):
             return info.node.name.lower()
         for base in info.node.bases:
             if isinstance(base, ast.Attribute) and base.attr == "Model" \
@@ -163,7 +164,7 @@ class Models:
         elif call is not None and maker in COLUMN_MAKERS:
             model.columns[name] = _column(module, statement, name, call, annotation)
         elif call is None and annotation is not None and not name.startswith("_") and model.is_class:
-            mapped = ast.unparse(annotation).startswith(("Mapped[", "orm.Mapped["))
+            mapped = unparsed(annotation).startswith(("Mapped[", "orm.Mapped["))
             sqlmodel = any(k.arg == "table" for k in getattr(model.node, "keywords", []))
             if mapped or sqlmodel:
                 model.columns[name] = Column(name, name, module, statement, None, annotation, False, False, "")
@@ -208,7 +209,7 @@ class Models:
                         self._mark(found[0], ast.Constant(found[1].name))
 
     def _mark(self, model: Model, leading: ast.expr | None) -> None:
-        wanted = leading.value if isinstance(leading, ast.Constant) else ast.unparse(leading) if leading else ""
+        wanted = leading.value if isinstance(leading, ast.Constant) else unparsed(leading) if leading else ""
         for key, column in list(model.columns.items()):
             if wanted in (column.name, column.attribute):
                 model.columns[key] = Column(
@@ -219,7 +220,7 @@ class Models:
 
 def _column(module: Module, statement: ast.stmt, attribute: str, call: ast.Call,
             annotation: ast.expr | None) -> Column:  # fmt: skip
-    given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords if keyword.arg}
+    given = {keyword.arg: unparsed(keyword.value) for keyword in call.keywords if keyword.arg}
     first = call.args[0] if call.args else None
     is_named = isinstance(first, ast.Constant) and isinstance(first.value, str) and last_name(call.func) != "Field"
     name = (
@@ -229,7 +230,7 @@ def _column(module: Module, statement: ast.stmt, attribute: str, call: ast.Call,
     for part in walk(call):
         if isinstance(part, ast.Call) and last_name(part.func) == "ForeignKey" and part.args:
             target = part.args[0]
-            key = str(target.value) if isinstance(target, ast.Constant) else ast.unparse(target)
+            key = str(target.value) if isinstance(target, ast.Constant) else unparsed(target)
     unique = given.get("unique") == "True"
     primary = given.get("primary_key") == "True"
     indexed = unique or primary or given.get("index", "False") not in ("False", "None")
@@ -241,11 +242,11 @@ def _relation(models: Models, module: Module, statement: ast.stmt, name: str, ca
     named = ""
     if call.args:
         first = call.args[0]
-        named = str(first.value) if isinstance(first, ast.Constant) else ast.unparse(first)
-    text = ast.unparse(annotation).replace("'", "").replace('"', "") if annotation is not None else ""
+        named = str(first.value) if isinstance(first, ast.Constant) else unparsed(first)
+    text = unparsed(annotation).replace("'", "").replace('"', "") if annotation is not None else ""
     if not named and text:
         named = re.sub(r"^.*\[|\].*$", "", text).partition("|")[0].strip()
-    lazy = next((ast.unparse(k.value).strip("'") for k in call.keywords if k.arg == "lazy"), "")
+    lazy = next((unparsed(k.value).strip("'") for k in call.keywords if k.arg == "lazy"), "")
     many = bool(re.search(r"\b(?:list|List|set|Set|Sequence)\[", text))
     return Relation(name, models.class_named(named) if named else None, lazy in EAGER, many, statement, call)
 

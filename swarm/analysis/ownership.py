@@ -15,6 +15,7 @@ from swarm.analysis.database_kinds import (
     SESSION_MAKERS,
     SESSIONS,
 )
+from swarm.analysis.layout import unparsed
 from swarm.analysis.source import FunctionNode, Module, own_nodes, parameters
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def is_fresh(index: Index, module: Module, value: ast.AST, depth: int = 0) -> bo
 
 def _hands_out_fresh(index: Index, module: Module, function: FunctionNode, depth: int) -> bool:
     """Whether all that a factory returns or yields is new each time."""
-    decorators = [ast.unparse(d).split("(")[0].rsplit(".", 1)[-1] for d in function.decorator_list]
+    decorators = [unparsed(d).split("(")[0].rsplit(".", 1)[-1] for d in function.decorator_list]
     if any(name in KEPT_BY for name in decorators):
         return False
     given = [n.value for n in own_nodes(function) if isinstance(n, ast.Return | ast.Yield) and n.value is not None]

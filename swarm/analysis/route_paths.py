@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import AppObject
 from swarm.analysis.source import Module
 
@@ -105,7 +106,7 @@ def _inclusions(index: Index) -> Iterator[tuple[AppObject, AppObject, str, bool]
 def exact_app(index: Index, module: Module, owner: ast.expr) -> AppObject | None:
     """The very object that an expression names: a global, a local of the same function, an attribute of `self`."""
     dotted = index.resolve(module, owner)
-    text, around = ast.unparse(owner), module.enclosing_function(owner)
+    text, around = unparsed(owner), module.enclosing_function(owner)
     kind = index.kinds.of(module, owner.value) if isinstance(owner, ast.Attribute) else None
     for app in index.apps:
         if not app.inside_function and dotted is not None and f"{app.module.dotted}.{app.name}" == dotted:

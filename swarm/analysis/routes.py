@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import AppObject, Framework, Function, Route
 from swarm.analysis.route_paths import Prefixes, argument, exact_app, mounted_under, text_of
 from swarm.analysis.source import Module, parameters
@@ -76,7 +77,7 @@ def _assigned_name(statement: ast.Assign | ast.AnnAssign | ast.Return) -> str:
     if isinstance(statement, ast.Return):
         return ""
     target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
-    return ast.unparse(target)
+    return unparsed(target)
 
 
 def app_of(index: Index, module: Module, owner: ast.expr, known: dict[str, AppObject]) -> AppObject | None:
@@ -89,7 +90,7 @@ def app_of(index: Index, module: Module, owner: ast.expr, known: dict[str, AppOb
         if inner is not None:
             return inner  # `app.router` is the application's own
     around = module.enclosing_function(owner)
-    text = ast.unparse(owner)
+    text = unparsed(owner)
     if around is not None:
         for app in index.apps:
             if app.module is module and app.name == text:
@@ -262,7 +263,7 @@ def find_hooks(index: Index) -> list[Function]:
             if isinstance(named, ast.Attribute) and named.attr in HOOKS:
                 found.append(function)
     for info in index.classes.values():
-        bases = {ast.unparse(base).rsplit(".", 1)[-1] for base in info.node.bases}
+        bases = {unparsed(base).rsplit(".", 1)[-1] for base in info.node.bases}
         if bases & set(VIEW_BASES):
             verbs = VERBS | {"dispatch", "dispatch_request"}
             found += [method for name, method in info.methods.items() if name in verbs]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from swarm.analysis.database_kinds import ALCHEMY_CONNECTIONS, SESSIONS
+from swarm.analysis.layout import unparsed
 from swarm.analysis.models import Model, Models, is_library, last_name, library_name, mentioned, models_of
 from swarm.analysis.module import walk, written
 from swarm.analysis.source import Module, own_nodes
@@ -90,7 +91,7 @@ def sql_call(index: Index, module: Module, call: ast.Call) -> SqlCall | None:
             return SqlCall(call, text, verb, named_tables(text), owner, None, bool(COMPUTED_TABLE.search(text)))
         found = construct(index, module, call.args[0])
         if found is not None:
-            source = " ".join(ast.unparse(call.args[0]).split())
+            source = " ".join(unparsed(call.args[0]).split())
             return SqlCall(call, source, found.verb, found.tables, owner, call.args[0], found.unknown_tables)
     return _of_session(index, module, call, method, owner)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import Function
 from swarm.config.schema import Target, UpstreamRoute
 from swarm.core.model_calls import is_question
@@ -153,7 +154,7 @@ class _AnswerReader(Reader):
     def is_root(self, module: object, node: ast.expr) -> bool:
         """Whether an expression is the answer's body."""
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "json":
-            return ast.unparse(node.func.value).rsplit(".", 1)[-1] not in ("request", "req")
+            return unparsed(node.func.value).rsplit(".", 1)[-1] not in ("request", "req")
         return False
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import AppObject, Framework
 from swarm.analysis.source import Module
 
@@ -74,7 +75,7 @@ def _named(index: Index, app: AppObject) -> Iterator[Application]:
 def _returns(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> bool:
     for node in ast.walk(function):
         value = node.value if isinstance(node, ast.Return) else None
-        if isinstance(value, ast.Call) or (value is not None and ast.unparse(value) == name):
+        if isinstance(value, ast.Call) or (value is not None and unparsed(value) == name):
             return True
     return False
 

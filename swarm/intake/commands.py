@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from swarm.analysis.layout import unparsed
 from swarm.intake.applications import Application
 
 _SERVERS = ("uvicorn", "gunicorn", "hypercorn", "flask", "fastapi", "waitress-serve", "daphne", "granian")
@@ -83,7 +84,7 @@ def of_application(app: Application) -> Iterator[Command]:
 def _main(app: Application) -> Iterator[Command]:
     """`python main.py`, where the module serves as a program and hears its port from the environment."""
     for node in app.module.tree.body:
-        if isinstance(node, ast.If) and "__name__" in ast.unparse(node.test) and "PORT" in app.module.text:
+        if isinstance(node, ast.If) and "__name__" in unparsed(node.test) and "PORT" in app.module.text:
             yield Command(f"python {app.module.path}", f"{app.module.path}:{node.lineno}", needs_port=True)
 
 

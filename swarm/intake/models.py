@@ -6,6 +6,7 @@ import ast
 from typing import Any
 
 from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import ClassInfo
 from swarm.analysis.source import Module
 from swarm.intake.examples import plausible
@@ -53,7 +54,7 @@ def example_of_model(index: Index, info: ClassInfo, depth: int = 0) -> dict[str,
         if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
             continue
         name = statement.target.id
-        if name.startswith("_") or name == "model_config" or "ClassVar" in ast.unparse(statement.annotation):
+        if name.startswith("_") or name == "model_config" or "ClassVar" in unparsed(statement.annotation):
             continue
         if statement.value is not None and not _is_needed(statement.value):
             continue
@@ -64,7 +65,7 @@ def example_of_model(index: Index, info: ClassInfo, depth: int = 0) -> dict[str,
 def _is_needed(value: ast.expr) -> bool:
     if isinstance(value, ast.Constant):
         return value.value is Ellipsis
-    if isinstance(value, ast.Call) and ast.unparse(value.func).rsplit(".", 1)[-1] == "Field":
+    if isinstance(value, ast.Call) and unparsed(value.func).rsplit(".", 1)[-1] == "Field":
         if value.args:
             return isinstance(value.args[0], ast.Constant) and value.args[0].value is Ellipsis
         return not {keyword.arg for keyword in value.keywords} & {"default", "default_factory"}
@@ -95,7 +96,7 @@ def _value(index: Index, module: Module, node: ast.expr, name: str, depth: int) 
     info = index.classes.get(index.resolve(module, node) or "")
     if info is not None:
         return _of_class(index, info, name, depth)
-    word = ast.unparse(node).rsplit(".", 1)[-1]
+    word = unparsed(node).rsplit(".", 1)[-1]
     if word in _PLAIN:
         return plausible(name, _PLAIN[word])
     fixed = {
@@ -118,7 +119,7 @@ def _of_class(index: Index, info: ClassInfo, name: str, depth: int) -> Any:
 
 
 def _of_subscript(index: Index, module: Module, node: ast.Subscript, name: str, depth: int) -> Any:
-    outer = ast.unparse(node.value).rsplit(".", 1)[-1]
+    outer = unparsed(node.value).rsplit(".", 1)[-1]
     inner = node.slice.elts[0] if isinstance(node.slice, ast.Tuple) and node.slice.elts else node.slice
     if outer == "Literal":
         return inner.value if isinstance(inner, ast.Constant) else "value"

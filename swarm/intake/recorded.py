@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from swarm.analysis.layout import unparsed
+
 _FOLDERS = ("tests", "test", "payloads", "examples", "samples", "fixtures", "sample_payloads", "docs")
 _SKIPPED = {"node_modules", ".git", ".venv", "venv", "__pycache__", "site-packages"}
 _MOST_FILES = 400
@@ -75,7 +77,7 @@ def _constants(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             yield node.targets[0].id, node.value
-        elif isinstance(node, ast.FunctionDef) and any("fixture" in ast.unparse(d) for d in node.decorator_list):
+        elif isinstance(node, ast.FunctionDef) and any("fixture" in unparsed(d) for d in node.decorator_list):
             for inner in ast.walk(node):
                 if isinstance(inner, ast.Return) and inner.value is not None:
                     yield node.name, inner.value
@@ -94,7 +96,7 @@ def _value(node: ast.expr, constants: dict[str, ast.expr], depth: int = 0) -> An
     if isinstance(node, ast.Name):
         return _value(constants[node.id], constants, depth + 1) if node.id in constants else None
     if isinstance(node, ast.Call):
-        name = ast.unparse(node.func)
+        name = unparsed(node.func)
         if name in ("json.dumps", "dict", "copy.deepcopy", "deepcopy") and node.args:
             return _value(node.args[0], constants, depth + 1)
         if isinstance(node.func, ast.Attribute) and node.func.attr in ("encode", "copy"):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import ClassInfo
 from swarm.analysis.source import Module
 from swarm.intake.constants import text_of
@@ -115,7 +116,7 @@ def _is_guarded(module: Module, node: ast.AST) -> bool:
     for around in module.ancestors(node):
         if isinstance(around, ast.Try) and around.handlers:
             return True
-        if isinstance(around, ast.If | ast.IfExp) and "environ" in ast.unparse(around.test):
+        if isinstance(around, ast.If | ast.IfExp) and "environ" in unparsed(around.test):
             return True
     return False
 
@@ -171,7 +172,7 @@ def _cast(module: Module, node: ast.AST) -> str:
         for keyword in node.keywords:
             if keyword.arg == "cast":
                 return {"int": "int", "float": "float", "bool": "bool", "Csv()": "list"}.get(
-                    ast.unparse(keyword.value), "str"
+                    unparsed(keyword.value), "str"
                 )
     parent = module.parent(node)
     if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name) and parent.args and parent.args[0] is node:
@@ -216,10 +217,10 @@ def _fields(index: Index, info: ClassInfo) -> Iterator[Setting]:
         if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
             continue
         name, value = statement.target.id, statement.value
-        if name.startswith("_") or name == "model_config" or "ClassVar" in ast.unparse(statement.annotation):
+        if name.startswith("_") or name == "model_config" or "ClassVar" in unparsed(statement.annotation):
             continue
         required = value is None or _is_required_field(value)
-        annotation = ast.unparse(statement.annotation)
+        annotation = unparsed(statement.annotation)
         alias = _alias(value)
         default = None if required else text_of(index, info.module, value)
         place = f"{info.module.path}:{statement.lineno}"
@@ -229,9 +230,9 @@ def _fields(index: Index, info: ClassInfo) -> Iterator[Setting]:
 def _is_required_field(value: ast.expr) -> bool:
     if isinstance(value, ast.Constant):
         return value.value is Ellipsis
-    if isinstance(value, ast.Call) and ast.unparse(value.func) in ("os.getenv", "getenv", "os.environ.get"):
+    if isinstance(value, ast.Call) and unparsed(value.func) in ("os.getenv", "getenv", "os.environ.get"):
         return _default(value) is None and len(value.args) == 1  # None is no valid default of most types
-    if isinstance(value, ast.Call) and ast.unparse(value.func).rsplit(".", 1)[-1] == "Field":
+    if isinstance(value, ast.Call) and unparsed(value.func).rsplit(".", 1)[-1] == "Field":
         named = {keyword.arg for keyword in value.keywords}
         if value.args:
             return isinstance(value.args[0], ast.Constant) and value.args[0].value is Ellipsis
@@ -257,7 +258,7 @@ def _prefix(info: ClassInfo) -> str:
     for node in ast.walk(info.node):
         if isinstance(node, ast.keyword) and node.arg == "env_prefix" and isinstance(node.value, ast.Constant):
             return str(node.value.value)
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "env_prefix" \
+        if isinstance(node, ast.Assign) and unparsed(node.targets[0]) == "env_prefix" \
                 and isinstance(node.value, ast.Constant):  # fmt: skip
             return str(node.value.value)
     return ""

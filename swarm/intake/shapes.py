@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import Function
 from swarm.analysis.source import Module
 from swarm.intake.examples import plausible
@@ -125,15 +126,15 @@ class Reader:
             return True
         if not isinstance(node, ast.Call):
             return False
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
-        if name == "construct_event" or (name == "verify" and any("header" in ast.unparse(a) for a in node.args[1:])):
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else unparsed(node.func)
+        if name == "construct_event" or (name == "verify" and any("header" in unparsed(a) for a in node.args[1:])):
             self.reads_json = self.has_attributes = True  # a library checks the signature and gives the event
             return True
         if name not in _BODY_CALLS:
             return False
         if name == "loads":
             self.reads_json = True
-            return bool(node.args) and "header" not in ast.unparse(node.args[0])
+            return bool(node.args) and "header" not in unparsed(node.args[0])
         if isinstance(node.func, ast.Attribute) and _is_request(node.func.value):
             self._note(name)
             return True
@@ -155,7 +156,7 @@ class Reader:
 
 
 def _is_request(node: ast.expr) -> bool:
-    text = ast.unparse(node)
+    text = unparsed(node)
     return text.rsplit(".", 1)[-1] in _REQUESTS or text.endswith("_request")
 
 
@@ -205,12 +206,12 @@ class _Walk:
             kept.items = kept.items or (shape if not kept.fields else None)
 
     def _loop(self, target: ast.expr, iterated: ast.expr) -> None:
-        if isinstance(iterated, ast.Call) and ast.unparse(iterated.func) == "enumerate" and iterated.args:
+        if isinstance(iterated, ast.Call) and unparsed(iterated.func) == "enumerate" and iterated.args:
             iterated = iterated.args[0]
             target = target.elts[-1] if isinstance(target, ast.Tuple) else target
         if isinstance(iterated, ast.Call) and isinstance(iterated.func, ast.Attribute) \
                 and iterated.func.attr in ("items", "keys", "values"):  # fmt: skip
-            table = self._known.get(ast.unparse(iterated.func.value))
+            table = self._known.get(unparsed(iterated.func.value))
             if table is not None and table.items is not None and iterated.func.attr != "keys":
                 self._bind(target.elts[-1] if isinstance(target, ast.Tuple) else target, table.items)
             return
@@ -293,7 +294,7 @@ class _Walk:
                 inner = self.shape(node.args[0])
                 if inner is not None:
                     self._choices(inner, node.func.value)
-        name = ast.unparse(node.func)
+        name = unparsed(node.func)
         if name in ("int", "float", "Decimal", "Decimal.Decimal") and node.args:
             shape = self.shape(node.args[0])
             if shape is not None and not shape.fields:
@@ -370,7 +371,7 @@ def _constants(index: Index, module: Module, node: ast.expr) -> Iterator[Any]:
         for key in node.keys:
             if key is not None:
                 yield from _constants(index, module, key)
-    elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("set", "frozenset", "tuple") and node.args:
+    elif isinstance(node, ast.Call) and unparsed(node.func) in ("set", "frozenset", "tuple") and node.args:
         yield from _constants(index, module, node.args[0])
     elif isinstance(node, ast.Name | ast.Attribute):
         dotted = index.resolve(module, node)

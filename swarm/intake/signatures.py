@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import Function
 from swarm.config.schema import Sign
 from swarm.intake.settings import Setting, harmless_value
@@ -123,7 +123,7 @@ def _digests(index: Index, function: Function) -> Iterator[str]:
     for call in index.calls(function):
         name = index.resolve(function.module, call.func) or ""
         if name in ("hmac.new", "hmac.digest", "hmac.HMAC"):
-            words = ast.unparse(call).lower()
+            words = unparsed(call).lower()
             yield "sha1" if "sha1" in words else "sha512" if "sha512" in words else "sha256"
 
 

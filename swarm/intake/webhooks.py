@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import Function, Route
 from swarm.analysis.routes import HANDLER_KEYWORDS, ROUTE_CLASSES, ROUTING
 from swarm.analysis.source import Module
@@ -121,7 +122,7 @@ def _written(index: Index, route: Route) -> tuple[str | None, str | None]:
 
 def _owner(index: Index, module: Module, node: ast.expr) -> str | None:
     dotted = index.resolve(module, node)
-    return dotted or f"{module.dotted}.{ast.unparse(node)}"
+    return dotted or f"{module.dotted}.{unparsed(node)}"
 
 
 def _list_owner(index: Index, module: Module, call: ast.Call) -> str | None:
@@ -166,7 +167,7 @@ def _child(index: Index, module: Module, node: ast.expr) -> str:
     dotted = index.resolve(module, node)
     if dotted is not None:
         return dotted
-    return f"{module.dotted}.{ast.unparse(node)}"
+    return f"{module.dotted}.{unparsed(node)}"
 
 
 def _chain(steps: dict[str, list[tuple[str, str | None]]], child: str, seen: frozenset[str]) -> list[str]:
@@ -224,14 +225,14 @@ def _filled(path: str) -> str:
 def _reads_body(index: Index, function: Function) -> bool:
     for node in index.own_nodes(function):
         if isinstance(node, ast.Attribute) and node.attr in ("json", "body", "form", "get_json", "get_data", "data") \
-                and ast.unparse(node.value).rsplit(".", 1)[-1] in ("request", "req"):  # fmt: skip
+                and unparsed(node.value).rsplit(".", 1)[-1] in ("request", "req"):  # fmt: skip
             return True
     return False
 
 
 def _verifies(index: Index, function: Function) -> bool:
     for call in index.calls(function):
-        name = index.resolve(function.module, call.func) or ast.unparse(call.func)
+        name = index.resolve(function.module, call.func) or unparsed(call.func)
         if name in ("hmac.new", "hmac.digest", "hmac.compare_digest") or name.endswith(
             ("construct_event", "Webhook.verify")
         ):
@@ -245,14 +246,14 @@ def headers_read(index: Index, function: Function, among: frozenset[Function]) -
     pairs = [*zip(reversed(arguments.args), reversed(arguments.defaults), strict=False),
              *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]  # fmt: skip
     for argument, default in pairs:
-        if isinstance(default, ast.Call) and ast.unparse(default.func).rsplit(".", 1)[-1] == "Header":
+        if isinstance(default, ast.Call) and unparsed(default.func).rsplit(".", 1)[-1] == "Header":
             alias = next(
                 (text_of(index, function.module, k.value) for k in default.keywords if k.arg == "alias"), None
             )
             yield alias or argument.arg.replace("_", "-")
     for argument in [*arguments.args, *arguments.kwonlyargs]:
-        if argument.annotation is not None and "Header(" in ast.unparse(argument.annotation):
-            found = re.search(r"alias=['\"]([^'\"]+)", ast.unparse(argument.annotation))
+        if argument.annotation is not None and "Header(" in unparsed(argument.annotation):
+            found = re.search(r"alias=['\"]([^'\"]+)", unparsed(argument.annotation))
             yield found[1] if found else argument.arg.replace("_", "-")
     for node in index.own_nodes(function):
         given: ast.expr | None = None
@@ -262,9 +263,9 @@ def headers_read(index: Index, function: Function, among: frozenset[Function]) -
             and node.func.attr == "get"
             and node.args
         ):
-            owner, given = ast.unparse(node.func.value), node.args[0]
+            owner, given = unparsed(node.func.value), node.args[0]
         elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
-            owner, given = ast.unparse(node.value), node.slice
+            owner, given = unparsed(node.value), node.slice
         else:
             continue
         if owner.endswith("headers"):
@@ -302,9 +303,9 @@ def body_of(index: Index, function: Function) -> tuple[tuple[dict[str, Any], ...
         info = model_class(index, function.module, argument.annotation)
         if info is not None and not _is_depends(function, argument.arg):
             from_model |= example_of_model(index, info)
-        elif argument.annotation is not None and re.match(r"(dict|Dict|Any)\b", ast.unparse(argument.annotation)):
+        elif argument.annotation is not None and re.match(r"(dict|Dict|Any)\b", unparsed(argument.annotation)):
             names[argument.arg] = shape
-        elif argument.annotation is not None and "Form(" in ast.unparse(argument.annotation):
+        elif argument.annotation is not None and "Form(" in unparsed(argument.annotation):
             reader.reads_form = True
             shape.key(argument.arg)
     for name in _form_parameters(function):
@@ -327,13 +328,13 @@ def body_of(index: Index, function: Function) -> tuple[tuple[dict[str, Any], ...
 def _is_depends(function: Function, name: str) -> bool:
     arguments = function.node.args
     pairs = zip(reversed(arguments.args), reversed(arguments.defaults), strict=False)
-    return any(a.arg == name and "Depends" in ast.unparse(d) for a, d in pairs)
+    return any(a.arg == name and "Depends" in unparsed(d) for a, d in pairs)
 
 
 def _form_parameters(function: Function) -> Iterator[str]:
     arguments = function.node.args
     for argument, default in zip(reversed(arguments.args), reversed(arguments.defaults), strict=False):
-        if isinstance(default, ast.Call) and ast.unparse(default.func).rsplit(".", 1)[-1] == "Form":
+        if isinstance(default, ast.Call) and unparsed(default.func).rsplit(".", 1)[-1] == "Form":
             yield argument.arg
 
 

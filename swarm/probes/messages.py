@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from swarm.analysis.effects import http_call
+from swarm.analysis.layout import unparsed
 from swarm.analysis.model_calls import asks_model
 from swarm.analysis.statements import sql_text
 from swarm.config.schema import Webhook
@@ -164,7 +165,7 @@ def clocks_in(index: Index) -> Iterator[str]:
             if (index.resolve(module, call.func) or "").startswith(_CLOCKS):
                 yield f"{module.path}:{call.lineno}"
         for loop in module.nodes(ast.While):
-            sleeps = any(isinstance(n, ast.Call) and ast.unparse(n.func).endswith("sleep") for n in ast.walk(loop))
+            sleeps = any(isinstance(n, ast.Call) and unparsed(n.func).endswith("sleep") for n in ast.walk(loop))
             if sleeps and not index.on_request_path(module, loop):
                 yield f"{module.path}:{loop.lineno}"
 

@@ -6,6 +6,7 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
+from swarm.analysis.layout import unparsed
 from swarm.analysis.query_parameters import read_parameter
 
 if TYPE_CHECKING:
@@ -44,13 +45,13 @@ def headers_of(index: Index) -> tuple[str, ...]:
         )
         pairs += [(a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None]
         for argument, default in pairs:
-            if isinstance(default, ast.Call) and ast.unparse(default.func).split(".")[-1] == "Header":
+            if isinstance(default, ast.Call) and unparsed(default.func).split(".")[-1] == "Header":
                 alias = next((k.value for k in default.keywords if k.arg == "alias"), None)
                 names += (
                     _texts(function.module, alias) if alias is not None else [argument.arg.replace("_", "-").title()]
                 )
         for argument in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]:
-            if argument.annotation is not None and "Header(" in ast.unparse(argument.annotation):
+            if argument.annotation is not None and "Header(" in unparsed(argument.annotation):
                 names.append(argument.arg.replace("_", "-").title())
     return tuple(dict.fromkeys(names))
 
@@ -96,8 +97,8 @@ def query_parameters(route: Route) -> tuple[str, ...]:
 
 
 def _is_query(argument: ast.arg, default: ast.expr | None) -> bool:
-    words = ast.unparse(argument.annotation) if argument.annotation else ""
-    given = ast.unparse(default) if default is not None else ""
+    words = unparsed(argument.annotation) if argument.annotation else ""
+    given = unparsed(default) if default is not None else ""
     if argument.arg in ("self", "cls") or any(word in words for word in _NOT_QUERY):
         return False
     if any(f"{word}(" in words or f"{word}(" in given for word in _ELSEWHERE):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from swarm.analysis.database_kinds import SESSIONS
 from swarm.analysis.index import ClassInfo, Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.models import Model, last_name, models_of
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
@@ -56,7 +57,7 @@ def _added(index: Index, module: Module, loop: ast.For) -> tuple[ast.expr, ast.C
     if model is None or not model.is_class or index.kinds.of(module, owner) not in SESSIONS:
         return None
     if commit is not None:
-        ended = _flushes(commit, owner) and "commit" in ast.unparse(commit)
+        ended = _flushes(commit, owner) and "commit" in unparsed(commit)
     else:
         ended = _flushes(_next(module, loop), owner) or _ends_transaction(module, loop)
     return (owner, made, model, commit) if ended else None
@@ -67,7 +68,7 @@ def _flushes(statement: ast.stmt | None, owner: ast.expr) -> bool:
     value = value.value if isinstance(value, ast.Await) else value
     if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Attribute):
         return False
-    return value.func.attr in FLUSHING and ast.unparse(value.func.value) == ast.unparse(owner)
+    return value.func.attr in FLUSHING and unparsed(value.func.value) == unparsed(owner)
 
 
 def _block(module: Module, statement: ast.stmt) -> list[ast.stmt]:
@@ -91,7 +92,7 @@ def _ends_transaction(module: Module, loop: ast.For) -> bool:
     parent = module.parent(loop)
     if not isinstance(parent, ast.With | ast.AsyncWith) or parent.body[-1] is not loop:
         return False
-    return any(ast.unparse(item.context_expr).endswith(".begin()") for item in parent.items)
+    return any(unparsed(item.context_expr).endswith(".begin()") for item in parent.items)
 
 
 def _is_plain(
@@ -152,4 +153,4 @@ def _is_plain_class(index: Index, model: Model) -> bool:
 
 
 def _bases(info: ClassInfo) -> str:
-    return " ".join(ast.unparse(base) for base in info.node.bases)
+    return " ".join(unparsed(base) for base in info.node.bases)

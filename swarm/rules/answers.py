@@ -7,6 +7,7 @@ import http
 import re
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.rules.independence import PURE_BUILTINS
 from swarm.rules.logging_calls import is_log_call, is_print
@@ -95,7 +96,7 @@ def status_of(index: Index, handler: Function, value: ast.expr) -> int | None:
 def _number(node: ast.expr) -> int | None:
     if isinstance(node, ast.Constant) and isinstance(node.value, int):
         return node.value
-    name = ast.unparse(node)
+    name = unparsed(node)
     if found := _STATUS_NAME.search(name):
         return int(found[1])
     member = getattr(http.HTTPStatus, name.removesuffix(".value").rpartition(".")[2], None)
@@ -106,11 +107,11 @@ def failure_answers(index: Index, handler: Function, around: ast.Try | ast.TrySt
     """Why a failure in a `try` must be known before the answer; "" where it is only answered with a 5xx."""
     usual = {ast.dump(part) for s in after for part in walk(s) if isinstance(part, ast.Return)}
     for clause in around.handlers:
-        caught = ast.unparse(clause.type) if clause.type is not None else "every failure"
+        caught = unparsed(clause.type) if clause.type is not None else "every failure"
         for node in [part for statement in clause.body for part in walk(statement)]:
             if isinstance(node, ast.Raise) and node.exc is not None:
                 status = status_of(index, handler, node.exc)
-                is_plain_error = not (isinstance(node.exc, ast.Call) and "HTTP" in ast.unparse(node.exc.func))
+                is_plain_error = not (isinstance(node.exc, ast.Call) and "HTTP" in unparsed(node.exc.func))
                 if not is_plain_error and (status is None or status < 500):
                     return f"{caught} is answered with {status or 'a status of its own'}"
             if isinstance(node, ast.Return):

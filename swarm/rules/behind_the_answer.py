@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index, Route
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.rules.answers import failure_answers, is_inert
@@ -63,7 +64,7 @@ def waited_work(index: Index) -> Iterator[Work]:
 
 def is_webhook(route: Route) -> bool:
     module, node = route.function.module, route.function.node
-    decorators = " ".join(ast.unparse(decorator) for decorator in node.decorator_list)
+    decorators = " ".join(unparsed(decorator) for decorator in node.decorator_list)
     words = f"{route.path} {decorators} {module.path} {module.segment(node)}"
     return WEBHOOK.search(words) is not None
 
@@ -250,7 +251,7 @@ def reach_doubt(
             if dotted.startswith(REQUEST_LOCALS) and route.framework == "flask":
                 return f"{reached.qualname} uses {dotted}, which ends with the request"
             if index.kinds.of(reached.module, node) == "contextvars.ContextVar":
-                return f"{reached.qualname} uses the context variable {ast.unparse(node)}"
+                return f"{reached.qualname} uses the context variable {unparsed(node)}"
         written = cache.of(reached).writes_memory
         own = {argument.arg for argument in walk(reached.node.args) if isinstance(argument, ast.arg)}
         roots = {name.partition(".")[0].partition("[")[0] for name in written}

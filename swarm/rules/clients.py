@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 
@@ -70,7 +71,7 @@ def is_doubled(index: Index, module: Module, constructor: ast.expr) -> bool:
     dotted = index.resolve(module, constructor) or ""
     if dotted in index.tree.doubled:
         return True
-    within = {dotted, dotted.rpartition(".")[2], ast.unparse(constructor)}  # as the module itself names it
+    within = {dotted, dotted.rpartition(".")[2], unparsed(constructor)}  # as the module itself names it
     for double in index.tree.doubled:
         owners = {double.removesuffix(f".{name}") for name in within if double.endswith(f".{name}")}
         if any(f".{module.dotted}".endswith(f".{o}") or f".{o}".endswith(f".{module.dotted}") for o in owners):

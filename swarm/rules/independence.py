@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from swarm.analysis.database_kinds import DATABASES, ENGINES, POOLS
 from swarm.analysis.effects import WRITE_WORDS, Effects, HttpCall, effects_cache, http_call, outgoing_call
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.model_calls import asks_model, asks_sdk
 from swarm.analysis.module import walk, written
 from swarm.analysis.source import Module, parameters
@@ -199,7 +200,7 @@ def _of_step_call(index: Index, function: Function, statement: ast.stmt, target:
         asks = not request.reads and not asks_model(index, function.module, request)
         return Step(statement, target, call, asks, _hosts([request])) if request.verb != "?" else None
     if function.is_async and asks_sdk(index, function.module, call):
-        return Step(statement, target, call, False, frozenset({ast.unparse(call.func)}))
+        return Step(statement, target, call, False, frozenset({unparsed(call.func)}))
     callee = index.resolve_call(function.module, call)
     if callee is not None and set(callee.name.lower().split("_")) & GUARD_WORDS:
         return None
@@ -242,7 +243,7 @@ def _is_connection(index: Index, module: Module, value: ast.expr) -> bool:
     """Whether an argument is a session or connection, which must not be used by two at the same time."""
     if index.kinds.of(module, value) in DATABASES - ENGINES - POOLS:
         return True
-    return isinstance(value, ast.Name | ast.Attribute) and bool(SESSION_NAME.search(ast.unparse(value)))
+    return isinstance(value, ast.Name | ast.Attribute) and bool(SESSION_NAME.search(unparsed(value)))
 
 
 def _is_handed_on(function: Function, effects: Effects) -> bool:
@@ -298,14 +299,14 @@ def _hosts(requests: Sequence[HttpCall]) -> frozenset[str]:
     for request in requests:
         url = request.call.args[0] if request.call.args else None
         if isinstance(url, ast.JoinedStr) and url.values and isinstance(url.values[0], ast.FormattedValue):
-            found.add(ast.unparse(url.values[0].value))
+            found.add(unparsed(url.values[0].value))
             continue
         text = url.values[0] if isinstance(url, ast.JoinedStr) and url.values else url
         value = text.value if isinstance(text, ast.Constant) and isinstance(text.value, str) else None
         if value is not None and "://" in value:
             found.add("/".join(value.split("/")[:3]))
         else:
-            found.add(ast.unparse(request.owner) if request.owner is not None else "?")
+            found.add(unparsed(request.owner) if request.owner is not None else "?")
     return frozenset(found)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module, SourceTree, parameters
 from swarm.core.patches import FileChange
 from swarm.rules.independence import CACHING
@@ -84,7 +85,7 @@ def _is_plain_definition(function: Function) -> bool:
 
 def is_kept(function: Function) -> bool:
     """Whether a decorator keeps the function's answers already."""
-    names = (ast.unparse(decorator).split("(")[0].lower() for decorator in function.node.decorator_list)
+    names = (unparsed(decorator).split("(")[0].lower() for decorator in function.node.decorator_list)
     return any(word in name for name in names for word in CACHING)
 
 

@@ -10,6 +10,7 @@ from swarm.analysis.database_kinds import ALCHEMY_CONNECTIONS, SESSIONS
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.entities import objects_of
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.models import Column, Model, is_library, last_name, models_of
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
@@ -77,7 +78,7 @@ def _inner_loop(module: Module, node: ast.AST) -> ast.AST | None:
 
 
 def _is_range(loop: ast.For) -> bool:
-    return isinstance(loop.iter, ast.Call) and ast.unparse(loop.iter.func) in ("range", "itertools.count", "count")
+    return isinstance(loop.iter, ast.Call) and unparsed(loop.iter.func) in ("range", "itertools.count", "count")
 
 
 def _compares(statement: ast.expr, targets: set[str]) -> bool:
@@ -176,10 +177,10 @@ def _same_type(index: Index, module: Module, column: Column, key: ast.expr) -> b
 def _type_of(column: Column) -> str:
     """The Python type, or the SQL one where there is no annotation; "" where neither is plain."""
     if column.annotation is not None:
-        text = ast.unparse(column.annotation).replace("orm.", "")
+        text = unparsed(column.annotation).replace("orm.", "")
         return text.removeprefix("Mapped[").removesuffix("]") if text.startswith("Mapped[") else text
     for argument in column.call.args if column.call is not None else []:
-        name = ast.unparse(argument).rsplit(".", 1)[-1].split("(")[0]
+        name = unparsed(argument).rsplit(".", 1)[-1].split("(")[0]
         if name in ("Integer", "BigInteger", "SmallInteger", "Uuid", "UUID", "String"):
             return name
     return ""
@@ -227,11 +228,11 @@ def _is_list(index: Index, query: LoopQuery) -> bool:
     )
     if len(values) != 1 or not isinstance(value, ast.Call):
         return False
-    name = value.func.attr if isinstance(value.func, ast.Attribute) else ast.unparse(value.func)
+    name = value.func.attr if isinstance(value.func, ast.Attribute) else unparsed(value.func)
     if name not in LISTING or objects_of(index, function.module, over) is None:
         return False
     for node in (part for statement in query.loop.body for part in walk(statement)):
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == over.id and node.attr in MUTATORS:
+        if isinstance(node, ast.Attribute) and unparsed(node.value) == over.id and node.attr in MUTATORS:
             return False
     return True
 

@@ -11,6 +11,7 @@ from swarm.analysis.client_kinds import HTTP_CLIENTS
 from swarm.analysis.database_kinds import DATABASES
 from swarm.analysis.effects import HttpCall, SqlCall, effects_cache, http_call, sql_call, sql_text
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.model_calls import is_model_path
@@ -243,9 +244,9 @@ def _is_known_method(index: Index, module: Module, method: ast.Attribute) -> boo
 
 def _is_own_set(index: Index, module: Module, owner: ast.expr) -> bool:
     function = module.enclosing_function(owner)
-    values = index.kinds.bindings(function).get(ast.unparse(owner), []) if function is not None else []
+    values = index.kinds.bindings(function).get(unparsed(owner), []) if function is not None else []
     return bool(values) and all(
-        isinstance(value, ast.Set | ast.SetComp) or ast.unparse(value).startswith("set(") for value in values
+        isinstance(value, ast.Set | ast.SetComp) or unparsed(value).startswith("set(") for value in values
     )
 
 
@@ -280,7 +281,7 @@ def _prefixes(dotted: str) -> Iterator[str]:
 
 def is_sdk_question(index: Index, module: Module, call: ast.Call) -> bool:
     """A question by a provider's own package: `client.messages.create(…)`, `client.chat.completions.create(…)`."""
-    text = ast.unparse(call.func)
+    text = unparsed(call.func)
     suffix = next((name for name in SDK_QUESTIONS if text.endswith(name)), None)
     if suffix is None:
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 
@@ -57,7 +58,7 @@ def tells_of_it(module: Module, body: list[ast.stmt]) -> bool:
             if isinstance(node, ast.Raise) or is_log_call(module, node) or is_print(module, node):
                 return True
             if isinstance(node, ast.Call):
-                name = ast.unparse(node.func).lower()
+                name = unparsed(node.func).lower()
                 if any(word in name for word in _REPORTS):
                     return True
     return False

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.analysis.statements import SqlCall
@@ -63,7 +64,7 @@ def row_query(index: Index, function: Function, loop: ast.For, sql: SqlCall) -> 
     source = _rows_before(index, function, loop)
     if by_name is None or source is None or rebinds(loop, {n.id for n in walk(key) if isinstance(n, ast.Name)}):
         return None
-    if driver != "asyncpg" and ast.unparse(source) != ast.unparse(sql.owner):
+    if driver != "asyncpg" and unparsed(source) != unparsed(sql.owner):
         return None  # another cursor may give rows of another kind
     found = _value(function, loop, sql, driver)
     if found is None:
@@ -146,8 +147,8 @@ def _value(
     place = loop.body.index(statement)
     if not isinstance(statement, ast.Expr) or place + 1 >= len(loop.body):
         return None
-    cursor = ast.unparse(sql.owner)
-    uses = [node for node in walk(loop) if isinstance(node, ast.expr) and ast.unparse(node) == cursor]
+    cursor = unparsed(sql.owner)
+    uses = [node for node in walk(loop) if isinstance(node, ast.expr) and unparsed(node) == cursor]
     fetches = [use for use in uses if use is not sql.owner]
     following = _fetch(module, fetches[0]) if len(fetches) == 1 else None
     if following is None or module.statement(fetches[0]) is not loop.body[place + 1]:

@@ -6,6 +6,7 @@ import ast
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function
+from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module, parameters
 from swarm.rules.splices import arguments_text, first_line, free_name
 
@@ -46,7 +47,7 @@ def split_function(module: Module, function: Function, asyncio_name: str) -> lis
     head_line = module.line_start(first_line(node))
     indent = module.text[module.line_start(node.lineno) : start]
     decorators = module.text[head_line : module.line_start(node.lineno)]
-    is_static = any(ast.unparse(d) in ("staticmethod", "classmethod") for d in node.decorator_list)
+    is_static = any(unparsed(d) in ("staticmethod", "classmethod") for d in node.decorator_list)
     body = list(node.body)
     first = body[0]
     docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and len(body) > 1

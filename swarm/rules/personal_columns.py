@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.models import models_of
 from swarm.analysis.source import Module
 from swarm.analysis.tables import find_tables
@@ -46,7 +47,7 @@ def personal_columns(index: Index) -> tuple[PersonalColumn, ...]:
 def _of_models(index: Index) -> Iterator[PersonalColumn]:
     for model in models_of(index).by_dotted.values():
         for column in model.columns.values():
-            kind = " ".join(ast.unparse(part) for part in (column.annotation, column.call) if part is not None)
+            kind = " ".join(unparsed(part) for part in (column.annotation, column.call) if part is not None)
             if PERSONAL_NAME.match(column.attribute) or _PERSONAL_TYPE.search(kind):
                 encrypted = _ENCRYPTED_TYPE.search(kind) is not None
                 yield PersonalColumn(model.table, column.name, column.module, column.statement, encrypted)

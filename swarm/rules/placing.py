@@ -12,6 +12,7 @@ from pathlib import Path
 
 from swarm.analysis.edits import Edit, apply_edits
 from swarm.analysis.index import AppObject, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.source import FunctionNode, Module, SourceTree
 from swarm.core.patches import FileChange
 
@@ -281,10 +282,10 @@ def _added_middleware(statement: ast.stmt, app_name: str) -> str | None:
     value = statement.value if isinstance(statement, ast.Expr | ast.Assign) else None
     if not isinstance(value, ast.Call):
         return None
-    if isinstance(statement, ast.Expr) and ast.unparse(value.func) == f"{app_name}.add_middleware" and value.args:
-        return ast.unparse(value.args[0])
-    if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == f"{app_name}.wsgi_app":
-        return ast.unparse(value.func)
+    if isinstance(statement, ast.Expr) and unparsed(value.func) == f"{app_name}.add_middleware" and value.args:
+        return unparsed(value.args[0])
+    if isinstance(statement, ast.Assign) and unparsed(statement.targets[0]) == f"{app_name}.wsgi_app":
+        return unparsed(value.func)
     return None
 
 

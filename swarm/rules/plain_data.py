@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.source import own_nodes, parameters
 
 LOADERS = frozenset({"json.loads", "orjson.loads", "ujson.loads", "simplejson.loads", "rapidjson.loads"})
@@ -121,14 +122,14 @@ def _has_provider(handler: Function, argument: ast.arg) -> bool:
     several = [*arguments.posonlyargs, *arguments.args]
     defaults = dict(zip(reversed([a.arg for a in several]), reversed(arguments.defaults), strict=False))
     defaults |= {a.arg: d for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None}
-    texts = [ast.unparse(part) for part in (defaults.get(argument.arg), argument.annotation) if part is not None]
+    texts = [unparsed(part) for part in (defaults.get(argument.arg), argument.annotation) if part is not None]
     return any("Depends(" in text or "Security(" in text for text in texts)
 
 
 def _is_plain_type(annotation: ast.expr | None) -> bool:
     if annotation is None:
         return False
-    text = ast.unparse(annotation).strip("'\"")
+    text = unparsed(annotation).strip("'\"")
     for wrapper in ("Annotated[", "Optional[", "typing.Annotated[", "typing.Optional["):
         text = text.removeprefix(wrapper)
     return PLAIN_TYPE.match(text) is not None

@@ -6,6 +6,7 @@ import ast
 import re
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.parsing import parse_expression
 from swarm.analysis.source import Module, parameters
@@ -53,22 +54,22 @@ def _is_plain_parameter(function: Function, argument: ast.arg) -> bool:
 
 def _is_plain_annotation(annotation: ast.expr, any_too: bool) -> bool:
     """`dict[str, Any]` is plain, a bare `Any` only where `any_too`; words of a `Literal` do not count."""
-    text = ast.unparse(annotation)
+    text = unparsed(annotation)
     try:
         tree = parse_expression(text.strip("'\""))
     except SyntaxError:
         return False
-    if isinstance(tree, ast.Subscript) and ast.unparse(tree.value).rsplit(".", 1)[-1] == "Literal":
+    if isinstance(tree, ast.Subscript) and unparsed(tree.value).rsplit(".", 1)[-1] == "Literal":
         return True
     words = {n.id for n in walk(tree) if isinstance(n, ast.Name)}
     words |= {n.attr for n in walk(tree) if isinstance(n, ast.Attribute)}
-    return words <= _WORDS and (any_too or ast.unparse(tree).rsplit(".", 1)[-1] not in ("Any", "object"))
+    return words <= _WORDS and (any_too or unparsed(tree).rsplit(".", 1)[-1] not in ("Any", "object"))
 
 
 def gives_plain(index: Index, function: Function) -> bool:
     """Whether it gives plain data back, or a pydantic model or dataclass of the target's that an annotation names."""
     annotation = function.node.returns
-    if annotation is not None and ast.unparse(annotation) not in ("Any", "typing.Any"):
+    if annotation is not None and unparsed(annotation) not in ("Any", "typing.Any"):
         return _is_plain_annotation(annotation, any_too=False) or _is_model(index, function.module, annotation)
     returned = [node.value for node in index.own_nodes(function) if isinstance(node, ast.Return) and node.value]
     return bool(returned) and all(_is_plain_value(index, function, value) for value in returned)
@@ -79,7 +80,7 @@ def _is_model(index: Index, module: Module, annotation: ast.expr, depth: int = 0
     info = index.classes.get(dotted or "")
     if info is None or depth > MAX_DEPTH:
         return False
-    decorators = {ast.unparse(d).split("(")[0].rsplit(".", 1)[-1] for d in info.node.decorator_list}
+    decorators = {unparsed(d).split("(")[0].rsplit(".", 1)[-1] for d in info.node.decorator_list}
     if "dataclass" in decorators:
         return True
     bases = [index.resolve(info.module, base) or "" for base in info.node.bases]
@@ -147,7 +148,7 @@ def _assigned(index: Index, method: Function) -> dict[str, ast.expr]:
             targets = [node.target]
         for target in targets:
             for part in walk(target):
-                if isinstance(part, ast.Attribute) and ast.unparse(part.value) == "self":
+                if isinstance(part, ast.Attribute) and unparsed(part.value) == "self":
                     value = getattr(node, "value", None)
                     found[part.attr] = value if isinstance(value, ast.expr) else ast.Constant(None)
     return found

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.models import last_name
 from swarm.analysis.module import walk
 from swarm.analysis.source import parameters
@@ -91,7 +92,7 @@ def _turn(loop: ast.AST | None) -> set[str]:
     """What a turn of the loop is about: its variables; none of a `while`, and none of what counts attempts."""
     targets: list[ast.expr] = []
     if isinstance(loop, ast.For | ast.AsyncFor):
-        counts = isinstance(loop.iter, ast.Call) and ast.unparse(loop.iter.func) == "range"
+        counts = isinstance(loop.iter, ast.Call) and unparsed(loop.iter.func) == "range"
         targets = [] if counts else [loop.target]
     elif isinstance(loop, COMPREHENSIONS):
         targets = [generator.target for generator in loop.generators]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk, written
 from swarm.analysis.source import Module
 
@@ -58,7 +59,7 @@ def is_kept_by_hand(module: Module, node: ast.AST, function: Function) -> bool:
     for around in module.ancestors(node):
         if around is function.node:
             return False
-        asked = ast.unparse(around.test) if isinstance(around, ast.If) else ""
+        asked = unparsed(around.test) if isinstance(around, ast.If) else ""
         if " is None" in asked or "not in" in asked:
             return True
     return False

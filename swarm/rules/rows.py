@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 
@@ -16,7 +17,7 @@ def gives_list(value: ast.AST) -> bool:
         return True
     if not isinstance(value, ast.Call):
         return False
-    name = value.func.attr if isinstance(value.func, ast.Attribute) else ast.unparse(value.func)
+    name = value.func.attr if isinstance(value.func, ast.Attribute) else unparsed(value.func)
     return name in ("fetchall", "sorted", "list", "tuple", "execute_fetchall")
 
 
@@ -32,7 +33,7 @@ def other_rows(index: Index, function: Function) -> bool:
         for node in module.nodes(ast.Assign):
             target = node.targets[0]
             if isinstance(target, ast.Attribute) and target.attr == "row_factory":
-                value = index.resolve(module, node.value) or ast.unparse(node.value)
+                value = index.resolve(module, node.value) or unparsed(node.value)
                 if value not in ("sqlite3.Row", "aiosqlite.Row", "None"):
                     return True
     return False
@@ -52,7 +53,7 @@ def only_read(module: Module, function: Function, name: str, many: bool, binding
         is_constant = isinstance(parent, ast.Subscript) and isinstance(parent.slice, ast.Constant)
         if not many and is_constant and parent is not None and getattr(parent, "value", None) is node:
             continue
-        if many and isinstance(parent, ast.Call) and ast.unparse(parent.func) == "len":
+        if many and isinstance(parent, ast.Call) and unparsed(parent.func) == "len":
             continue
         is_walk = many and isinstance(parent, ast.For | ast.comprehension) and parent.iter is node
         row = parent.target if is_walk and isinstance(parent, ast.For | ast.comprehension) else None

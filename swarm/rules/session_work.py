@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable
 
 from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.models import library_name, models_of
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
@@ -66,7 +67,7 @@ def _computes(index: Index, module: Module, value: ast.expr, owner: str) -> bool
 
 def _is_own(index: Index, module: Module, call: ast.Call, owner: str) -> bool:
     """Whether it runs a statement of rows on the session."""
-    if not isinstance(call.func, ast.Attribute) or ast.unparse(call.func.value) != owner:
+    if not isinstance(call.func, ast.Attribute) or unparsed(call.func.value) != owner:
         return False
     sql = sql_call(index, module, call)
     return sql is not None and sql.verb not in NOT_ROWS

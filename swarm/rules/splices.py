@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from swarm.analysis.edits import Edit
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import FunctionNode, Module
 
@@ -94,7 +95,7 @@ def after_imports(module: Module, code: str) -> Edit:
 def _fills_environment(node: ast.stmt) -> bool:
     """Whether a statement of module level calls `load_dotenv` or its like, behind an `if` too."""
     calls = (part.func for part in walk(node) if isinstance(part, ast.Call))
-    return any(ast.unparse(func).rsplit(".", 1)[-1] in ENVIRONMENT_FILLERS for func in calls)
+    return any(unparsed(func).rsplit(".", 1)[-1] in ENVIRONMENT_FILLERS for func in calls)
 
 
 def plain_logger(module: Module) -> tuple[str, list[Edit]]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module
 
 _RUNNING = (
@@ -59,7 +60,7 @@ def _calls(index: Index, wanted: tuple[str, ...]) -> Iterator[ast.Call]:
 
 def _names_a_module(call: ast.Call) -> bool:
     """`import_module("redis")`, also `import_module("a" if … else "b")`: what is loaded stands in the code."""
-    if ast.unparse(call.func).rpartition(".")[2] not in ("import_module", "__import__") or not call.args:
+    if unparsed(call.func).rpartition(".")[2] not in ("import_module", "__import__") or not call.args:
         return False
     name = call.args[0]
     return all(isinstance(part, ast.Constant) for part in (
@@ -117,14 +118,14 @@ def _draws(index: Index) -> Iterator[tuple[Module, ast.Call]]:
 def _is_pause(module: Module, call: ast.Call) -> bool:
     """Whether the drawn value only says how long to wait."""
     for around in module.ancestors(call):
-        if isinstance(around, ast.Call) and any(word in ast.unparse(around.func).lower() for word in _HARMLESS_DRAWS):
+        if isinstance(around, ast.Call) and any(word in unparsed(around.func).lower() for word in _HARMLESS_DRAWS):
             return True
         if isinstance(around, ast.Assign | ast.AnnAssign | ast.Return):
             targets = around.targets if isinstance(around, ast.Assign) else []
             if isinstance(around, ast.AnnAssign):
                 targets = [around.target]
             function = module.enclosing_function(around)
-            names = [ast.unparse(t).lower() for t in targets] or [function.name.lower() if function else ""]
+            names = [unparsed(t).lower() for t in targets] or [function.name.lower() if function else ""]
             return all(any(word in name for word in _HARMLESS_DRAWS) for name in names)
         if isinstance(around, ast.stmt):
             return False

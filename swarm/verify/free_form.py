@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import PurePosixPath
 
+from swarm.analysis.layout import unparsed
 from swarm.analysis.parsing import parse_module
 from swarm.analysis.source import MANIFESTS, SKIPPED_FOLDERS, SourceTree
 from swarm.config.schema import Target
@@ -174,8 +175,8 @@ def _running_calls(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in _RUNS_TEXT:
             yield node.id
-        elif isinstance(node, ast.Attribute) and _RUNS_BY_OS.match(ast.unparse(node)):
-            yield ast.unparse(node)
+        elif isinstance(node, ast.Attribute) and _RUNS_BY_OS.match(unparsed(node)):
+            yield unparsed(node)
         elif isinstance(node, ast.ImportFrom) and node.module == "os":
             yield from (f"os.{a.name}" for a in node.names if _RUNS_BY_OS.match(f"os.{a.name}"))
 

@@ -15,7 +15,7 @@ from types import ModuleType
 
 import pytest
 
-import swarm.rules.security.log_forging as rule
+import swarm.rules.security.surface.log_forging as rule
 
 FORGED = "Ada\r\nINFO:root:admin logged in\x1b[2K\u2028\x85"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from swarm.rules.security.shown_secrets import is_only_shown
+from swarm.rules.security.secrets.shown_secrets import is_only_shown
 from tests.intake.strangers import index_of
 
 

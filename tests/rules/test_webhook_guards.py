@@ -24,7 +24,7 @@ import pytest
 
 from swarm.analysis.index import build_index
 from swarm.analysis.source import SourceTree
-from swarm.rules.security.webhook_shapes import takes_objects_only
+from swarm.rules.security.signatures.webhook_shapes import takes_objects_only
 
 SECRET = "of-tests-only"
 FASTAPI = '''"""Lead hooks."""
@@ -550,7 +550,7 @@ def test_a_payload_that_a_class_keeps_is_known_to_be_an_object_where_the_class_a
 def test_only_headers_of_senders_number_deliveries(tmp_path: Path, line: str, headers: tuple[str, ...]) -> None:
     from swarm.analysis.index import build_index
     from swarm.analysis.source import SourceTree
-    from swarm.rules.security.webhook_shapes import read_id_headers
+    from swarm.rules.security.signatures.webhook_shapes import read_id_headers
 
     text = FLASK.replace(
         "    event = request.get_json", f"    headers = {{}}\n    {line}\n    event = request.get_json"
@@ -561,7 +561,7 @@ def test_only_headers_of_senders_number_deliveries(tmp_path: Path, line: str, he
 
 @pytest.mark.parametrize(("more", "name"), [("", "GitHub"), ('request.args.get("hub.challenge")', "Meta")])
 def test_meta_signs_as_github_does_and_has_other_ids(tmp_path: Path, more: str, name: str) -> None:
-    from swarm.rules.security.webhook_shapes import senders
+    from swarm.rules.security.signatures.webhook_shapes import senders
 
     text = "from flask import Flask, request\n\napp = Flask(__name__)\n\n\n@app.post('/hook')\ndef hook():\n"
     (tmp_path / "hooks.py").write_text(

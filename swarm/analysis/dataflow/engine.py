@@ -22,6 +22,7 @@ from swarm.analysis.dataflow.incoming import (
 from swarm.analysis.dataflow.interpreter import MOST_STEPS, Interpreter, OutOfSteps
 from swarm.analysis.dataflow.objects import MOST_DEPTH
 from swarm.analysis.dataflow.values import OUTSIDE, UNKNOWN, Taint, Value, marked
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.parts import Function, Route
 from swarm.analysis.source import parameters
@@ -155,7 +156,7 @@ class _Walk:
         if dotted is not None and dotted in index.classes:
             return Value(taints=self._sent(argument, frame).taints, kind=dotted)
         maker = default.func if isinstance(default, ast.Call) else None
-        is_made = maker is not None and ast.unparse(maker).rsplit(".", 1)[-1] in PARAMETER_MAKERS
+        is_made = maker is not None and unparsed(maker).rsplit(".", 1)[-1] in PARAMETER_MAKERS
         if dotted is not None and not is_made and "." in dotted and not dotted.startswith(("typing.", "pydantic.")):
             return UNKNOWN  # an object of a library's class: it is no text
         return self._sent(argument, frame)
@@ -169,7 +170,7 @@ class _Walk:
         if isinstance(argument.annotation, ast.Subscript):
             places += list(walk(argument.annotation.slice))
         for place in places:
-            if isinstance(place, ast.Call) and ast.unparse(place.func).rsplit(".", 1)[-1] in ("Depends", "Security"):
+            if isinstance(place, ast.Call) and unparsed(place.func).rsplit(".", 1)[-1] in ("Depends", "Security"):
                 return place
         return None
 
@@ -198,7 +199,7 @@ class _Walk:
             return False
         if argument.annotation is None:
             return True
-        words = ast.unparse(argument.annotation)
+        words = unparsed(argument.annotation)
         return any(word in words for word in ("str", "dict", "Dict", "Any", "Mapping", "bytes", "list"))
 
     def _unknown_givers(self, function: Function) -> Env:

@@ -9,6 +9,7 @@ from swarm.analysis.dataflow.binding import bind
 from swarm.analysis.dataflow.frames import Frame
 from swarm.analysis.dataflow.incoming import has_pattern, is_plain
 from swarm.analysis.dataflow.values import OUTSIDE, UNKNOWN, Value, container, derived, literal
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
 
@@ -51,7 +52,7 @@ class Objects:
         index = self._run.index
         method = index.method(owner.kind, name)
         if method is not None:
-            is_property = any(ast.unparse(d).rsplit(".", 1)[-1] in ("property", "cached_property")
+            is_property = any(unparsed(d).rsplit(".", 1)[-1] in ("property", "cached_property")
                               for d in method.node.decorator_list)  # fmt: skip
             if not is_property:
                 return Value(function=method)
@@ -121,7 +122,7 @@ def _has_validator(info: ClassInfo, name: str) -> bool:
     """Whether a validator of pydantic looks at the field: what it lets pass is for it to know."""
     for method in info.methods.values():
         for decorator in method.node.decorator_list:
-            is_one = isinstance(decorator, ast.Call) and ast.unparse(decorator.func).endswith("validator")
+            is_one = isinstance(decorator, ast.Call) and unparsed(decorator.func).endswith("validator")
             given = decorator.args if is_one and isinstance(decorator, ast.Call) else []
             if any(isinstance(named, ast.Constant) and named.value in (name, "*") for named in given):
                 return True

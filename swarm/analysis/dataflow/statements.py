@@ -11,6 +11,7 @@ from swarm.analysis.dataflow.frames import CHECKED, Env, Frame, Seen, join_envs
 from swarm.analysis.dataflow.guards import truth_of
 from swarm.analysis.dataflow.incoming import REQUEST_KINDS
 from swarm.analysis.dataflow.values import UNKNOWN, Value, concatenated, derived, with_item
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 
 if TYPE_CHECKING:
@@ -214,14 +215,14 @@ class Statements:
                     self._put_back(owner, changed, frame, env)
                 if value.taints:
                     self._run.note(Seen("store", frame.module, target, frame.function, frame.route,
-                                        receiver=replace(holder, dotted=holder.dotted or ast.unparse(owner)),
+                                        receiver=replace(holder, dotted=holder.dotted or unparsed(owner)),
                                         name=name, arguments=(Value(constants=(name,)), value)))  # fmt: skip
             case ast.Subscript(value=owner, slice=place):
                 holder = self._run.evaluate(owner, frame, env)
                 at = self._run.evaluate(place, frame, env) if not isinstance(place, ast.Slice) else UNKNOWN
                 if value.taints or at.taints:
                     self._run.note(Seen("store", frame.module, target, frame.function, frame.route,
-                                        receiver=replace(holder, dotted=holder.dotted or ast.unparse(owner)),
+                                        receiver=replace(holder, dotted=holder.dotted or unparsed(owner)),
                                         arguments=(at, value)))  # fmt: skip
                 self._put_back(owner, with_item(holder, at, value), frame, env)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import http_call
 from swarm.analysis.index import Function, Index, Route
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
 from swarm.analysis.statements import sql_call
@@ -60,7 +61,7 @@ class AcknowledgedBeforeStored(Rule):
                 evidence=f"{route.function.qualname} answers and leaves the event to {what}",
                 recommendation="Store the event before the answer, and work from the store"
                 + (f". Not done by itself here: {doubt}" if doubt else ""),
-                anchor=f"{route.function.qualname}:{ast.unparse(call.func)}",
+                anchor=f"{route.function.qualname}:{unparsed(call.func)}",
                 mendable=not doubt and is_alone(route.function.module, route.function.module.statement(call)),
             )  # fmt: skip
 
@@ -161,11 +162,11 @@ def _handed_on(index: Index, function: Function, call: ast.Call) -> Iterator[ast
 
 def _is_waited_for(module: Module, owner: ast.expr) -> bool:
     """Whether a group or pool belongs to a `with` around, which ends when all is done."""
-    named = ast.unparse(owner)
+    named = unparsed(owner)
     for around in module.ancestors(owner):
         if isinstance(around, ast.With | ast.AsyncWith):
             for item in around.items:
-                if item.optional_vars is not None and ast.unparse(item.optional_vars) == named:
+                if item.optional_vars is not None and unparsed(item.optional_vars) == named:
                     return True
     return False
 
@@ -201,7 +202,7 @@ def _is_thread(index: Index, function: Function, value: ast.expr) -> bool:
     made = _made_by(index, function, value)
     if isinstance(value, ast.Call):
         made = index.resolve(function.module, value.func) or ""
-    joined = isinstance(value, ast.Name) and f"{value.id}.join(" in ast.unparse(function.node)
+    joined = isinstance(value, ast.Name) and f"{value.id}.join(" in unparsed(function.node)
     return made in ("threading.Thread", "threading.Timer", "multiprocessing.Process") and not joined
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk, written
 from swarm.analysis.source import Module
 from swarm.analysis.statements import SqlCall, sql_call
@@ -191,10 +192,10 @@ def _keys(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
     ]  # fmt: skip
     for asks, looked in of_redis:
         for adds, added in of_redis:
-            same = ast.unparse(looked.args[0]) == ast.unparse(added.args[0]) and added.lineno > looked.lineno
+            same = unparsed(looked.args[0]) == unparsed(added.args[0]) and added.lineno > looked.lineno
             is_mark = adds == "sadd" or isinstance(added.args[-1], ast.Constant)  # else it is a cache
             if adds in LOOKS.get(asks, ()) and is_mark and same and _decides(index, function, looked, added):
-                yield added, ast.unparse(added.args[0])
+                yield added, unparsed(added.args[0])
 
 
 def _is_found(index: Index, function: Function, read: ast.Call, written: ast.Call) -> bool:
@@ -249,7 +250,7 @@ def _derived(index: Index, function: Function, names: set[str], cursor: ast.expr
 def _fetches(value: ast.expr, cursor: ast.expr) -> bool:
     return any(
         isinstance(part, ast.Attribute) and part.attr.startswith("fetch")
-        and ast.unparse(part.value) == ast.unparse(cursor)
+        and unparsed(part.value) == unparsed(cursor)
         for part in walk(value)
     )  # fmt: skip
 
@@ -272,7 +273,7 @@ def _sets(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
             continue
         for asked in index.own_nodes(function):
             if isinstance(asked, ast.Compare) and isinstance(asked.ops[0], ast.In | ast.NotIn) \
-                    and ast.unparse(asked.comparators[0]) == owner and ast.unparse(asked.left) == ast.unparse(key) \
+                    and unparsed(asked.comparators[0]) == owner and unparsed(asked.left) == unparsed(key) \
                     and any(asked.lineno < line <= node.lineno for line in waits) \
                     and not _is_locked(module, node):  # fmt: skip
                 yield node, owner
@@ -281,4 +282,4 @@ def _sets(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
 
 def _is_locked(module: Module, node: ast.AST) -> bool:
     around = [part for part in module.ancestors(node) if isinstance(part, ast.With | ast.AsyncWith)]
-    return any("lock" in ast.unparse(item.context_expr).lower() for part in around for item in part.items)
+    return any("lock" in unparsed(item.context_expr).lower() for part in around for item in part.items)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 
 from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module
-from swarm.rules.security.digests import assigned
+from swarm.rules.security.signatures.digests import assigned
 
 _LIMITS = frozenset({
     "asyncio.timeout", "asyncio.timeout_at", "asyncio.wait_for", "async_timeout.timeout", "anyio.fail_after",
@@ -46,13 +47,13 @@ def is_limited_around(index: Index, module: Module, node: ast.AST) -> bool:
 
 def has_patient_adapter(index: Index, module: Module, session: ast.expr | None) -> bool:
     """Whether adapters of the target's own, which look at timeouts, are mounted on the session for every address."""
-    name, mounted = ast.unparse(session).rpartition(".")[2] if session is not None else "", []
+    name, mounted = unparsed(session).rpartition(".")[2] if session is not None else "", []
     for call in module.nodes(ast.Call):
         mounts = isinstance(call.func, ast.Attribute) and call.func.attr == "mount" and len(call.args) == 2
-        if mounts and ast.unparse(call.func).split(".")[-2] == name:
+        if mounts and unparsed(call.func).split(".")[-2] == name:
             info = index.classes.get(index.kinds.of(module, call.args[1]) or "")
             methods = info.methods.values() if info is not None else ()
-            mounted.append(any("timeout" in ast.unparse(method.node) for method in methods))
+            mounted.append(any("timeout" in unparsed(method.node) for method in methods))
     return bool(mounted) and all(mounted)
 
 
@@ -62,7 +63,7 @@ def each_has_its_own(module: Module) -> bool:
         call
         for call in module.nodes(ast.Call)
         if isinstance(call.func, ast.Attribute) and call.func.attr in _VERBS
-        and ast.unparse(call.func.value).lower().rstrip("_").endswith("session")
+        and unparsed(call.func.value).lower().rstrip("_").endswith("session")
     ]  # fmt: skip
     return bool(requests) and all(any(keyword.arg == "timeout" for keyword in call.keywords) for call in requests)
 
@@ -72,5 +73,5 @@ def is_program(module: Module) -> bool:
     imported = {name.split(".")[0] for name in module.imports.values()}
     if imported & {"argparse", "click", "typer", "fire", "docopt"}:
         return True
-    return any(isinstance(node, ast.If) and '__name__ == "__main__"' in ast.unparse(node.test).replace("'", '"')
+    return any(isinstance(node, ast.If) and '__name__ == "__main__"' in unparsed(node.test).replace("'", '"')
                for node in module.tree.body)  # fmt: skip

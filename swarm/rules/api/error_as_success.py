@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
@@ -149,7 +150,7 @@ def _hidden(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
         if any(isinstance(part, ast.Attribute) and part.attr in STATUS and isinstance(part.ctx, ast.Store)
                for part in parts):  # fmt: skip
             continue  # `response.status_code = 502`
-        kind = ast.unparse(handler.type) if handler.type else "everything"
+        kind = unparsed(handler.type) if handler.type else "everything"
         for node in parts:
             match node:
                 case ast.Return(value=value) if value is not None:
@@ -191,7 +192,7 @@ def _second_name(function: Function) -> str | None:
 def _is_hidden(index: Index, module: Module, value: ast.expr, caught: str | None) -> bool:
     """Whether the answer tells of an error (`caught` is its variable) and has no status of its own but 200."""
     if isinstance(value, ast.Tuple) and len(value.elts) == 2:
-        return ast.unparse(value.elts[1]) == "200" and _tells(index, module, value.elts[0], caught)
+        return unparsed(value.elts[1]) == "200" and _tells(index, module, value.elts[0], caught)
     return _tells(index, module, value, caught)
 
 
@@ -217,13 +218,13 @@ def _is_bad_news(key: str, value: ast.expr, caught: str | None) -> bool:
 
 def _has_plain_status(index: Index, module: Module, call: ast.Call) -> bool:
     """Whether a call makes an answer from data that goes out with 200."""
-    dotted = index.resolve(module, call.func) or ast.unparse(call.func)
+    dotted = index.resolve(module, call.func) or unparsed(call.func)
     name = dotted.rsplit(".", 1)[-1]
     if dotted in index.classes:  # a model of the answer
         return not call.args and not dotted.endswith(("Error", "Exception"))
     if name == "make_response" and len(call.args) == 2:
-        return ast.unparse(call.args[1]) in ("200", "HTTPStatus.OK")
+        return unparsed(call.args[1]) in ("200", "HTTPStatus.OK")
     if name not in ("jsonify", "JSONResponse", "ORJSONResponse", "dict", "make_response") or len(call.args) > 1:
         return False
     given = [keyword.value for keyword in call.keywords if keyword.arg in STATUS]
-    return all(ast.unparse(value).rsplit(".", 1)[-1] in ("200", "HTTP_200_OK", "OK") for value in given)
+    return all(unparsed(value).rsplit(".", 1)[-1] in ("200", "HTTP_200_OK", "OK") for value in given)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
@@ -114,7 +115,7 @@ def _has_wrapper(module: Module) -> bool:
 
 
 def _comparisons(module: Module) -> Iterator[ast.Compare]:
-    asked = {ast.unparse(part) for call in module.nodes(ast.Call) for part in _predicates(call)}
+    asked = {unparsed(part) for call in module.nodes(ast.Call) for part in _predicates(call)}
     for node in module.nodes(ast.Compare):
         sides = [node.left, *node.comparators]
         parts = [part for side in sides for part in walk(side)]
@@ -123,7 +124,7 @@ def _comparisons(module: Module) -> Iterator[ast.Compare]:
             continue
         function = module.enclosing_function(node)
         loops = [around for around in module.ancestors(node) if isinstance(around, ast.For | ast.While)]
-        pauses = function is not None and "sleep(" in ast.unparse(function)
+        pauses = function is not None and "sleep(" in unparsed(function)
         if loops or pauses or (function is not None and function.name in asked):
             yield node
 
@@ -131,10 +132,10 @@ def _comparisons(module: Module) -> Iterator[ast.Compare]:
 def _is_429(part: ast.AST) -> bool:
     if isinstance(part, ast.Constant):
         return part.value == 429
-    return isinstance(part, ast.Attribute | ast.Name) and ast.unparse(part).rsplit(".", 1)[-1] in TOO_MANY
+    return isinstance(part, ast.Attribute | ast.Name) and unparsed(part).rsplit(".", 1)[-1] in TOO_MANY
 
 
 def _predicates(call: ast.Call) -> list[ast.expr]:
     """What a library of retries asks whether to try again: `retry_if_result(limited)`."""
-    name = ast.unparse(call.func).rsplit(".", 1)[-1]
+    name = unparsed(call.func).rsplit(".", 1)[-1]
     return call.args[:1] if name in ("retry_if_result", "retry_if_exception", "on_predicate") else []

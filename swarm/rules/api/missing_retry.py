@@ -12,6 +12,7 @@ from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import HttpCall, outgoing_call
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.model_calls import asks_model
 from swarm.analysis.module import walk
 from swarm.analysis.route_paths import argument
@@ -203,7 +204,7 @@ def _is_send(call: ast.Call) -> bool:
 
 
 def _retries_already(module: Module, function: Function) -> bool:
-    words = [ast.unparse(decorator).lower() for decorator in function.node.decorator_list]
+    words = [unparsed(decorator).lower() for decorator in function.node.decorator_list]
     names = ("retry", "backoff", "stamina", "tenacity")
     if any(name in word for word in words for name in names):
         return True

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterable, Sequence
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.api.endless_calls import Place, places
@@ -54,11 +54,11 @@ class MissingTimeout(Rule):
                 yield self._finding(module, place, seen)
 
     def _finding(self, module: Module, place: Place, seen: dict[str, int]) -> Finding:
-        key = f"{place.owner}:{ast.unparse(place.call.func)}"
+        key = f"{place.owner}:{unparsed(place.call.func)}"
         seen[key] = seen.get(key, 0) + 1
         return self.finding(
             module, place.call,
-            evidence=f"{ast.unparse(place.call.func)}(…) in {place.owner} waits "
+            evidence=f"{unparsed(place.call.func)}(…) in {place.owner} waits "
             + ("for five minutes" if place.is_aiohttp and place.given is None else "without an end"),
             recommendation="Give every outgoing call a timeout"
             + (", and streams one for each read (sock_read)" if place.streams else ""),
@@ -80,7 +80,7 @@ class MissingTimeout(Rule):
                 continue
             value = f"{name} and max(1, round({name}))" if place.whole else name
             if place.is_aiohttp:
-                root = ast.unparse(place.call.func).rpartition(".")[0]
+                root = unparsed(place.call.func).rpartition(".")[0]
                 if not root:
                     root, more = import_as(module, "aiohttp")
                     edits += [more] if more else []

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module
 from swarm.analysis.statements import sql_text
 from swarm.core.findings import Finding
@@ -145,14 +146,14 @@ engine = create_engine("postgresql+asyncpg://db/shop", connect_args={"timeout": 
 def _short(index: Index, module: Module) -> Iterator[tuple[ast.AST, str, Edit]]:
     for call in module.nodes(ast.Call):
         opener = index.resolve(module, call.func) or ""
-        if opener not in OPENERS | ENGINES or ":memory:" in ast.unparse(call):
+        if opener not in OPENERS | ENGINES or ":memory:" in unparsed(call):
             continue
         if opener in ENGINES and not _is_of_sqlite(index, module, call):
             continue
         for value in _timeouts(index, module, call, of_engine=opener in ENGINES):
             given = value.value if isinstance(value, ast.Constant) else None
             if isinstance(given, int | float) and given < ENOUGH_S:
-                shown = f"{ast.unparse(call.func)}(timeout={given})"
+                shown = f"{unparsed(call.func)}(timeout={given})"
                 yield value, shown, Edit(*module.span(value), USUAL_S)
     for constant in module.nodes(ast.Constant):
         found = PRAGMA.match(constant.value) if isinstance(constant.value, str) else None

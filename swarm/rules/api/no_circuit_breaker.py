@@ -10,6 +10,7 @@ from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
@@ -197,7 +198,7 @@ def nightly():
         for module, call, anchor in _clients(index):
             yield self.finding(
                 module, call,
-                evidence=f"{ast.unparse(call.func)} is made without anything that spares a failing upstream",
+                evidence=f"{unparsed(call.func)} is made without anything that spares a failing upstream",
                 recommendation="Let calls fail at once for a while after several failures in a row, and wait where "
                 "the quota is used up",
                 anchor=anchor,

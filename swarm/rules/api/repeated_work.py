@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from swarm.analysis.effects import HttpCall, SqlCall, effects_cache
 from swarm.analysis.index import Function, Index, Route
+from swarm.analysis.layout import unparsed
 from swarm.analysis.model_calls import asks_model
 from swarm.analysis.module import walk
 from swarm.analysis.tables import Table, find_tables
@@ -160,7 +161,7 @@ def _makes_something(index: Index, function: Function, request: HttpCall) -> boo
     if request.verb != "POST" or asks_model(index, function.module, request):
         return False
     keys = {keyword.arg for keyword in request.call.keywords}
-    address = ast.unparse(request.call.args[0]) if request.call.args else ""
+    address = unparsed(request.call.args[0]) if request.call.args else ""
     return bool(keys & {"json", "data", "content"}) and not QUESTION.search(f"{address} {function.name}")
 
 

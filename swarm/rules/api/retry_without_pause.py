@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import effects_cache, http_call
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
@@ -210,9 +211,9 @@ def all_or_nothing(items):
     def _of_library(self, module: Module, setting: Setting) -> Finding:
         return self.finding(
             module, setting.node,
-            evidence=f"`{' '.join(ast.unparse(setting.node).split())[:80]}` tries again at once after a failure",
+            evidence=f"`{' '.join(unparsed(setting.node).split())[:80]}` tries again at once after a failure",
             recommendation="Pause between the tries, longer each time and random",
-            anchor=f"{setting.name}:{ast.unparse(setting.node)}", mendable=True,
+            anchor=f"{setting.name}:{unparsed(setting.node)}", mendable=True,
         )  # fmt: skip
 
     def _finding(self, place: _Place) -> Finding:
@@ -220,7 +221,7 @@ def all_or_nothing(items):
             place.function.module, place.handler,
             evidence=f"{place.function.qualname} tries again at once after a failure",
             recommendation="Pause between the tries, longer each time and random, and bound their number",
-            anchor=f"{place.function.qualname}:{ast.unparse(place.handler.type) if place.handler.type else 'except'}",
+            anchor=f"{place.function.qualname}:{unparsed(place.handler.type) if place.handler.type else 'except'}",
             mendable=place.counter is not None,
         )  # fmt: skip
 
@@ -256,7 +257,7 @@ def _places(index: Index, function: Function) -> Iterator[_Place]:
         if not any(isinstance(node, ast.Return | ast.Break) for part in [*tries[0].body, *tries[0].orelse]
                    for node in walk(part)):  # fmt: skip
             continue
-        names = [ast.unparse(node.func) for node in walk(loop) if isinstance(node, ast.Call)]
+        names = [unparsed(node.func) for node in walk(loop) if isinstance(node, ast.Call)]
         if any(name.rsplit(".", 1)[-1] in ("sleep", "wait", "wait_for", "delay", "backoff") for name in names):
             continue
         for handler in tries[0].handlers:
@@ -292,7 +293,7 @@ def _is_retry(loop: ast.For | ast.While) -> bool:
     if isinstance(loop, ast.While):
         return (isinstance(loop.test, ast.Constant) and bool(loop.test.value)) or _counts_tries(loop)
     over = loop.iter
-    counts = isinstance(over, ast.Call) and ast.unparse(over.func) == "range" and len(over.args) == 1
+    counts = isinstance(over, ast.Call) and unparsed(over.func) == "range" and len(over.args) == 1
     used = [
         node for part in loop.body if isinstance(part, ast.Try) for statement in part.body
         for node in walk(statement)
@@ -309,8 +310,8 @@ def _counts_tries(loop: ast.While) -> bool:
         case _:
             return False
     grows = any(
-        isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add) and ast.unparse(node.target) == name
-        and ast.unparse(node.value) == "1"
+        isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add) and unparsed(node.target) == name
+        and unparsed(node.value) == "1"
         for node in walk(loop)
     )  # fmt: skip
     tried = [node for part in loop.body if isinstance(part, ast.Try) for one in part.body for node in walk(one)]
@@ -324,7 +325,7 @@ def _described(function: Function, loop: ast.For | ast.While, handler: ast.Excep
         bound = loop.iter.args[0]
         own_line = handler.body[0].lineno > handler.lineno
         if isinstance(bound, ast.Constant | ast.Name | ast.Attribute) and own_line:
-            return _Place(function, loop, handler, loop.target.id, ast.unparse(bound))
+            return _Place(function, loop, handler, loop.target.id, unparsed(bound))
     return _Place(function, loop, handler, None, None)
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.analysis.statements import sql_call
@@ -135,7 +136,7 @@ async def import_rows(rows: list[dict]):
         """Calls in loops on requests' paths whose object has a sibling for many."""
         for function in request_functions(index):
             for call, many in _single(index, function):
-                one = ast.unparse(call.func)
+                one = unparsed(call.func)
                 yield self.finding(
                     function.module, call,
                     evidence=f"{function.qualname} calls {one} once for each turn of a loop; there is {many}",

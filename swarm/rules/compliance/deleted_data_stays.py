@@ -10,6 +10,7 @@ from pathlib import Path
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.database_kinds import DATABASE_MAKERS, ENGINES
 from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.models import is_library, models_of
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
@@ -141,7 +142,7 @@ def _deletions(index: Index, modules: Sequence[Module]) -> Iterator[str]:
     for module in modules:
         for call in module.nodes(ast.Call):
             is_method = isinstance(call.func, ast.Attribute) and call.func.attr == "delete"
-            of_session = is_method and has_models and "session" in ast.unparse(call.func).lower()
+            of_session = is_method and has_models and "session" in unparsed(call.func).lower()
             if of_session or is_library(index, module, call.func, "delete"):
                 yield f"{module.path}:{call.lineno}"
         for text in module.nodes(ast.Constant):

@@ -10,6 +10,7 @@ from typing import Literal
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.parsing import parse_expression
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
@@ -19,7 +20,7 @@ from swarm.rules.logging_calls import is_log_call, is_print
 from swarm.rules.personal_columns import PERSONAL_NAME
 from swarm.rules.placing import bound_names, free_file, import_edit, sibling_import
 from swarm.rules.rule import Example, Mend, Rule, edited
-from swarm.rules.security.digests import assigned, last_name
+from swarm.rules.security.signatures.digests import assigned, last_name
 
 # a full name of these is no person's
 _THINGS = re.compile(
@@ -132,7 +133,7 @@ class PersonalDataInLogs(Rule):
                 function = index.enclosing(module, shown.call)
                 where = function.qualname if function else "module level"
                 source = " ".join(module.segment(shown.value).split()) if shown.value is not shown.call else ""
-                source = source or ast.unparse(shown.value)
+                source = source or unparsed(shown.value)
                 what = "the whole payload" if shown.kind == "outline" else "a personal value"
                 yield self.finding(
                     module,
@@ -201,7 +202,7 @@ def _values(node: ast.expr) -> Iterator[ast.expr]:
         for item in node.values:
             yield from _values(item)
     elif isinstance(node, ast.Call):
-        name = ast.unparse(node.func)
+        name = unparsed(node.func)
         if isinstance(node.func, ast.Attribute) and node.func.attr == "format":
             for item in (*node.args, *(keyword.value for keyword in node.keywords)):
                 yield from _values(item)
@@ -228,9 +229,9 @@ def _kind(index: Index, module: Module, value: ast.expr) -> Literal["masked", "o
     if isinstance(value, ast.Name | ast.Attribute | ast.Call):
         function = module.enclosing_function(value)
         origin = assigned(value, function)
-        source = ast.unparse(origin)
+        source = unparsed(origin)
         if isinstance(origin, ast.Await):
-            source = ast.unparse(origin.value)
+            source = unparsed(origin.value)
         is_call = isinstance(origin, ast.Call | ast.Await)
         is_payload = (is_call and _PAYLOAD_CALLS.search(source)) or _PAYLOAD_PLACES.match(source)
         if is_payload and index.on_request_path(module, value):
@@ -258,7 +259,7 @@ def _is_of_a_thing(value: ast.expr, name: str) -> bool:
     owner = value.func if isinstance(value, ast.Call) else value
     if not isinstance(owner, ast.Attribute | ast.Subscript):
         return False
-    return name.lower().replace("_", "") == "fullname" and _THINGS.search(ast.unparse(owner.value)) is not None
+    return name.lower().replace("_", "") == "fullname" and _THINGS.search(unparsed(owner.value)) is not None
 
 
 def _editable(module: Module, shown: _Shown) -> bool:
@@ -277,11 +278,11 @@ def _edits(module: Module, shown: _Shown) -> list[Edit]:
         return [Edit(start, end, f"{shown.kind}({module.segment(shown.value)})")]
     start, end = module.span(around)
     text = module.text[start:end]
-    wanted = ast.unparse(shown.value)
+    wanted = unparsed(shown.value)
     edits = []
     for match in re.finditer(r"\{([^{}!:=]+)(?=[}!:])", text):
         try:
-            same = ast.unparse(parse_expression(match[1].strip())) == wanted
+            same = unparsed(parse_expression(match[1].strip())) == wanted
         except SyntaxError:
             continue
         if same:

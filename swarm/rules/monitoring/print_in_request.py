@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -147,7 +148,7 @@ def _lazy(module: Module, text: ast.JoinedStr) -> str:
             words.append(str(part.value).replace("%", "%%"))
         elif isinstance(part, ast.FormattedValue) and part.conversion == -1 and part.format_spec is None:
             words.append("%s")
-            values.append(ast.unparse(part.value))
+            values.append(unparsed(part.value))
         else:
             return ""
     literal = "".join(words)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
 from swarm.rules.examples import blocking_in_async as examples
@@ -68,7 +69,7 @@ class BlockingInAsync(Rule):
                     yield self._finding(place, seen)
 
     def _finding(self, place: _Place, seen: dict[str, int]) -> Finding:
-        name = ast.unparse(place.call.func)
+        name = unparsed(place.call.func)
         seen[name] = seen.get(name, 0) + 1
         number = f"#{seen[name]}" if seen[name] > 1 else ""
         return self.finding(

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
@@ -173,7 +174,7 @@ def _is_steady(module: Module, function: Function, values: Iterable[ast.expr]) -
 def _fixed_file(module: Module, function: Function, value: ast.expr) -> bool:
     """Whether a file is opened by a name that is the same on every request, in place or around."""
     if isinstance(value, ast.Call):
-        return ast.unparse(value.func) in ("open", "io.open") and _is_steady(module, function, value.args[:1])
+        return unparsed(value.func) in ("open", "io.open") and _is_steady(module, function, value.args[:1])
     if not isinstance(value, ast.Name):
         return False
     for around in module.ancestors(value):
@@ -181,7 +182,7 @@ def _fixed_file(module: Module, function: Function, value: ast.expr) -> bool:
             named = item.optional_vars
             if isinstance(named, ast.Name) and named.id == value.id and isinstance(item.context_expr, ast.Call):
                 opened = item.context_expr
-                is_open = ast.unparse(opened.func) == "open" or ast.unparse(opened.func).endswith(".open")
+                is_open = unparsed(opened.func) == "open" or unparsed(opened.func).endswith(".open")
                 reads = not any(isinstance(a, ast.Constant) and a.value in ("w", "a", "wb") for a in opened.args[1:])
                 return is_open and reads and _is_steady(module, function, [opened.func, *opened.args[:1]])
     return False
@@ -198,4 +199,4 @@ def _is_read_whole(index: Index, module: Module, function: Function, value: ast.
 
 
 def _shown(call: ast.Call) -> str:
-    return " ".join(ast.unparse(call).split())[:80]
+    return " ".join(unparsed(call).split())[:80]

@@ -11,6 +11,7 @@ from swarm.analysis.client_kinds import HTTP_CLIENTS, HTTP_VERBS, POOL_MANAGERS
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import http_call
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
@@ -86,7 +87,7 @@ class ClientPerCall(Rule):
                     yield self._finding(index, place, seen)
 
     def _finding(self, index: Index, place: _Place, seen: dict[str, int]) -> Finding:
-        name = ast.unparse(place.call.func)
+        name = unparsed(place.call.func)
         seen[name] = seen.get(name, 0) + 1
         doubled = is_doubled(index, place.function.module, place.call.func)
         by_hand = f"; its tests put a double in place of {name}: let them give it one" if doubled else ""
@@ -125,7 +126,7 @@ class ClientPerCall(Rule):
 
 def _places(index: Index, function: Function) -> Iterator[_Place]:
     module = function.module
-    names = {ast.unparse(decorator).split("(")[0].rsplit(".", 1)[-1] for decorator in function.node.decorator_list}
+    names = {unparsed(decorator).split("(")[0].rsplit(".", 1)[-1] for decorator in function.node.decorator_list}
     if names & set(KEPT_BY) or (names & CONTEXTS and _is_lifespan(function)):
         return
     for call in index.calls(function):
@@ -240,7 +241,7 @@ def _construction(module: Module, place: _Place) -> str:
     if place.shape == "named":
         return module.segment(place.call)
     if place.shape == "bare":
-        return f"{ast.unparse(place.call.func).rsplit('.', 1)[0]}.{place.kind.rsplit('.', 1)[-1]}()"
+        return f"{unparsed(place.call.func).rsplit('.', 1)[0]}.{place.kind.rsplit('.', 1)[-1]}()"
     kept = [module.segment(keyword) for keyword in place.call.keywords if keyword not in place.moved]
     name = module.segment(place.call.func)
     given = {keyword.arg for keyword in place.call.keywords}
@@ -313,4 +314,4 @@ def _shared(
 
 
 def _verb_name(call: ast.Call) -> str:
-    return call.func.attr if isinstance(call.func, ast.Attribute) else ast.unparse(call.func)
+    return call.func.attr if isinstance(call.func, ast.Attribute) else unparsed(call.func)

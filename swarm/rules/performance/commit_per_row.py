@@ -9,6 +9,7 @@ from swarm.analysis.database_kinds import SESSIONS
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import effects_cache, sql_call
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
@@ -215,7 +216,7 @@ def save_in_parts(conn: sqlite3.Connection, rows):
             function.module, commit,
             evidence=f"{function.qualname} commits once for each turn of the loop in line {loop.lineno}",
             recommendation="Commit once behind the loop",
-            anchor=f"{function.qualname}:for {ast.unparse(loop.target)} in {ast.unparse(loop.iter)}",
+            anchor=f"{function.qualname}:for {unparsed(loop.target)} in {unparsed(loop.iter)}",
             mendable=_is_plain(index, function, loop, commit),
         )  # fmt: skip
 
@@ -255,7 +256,7 @@ def _committed_by_others(index: Index, function: Function) -> Iterator[tuple[ast
     cache = effects_cache(index)
     for call in index.calls(function):
         loop = next(loops_around(function.module, call), None)
-        if not isinstance(loop, ast.For) or ast.unparse(loop.iter).startswith(("range(", "itertools.count")):
+        if not isinstance(loop, ast.For) or unparsed(loop.iter).startswith(("range(", "itertools.count")):
             continue
         turn = {part.id for part in walk(loop.target) if isinstance(part, ast.Name)}
         given = [part for value in [*call.args, *call.keywords] for part in walk(value)]
@@ -286,7 +287,7 @@ def _only_reads(index: Index, module: Module, statement: ast.stmt, owner: str) -
     others = [call for call, sql in zip(calls, found, strict=True) if sql is None]
     return (
         bool(reads)
-        and all(sql.verb == "SELECT" and ast.unparse(sql.owner) == owner for sql in reads)
+        and all(sql.verb == "SELECT" and unparsed(sql.owner) == owner for sql in reads)
         and all(
             isinstance(call.func, ast.Attribute) and call.func.attr in ("fetchone", "fetchall", "fetchmany")
             for call in others
@@ -301,14 +302,14 @@ def _is_plain(index: Index, function: Function, loop: ast.For, commit: ast.stmt)
         return False
     own = _call(commit)
     of = own.func.value if own is not None and isinstance(own.func, ast.Attribute) else None
-    owner = ast.unparse(of) if of is not None else ""
+    owner = unparsed(of) if of is not None else ""
     is_session = of is not None and index.kinds.of(module, of) in SESSIONS
     if is_session and len(loop.body) > 1 and only_session_work(index, module, loop.body[:-1], owner):
         return True
     for statement in loop.body[:-1]:
         call = _call(statement)
         sql = sql_call(index, module, call) if call is not None else None
-        if sql is not None and sql.verb in WRITES and ast.unparse(sql.owner) == owner:
+        if sql is not None and sql.verb in WRITES and unparsed(sql.owner) == owner:
             continue
         if isinstance(statement, ast.Assign | ast.AnnAssign) and _only_reads(index, module, statement, owner):
             continue

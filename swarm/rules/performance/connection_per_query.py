@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.request_code import is_kept_by_hand, loops_around, request_functions
@@ -136,7 +137,7 @@ async def hook(event: dict):
             for call in index.calls(function):
                 dotted = index.resolve(module, call.func) or ""
                 loop = next(iter(loops_around(module, call)), None) if dotted in EMBEDDED else None
-                is_told = dotted in OPENERS or (loop is not None and "sleep(" not in ast.unparse(loop))
+                is_told = dotted in OPENERS or (loop is not None and "sleep(" not in unparsed(loop))
                 kept = is_kept_by_hand(module, call, function) and not _is_kept_for_request(index, function, call)
                 if not is_told or kept:
                     continue
@@ -144,7 +145,7 @@ async def hook(event: dict):
                     module, call,
                     evidence=f"{function.qualname} opens a connection with {dotted}",
                     recommendation=f"Keep connections: {OPENERS.get(dotted, 'one before the loop')}",
-                    anchor=f"{function.qualname}:{ast.unparse(call.func)}",
+                    anchor=f"{function.qualname}:{unparsed(call.func)}",
                     mendable=False,
                 )  # fmt: skip
 

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -92,9 +93,9 @@ def events():
                 if why:
                     yield self.finding(
                         function.module, call,
-                        evidence=f"{function.qualname} {why}: {' '.join(ast.unparse(call).split())[:80]}",
+                        evidence=f"{function.qualname} {why}: {' '.join(unparsed(call).split())[:80]}",
                         recommendation="Copy without a text, write once before the loop, leave out the indent",
-                        anchor=f"{function.qualname}:{ast.unparse(call)}",
+                        anchor=f"{function.qualname}:{unparsed(call)}",
                         mendable=False,
                     )  # fmt: skip
 

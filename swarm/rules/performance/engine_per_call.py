@@ -9,6 +9,7 @@ from pathlib import Path
 from swarm.analysis.database_kinds import DATABASE_MAKERS, ENGINES, SESSION_MAKERS, SESSIONS
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
@@ -256,7 +257,7 @@ def check():
             yield self._finding(index, built, seen)
 
     def _finding(self, index: Index, built: Built, seen: dict[str, int]) -> Finding:
-        name = ast.unparse(built.call.func)
+        name = unparsed(built.call.func)
         anchor = f"{built.function.qualname}:{name}"
         seen[anchor] = seen.get(anchor, 0) + 1
         return self.finding(
@@ -307,7 +308,7 @@ def _release(built: Built) -> str:
 def _can_share(index: Index, built: Built) -> bool:
     """Whether sharing changes nothing but the connections: no listeners, no options of one call alone."""
     module = built.function.module
-    given = {keyword.arg: ast.unparse(keyword.value).rsplit(".", 1)[-1] for keyword in built.call.keywords}
+    given = {keyword.arg: unparsed(keyword.value).rsplit(".", 1)[-1] for keyword in built.call.keywords}
     if given.get("poolclass", "NullPool") not in POOLS or not has_fixed_arguments(index, built, ENGINE):
         return False
     if built.context or not (built.call.args or "url" in given):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
@@ -51,7 +52,7 @@ class LoopOfAwaits(Rule):
                     yield self._finding(loop)
 
     def _finding(self, loop: Loop) -> Finding:
-        called = " ".join(ast.unparse(loop.step.call.func).split())
+        called = " ".join(unparsed(loop.step.call.func).split())
         return self.finding(
             loop.function.module, loop.node,
             evidence=f"{loop.function.qualname} awaits {called} once in each turn; no turn needs another's answer",
@@ -221,7 +222,7 @@ def _rewrite(loop: Loop, asyncio_name: str, os_name: str) -> list[Edit]:
     module = loop.function.module
     indent = module.indent(loop.node)
     at_once = free_name(module, "at_once")
-    one = free_name(module, f"{ast.unparse(loop.step.call.func).rsplit('.', 1)[-1]}_of")
+    one = free_name(module, f"{unparsed(loop.step.call.func).rsplit('.', 1)[-1]}_of")
     target, over = module.segment(loop.target), module.segment(loop.over)
     lines = [
         f"{at_once} = {asyncio_name}.Semaphore(max(1, int({os_name}.getenv(\"CALLS_AT_ONCE\", \"{LIMIT}\"))))", "",

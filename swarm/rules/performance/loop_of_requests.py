@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -201,7 +202,7 @@ def hook():
                     yield self._finding(loop)
 
     def _finding(self, loop: _Loop) -> Finding:
-        called = " ".join(ast.unparse(loop.step.call.func).split())
+        called = " ".join(unparsed(loop.step.call.func).split())
         return self.finding(
             loop.function.module, loop.node,
             evidence=f"{loop.function.qualname} waits for {called} once in each turn; no turn needs another's answer",
@@ -305,7 +306,7 @@ def _may_be_rewritten(loop: _Loop) -> bool:
 def _rewrite(loop: _Loop, pool_of: str) -> Edit:
     module = loop.function.module
     indent = module.indent(loop.node)
-    called = ast.unparse(loop.step.call.func).rsplit(".", 1)[-1]
+    called = unparsed(loop.step.call.func).rsplit(".", 1)[-1]
     pool, one, all_of = (free_name(module, name) for name in ("pool", f"{called}_call", f"{called}_calls"))
     target, over = module.segment(loop.target), module.segment(loop.over)
     given = arguments_text(module, loop.step.call)

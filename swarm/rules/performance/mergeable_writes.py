@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import HttpCall, effects_cache, http_call
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
@@ -73,7 +74,7 @@ class MergeableWrites(Rule):
         names = [_names(update.fields) for update in run]
         return self.finding(
             module, place,
-            evidence=f"{ast.unparse(run[0].call.func)} is called {len(run)} times for one resource in "
+            evidence=f"{unparsed(run[0].call.func)} is called {len(run)} times for one resource in "
             f"{function.qualname}, with {' and then '.join(', '.join(sorted(some)) for some in names)}",
             recommendation="Send the fields in one call",
             anchor=f"{function.qualname}:{run[0].key}",
@@ -132,8 +133,8 @@ def _update(index: Index, function: Function, statement: ast.stmt) -> _Update | 
     parameter = _parameter(callee, place)
     if parameter is None or not _sends_partially(index, callee, parameter):
         return None
-    others = [f"{where}={ast.unparse(value)}" for where, value in given if value is not fields]
-    return _Update(statement, call, fields, f"{ast.unparse(call.func)}({', '.join(others)}, {place})")
+    others = [f"{where}={unparsed(value)}" for where, value in given if value is not fields]
+    return _Update(statement, call, fields, f"{unparsed(call.func)}({', '.join(others)}, {place})")
 
 
 def _sent_directly(statement: ast.stmt, request: HttpCall) -> _Update | None:
@@ -145,8 +146,8 @@ def _sent_directly(statement: ast.stmt, request: HttpCall) -> _Update | None:
         return None
     if not fields.keys or None in (_name(key) for key in fields.keys):
         return None
-    others = [f"{where}={ast.unparse(value)}" for where, value in given if value is not fields]
-    return _Update(statement, call, fields, f"{ast.unparse(call.func)}({', '.join(others)}, json)")
+    others = [f"{where}={unparsed(value)}" for where, value in given if value is not fields]
+    return _Update(statement, call, fields, f"{unparsed(call.func)}({', '.join(others)}, json)")
 
 
 def _parameter(callee: Function, place: int | str | None) -> str | None:
@@ -186,7 +187,7 @@ def _verb(index: Index, module: Module, call: ast.Call) -> str:
         return request.verb
     if index.named_function(module, call.func) is None:
         return ""
-    named = call.func.attr if isinstance(call.func, ast.Attribute) else ast.unparse(call.func)
+    named = call.func.attr if isinstance(call.func, ast.Attribute) else unparsed(call.func)
     words = [
         named.strip("_"),
         *(a.value for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import SqlCall, effects_cache, sql_call
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
@@ -212,7 +213,7 @@ def _is_list(index: Index, function: Function, loop: ast.For) -> bool:
         return False
     for argument in [*function.node.args.posonlyargs, *function.node.args.args, *function.node.args.kwonlyargs]:
         if argument.arg == over.id and argument.annotation is not None:
-            return ast.unparse(argument.annotation).split("[")[0].rsplit(".", 1)[-1] in LISTS
+            return unparsed(argument.annotation).split("[")[0].rsplit(".", 1)[-1] in LISTS
     values = index.kinds.bindings(function.node).get(over.id, [])
     return len(values) == 1 and gives_list(values[0])
 

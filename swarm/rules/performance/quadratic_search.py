@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -126,12 +127,12 @@ def _inner_loops(index: Index, function: Function) -> Iterator[tuple[ast.AST, st
         if over_is_fixed(function, over):
             continue
         if any(_joins(test, _bound(target), outer) for test in tests):
-            yield node, ast.unparse(over)
+            yield node, unparsed(over)
 
 
 def over_is_fixed(function: Function, over: ast.expr) -> bool:
     """Whether what is searched is a constant of the module, written in capitals: those are short."""
-    return ast.unparse(over).rsplit(".", 1)[-1].isupper()
+    return unparsed(over).rsplit(".", 1)[-1].isupper()
 
 
 def _joins(test: ast.expr, inner: set[str], outer: set[str]) -> bool:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import SqlCall
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.parsing import parse_expression
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -67,7 +68,7 @@ class QueryPerRow(Rule):
         )  # fmt: skip
 
     def _finding(self, query: LoopQuery) -> Finding:
-        text = " ".join(ast.unparse(query.statement).split())
+        text = " ".join(unparsed(query.statement).split())
         return self.finding(
             query.function.module, query.call,
             evidence=f"{query.function.qualname} runs once a turn of a loop: {text[:200]}",
@@ -131,7 +132,7 @@ def _rewrite(query: LoopQuery, taken: set[str]) -> list[Edit]:
         lines += [f"{step * 2}{by_key}.setdefault({name}, []).append({value})"]
     at = module.line_start(query.loop.lineno)
     around = module.parent(query.value)
-    copied = isinstance(around, ast.Call) and ast.unparse(around.func) in ("sorted", "list", "set", "tuple", "len")
+    copied = isinstance(around, ast.Call) and unparsed(around.func) in ("sorted", "list", "set", "tuple", "len")
     rows = f"{by_key}.get({key}, [])" if copied or not query.many else f"list({by_key}.get({key}, []))"
     looked_up = rows if query.many else f"next(iter({rows}), None)"
     edits = [Edit(at, at, "".join(f"{indent}{line}\n" for line in lines))]
@@ -161,7 +162,7 @@ def _annotation(query: LoopQuery, keyed: Keyed) -> str:
     root = keyed.root.args[0]
     if keyed.selected is None and isinstance(root, ast.Name):
         return f": dict[object, list[{root.id}]]"
-    text = ast.unparse(_selected_type(keyed)) if _selected_type(keyed) is not None else ""
+    text = unparsed(_selected_type(keyed)) if _selected_type(keyed) is not None else ""
     return f": dict[object, list[{text or 'object'}]]" if text in ("str", "int", "float", "bool") else ""
 
 

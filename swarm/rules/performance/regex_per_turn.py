@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable
 
 from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -76,7 +77,7 @@ def tags():
                 if dotted not in MATCHERS or not call.args or not _is_put_together(call.args[0]):
                     continue
                 if any(True for _ in loops_around(function.module, call)):
-                    text = " ".join(ast.unparse(call.args[0]).split())[:80]
+                    text = " ".join(unparsed(call.args[0]).split())[:80]
                     yield self.finding(
                         function.module, call,
                         evidence=f"{function.qualname} compiles {text} once for each turn of a loop",

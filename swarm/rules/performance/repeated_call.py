@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from swarm.analysis.effects import effects_cache, http_call
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk, written
 from swarm.analysis.source import Module
 from swarm.analysis.statements import sql_call
@@ -104,7 +105,7 @@ async def job(key: str, other: bool):
         """The second of two reads alike, where the first is sure to have been made and nothing came between."""
         for function in request_functions(index):
             for call in _again(index, function):
-                text = " ".join(ast.unparse(call).split())[:100]
+                text = " ".join(unparsed(call).split())[:100]
                 yield self.finding(
                     function.module, call,
                     evidence=f"{function.qualname} asks twice: {text}",

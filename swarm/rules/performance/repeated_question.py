@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.core.findings import Finding
 from swarm.rules.kept_answers import Keeping, Kept, keep, worth_keeping
@@ -184,11 +185,11 @@ def _added(index: Index, function: Function, body: ast.expr) -> list[tuple[str |
     found: list[tuple[str | None, ast.expr]] = []
     for node in index.own_nodes(function):
         for target in node.targets if isinstance(node, ast.Assign) else ():
-            if isinstance(target, ast.Subscript) and ast.unparse(target.value) == body.id:
+            if isinstance(target, ast.Subscript) and unparsed(target.value) == body.id:
                 found += [(_text(target.slice), node.value)] if isinstance(node, ast.Assign) else []
         method = node.func if isinstance(node, ast.Call) else None
         if isinstance(method, ast.Attribute) and method.attr in ("update", "setdefault"):
-            found += [(None, body)] if ast.unparse(method.value) == body.id else []
+            found += [(None, body)] if unparsed(method.value) == body.id else []
     return found
 
 
@@ -200,12 +201,12 @@ def _gives_whole_answer(function: Function) -> bool:
     """Whether it returns the provider's answer as it came: `response.json()`."""
     whole = set()
     for node in walk(function.node):
-        if isinstance(node, ast.Assign) and ast.unparse(node.value).endswith((".json()", ".model_dump()")):
+        if isinstance(node, ast.Assign) and unparsed(node.value).endswith((".json()", ".model_dump()")):
             whole |= {target.id for target in node.targets if isinstance(target, ast.Name)}
     for node in walk(function.node):
         value = node.value if isinstance(node, ast.Return) else None
         if value is not None and (
-            ast.unparse(value).endswith((".json()", ".model_dump()"))
+            unparsed(value).endswith((".json()", ".model_dump()"))
             or (isinstance(value, ast.Name) and value.id in whole)
         ):
             return True

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterable, Sequence
 
 from swarm.analysis.database_kinds import ASYNC_SESSIONS
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
 from swarm.core.findings import Finding
 from swarm.rules.added_rows import Adding, addings
 from swarm.rules.distinct import distinct
@@ -247,7 +247,7 @@ async def tags(seen: set, names: list[str]):
             adding.function.module, adding.loop,
             evidence=f"{adding.function.qualname} adds {adding.model.dotted.rsplit('.', 1)[-1]} rows one by one",
             recommendation="Insert all rows of the loop with one statement",
-            anchor=f"{adding.function.qualname}:{ast.unparse(adding.call)}",
+            anchor=f"{adding.function.qualname}:{unparsed(adding.call)}",
             mendable=adding.is_plain,
         )  # fmt: skip
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.independence import Step, independent_runs
@@ -241,7 +242,7 @@ async def both(session: AsyncSession = Depends()):
 
     def _finding(self, function: Function, run: list[Step]) -> Finding:
         module = function.module
-        names = " and ".join(ast.unparse(step.call.func) for step in run)
+        names = " and ".join(unparsed(step.call.func) for step in run)
         place = ast.Pass(lineno=run[0].statement.lineno, end_lineno=run[-1].statement.end_lineno, col_offset=0)
         return self.finding(
             module, place,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.independence import Step, independent_runs
@@ -183,7 +184,7 @@ def hook(name):
                     yield self._finding(function, run)
 
     def _finding(self, function: Function, run: list[Step]) -> Finding:
-        names = " and ".join(ast.unparse(step.call.func) for step in run)
+        names = " and ".join(unparsed(step.call.func) for step in run)
         place = ast.Pass(lineno=run[0].statement.lineno, end_lineno=run[-1].statement.end_lineno, col_offset=0)
         return self.finding(
             function.module, place,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.rule import Example, Mend, Rule, edited
@@ -196,9 +197,9 @@ def hook():
         for opening in chosen or openings[:1]:
             yield self.finding(
                 opening.module, opening.call,
-                evidence=f"{ast.unparse(opening.call)} opens the file with the rollback journal",
+                evidence=f"{unparsed(opening.call)} opens the file with the rollback journal",
                 recommendation="PRAGMA journal_mode=WAL where the tables are created: the file keeps it",
-                anchor=ast.unparse(opening.call),
+                anchor=unparsed(opening.call),
                 mendable=bool(chosen),
             )  # fmt: skip
 
@@ -228,7 +229,7 @@ def _openings(module: Module) -> Iterator[_Opening]:
     if "sqlite" not in module.text:
         return
     for call in module.nodes(ast.Call):
-        if (module.resolve(call.func) or "") in OPENERS and not NO_FILE.search(ast.unparse(call)):
+        if (module.resolve(call.func) or "") in OPENERS and not NO_FILE.search(unparsed(call)):
             yield _named(module, call)
 
 
@@ -245,7 +246,7 @@ def _named(module: Module, call: ast.Call) -> _Opening:
     if isinstance(outer, ast.Assign) and len(outer.targets) == 1 and is_alone(module, outer):
         target = outer.targets[0]
         if isinstance(target, ast.Name | ast.Attribute):
-            return _Opening(module, call, ast.unparse(target), after=outer)
+            return _Opening(module, call, unparsed(target), after=outer)
     return _Opening(module, call)
 
 
@@ -262,7 +263,7 @@ def _places(openings: Sequence[_Opening]) -> list[_Opening]:
 
 def _file(opening: _Opening) -> str:
     """What tells one file from another; `self.path` is another in each class."""
-    text = ast.unparse(opening.call.args[0]) if opening.call.args else ""
+    text = unparsed(opening.call.args[0]) if opening.call.args else ""
     owner = opening.module.enclosing_class(opening.call) if text.startswith("self.") else None
     return text if owner is None else f"{opening.module.path}:{owner.name}:{text}"
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import ClassInfo, Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
@@ -115,9 +116,9 @@ def _is_empty(home: Module, value: ast.expr | None) -> bool:
         case ast.List(elts=[]) | ast.Dict(keys=[]):
             return True
         case ast.Call(func=func, args=args, keywords=keywords):
-            maker = home.resolve(func) or ast.unparse(func)
+            maker = home.resolve(func) or unparsed(func)
             if maker == "dataclasses.field":
-                made = [ast.unparse(keyword.value) for keyword in keywords if keyword.arg == "default_factory"]
+                made = [unparsed(keyword.value) for keyword in keywords if keyword.arg == "default_factory"]
                 return bool(made) and made[0] in MAKERS
             bounded = any(keyword.arg == "maxlen" for keyword in keywords) or (
                 maker.endswith("deque") and len(args) > 1
@@ -137,7 +138,7 @@ def _kept_in_objects(index: Index, function: Function) -> Iterator[tuple[ast.AST
             owner = owner.value
         if not isinstance(owner, ast.Attribute) or not varies or owner.attr in told:
             continue
-        shown = ast.unparse(owner)
+        shown = unparsed(owner)
         if (_is_of_kept_object(index, function, owner) or _is_of_state(index, owner)) \
                 and not _is_taken_by_name(index, owner.attr):  # fmt: skip
             told.add(owner.attr)
@@ -152,7 +153,7 @@ def _is_of_kept_object(index: Index, function: Function, owner: ast.Attribute) -
     info = index.classes.get(dotted or "")
     if info is None or not _is_empty(info.module, info.attributes.get(owner.attr) or _given(info, owner.attr)):
         return False
-    if any(isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == owner.attr for node in info.node.body):
+    if any(isinstance(node, ast.Assign) and unparsed(node.targets[0]) == owner.attr for node in info.node.body):
         return True  # the class's own, for all its objects
     return any(
         index.resolve(module, call.func) == dotted and module.enclosing_function(call) is None
@@ -234,7 +235,7 @@ def _hands_on(module: Module, node: ast.Name | ast.Attribute) -> bool:
         case ast.Call(func=ast.Name(id="len")):
             return isinstance(module.parent(parent), ast.Compare)
         case ast.Call(args=args) if node in args:
-            return ast.unparse(parent.func) not in (
+            return unparsed(parent.func) not in (
                 "len",
                 "sorted",
                 "list",
@@ -270,8 +271,8 @@ def _caches(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
     for decorator in function.node.decorator_list:
         called = decorator.func if isinstance(decorator, ast.Call) else decorator
         dotted = index.resolve(function.module, called)
-        arguments = ast.unparse(decorator)[len(ast.unparse(called)) :]
+        arguments = unparsed(decorator)[len(unparsed(called)) :]
         if dotted == "functools.cache" or (
             dotted == "functools.lru_cache" and arguments in ("(maxsize=None)", "(None)")
         ):
-            yield decorator, f"its cache ({ast.unparse(decorator)})"
+            yield decorator, f"its cache ({unparsed(decorator)})"

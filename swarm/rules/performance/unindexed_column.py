@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import sql_call
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.models import Column, Model, last_name, library_name, models_of
 from swarm.analysis.source import Module
 from swarm.analysis.statements import SqlCall
@@ -134,8 +135,8 @@ def _missing(index: Index, module: Module, sql: SqlCall) -> Iterator[tuple[Model
 
 
 def _is_long(column: Column) -> bool:
-    text = ast.unparse(column.annotation) if column.annotation is not None else ""
-    text += " " + (ast.unparse(column.call) if column.call is not None else "")
+    text = unparsed(column.annotation) if column.annotation is not None else ""
+    text += " " + (unparsed(column.call) if column.call is not None else "")
     return bool(set(re.findall(r"\w+", text)) & set(NOT_INDEXED))
 
 
@@ -210,7 +211,7 @@ def _compared(index: Index, module: Module, condition: ast.expr) -> Iterator[tup
 
 def _can_be_declared(column: Column) -> bool:
     if column.call is None:
-        text = ast.unparse(column.annotation) if column.annotation is not None else ""
+        text = unparsed(column.annotation) if column.annotation is not None else ""
         return text.startswith("Mapped[") and isinstance(column.statement, ast.AnnAssign) \
             and column.statement.value is None  # fmt: skip
     plain = last_name(column.call.func) in ("mapped_column", "Column", "Field")

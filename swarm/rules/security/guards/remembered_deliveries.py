@@ -1,0 +1,72 @@
+"""Whether the target itself remembers deliveries: a row for each id that goes in once, or a look for it before."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from swarm.analysis.effects import effects_cache
+from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
+from swarm.analysis.module import walk
+
+_ID = re.compile(
+    r"\b(event|delivery|message|webhook|notification|request|msg|hook)_?ids?\b|idempotency", re.IGNORECASE
+)
+_ONCE = re.compile(r"INSERT\s+OR\s+IGNORE|ON\s+CONFLICT[^;]*DO\s+NOTHING|INSERT\s+IGNORE", re.IGNORECASE)
+_SEEN = re.compile(r"(^|[_.])(seen|processed|handled|is_known|duplicate|dedup\w*|replayed)($|_|\b)", re.IGNORECASE)
+_ID_OF = re.compile(r"(id|sid|uuid|key|nonce|reference)\b", re.IGNORECASE)
+_METHODS = frozenset({"on_conflict_do_nothing", "setnx"})
+
+
+def claims_deliveries(index: Index) -> bool:
+    """Whether code on a request's path claims a delivery's id, or looks for it before it goes on.
+
+    To claim it is an insert that adds it once, or Redis' SET with NX.
+
+    What follows where the id was there already is the code's own matter; a live probe sends one twice.
+    """
+    return any(_claims(index, function) or _looks_first(index, function) for function in index.reachable())
+
+
+def _claims(index: Index, function: Function) -> bool:
+    if not _ID.search(function.module.segment(function.node)):
+        return False
+    if any(_ONCE.search(sql.text) and _ID.search(sql.text) for sql in effects_cache(index).of(function).sql):
+        return True
+    return any(_claims_by_call(call) for call in index.calls(function))
+
+
+def _claims_by_call(call: ast.Call) -> bool:
+    if not isinstance(call.func, ast.Attribute):
+        return False
+    only_new = any(
+        word.arg == "nx" and isinstance(word.value, ast.Constant) and word.value.value is True
+        for word in call.keywords
+    )
+    return call.func.attr in _METHODS or (call.func.attr == "set" and only_new)
+
+
+def _looks_first(index: Index, function: Function) -> bool:
+    """`if event["id"] in seen: return`, `if self.payments.seen(event_id): return`: kept beyond one request."""
+    nodes = index.own_nodes(function)
+    own = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return any(
+        isinstance(node, ast.If)
+        and isinstance(node.body[-1], ast.Return | ast.Raise)
+        and any(_asks_of_seen(part, own) for part in walk(node.test))
+        for node in nodes
+    )
+
+
+def _asks_of_seen(node: ast.AST, own: set[str]) -> bool:
+    if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In):
+        place, asked = node.comparators[0], unparsed(node.left)
+        if isinstance(place, ast.Name) and place.id in own:
+            return False  # of this request alone
+        return _SEEN.search(unparsed(place)) is not None and _ID_OF.search(asked) is not None
+    if isinstance(node, ast.Call) and (node.args or node.keywords):
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        asked = " ".join(unparsed(value) for value in [*node.args, *(word.value for word in node.keywords)])
+        return _SEEN.search(name) is not None and _ID_OF.search(asked) is not None
+    return False

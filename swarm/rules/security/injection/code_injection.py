@@ -1,0 +1,116 @@
+"""The rule code-injection."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from swarm.analysis.dataflow.frames import Seen
+from swarm.analysis.dataflow.values import Taint
+from swarm.analysis.edits import Edit
+from swarm.analysis.index import Index
+from swarm.rules.rule import Example
+from swarm.rules.security.injection.data_flow import Hit, MendingFlowRule, Reached, calls
+from swarm.rules.security.injection.filled_places import bindings
+from swarm.rules.splices import import_as
+
+_QUOTES = ("'", '"')
+
+
+class CodeInjection(MendingFlowRule):
+    """Text of a request is run as Python: whoever sends it runs what he likes.
+
+    `eval`, `exec`, `compile` and imports by name. Text that was checked to be one plain string literal is left alone.
+    Where a list, a mapping or a tuple stands in for text that was not sent (`eval(form.get("ids", "[]"))`), plain
+    data is meant: the mend reads it with `ast.literal_eval`. Elsewhere only the owner knows what the text was meant
+    to be.
+    """
+
+    id = "code-injection"
+    category = "security"
+    severity = "critical"
+    cwe = ("CWE-95", "CWE-94")
+    title = "Data of a request is run as code"
+    sources = ("OWASP ASVS 5.0 1.3.2", "bandit B102, B307")
+    kinds = ("request", "parameter", "upstream", "stored")
+    harm = "is run as code"
+    recommendation = "Read plain data with `ast.literal_eval` or `json.loads`; choose functions from a fixed table."
+    bad = (
+        Example(
+            "from flask import Flask, request\n\napp = Flask(__name__)\n\n\n@app.post('/sum')\ndef total():\n"
+            "    return str(eval(request.form['formula']))\n",
+            None,
+            "flask",
+        ),
+        Example(
+            "from flask import Flask, request\n\napp = Flask(__name__)\n\n\n@app.post('/many')\ndef many():\n"
+            "    return {'many': len(eval(request.form.get('ids', '[]')))}\n",
+            "import ast\n\nfrom flask import Flask, request\n\napp = Flask(__name__)\n\n\n@app.post('/many')\n"
+            "def many():\n    return {'many': len(ast.literal_eval(request.form.get('ids', '[]')))}\n",
+            "flask",
+        ),
+        Example(
+            "from fastapi import FastAPI\nfrom pydantic import BaseModel\n\napp = FastAPI()\n\n\n"
+            "class Step(BaseModel):\n    code: str\n\n\n@app.post('/steps')\nasync def step(step: Step):\n"
+            "    scope = {}\n    exec(step.code, scope)\n    return {'names': len(scope)}\n",
+            None,
+            "fastapi",
+        ),
+    )
+    good = (
+        "import ast\n\nfrom flask import Flask, request\n\napp = Flask(__name__)\n\n\n@app.post('/sum')\n"
+        "def total():\n"
+        "    return str(sum(ast.literal_eval(request.form['numbers'])))\n",
+        "from fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get('/double')\ndef double(n: int):\n"
+        "    return {'double': eval(f'{n} * 2')}\n",
+    )
+
+    mend_title = "Read data of requests as data"
+    mend_reason = "`ast.literal_eval` gives the same numbers, texts, lists and mappings, and runs nothing."
+
+    def hits(self, seen: Seen, index: Index) -> Iterator[Hit]:
+        """What is run."""
+        if calls(seen, "eval", "exec", "compile", "builtins.eval", "builtins.exec"):
+            yield Hit(seen.argument(0, "source"), harmless=_is_literal)
+        elif calls(seen, "importlib.import_module", "__import__", "runpy.run_path", "runpy.run_module"):
+            yield Hit(
+                seen.argument(0),
+                ("rooted", "host"),
+                severity="high",
+                title="A request chooses the module that is imported",
+            )
+
+    def edits(self, index: Index, place: Reached) -> list[Edit]:
+        """`ast.literal_eval` for an `eval` of data."""
+        call, module = place.seen.node, place.seen.module
+        if not isinstance(call, ast.Call) or place.seen.name not in ("eval", "builtins.eval") or len(call.args) != 1:
+            return []
+        given = call.args[0]
+        several = (
+            bindings(module, module.enclosing_function(call), given.id) if isinstance(given, ast.Name) else [given]
+        )
+        if not several or not all(_is_data(value) for value in several):
+            return []
+        name, imported = import_as(module, "ast")
+        edits = [Edit(*module.span(call.func), f"{name}.literal_eval")]
+        return [*edits, imported] if imported is not None else edits
+
+
+def _is_data(node: ast.expr) -> bool:
+    """Whether a list, a mapping or a tuple stands in where nothing was sent: `.get("ids", "[]")`, `… or "{}"`."""
+    otherwise: ast.expr | None = None
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get":
+        otherwise = node.args[1] if len(node.args) > 1 else None
+    elif isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
+        otherwise = node.values[-1]
+    if not isinstance(otherwise, ast.Constant) or not isinstance(otherwise.value, str):
+        return False
+    try:
+        return isinstance(ast.literal_eval(otherwise.value), list | dict | tuple)
+    except (ValueError, SyntaxError):
+        return False
+
+
+def _is_literal(taint: Taint) -> bool:
+    """Whether it was checked to be one string in quotes, with none inside."""
+    return any({f"first:{q}", f"last:{q}", f"without:{q}"} <= taint.marks for q in _QUOTES)

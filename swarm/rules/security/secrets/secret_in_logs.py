@@ -1,0 +1,215 @@
+"""The rule secret-in-logs."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from swarm.analysis.added_modules import is_added
+from swarm.analysis.edits import Edit
+from swarm.analysis.index import Index
+from swarm.analysis.source import Module
+from swarm.core.findings import Finding
+from swarm.rules.distinct import distinct
+from swarm.rules.logging_calls import is_log_call, is_print
+from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.security.signatures.digests import assigned, is_signature, last_name
+
+_SECRET = re.compile(
+    r"(^|_)(secret|secret_?key|api_?key|password|passwd|private_?key|signing_?key|webhook_?key|access_token|auth_token"
+    r"|bearer_token|api_token|hook_token|admin_token|webhook_(token|secret)|authorization)$", re.IGNORECASE
+)  # fmt: skip
+_HEADER = re.compile(
+    r"^((proxy-)?authorization|cookie|x-[\w-]*(token|secret|key)|[\w-]*signature[\w-]*)$", re.IGNORECASE
+)
+_COVERING = re.compile(r"mask|redact|hash|scrub|len|bool|sha|digest|type|fingerprint", re.IGNORECASE)
+_COVERED = '"***"'
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A secret in a log line; `is_plain` says that it is an argument of its own."""
+
+    call: ast.Call
+    value: ast.expr
+    what: str
+    is_plain: bool
+
+
+class SecretInLogs(Rule):
+    """A secret, the signature that would be right, or what a sender proved himself with is written to the log: more
+    people and programs read it than may use the secret, and it stays there.
+
+    The mend writes `***` in its place, and of headers their names; the line stays. In texts that are put together
+    (f-strings) it is advised only. Left alone: lengths, flags, digests and masked values.
+    """
+
+    id = "secret-in-logs"
+    category = "security"
+    severity = "medium"
+    cwe = ("CWE-532",)
+    title = "A secret goes to the log"
+    sources = ("OWASP ASVS 5.0 16.2.5",)
+    bad = (
+        Example(
+            "import logging\n\nfrom fastapi import FastAPI, Request\n\nlogger = logging.getLogger(__name__)\n"
+            "app = FastAPI()\n\n\n@app.post('/hook')\nasync def hook(request: Request):\n"
+            "    logger.info('hook with %s', request.headers)\n    return {}\n",
+            "import logging\n\nfrom fastapi import FastAPI, Request\n\nlogger = logging.getLogger(__name__)\n"
+            "app = FastAPI()\n\n\n@app.post('/hook')\nasync def hook(request: Request):\n"
+            "    logger.info('hook with %s', list(request.headers.keys()))\n    return {}\n",
+            "fastapi",
+        ),
+        Example(
+            "import hmac\nimport logging\nimport os\n\nfrom flask import Flask, abort, request\n\n"
+            "log = logging.getLogger(__name__)\napp = Flask(__name__)\nSECRET = os.environ['HOOK_SECRET']\n\n\n"
+            "@app.post('/hook')\ndef hook():\n    sent = request.headers.get('X-Sig', '')\n"
+            "    expected = hmac.new(SECRET.encode(), request.data, 'sha256').hexdigest()\n"
+            "    if not hmac.compare_digest(sent.encode(), expected.encode()):\n"
+            "        log.warning('expected %s with %s', expected, SECRET)\n        abort(401)\n    return {}\n",
+            "import hmac\nimport logging\nimport os\n\nfrom flask import Flask, abort, request\n\n"
+            "log = logging.getLogger(__name__)\napp = Flask(__name__)\nSECRET = os.environ['HOOK_SECRET']\n\n\n"
+            "@app.post('/hook')\ndef hook():\n    sent = request.headers.get('X-Sig', '')\n"
+            "    expected = hmac.new(SECRET.encode(), request.data, 'sha256').hexdigest()\n"
+            "    if not hmac.compare_digest(sent.encode(), expected.encode()):\n"
+            '        log.warning(\'expected %s with %s\', "***", "***")\n        abort(401)\n    return {}\n',
+            "flask",
+        ),
+        Example(
+            "import logging\n\nfrom starlette.applications import Starlette\n"
+            "from starlette.responses import JSONResponse\nfrom starlette.routing import Route\n\n\n"
+            "async def hook(request):\n    logging.info(f\"from {request.headers['authorization']}\")\n"
+            "    return JSONResponse({})\n\n\napp = Starlette(routes=[Route('/hook', hook, methods=['POST'])])\n",
+            None,
+            "starlette",
+        ),
+    )
+    good = (
+        "import logging\n\nfrom flask import Flask, request\n\nlog = logging.getLogger(__name__)\n"
+        "app = Flask(__name__)\n\n\n@app.post('/hook')\ndef hook():\n"
+        "    log.info('agent %s, signed: %s', request.headers.get('User-Agent'), bool(request.headers['X-Sig']))\n"
+        "    log.info('%d tokens, key id %s', app.usage.total_tokens, app.config['KEY_ID'])\n    return {}\n",
+        "import logging\n\nlog = logging.getLogger(__name__)\n\n\ndef tell(api_key: str, token_count: int) -> None:\n"
+        "    log.info('key of %d letters, %s, %d tokens', len(api_key), mask(api_key), token_count)\n\n\n"
+        "def mask(text: str) -> str:\n    return text[:2] + '***'\n",
+    )
+
+    @distinct
+    def find(self, index: Index) -> Iterable[Finding]:
+        """Every log line that shows a secret."""
+        for module in index.tree.modules.values():
+            for shown in _shown(index, module):
+                function = index.enclosing(module, shown.call)
+                where = function.qualname if function else "module level"
+                yield self.finding(
+                    module,
+                    shown.call,
+                    evidence=f"{where} logs {shown.what}",
+                    recommendation="Leave it out, or log that there was one.",
+                    anchor=f"{where}: {module.segment(shown.value)[:60]}",
+                    mendable=shown.is_plain,
+                )
+
+    def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
+        """`***` in place of each secret, names in place of headers."""
+        module = index.tree.modules[findings[0].file]
+        lines = {finding.line for finding in findings}
+        edits = [
+            Edit(*module.span(shown.value), _instead(module, shown.value))
+            for shown in _shown(index, module) if shown.is_plain and shown.call.lineno in lines
+        ]  # fmt: skip
+        if not edits:
+            return None
+        return Mend(
+            "Keep secrets out of the log",
+            "The log line stays and says `***` in place of a secret, and of headers their names alone.",
+            (edited(module, edits),),
+        )
+
+
+def _instead(module: Module, value: ast.expr) -> str:
+    return f"list({module.segment(value)}.keys())" if _is_headers(module, value) else _COVERED
+
+
+def _shown(index: Index, module: Module) -> Iterator[_Shown]:
+    if is_added(module):
+        return
+    for call in module.nodes(ast.Call):
+        if not is_log_call(module, call) and not is_print(module, call):
+            continue
+        for argument in call.args:
+            for value in _rendered(module, argument):
+                what = _what(index, module, value)
+                if what:
+                    is_plain = value is argument and (is_print(module, call) or _takes_text(call))
+                    yield _Shown(call, value, what, is_plain)
+
+
+def _takes_text(call: ast.Call) -> bool:
+    """Whether every place of the message takes text, so that `***` fits in each."""
+    message = call.args[0] if call.args else None
+    if not isinstance(message, ast.Constant) or not isinstance(message.value, str):
+        return False
+    places = re.findall(r"%(?!%)[^a-zA-Z]*([a-zA-Z])", message.value.replace("%%", ""))
+    return len(places) == len(call.args) - 1 and set(places) <= {"s", "r"}
+
+
+def _rendered(module: Module, node: ast.expr) -> Iterator[ast.expr]:
+    """What is written into the line, seen through f-strings, `%`, `+`, format() and str()."""
+    if isinstance(node, ast.JoinedStr):
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                yield from _rendered(module, part.value)
+    elif isinstance(node, ast.BinOp):
+        yield from _rendered(module, node.left)
+        yield from _rendered(module, node.right)
+    elif isinstance(node, ast.Tuple):
+        for item in node.elts:
+            yield from _rendered(module, item)
+    elif isinstance(node, ast.Call) and (module.segment(node.func) in ("str", "repr", "dict") or _is_format(node)):
+        for item in (*node.args, *(keyword.value for keyword in node.keywords)):
+            yield from _rendered(module, item)
+    elif not isinstance(node, ast.Call) or not _COVERING.search(module.segment(node.func)):
+        yield node
+
+
+def _is_format(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and call.func.attr == "format"
+
+
+def _what(index: Index, module: Module, value: ast.expr) -> str:
+    """What secret a value is; "" for none."""
+    if _is_headers(module, value):
+        return "all headers of a request, what proves the sender among them"
+    header = _header(value) or _header(assigned(value, module.enclosing_function(value)))
+    if _HEADER.match(header):
+        return f"the header {header}"
+    name = last_name(value)
+    if name and _SECRET.search(name):
+        return f"`{module.segment(value)[:60]}`"
+    if isinstance(value, ast.Name) and is_signature(index, module, value):
+        return f"`{value.id}`, the signature that would be right"
+    return ""
+
+
+def _is_headers(module: Module, value: ast.expr) -> bool:
+    return (
+        isinstance(value, ast.Attribute)
+        and value.attr == "headers"
+        and module.segment(value.value).endswith("request")
+    )
+
+
+def _header(value: ast.expr) -> str:
+    key: ast.expr | None = None
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "get":
+        key = value.args[0] if value.args and _is_of_headers(value.func.value) else None
+    elif isinstance(value, ast.Subscript) and _is_of_headers(value.value):
+        key = value.slice
+    return key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else ""
+
+
+def _is_of_headers(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == "headers"

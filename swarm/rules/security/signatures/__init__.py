@@ -1,0 +1,1 @@
+"""Is a delivery what its sender signed? Rules about signatures and their keys."""

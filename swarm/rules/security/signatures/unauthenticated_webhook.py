@@ -1,0 +1,123 @@
+"""The rule unauthenticated-webhook."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from swarm.analysis.added_modules import is_added
+from swarm.analysis.index import Index, Route
+from swarm.core.findings import Confidence, Finding
+from swarm.rules.distinct import once_a_handler
+from swarm.rules.rule import Example, Rule
+from swarm.rules.security.guards.guarding import checks_signature, is_guarded
+from swarm.rules.security.signatures.webhook_shapes import BODY_METHODS
+
+_WEBHOOK = re.compile(r"(^|[/_.-])(web)?hooks?([/_.-]|$)|webhook|[/_-]ipn([/_-]|$)", re.IGNORECASE)
+_INTAKE = re.compile(r"event|callback|notif|incoming|inbound|receive|delivery|[/_-]ipn", re.IGNORECASE)
+# who keeps a list of webhooks takes none there
+_KEEPS_A_LIST = re.compile(
+    r"^(create|register|add|subscribe|unsubscribe|list|update|edit|delete|remove|set|configure|test|send|trigger"
+    r"|retry|replay|resend|fire|simulate|mock|fake|save|new|install|setup)", re.IGNORECASE
+)  # fmt: skip
+
+
+class UnauthenticatedWebhook(Rule):
+    """A webhook takes what anybody sends who finds its address: nothing that it runs reads a signature, a token or a
+    login. Where other webhooks of the service do check one, this one was forgotten.
+
+    Nothing is said of routes behind a dependency, hook or middleware that asks, of addresses that are secret
+    themselves (`/hook/{token}`), and of routes that keep a list of webhooks. There is no mend: which secret the
+    sender signs with, only the owner knows.
+    """
+
+    id = "unauthenticated-webhook"
+    category = "security"
+    severity = "high"
+    cwe = ("CWE-306", "CWE-345")
+    title = "A webhook takes what anybody sends"
+    sources = ("Standard Webhooks: verifying", "OWASP API2:2023", "OWASP ASVS 5.0 4.1.5")
+    bad = (
+        Example(
+            "import hmac\nimport os\n\nfrom fastapi import FastAPI, HTTPException, Request\n\napp = FastAPI()\n"
+            'KEY = os.environ["HOOK_KEY"].encode()\n\n\ndef check(body: bytes, sent: str) -> None:\n'
+            '    if not hmac.compare_digest(hmac.new(KEY, body, "sha256").hexdigest().encode(), sent.encode()):\n'
+            '        raise HTTPException(401)\n\n\n@app.post("/events/orders")\nasync def orders(request: Request):\n'
+            '    check(await request.body(), request.headers.get("X-Sig", ""))\n    return {}\n\n\n'
+            '@app.post("/events/refunds")\nasync def refunds(request: Request):\n'
+            "    event = await request.json()\n    return {'id': event['id']}\n",
+            None,
+            "fastapi",
+        ),
+        Example(
+            "from flask import Flask, request\n\napp = Flask(__name__)\n\n\n@app.post('/webhooks/courier')\n"
+            "def courier():\n    return {'id': request.get_json()['id']}\n",
+            None,
+            "flask",
+        ),
+        Example(
+            "from starlette.applications import Starlette\nfrom starlette.responses import JSONResponse\n"
+            "from starlette.routing import Route\n\n\nasync def webhook(request):\n"
+            "    return JSONResponse({'id': (await request.json())['id']})\n\n\n"
+            "app = Starlette(routes=[Route('/in', webhook, methods=['POST'])])\n",
+            None,
+            "starlette",
+        ),
+    )
+    good = (
+        # a dependency asks
+        "import hmac\nimport os\n\nfrom fastapi import Depends, FastAPI, HTTPException, Request\n\napp = FastAPI()\n"
+        'KEY = os.environ["HOOK_KEY"].encode()\n\n\nasync def from_shop(request: Request) -> None:\n'
+        '    made = hmac.new(KEY, await request.body(), "sha256").hexdigest()\n'
+        '    if not hmac.compare_digest(made.encode(), request.headers.get("X-Sig", "").encode()):\n'
+        "        raise HTTPException(401)\n\n\n@app.post('/webhook', dependencies=[Depends(from_shop)])\n"
+        "async def webhook(event: dict):\n    return {'id': event['id']}\n",
+        # a hook asks
+        "from flask import Flask, abort, request\n\napp = Flask(__name__)\n\n\n@app.before_request\ndef known():\n"
+        "    if request.headers.get('X-Api-Key') != app.config['API_KEY']:\n        abort(401)\n\n\n"
+        "@app.post('/webhook')\ndef webhook():\n    return {'id': request.get_json()['id']}\n",
+        # the address is the secret; and a list of webhooks is kept
+        "from starlette.applications import Starlette\nfrom starlette.responses import JSONResponse\n"
+        "from starlette.routing import Route\n\n\nasync def webhook(request):\n    return JSONResponse({})\n\n\n"
+        "async def register_webhook(request):\n    return JSONResponse({})\n\n\n"
+        "app = Starlette(routes=[Route('/hook/{token}', webhook, methods=['POST']),\n"
+        "                        Route('/webhooks', register_webhook, methods=['POST'])])\n",
+        # no webhook at all
+        "from flask import Flask, request\n\napp = Flask(__name__)\n\n\n@app.post('/sum')\ndef add():\n"
+        "    return {'sum': sum(request.get_json())}\n",
+    )
+
+    def find(self, index: Index) -> Iterable[Finding]:
+        """Every open webhook, those first that were forgotten."""
+        for route, why, confidence in once_a_handler(_open(index)):
+            yield self.finding(
+                route.function.module,
+                route.function.node,
+                evidence=f"{'/'.join(route.methods)} {route.path or '(computed)'}: {why}",
+                recommendation="Check the sender's signature over the raw body before anything else; answer 401.",
+                anchor=route.function.qualname,
+                mendable=False,
+                confidence=confidence,
+            )
+
+
+def _open(index: Index) -> Iterator[tuple[Route, str, Confidence]]:
+    routes = [r for r in index.routes if set(r.methods) & BODY_METHODS and not is_added(r.function.module)]
+    signed = [route for route in routes if checks_signature(index, route)]
+    for route in routes:
+        name = route.function.name
+        if _KEEPS_A_LIST.match(name) or route in signed or is_guarded(index, route):
+            continue
+        is_webhook = _WEBHOOK.search(route.path) is not None or _WEBHOOK.search(name) is not None
+        beside = [other for other in signed if _are_neighbours(route, other)]
+        if beside and (is_webhook or _INTAKE.search(route.path) or _INTAKE.search(name)):
+            others = f"{beside[0].path} checks a signature" if beside[0].path else "others check a signature"
+            yield route, f"nothing asks who sends it, while {others}", "high"
+        elif is_webhook:
+            yield route, "nothing that it runs reads a signature, a token or a login", "medium"
+
+
+def _are_neighbours(one: Route, other: Route) -> bool:
+    """Whether two routes stand side by side: in one module, or below one path."""
+    above = [route.path.rstrip("/").rpartition("/")[0] for route in (one, other)]
+    return one.module is other.module or (bool(above[0]) and above[0] == above[1])

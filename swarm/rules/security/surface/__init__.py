@@ -1,0 +1,1 @@
+"""Rules about what the service shows, and whom it believes."""
