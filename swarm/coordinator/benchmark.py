@@ -95,6 +95,7 @@ async def climb_all(
 ) -> tuple[Results, Results]:
     """Every fix with its result, and those that fail; the ladder stands on `base` (the original where None)."""
     judged = await climb(standing, await raised(standing, fixes, base=base), base)
+    judged = await _looked_again(standing, judged, base)
     for one in judged:
         names = tuple(dict.fromkeys(fix.rule for fix in one.rung.fixes))
         parts.emit(GateFinished("benchmark", names, one.result.passed, one.result.detail, 0.0))
@@ -113,6 +114,18 @@ def refused(parts: Parts, stack: Stack, guilty: Results, gates: tuple[GateResult
             judged.append(JudgedPatch(patch, Rejected("benchmark", result.detail, (*gates, result), effect)))
             parts.emit(PatchJudged(patch.id, patch.title, False, f"benchmark: {result.detail}"))
     return tuple(judged)
+
+
+async def _looked_again(standing: Standing, judged: Sequence[Judged], base: Stack | None) -> tuple[Judged, ...]:
+    """What need not gain and was slower is believed when seen twice: to look at each of many patches takes long, and
+    an upstream that failed on one side alone is enough for it."""
+    seen = list(judged)
+    for place, one in enumerate(judged):
+        if one.result.passed is False and not one.rung.gains and len(one.rung.fixes) > 1:
+            below = judged[place - 1].rung.stack if place else base
+            await standing.keep()  # who has had these events takes them for repeated ones
+            seen[place] = (await climb(standing, (one.rung,), below))[0]
+    return tuple(seen)
 
 
 async def _guilty(standing: Standing, failed: Sequence[Judged], base: Stack | None) -> Results:
