@@ -202,12 +202,17 @@ async def _probe(lab: Lab, trial: Trial, live: Live) -> tuple[GateResult, tuple[
         doubted = {*probes.lost(lab.probes_before, after), *(one.probe for one in probes.worsened(before, after))}
         if doubted:  # once more by themselves: a crowded session is no patch's fault
             again = {one.probe: one for one in await probe_live(lab, live, trial.stack.index, only=doubted)}
-            after = tuple(again.get(result.probe, result) for result in after)
+            after = tuple(_second(result, again.get(result.probe, result)) for result in after)
         worse = {one.probe for one in probes.worsened(before, after)}
         if worse:
             before = await _asked_again(lab, worse, before)
     result = probes.check(before, [result for result in after if result.probe in alone], _closed(lab, trial))
     return replace(result, duration_s=time.monotonic() - started), after
+
+
+def _second(first: ProbeResult, second: ProbeResult) -> ProbeResult:
+    """What a second look says; that it could not be taken unsays no failure."""
+    return first if first.outcome == "failed" and second.outcome == "skipped" else second
 
 
 async def _asked_again(

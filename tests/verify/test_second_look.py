@@ -12,7 +12,7 @@ import pytest
 from swarm.probes.probe import Outcome, ProbeResult
 from swarm.verify import judging
 
-PASSED, FAILED = "passed", "failed"
+PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
 
 def seen(outcome: Outcome) -> ProbeResult:
@@ -26,6 +26,8 @@ def seen(outcome: Outcome) -> ProbeResult:
         ([FAILED, PASSED], [], True),
         ([FAILED, FAILED], [FAILED], True),
         ([FAILED, FAILED], [PASSED], False),
+        ([FAILED, SKIPPED], [FAILED], True),
+        ([FAILED, SKIPPED], [PASSED], False),
     ],
 )
 async def test_what_the_original_fails_as_well_is_no_patchs_fault(
