@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from swarm.rules.placing import Middleware
+from swarm.rules.middlewares import Middleware
 
 
 def chained(made: Middleware) -> Middleware:

@@ -14,7 +14,7 @@ from swarm.analysis.module import walk
 from swarm.analysis.tables import Table, find_tables
 from swarm.core.findings import Finding
 from swarm.rules.behind_the_answer import OWN_MODULE
-from swarm.rules.placing import is_installed
+from swarm.rules.middlewares import is_installed
 from swarm.rules.rule import Example, Rule
 
 INSERT = re.compile(r"^\s*INSERT\s+INTO\s+[\"`]?(\w+)", re.IGNORECASE)

@@ -10,8 +10,9 @@ from swarm.analysis.database_kinds import DATABASE_MAKERS, ENGINES
 from swarm.analysis.index import Index
 from swarm.core.findings import Finding
 from swarm.rules.audit_chain import chained
+from swarm.rules.middlewares import installed, is_installed, middleware_text
 from swarm.rules.personal_columns import personal_columns
-from swarm.rules.placing import install, is_installed, main_app, middleware_text, text_mentions
+from swarm.rules.placing import main_app, text_mentions
 from swarm.rules.rule import Example, Mend, Rule
 
 _CLASS = "DataAuditMiddleware"
@@ -106,15 +107,13 @@ class NoDataAudit(Rule):
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
         """The module that listens, and a middleware that tells it of requests."""
-        app = main_app(index)
-        if app is None or app.module.path != findings[0].file:
-            return None
-        made = chained(middleware_text(Path(__file__).parent, "data_audit", _CLASS))
-        return Mend(
+        return installed(
+            index,
+            findings,
+            chained(middleware_text(Path(__file__).parent, "data_audit", _CLASS)),
             "Keep an audit trail of data",
             "One JSON line for each committed change to DATA_AUDIT_PATH, without values, chained by digests. "
             "DATA_AUDIT=0 turns it off.",
-            install(index, app, made),
         )
 
 

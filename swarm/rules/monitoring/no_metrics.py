@@ -7,7 +7,8 @@ from pathlib import Path
 
 from swarm.analysis.index import Index
 from swarm.core.findings import Finding
-from swarm.rules.placing import install, main_app, middleware_text, text_mentions
+from swarm.rules.middlewares import installed, middleware_text
+from swarm.rules.placing import main_app, text_mentions
 from swarm.rules.rule import Example, Mend, Rule
 
 KNOWN_METRICS = (
@@ -84,13 +85,11 @@ class NoMetrics(Rule):
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
         """A metrics middleware in a module of its own."""
-        app = main_app(index)
-        if app is None or app.module.path != findings[0].file:
-            return None
-        middleware = middleware_text(Path(__file__).parent, "request_metrics", "MetricsMiddleware")
-        return Mend(
+        return installed(
+            index,
+            findings,
+            middleware_text(Path(__file__).parent, "request_metrics", "MetricsMiddleware"),
             "Measure requests and serve the metrics",
             "Adds a histogram of request durations by method, route template and status, in Prometheus' text format "
             "at METRICS_PATH (default /metrics; 0 turns it off). Standard library only.",
-            install(index, app, middleware),
         )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from swarm.analysis.index import Index
 from swarm.core.findings import Finding
-from swarm.rules.placing import install, main_app, middleware_text, text_mentions
+from swarm.rules.middlewares import installed, middleware_text
+from swarm.rules.placing import main_app, text_mentions
 from swarm.rules.rule import Example, Mend, Rule
 
 _KNOWN = (
@@ -69,13 +70,11 @@ class NoRequestId(Rule):
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
         """A request id middleware in a module of its own."""
-        app = main_app(index)
-        if app is None or app.module.path != findings[0].file:
-            return None
-        middleware = middleware_text(Path(__file__).parent, "request_id", "RequestIdMiddleware")
-        return Mend(
+        return installed(
+            index,
+            findings,
+            middleware_text(Path(__file__).parent, "request_id", "RequestIdMiddleware"),
             "Give every request an id",
             "Takes or makes X-Request-ID, puts it into every log record as request_id, and sends it back. "
             "REQUEST_ID_HEADER=0 turns it off.",
-            install(index, app, middleware),
         )

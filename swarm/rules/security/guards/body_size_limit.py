@@ -7,7 +7,8 @@ from pathlib import Path
 
 from swarm.analysis.index import Index
 from swarm.core.findings import Finding
-from swarm.rules.placing import code_mentions, install, main_app, middleware_text
+from swarm.rules.middlewares import installed, middleware_text
+from swarm.rules.placing import code_mentions, main_app
 from swarm.rules.rule import Example, Mend, Rule
 
 # reading the length, not writing it: an answer with a Content-Length limits nothing
@@ -74,12 +75,10 @@ class BodySizeLimit(Rule):
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
         """A limiting middleware in a module of its own."""
-        app = main_app(index)
-        if app is None or app.module.path != findings[0].file:
-            return None
-        middleware = middleware_text(Path(__file__).parent, "body_limit", "BodyLimitMiddleware")
-        return Mend(
+        return installed(
+            index,
+            findings,
+            middleware_text(Path(__file__).parent, "body_limit", "BodyLimitMiddleware"),
             "Refuse bodies that are too large",
             "Answers 413 to bodies over MAX_BODY_BYTES (default 1 MB; 0 turns it off) before reading them.",
-            install(index, app, middleware),
         )

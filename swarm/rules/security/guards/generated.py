@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from swarm.analysis.index import AppObject, Index
-from swarm.core.findings import Finding
-from swarm.rules.placing import Middleware, install, main_app, middleware_text
-from swarm.rules.rule import Mend
+from swarm.rules.middlewares import Middleware, middleware_text
 
 
 def middleware(stem: str, class_name: str, wsgi_imports: str = "import io\n", **values: object) -> Middleware:
@@ -21,11 +17,3 @@ def middleware(stem: str, class_name: str, wsgi_imports: str = "import io\n", **
         asgi = asgi.replace(f"@{name}@", repr(value))
         wsgi = wsgi.replace(f"@{name}@", repr(value))
     return replace(made, asgi_text=asgi, wsgi_text=wsgi)
-
-
-def installed(index: Index, findings: Sequence[Finding], made: Middleware, title: str, rationale: str) -> Mend | None:
-    """The mend that puts a middleware around the main application, where the findings stand."""
-    app: AppObject | None = main_app(index)
-    if app is None or not findings or app.module.path != findings[0].file:
-        return None
-    return Mend(title, rationale, install(index, app, made))

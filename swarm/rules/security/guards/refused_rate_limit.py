@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from swarm.analysis.index import Index
 from swarm.core.findings import Finding
-from swarm.rules.placing import code_mentions, is_installed, main_app, text_mentions
+from swarm.rules.middlewares import installed, is_installed
+from swarm.rules.placing import code_mentions, main_app, text_mentions
 from swarm.rules.rule import Example, Mend, Rule
-from swarm.rules.security.guards.generated import installed, middleware
+from swarm.rules.security.guards.generated import middleware
 
 _CLASS = "RateLimitMiddleware"
 # answering 429 or a library that does; a client that reads a 429 of another service limits nobody

@@ -8,9 +8,9 @@ from pathlib import Path
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
-from swarm.rules.placing import GUARDS, Middleware, is_installed, main_app
+from swarm.rules.middlewares import Middleware, installed, is_installed
+from swarm.rules.placing import GUARDS, main_app
 from swarm.rules.rule import Example, Mend, Rule
-from swarm.rules.security.guards.generated import installed
 
 _CLASS = "BodyLengthsMiddleware"
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from swarm.analysis.index import Index
 from swarm.core.findings import Finding
-from swarm.rules.placing import code_mentions, is_installed, main_app
+from swarm.rules.middlewares import installed, is_installed
+from swarm.rules.placing import code_mentions, main_app
 from swarm.rules.rule import Example, Mend, Rule
-from swarm.rules.security.guards.generated import installed, middleware
+from swarm.rules.security.guards.generated import middleware
 from swarm.rules.security.signatures.webhook_shapes import body_routes, checks_signatures, senders
 
 _CLASS = "DeliveryAgeMiddleware"

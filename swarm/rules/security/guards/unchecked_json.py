@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.core.findings import Finding
-from swarm.rules.placing import is_installed, main_app
+from swarm.rules.middlewares import installed, is_installed
+from swarm.rules.placing import main_app
 from swarm.rules.rule import Example, Mend, Rule
-from swarm.rules.security.guards.generated import installed, middleware
+from swarm.rules.security.guards.generated import middleware
 from swarm.rules.security.signatures.webhook_shapes import (
     Parsed,
     every_route_reads_json,
