@@ -46,6 +46,8 @@ def note(*words):
 
 async def work(data):
     note("begin", data["id"], data["n"])
+    while data.get("after", seen[0]) not in seen:
+        await asyncio.sleep(0.01)
     await asyncio.sleep(data.get("pause_s", 0.03))
     if data.get("fails"):
         raise ValueError("no room for " + data["id"])
@@ -184,7 +186,8 @@ async def test_one_subject_keeps_its_order_and_others_do_not_wait(folder: Path) 
     module, jobs = load(), load("jobs")
     async with served(app_of(module, lambda data: module.submit(jobs.work, data))) as client:
         for number in (1, 2, 3):
-            await client.post("/", json={"id": "c1", "locationId": "l1", "n": number})
+            held = {"after": "begin o2 4"} if number == 2 else {}  # on a slow machine too
+            await client.post("/", json={"id": "c1", "locationId": "l1", "n": number, **held})
         await client.post("/", json={"contactId": "c2", "id": "o2", "locationId": "l1", "n": 4})
         await until(lambda: module.WORK.done == 4)
     of_one = [line for line in jobs.seen if " c1 " in line]
