@@ -62,13 +62,14 @@ class Module:
                 local = alias.asname or alias.name.split(".")[0]
                 found.append((id(plain) in top, local, alias.name if alias.asname else local))
         for node in self.nodes(ast.ImportFrom):
-            origin = self._import_origin(node)
+            origin = self.import_origin(node)
             named = [alias for alias in node.names if alias.name != "*"]
             found += [(id(node) in top, a.asname or a.name, f"{origin}.{a.name}".lstrip(".")) for a in named]
         for _, local, origin in sorted(found, key=lambda item: item[0]):  # a top-level import wins
             yield local, origin
 
-    def _import_origin(self, node: ast.ImportFrom) -> str:
+    def import_origin(self, node: ast.ImportFrom) -> str:
+        """The dotted name of what an import names from, however many dots it begins with."""
         if not node.level:
             return node.module or ""
         package = self.dotted.split(".") if self.is_package else self.dotted.split(".")[:-1]

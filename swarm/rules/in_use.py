@@ -38,17 +38,22 @@ def runs_with(index: Index, module: Module, other: Module) -> bool:
 
     True as well where no application is seen to load `module`: then it is not known.
     """
-    services = [app.module for app in index.apps if module in _loaded(index, app.module)]
+    services = _services_with(index, module)
     return all(other in _loaded(index, app) for app in services)
 
 
 def loaded_beside(index: Index, module: Module) -> frozenset[Module]:
     """Modules that may run in one process with `module`; all of the tree where no application loads it."""
-    services = [app.module for app in index.apps if module in _loaded(index, app.module)]
+    services = _services_with(index, module)
     if not services:
         return frozenset(index.tree.modules.values())
     starts = [m for m in index.tree.modules.values() if any(app in _loaded(index, m) for app in services)]
     return frozenset(found for start in [*starts, *services] for found in _loaded(index, start))
+
+
+def _services_with(index: Index, module: Module) -> list[Module]:
+    """The modules of the applications that load this one."""
+    return [app.module for app in index.apps if module in _loaded(index, app.module)]
 
 
 def _loaded(index: Index, start: Module) -> frozenset[Module]:
@@ -78,16 +83,11 @@ def _unused(index: Index) -> frozenset[str]:
     modules = list(index.tree.modules.values())
     if not index.routes or any(_LOADS_BY_NAME.search(module.text) for module in modules):
         return frozenset()
-    todo = [route.module for route in index.routes] + [route.function.module for route in index.routes]
-    todo += [app.module for app in index.apps]
-    todo += [module for module in modules if _STARTED.search(module.path) or _WORKS.search(module.text)]
-    seen: set[Module] = set()
-    while todo:
-        module = todo.pop()
-        if module not in seen:
-            seen.add(module)
-            todo += _imported(index, module)
-    return frozenset(module.path for module in modules if module not in seen)
+    starts = {route.module for route in index.routes} | {route.function.module for route in index.routes}
+    starts |= {app.module for app in index.apps}
+    starts |= {module for module in modules if _STARTED.search(module.path) or _WORKS.search(module.text)}
+    used = frozenset(found for start in starts for found in _loaded(index, start))
+    return frozenset(module.path for module in modules if module not in used)
 
 
 def _imported(index: Index, module: Module) -> tuple[Module, ...]:
@@ -107,13 +107,7 @@ def _find_imported(index: Index, module: Module) -> Iterator[Module]:
 
 
 def _origins(module: Module) -> Iterator[str]:
-    package = module.dotted if module.is_package else module.dotted.rpartition(".")[0]
     for plain in module.nodes(ast.Import):
         yield from (alias.name for alias in plain.names)
     for node in module.nodes(ast.ImportFrom):
-        base = node.module or ""
-        if node.level:
-            up = package.split(".") if package else []
-            base = ".".join([*up[: len(up) - node.level + 1], *([base] if base else [])])
-        for alias in node.names:
-            yield f"{base}.{alias.name}" if base else alias.name
+        yield from (f"{module.import_origin(node)}.{alias.name}".lstrip(".") for alias in node.names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.effects import effects_cache
@@ -15,54 +15,53 @@ from swarm.analysis.source import parameters
 from swarm.analysis.statements import SqlCall, sql_call
 from swarm.rules.request_code import COMPREHENSIONS, loops_around
 
+Asks = Callable[[SqlCall, set[str]], bool]  # whether a statement asks by something of these names
+Found = tuple[ast.Call, Function, SqlCall]
 
-def reads_by_others(index: Index, function: Function) -> Iterator[tuple[ast.Call, Function, SqlCall]]:
+
+def reads_by_others(index: Index, function: Function) -> Iterator[Found]:
     """Calls in a loop whose function only reads, by what the turn gives it; queries of comprehensions in place."""
-    module = function.module
-    if is_added(module):
-        return
-    for call in index.calls(function):
-        loop = next(loops_around(module, call), None)
-        names = _turn(loop)
-        given = [*call.args, *(keyword.value for keyword in call.keywords)]
-        if not any(isinstance(part, ast.Name) and part.id in names for value in given for part in walk(value)):
-            continue
-        own = sql_call(index, module, call)
-        if own is not None:
-            if isinstance(loop, COMPREHENSIONS) and _is_keyed(own, names):
-                yield call, function, own
-            continue
-        callee = index.resolve_call(module, call)
-        found = _only_query(index, callee) if callee is not None and callee is not function else None
-        if callee is not None and found is not None:
-            yield call, callee, found
+    for call, reader, sql, loop in _asked_by_turn(index, function, _is_keyed):
+        if reader is not function or isinstance(loop, COMPREHENSIONS):
+            yield call, reader, sql
 
 
-def selects_by_turn(index: Index, function: Function) -> Iterator[tuple[ast.Call, Function, SqlCall]]:
+def selects_by_turn(index: Index, function: Function) -> Iterator[Found]:
     """The same for constructs of SQLAlchemy: `session.get(Person, key)`, `select(…).where(Line.order == key)`."""
+    for call, reader, sql, _ in _asked_by_turn(index, function, _is_found_by):
+        yield call, reader, sql
+
+
+def _asked_by_turn(
+    index: Index, function: Function, asks: Asks
+) -> Iterator[tuple[ast.Call, Function, SqlCall, ast.AST | None]]:
+    """Statements that the turns of a loop run, here or in a function that they call, each with its loop."""
     module = function.module
     for call in index.calls(function) if not is_added(module) else ():
         loop = next(loops_around(module, call), None)
         names = _turn(loop)
-        if not names:
-            continue
-        own = sql_call(index, module, call)
-        if own is not None:
-            if own.construct is not None and own.verb == "SELECT" and _is_found_by(own, names):
-                yield call, function, own
+        own = sql_call(index, module, call) if names else None
+        if own is not None and asks(own, names):
+            yield call, function, own, loop
+        if own is not None or not _is_given(call, names):
             continue
         callee = index.resolve_call(module, call)
-        given = [*call.args, *(keyword.value for keyword in call.keywords)]
-        by_turn = any(isinstance(part, ast.Name) and part.id in names for value in given for part in walk(value))
-        found = _only_select(index, callee) if by_turn and callee is not None and callee is not function else None
+        found = _only_read(index, callee, asks) if callee is not None and callee is not function else None
         if callee is not None and found is not None:
-            yield call, callee, found
+            yield call, callee, found, loop
+
+
+def _is_given(call: ast.Call, names: set[str]) -> bool:
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
+    return any(isinstance(part, ast.Name) and part.id in names for value in given for part in walk(value))
 
 
 def _is_found_by(sql: SqlCall, names: set[str]) -> bool:
-    """Whether a construct compares a column with one of the names, or gets a row by one as its key."""
+    """Whether a select, a construct, compares a column with one of the names, or gets a row by one as its key."""
+    if sql.construct is None or sql.verb != "SELECT":
+        return False
     values: list[ast.AST] = []
-    for node in walk(sql.construct) if sql.construct is not None else ():
+    for node in walk(sql.construct):
         if isinstance(node, ast.Call) and last_name(node.func) in ("select", "query", "get", "get_one"):
             asked = [part for value in node.args[:1] for part in walk(value)]
             if any(isinstance(part, ast.Name) and part.id in names for part in asked):
@@ -75,8 +74,8 @@ def _is_found_by(sql: SqlCall, names: set[str]) -> bool:
     return any(isinstance(part, ast.Name) and part.id in names for value in values for part in walk(value))
 
 
-def _only_select(index: Index, function: Function) -> SqlCall | None:
-    """The one select of a function that does nothing else to the world, found by its parameters."""
+def _only_read(index: Index, function: Function, asks: Asks) -> SqlCall | None:
+    """The one statement of a function that does nothing else to the world, where it asks by the parameters."""
     cache = effects_cache(index)
     effects = [effects for _, effects in cache.reached(function)]
     statements = [sql for one in effects for sql in one.sql]
@@ -84,8 +83,7 @@ def _only_select(index: Index, function: Function) -> SqlCall | None:
         return None
     own = {argument.arg for argument in parameters(function.node)} - {"self", "cls"}
     found = statements[0]
-    is_select = found.construct is not None and found.verb == "SELECT" and found in cache.of(function).sql
-    return found if is_select and _is_found_by(found, own) else None
+    return found if found in cache.of(function).sql and asks(found, own) else None
 
 
 def _turn(loop: ast.AST | None) -> set[str]:
@@ -104,15 +102,3 @@ def _is_keyed(sql: SqlCall, names: set[str]) -> bool:
     given = [part for value in sql.call.args[1:] for part in walk(value)]
     by_turn = any(isinstance(part, ast.Name) and part.id in names for part in given)
     return sql.verb == "SELECT" and sql.construct is None and by_turn
-
-
-def _only_query(index: Index, function: Function) -> SqlCall | None:
-    """The one SELECT in text of a function that does nothing else to the world, asked by its parameters."""
-    effects = [effects for _, effects in effects_cache(index).reached(function)]
-    if any(one.http or one.commits or one.dirties for one in effects):
-        return None
-    statements = [sql for one in effects for sql in one.sql]
-    if len(statements) != 1 or statements[0] not in effects_cache(index).of(function).sql:
-        return None
-    own = {argument.arg for argument in parameters(function.node)} - {"self", "cls"}
-    return statements[0] if _is_keyed(statements[0], own) else None
