@@ -30,8 +30,7 @@ PACKAGES = ("flask", "starlette", "fastapi", "werkzeug", "httpx", "jinja2", "cli
 SERVICE = Path(__file__).parents[2] / "service"
 LEFT_OUT = shutil.ignore_patterns("tests", "test", "testing", "test_*", "*_test.py", "__pycache__", "*.so")
 TURNS = 2
-# The aim is 1.0 and is missed: 1.36 was measured when this was written. What is held here is that it gets no worse.
-MOST_RATIO = 1.6
+MOST_RATIO = 1.0  # missed when this was written (1.36 was measured): it fails until the rules are that quick
 
 
 def lines_of(root: Path) -> int:
@@ -71,7 +70,7 @@ def with_bandit_inside(root: Path) -> tuple[Finding, ...]:
     return unsettled(index, join(scan(index), bandit_findings(root, tree.modules)))
 
 
-def test_all_rules_cost_little_more_than_bandit(tmp_path: Path, tell: Callable[[str], None]) -> None:
+def test_all_rules_cost_no_more_than_bandit(tmp_path: Path, tell: Callable[[str], None]) -> None:
     a_tree(tmp_path)
     tree = SourceTree.load(tmp_path)
     files = sorted(tree.modules)
