@@ -61,6 +61,16 @@ class SecretInCode(Rule):
             'PORT = os.getenv("PORT", "80")\n',
         ),
         Example(
+            "from pydantic_settings import BaseSettings\n\n\nclass Settings(BaseSettings):\n"
+            '    db_password: str = "clinic-2024"\n    admin_token: str = "letmein"\n\n'
+            "    @property\n    def dsn(self) -> str:\n"
+            '        return f"postgresql://clinic:{self.db_password}@db/clinic"\n',
+            "import secrets\n\nfrom pydantic_settings import BaseSettings\n\n\nclass Settings(BaseSettings):\n"
+            '    db_password: str = ""\n    admin_token: str = secrets.token_hex(32)\n\n'
+            "    @property\n    def dsn(self) -> str:\n"
+            '        return f"postgresql://clinic:{self.db_password}@db/clinic"\n',
+        ),
+        Example(
             'import os\n\nimport requests\n\nSHOP_PASSWORD = os.environ.get("SHOP_PASSWORD", "shop-pass-2024")\n'
             'HEADERS = {"Accept": "application/json", "Authorization": f"Bearer {SHOP_PASSWORD}"}\n\n\n'
             'def orders():\n    return requests.get("https://shop.example/orders", headers=HEADERS, timeout=5)\n',
@@ -147,11 +157,11 @@ class SecretInCode(Rule):
         taken = "secrets" in bound_names(module) and module.imports.get("secrets") != "secrets"
         random = "token_hex(32)" if taken else "secrets.token_hex(32)"
         edits: list[Edit] = []
-        needs_os = False
+        needs_os = emptied = False
         for secret in _secrets(module):
             text = _replacement(module, secret, random) if secret.value.lineno in lines else None
-            if text is not None and secret.reader is not None and _is_only_shown(index, module, secret.reader):
-                text = f'{module.segment(secret.reader.func)}({module.segment(secret.reader.args[0])}, "")'
+            if text is not None and _is_only_shown(index, module, secret):
+                text, emptied = _emptied(module, secret), True
             if text is None:
                 continue
             edits.append(Edit(*module.span(secret.reader or secret.value), text))
@@ -162,19 +172,34 @@ class SecretInCode(Rule):
         wanted = ["from secrets import token_hex" if taken else "import secrets"] if is_random else []
         if needs_os and module.imports.get("os") != "os":
             wanted.insert(0, "import os")
+        otherwise = []
+        if is_random:
+            otherwise.append("a random one is made at start: nobody knows it, so nothing verifies until it is set")
+        if emptied:
+            otherwise.append("one that is only shown to other systems is empty, and refused there until it is set")
         return Mend(
             "Take secrets from the environment alone",
-            "Where the environment gives none, a random one is made at start: nobody knows it, so nothing verifies "
-            "until it is set. The old literal is public and should be changed.",
+            f"Where the environment gives none, {'; '.join(otherwise)}. "
+            "The old literal is public and should be changed.",
             (edited(module, [*edits, *imports_of(module, wanted)]),),
         )
 
 
-def _is_only_shown(index: Index, module: Module, reader: ast.Call) -> bool:
-    """Whether what is read is shown to other systems alone: then a random value would only be refused there."""
-    assign = module.parent(reader)
+def _is_only_shown(index: Index, module: Module, secret: _Secret) -> bool:
+    """Whether a secret is shown to other systems alone: then a random value would only be refused there."""
+    if secret.reader is None:
+        return is_only_shown(index, module, secret.name)
+    assign = module.parent(secret.reader)
     target = assign.targets[0] if isinstance(assign, ast.Assign) else None
     return isinstance(target, ast.Name) and is_only_shown(index, module, target.id)
+
+
+def _emptied(module: Module, secret: _Secret) -> str:
+    if secret.is_setting:
+        return '""'
+    if secret.reader is None:
+        return f'os.getenv("{secret.name.upper()}", "")'
+    return f'{module.segment(secret.reader.func)}({module.segment(secret.reader.args[0])}, "")'
 
 
 def imports_of(module: Module, wanted: list[str]) -> list[Edit]:

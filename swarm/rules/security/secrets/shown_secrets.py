@@ -18,7 +18,7 @@ _JUDGES = re.compile(
 
 
 def is_only_shown(index: Index, module: Module, name: str) -> bool:
-    """Whether every use of a module's constant hands it to another system: a header, an address, a login."""
+    """Whether every use of a constant or a setting hands it to another system: a header, an address, a login."""
     uses: list[tuple[Module, ast.Name | ast.Attribute]] = []
     for other in index.tree.modules.values():
         if name in other.text:
@@ -35,8 +35,8 @@ def _is_shown(module: Module, node: ast.AST) -> bool:
     for around in module.ancestors(node):
         if isinstance(around, ast.JoinedStr):
             place = next((n for n, part in enumerate(around.values) if inner is part), 0)
-            before = around.values[place - 1] if place else None
-            return isinstance(before, ast.Constant) and _BEFORE.search(str(before.value)) is not None
+            before, after = (_text_at(around, place + step) for step in (-1, 1))
+            return _BEFORE.search(before) is not None or (before.endswith(":") and after.startswith("@"))
         if isinstance(around, ast.Dict):
             key = next((k for k, v in zip(around.keys, around.values, strict=True) if v is inner), None)
             return isinstance(key, ast.Constant) and _FIELDS.search(str(key.value)) is not None
@@ -46,6 +46,11 @@ def _is_shown(module: Module, node: ast.AST) -> bool:
             return False
         inner = around
     return False
+
+
+def _text_at(text: ast.JoinedStr, place: int) -> str:
+    part = text.values[place] if 0 <= place < len(text.values) else None
+    return str(part.value) if isinstance(part, ast.Constant) else ""
 
 
 def _judges(module: Module, keyword: ast.keyword) -> bool:
