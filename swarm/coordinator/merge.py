@@ -77,9 +77,13 @@ def plan_fixes(findings: Sequence[Finding], wanted: Collection[str], orders: Map
     `orders` gives a rule's place among the fixes of its category (50 where it names none).
     """
     groups: dict[tuple[str, str], list[Finding]] = {}
+    spared: dict[tuple[str, str], list[str]] = {}
     for finding in findings:
+        place = finding.rule, finding.file
         if finding.mendable and finding.id in wanted:
-            groups.setdefault((finding.rule, finding.file), []).append(finding)
+            groups.setdefault(place, []).append(finding)
+        elif finding.mendable:
+            spared.setdefault(place, []).append(finding.id)
     fixes = [
         Fix(
             rule=rule,
@@ -87,6 +91,7 @@ def plan_fixes(findings: Sequence[Finding], wanted: Collection[str], orders: Map
             file=file,
             findings=tuple(f.id for f in group),
             author=group[0].agent,
+            spared=tuple(spared.get((rule, file), ())),
         )
         for (rule, file), group in groups.items()
     ]

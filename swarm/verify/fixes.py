@@ -16,7 +16,7 @@ from swarm.verify.merging import merge
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """Mend these findings of one rule in one file.
+    """Mend these findings of one rule in one file; `spared` are those there that nobody wants mended.
 
     `edits` holds a free-form change in place of a rule's mend: whole files, as they were where `model` wrote it and
     as they shall be. `attempt` counts how often it was written, from 1.
@@ -32,6 +32,7 @@ class Fix:
     edits: tuple[FileChange, ...] = ()
     model: str = ""
     attempt: int = 1
+    spared: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -94,9 +95,11 @@ def _carried_over(change: FileChange, index: Index) -> FileChange:
 
 
 def findings_to_mend(fix: Fix, index: Index, rule: Rule) -> Sequence[Finding]:
-    """The fix's findings as they stand on this tree: by id, else all that the rule would mend in the file."""
-    mendable = [f for f in found_by(rule, index) if f.file == fix.file and f.mendable]
-    return [f for f in mendable if f.id in fix.findings] or mendable
+    """The fix's findings as they stand on this tree: all that its rule would mend in the file, and is not spared.
+
+    An earlier patch may have renamed what a finding goes by, so the ids alone would miss some.
+    """
+    return [f for f in found_by(rule, index) if f.file == fix.file and f.mendable and f.id not in fix.spared]
 
 
 def _edit_id(number: int, fix: Fix) -> str:
