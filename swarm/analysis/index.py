@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 from swarm.analysis.call_paths import routes_by_function
 from swarm.analysis.common_methods import COMMON_METHODS
 from swarm.analysis.kinds import Kinds
-from swarm.analysis.module import walk, within, written
+from swarm.analysis.module import unparsed, walk, within
 from swarm.analysis.parts import AppObject, ClassInfo, Framework, Function, Route
 from swarm.analysis.routes import VERBS, find_apps, find_dependencies, find_hooks, find_routes
 from swarm.analysis.source import FunctionNode, Module, SourceTree, own_nodes, own_of
@@ -238,7 +238,7 @@ class Index:
 
     def _find_handed_over(self, function: Function) -> Iterator[Function]:
         for call in self.calls(function):
-            name = call.func.attr if isinstance(call.func, ast.Attribute) else written(call.func)
+            name = call.func.attr if isinstance(call.func, ast.Attribute) else unparsed(call.func)
             position = HANDING_CALLS.get(name)
             if position is not None and len(call.args) > position:
                 named = self.named_function(function.module, call.args[position])

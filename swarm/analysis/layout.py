@@ -180,24 +180,20 @@ def _walk_own(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
             yield from _walk_own([child for child in ast.iter_child_nodes(node) if not isinstance(child, _SHARED)])
 
 
-def written(node: ast.AST) -> str:
-    """`unparsed`, once for each node and kept with it: it is slow, and nobody changes a tree."""
-    kept = vars(node).get(_KEPT_TEXT)
-    if kept is None:
-        kept = vars(node)[_KEPT_TEXT] = unparsed(node)
-    return str(kept)
-
-
 def unparsed(node: ast.AST) -> str:
-    """`ast.unparse` that does not fail.
+    """`ast.unparse` that does not fail, once for each node and kept with it: it is slow, and nobody changes a tree.
 
     Before Python 3.12 it cannot write an f-string with a letter in an inner text that wants a backslash. Such a one
     is told by what it is made of, in a form that no Python reads: it must never get into anybody's code.
     """
-    try:
-        return ast.unparse(node)
-    except ValueError:
-        return f"⟨{ast.dump(node)}⟩"
+    kept: str | None = vars(node).get(_KEPT_TEXT)
+    if kept is None:
+        try:
+            kept = ast.unparse(node)
+        except ValueError:
+            kept = f"⟨{ast.dump(node)}⟩"
+        vars(node)[_KEPT_TEXT] = kept
+    return kept
 
 
 def parameters(function: FunctionNode) -> list[ast.arg]:

@@ -20,11 +20,10 @@ from swarm.analysis.layout import (
     unparsed,
     walk,
     within,
-    written,
 )
 from swarm.analysis.parsing import parse_module
 
-__all__ = ["FunctionNode", "Module", "own_nodes", "own_of", "parameters", "unparsed", "walk", "within", "written"]
+__all__ = ["FunctionNode", "Module", "own_nodes", "own_of", "parameters", "unparsed", "walk", "within"]
 
 N = TypeVar("N", bound=ast.AST)
 BUILTINS = frozenset(dir(builtins))

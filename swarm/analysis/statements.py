@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from swarm.analysis.database_kinds import ALCHEMY_CONNECTIONS, SESSIONS
 from swarm.analysis.layout import unparsed
 from swarm.analysis.models import Model, Models, is_library, last_name, library_name, mentioned, models_of
-from swarm.analysis.module import walk, written
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module, own_nodes
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _of_session(index: Index, module: Module, call: ast.Call, method: str, owner
 
 
 def _source(call: ast.Call) -> str:
-    return " ".join(written(call).split())
+    return " ".join(unparsed(call).split())
 
 
 def _object_tables(index: Index, models: Models, module: Module, call: ast.Call) -> frozenset[str]:

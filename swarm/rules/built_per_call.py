@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
-from swarm.analysis.module import walk, written
+from swarm.analysis.module import unparsed, walk
 from swarm.analysis.source import Module
 from swarm.core.patches import FileChange
 from swarm.rules.clients import is_fixed
@@ -61,7 +61,7 @@ def built_per_call(index: Index, thing: Thing) -> Iterator[Built]:
 
 def _is_kept(index: Index, function: Function, thing: Thing, depth: int = 0) -> bool:
     """Whether the function, or one that calls it, keeps what it makes: in a global, an attribute, a dict, a cache."""
-    decorators = [written(d).split("(")[0].rsplit(".", 1)[-1] for d in function.node.decorator_list]
+    decorators = [unparsed(d).split("(")[0].rsplit(".", 1)[-1] for d in function.node.decorator_list]
     if any(name in KEPT_BY for name in decorators) or _stores(index, function, thing):
         return True
     callers = [other for other in index.callers(function) if other is not function]

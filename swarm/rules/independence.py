@@ -12,7 +12,7 @@ from swarm.analysis.effects import WRITE_WORDS, Effects, HttpCall, effects_cache
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.model_calls import asks_model, asks_sdk
-from swarm.analysis.module import walk, written
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
 
 PURE_BUILTINS = frozenset({"str", "int", "float", "bool", "len", "list", "dict", "tuple", "set", "sorted", "repr"})
@@ -260,7 +260,7 @@ def _is_handed_on(function: Function, effects: Effects) -> bool:
 
 
 def _is_cached(function: Function) -> bool:
-    decorators = [written(decorator).split("(")[0].lower() for decorator in function.node.decorator_list]
+    decorators = [unparsed(decorator).split("(")[0].lower() for decorator in function.node.decorator_list]
     return any(word in name for name in decorators for word in CACHING)
 
 

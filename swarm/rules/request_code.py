@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
-from swarm.analysis.module import walk, written
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 
 KEPT_BY = ("cache", "lru_cache", "cached_property", "alru_cache", "fixture")
@@ -25,7 +25,7 @@ def request_functions(index: Index) -> Iterator[Function]:
 
 def is_kept(function: Function) -> bool:
     """Whether a decorator keeps what the function gives: it runs once, not on every request."""
-    names = [written(d).split("(")[0].rsplit(".", 1)[-1].lower() for d in function.node.decorator_list]
+    names = [unparsed(d).split("(")[0].rsplit(".", 1)[-1].lower() for d in function.node.decorator_list]
     return any(name in KEPT_BY for name in names)
 
 

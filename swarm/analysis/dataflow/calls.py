@@ -23,7 +23,7 @@ from swarm.analysis.dataflow.values import (
     marked,
     without_taint,
 )
-from swarm.analysis.module import written
+from swarm.analysis.module import unparsed
 from swarm.analysis.source import parameters
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Calls:
     def evaluate(self, node: ast.Call, frame: Frame, env: Env) -> Value:
         """The value of a call."""
         run = self._run
-        text = CHECKED + written(node) if CHECKED in env else ""
+        text = CHECKED + unparsed(node) if CHECKED in env else ""
         if text and text in env:
             return env[text]
         receiver = UNKNOWN

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from swarm.analysis.dataflow.frames import CHECKED, Env, Frame, Seen, join_envs
 from swarm.analysis.dataflow.incoming import is_anchored, is_tight
 from swarm.analysis.dataflow.values import UNKNOWN, Value, marked, without_taint
-from swarm.analysis.module import written
+from swarm.analysis.module import unparsed
 
 if TYPE_CHECKING:
     from swarm.analysis.dataflow.interpreter import Interpreter
@@ -213,7 +213,7 @@ class Guards:
                 after = dict(env)
                 self._run.assign(expression, change(value), frame, after)
                 after[CHECKED] = UNKNOWN
-                after[CHECKED + written(expression)] = change(value)
+                after[CHECKED + unparsed(expression)] = change(value)
                 return after
             case ast.NamedExpr(target=target):
                 return self._narrow(target, frame, env, change)
@@ -224,7 +224,7 @@ class Guards:
             case ast.Call(func=ast.Attribute(attr="get" | "getlist"), args=[ast.Constant(), *_]):
                 after = dict(env)
                 after[CHECKED] = UNKNOWN
-                after[CHECKED + written(expression)] = change(self._run.evaluate(expression, frame, env))
+                after[CHECKED + unparsed(expression)] = change(self._run.evaluate(expression, frame, env))
                 return after
         return env
 

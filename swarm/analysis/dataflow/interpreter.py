@@ -28,7 +28,7 @@ from swarm.analysis.dataflow.values import (
     literal,
     merged,
 )
-from swarm.analysis.module import walk, written
+from swarm.analysis.module import unparsed, walk
 from swarm.core.findings import FlowStep
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class Interpreter:
         return self._globals[key]
 
     def _attribute(self, node: ast.Attribute, frame: Frame, env: Env) -> Value:
-        if CHECKED in env and CHECKED + (text := written(node)) in env:
+        if CHECKED in env and CHECKED + (text := unparsed(node)) in env:
             return env[CHECKED + text]
         root: ast.expr = node
         while isinstance(root, ast.Attribute):
@@ -193,7 +193,7 @@ class Interpreter:
         return UNKNOWN
 
     def _subscript(self, node: ast.Subscript, frame: Frame, env: Env) -> Value:
-        if CHECKED in env and CHECKED + (text := written(node)) in env:
+        if CHECKED in env and CHECKED + (text := unparsed(node)) in env:
             return env[CHECKED + text]
         owner = self.evaluate(node.value, frame, env)
         if isinstance(node.slice, ast.Slice):

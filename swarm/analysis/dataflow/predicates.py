@@ -10,7 +10,7 @@ from swarm.analysis.dataflow.binding import defaults_of
 from swarm.analysis.dataflow.frames import Env, Frame, join_envs
 from swarm.analysis.dataflow.guards import Ways, truth_of
 from swarm.analysis.dataflow.values import Value, marked, without_taint
-from swarm.analysis.module import written
+from swarm.analysis.module import unparsed
 from swarm.analysis.source import parameters
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Predicates:
         return _narrowed(pairs, bound, yes, env), _narrowed(pairs, bound, no, env)
 
     def _by_name(self, test: ast.Call, env: Env) -> Env:
-        name = written(test.func).rsplit(".", 1)[-1].lower()
+        name = unparsed(test.func).rsplit(".", 1)[-1].lower()
         if any(word in name for word in _WORDS):
             for given in test.args:
                 if isinstance(given, ast.Name) and given.id in env:

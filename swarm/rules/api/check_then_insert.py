@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
-from swarm.analysis.module import walk, written
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.analysis.statements import SqlCall, sql_call
 from swarm.core.findings import Finding
@@ -131,7 +131,7 @@ async def hook(event: dict):
 
 def _is_safe(function: Function) -> bool:
     """Whether words in the function say that the insert itself minds what is there."""
-    source = written(function.node).lower()
+    source = unparsed(function.node).lower()
     return any(word in source for word in SAFE_WORDS)
 
 

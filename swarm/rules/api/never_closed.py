@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from swarm.analysis.index import ClassInfo, Function, Index
-from swarm.analysis.module import walk, written
+from swarm.analysis.module import unparsed, walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -133,8 +133,8 @@ def _opened(index: Index, function: Function) -> Iterator[tuple[ast.Call, str, s
                 pass
             case _:
                 continue
-        dotted = index.resolve(function.module, call.func) or written(call.func)
-        what = f"`{written(call.func)}(…)`"
+        dotted = index.resolve(function.module, call.func) or unparsed(call.func)
+        what = f"`{unparsed(call.func)}(…)`"
         if dotted in index.classes and _opens_for_itself(index, index.classes[dotted]):
             what = f"a session of {what}"
         elif dotted not in _OPENING and not (dotted in STREAMS and _streams(call)):
@@ -144,7 +144,7 @@ def _opened(index: Index, function: Function) -> Iterator[tuple[ast.Call, str, s
 
 
 def _streams(call: ast.Call) -> bool:
-    return any(k.arg == "stream" and written(k.value) == "True" for k in call.keywords)
+    return any(k.arg == "stream" and unparsed(k.value) == "True" for k in call.keywords)
 
 
 def _opens_for_itself(index: Index, info: ClassInfo) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from swarm.analysis.client_kinds import HTTP_VERBS
 from swarm.analysis.index import Index
-from swarm.analysis.module import written
+from swarm.analysis.module import unparsed
 from swarm.analysis.source import Module
 from swarm.rules.api.endless_waits import is_endless
 
@@ -103,14 +103,14 @@ def _client(index: Index, module: Module, call: ast.Call, known: _Waits) -> Iter
     if len(call.args) > known.position:
         return
     if known.whole:
-        text = written(call)
+        text = unparsed(call)
         is_told = not call.args or isinstance(call.args[0], ast.Constant | ast.JoinedStr)
         if "connect_timeout" in text.replace("connect_timeout=None", ""):
             return
         if not is_told:  # an address from elsewhere may hold one
             yield Wait(call, "", whole=True)
             return
-    if not known.keyword and re.search(r"http_client|transport", written(call)):
+    if not known.keyword and re.search(r"http_client|transport", unparsed(call)):
         return
     yield Wait(call, known.keyword, given, known.whole)
 
@@ -119,7 +119,7 @@ def _redis(index: Index, module: Module, call: ast.Call) -> Iterator[Wait]:
     pinned = any(_OLD_REDIS.search(text) for name, text in index.tree.other.items() if not name.endswith(".py"))
     if not pinned or any(k.arg is None or k.arg in ("socket_timeout", "connection_pool") for k in call.keywords):
         return
-    if "timeout=" not in written(call).replace("connect_timeout=", ""):
+    if "timeout=" not in unparsed(call).replace("connect_timeout=", ""):
         yield Wait(call, "" if _PATIENT_REDIS.search(module.text) else "socket_timeout")
 
 
@@ -188,9 +188,9 @@ def _names(call: ast.Call, keyword: str) -> bool:
 def _opens_for_ever(module: Module, call: ast.Call) -> bool:
     """Whether neither `wait_for(…)` nor `async with timeout(…)` stands around the call."""
     for around in module.ancestors(call):
-        if isinstance(around, ast.Call) and written(around.func).endswith("wait_for"):
+        if isinstance(around, ast.Call) and unparsed(around.func).endswith("wait_for"):
             return False
-        if isinstance(around, ast.AsyncWith | ast.With) and "timeout" in written(around.items[0].context_expr):
+        if isinstance(around, ast.AsyncWith | ast.With) and "timeout" in unparsed(around.items[0].context_expr):
             return False
         if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
             return "wait_for" not in module.segment(around)
@@ -199,7 +199,7 @@ def _opens_for_ever(module: Module, call: ast.Call) -> bool:
 
 def _connects_for_ever(module: Module, call: ast.Call) -> bool:
     """A socket that is connected in the same class or function, where nothing there speaks of a limit."""
-    if "DGRAM" in written(call) or "AF_UNIX" in written(call):
+    if "DGRAM" in unparsed(call) or "AF_UNIX" in unparsed(call):
         return False
     around: ast.AST | None = module.enclosing_class(call) or module.enclosing_function(call)
     text = module.segment(around) if around is not None else module.text

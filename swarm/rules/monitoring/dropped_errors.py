@@ -11,7 +11,7 @@ from datetime import datetime
 
 from swarm.analysis.effects import WRITE_WORDS, http_call, sql_call
 from swarm.analysis.index import Index
-from swarm.analysis.module import walk, written
+from swarm.analysis.module import unparsed, walk
 from swarm.analysis.source import Module
 from swarm.rules.logging_calls import is_log_call, is_print, tells_of_it
 
@@ -268,13 +268,13 @@ def _is_optional(index: Index, module: Module, node: ast.AST) -> bool:
 
 def _bases(module: Module, function: ast.AST) -> str:
     around = module.enclosing_class(function)
-    return " ".join(written(base) for base in around.bases) if around is not None else ""
+    return " ".join(unparsed(base) for base in around.bases) if around is not None else ""
 
 
 def _is_telemetry(statement: ast.stmt) -> bool:
     value = getattr(statement, "value", None)
     value = value.value if isinstance(value, ast.Await) else value
-    return isinstance(value, ast.Call) and _TELEMETRY.search(written(value.func).lower()) is not None
+    return isinstance(value, ast.Call) and _TELEMETRY.search(unparsed(value.func).lower()) is not None
 
 
 def _is_attempt(module: Module, around: ast.AST) -> bool:

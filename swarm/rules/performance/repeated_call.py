@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from swarm.analysis.effects import effects_cache, http_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
-from swarm.analysis.module import walk, written
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.analysis.statements import sql_call
 from swarm.core.findings import Finding
@@ -131,7 +131,7 @@ def _again(index: Index, function: Function) -> Iterator[ast.Call]:
             if _may_change(index, function, node):
                 seen.clear()
             continue
-        text = written(node)
+        text = unparsed(node)
         first = seen.get(text)
         if first is not None and _is_sure(module, first, node):
             yield node

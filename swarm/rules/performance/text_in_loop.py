@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from swarm.analysis.index import Function, Index
-from swarm.analysis.module import written
+from swarm.analysis.module import unparsed
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.request_code import loops_around, request_functions
@@ -124,7 +124,7 @@ def _begun(index: Index, function: Function) -> Iterator[tuple[str, str]]:
         kind = _kind(node.value)
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
             if kind and not _begins_with(node.value, target) and not _holds(node.value, target):
-                yield written(target), kind
+                yield unparsed(target), kind
 
 
 def _kind(value: ast.expr | None) -> str:
@@ -147,15 +147,15 @@ def _grown(index: Index, function: Function, begun: dict[str, str]) -> Iterator[
     for node in index.own_nodes(function):
         match node:
             case ast.Assign(targets=[target], value=ast.BinOp(op=ast.Add()) as added) if _begins_with(added, target):
-                name = written(target)
+                name = unparsed(target)
                 if begun.get(name) in copied or (begun.get(name) == "a text" and not isinstance(target, ast.Name)):
                     yield node, name, begun[name]
             case ast.Assign(targets=[target], value=value) if _holds(value, target):
-                name = written(target)
+                name = unparsed(target)
                 if begun.get(name) in ("a list", "a tuple", "a dict"):
                     yield node, name, begun[name]
             case ast.AugAssign(target=target, op=ast.Add()):
-                name = written(target)
+                name = unparsed(target)
                 is_text = begun.get(name) == "a text" and not isinstance(target, ast.Name)
                 if begun.get(name) in ("bytes", "a tuple") or is_text:
                     yield node, name, begun[name]
@@ -163,14 +163,14 @@ def _grown(index: Index, function: Function, begun: dict[str, str]) -> Iterator[
 
 def _holds(value: ast.expr | None, target: ast.expr) -> bool:
     """Whether a display or a union begins with a copy of the target: `[*rows, row]`, `{**merged, **part}`."""
-    name = written(target)
+    name = unparsed(target)
     match value:
         case ast.List(elts=[ast.Starred(value=first), _, *_]) | ast.Tuple(elts=[ast.Starred(value=first), _, *_]):
-            return written(first) == name
+            return unparsed(first) == name
         case ast.Dict(keys=[None, _, *_], values=[first, *_]):
-            return written(first) == name
+            return unparsed(first) == name
         case ast.BinOp(op=ast.BitOr(), left=left):
-            return written(left) == name
+            return unparsed(left) == name
     return False
 
 
@@ -178,4 +178,4 @@ def _begins_with(added: ast.expr | None, target: ast.expr) -> bool:
     """Whether a sum's first part is the target itself: `text = text + row + "\\n"`."""
     while isinstance(added, ast.BinOp) and isinstance(added.op, ast.Add):
         added = added.left
-    return added is not None and written(added) == written(target)
+    return added is not None and unparsed(added) == unparsed(target)

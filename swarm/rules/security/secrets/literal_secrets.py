@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
-from swarm.analysis.module import walk, written
+from swarm.analysis.module import walk
 from swarm.analysis.source import FunctionNode, Module
 from swarm.rules.security.secrets.secret_words import has_known_form, is_own_key, is_secret, opens
 
@@ -120,7 +120,7 @@ def _constants(node: ast.expr | None) -> Iterator[ast.Constant]:
             yield node
         case ast.Call(func=ast.Attribute(value=value, attr="encode" | "strip")):
             yield from _constants(value)
-        case ast.Call(func=function, args=[first, *_]) if written(function).rsplit(".", 1)[-1] in _WRAPPERS:
+        case ast.Call(func=function, args=[first, *_]) if unparsed(function).rsplit(".", 1)[-1] in _WRAPPERS:
             yield from _constants(first)
         case ast.IfExp(body=one, orelse=other):
             yield from _constants(one)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
-from swarm.analysis.module import walk, written
+from swarm.analysis.module import unparsed, walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -164,7 +164,7 @@ def _purpose(module: Module, call: ast.Call, algorithm: str, data: ast.expr) -> 
     if algorithm not in _BROKEN or any(_NAMES_A_THING.search(name) for name in names):
         return None
     secret = name_of_value(module, call)
-    if secret and _CHANCE.search(written(data)):
+    if secret and _CHANCE.search(unparsed(data)):
         whole = _hexdigest(module, call)
         return _Digest(call, algorithm, _TOKEN, secret, whole, _BROKEN[algorithm])
     seal = next((name for name in names if _SEAL.search(name)), "")
@@ -178,7 +178,7 @@ def _names_around(module: Module, call: ast.Call) -> list[str]:
         function = module.enclosing_function(call)
         return [function.name] if function is not None else []
     targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-    return [written(target).rsplit(".", 1)[-1] for target in targets if target is not None]
+    return [unparsed(target).rsplit(".", 1)[-1] for target in targets if target is not None]
 
 
 def _hexdigest(module: Module, call: ast.Call) -> ast.expr | None:
