@@ -22,12 +22,12 @@ from swarm.config.schema import ModelAlias, Swarm, Target
 from swarm.console.journal import FileJournal
 from swarm.coordinator import benchmark
 from swarm.coordinator.benchmark import Weighed
-from swarm.coordinator.generalist import all_tokens
 from swarm.coordinator.run import Run
 from swarm.coordinator.state import Parts, RunRequest, RunState
 from swarm.core.errors import BUG_EXIT_CODE, SwarmError
 from swarm.core.events import Event, FindingReported, Note
 from swarm.core.report import Report
+from swarm.core.spending import spent
 from swarm.models.anthropic import AnthropicModel
 from swarm.models.playbook import PlaybookModel
 from swarm.models.prices import load_prices
@@ -278,7 +278,7 @@ def _ended(
 
 def passed_budget(report: Report, request: RunRequest) -> bool:
     """Whether its agents took more than the run may; turns that broke off count."""
-    tokens = sum(map(all_tokens, report.agents))
+    tokens = spent(report.agents).all_tokens
     dollars = sum(agent.cost_usd or 0.0 for agent in report.agents)
     return tokens > (request.budget_tokens or tokens) or dollars > (request.budget_usd or dollars) + 1e-6
 

@@ -11,6 +11,7 @@ from swarm.agents.budget import Hold, Refused
 from swarm.agents.surroundings import Surroundings
 from swarm.core.chat import Conversation, ModelFailed, ToolSpec, Turn, TurnLimits, Usage
 from swarm.core.chat_codec import usage_record
+from swarm.core.events import TurnFailed, TurnFinished
 from swarm.core.ports import Model
 
 
@@ -28,6 +29,14 @@ class Asked:
     """A whole turn and its dollars; None where the model's price is not known."""
 
     turn: Turn
+    cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """An attempt that gave no turn, and what it cost nevertheless."""
+
+    failed: ModelFailed
     cost_usd: float | None
 
 
@@ -54,50 +63,75 @@ class Asking:
             )
             if isinstance(hold, Refused):
                 return hold
-            try:
-                return await self._once(shown, specs, hold)
-            except ModelFailed as error:
-                wait_s = self._wait_s(error, attempt, shown.agent)
-            await asyncio.sleep(wait_s)
+            had = await self._once(shown, specs, hold)
+            if isinstance(had, Asked):
+                return had
+            await asyncio.sleep(self._wait_s(had, attempt, shown.agent))
         raise ModelFailed("no attempt was allowed", retryable=False)
 
-    async def _once(self, shown: Conversation, specs: Sequence[ToolSpec], hold: Hold) -> Asked:
+    async def _once(self, shown: Conversation, specs: Sequence[ToolSpec], hold: Hold) -> Asked | _Broken:
         budget, deadline_s = self._around.budget, self._limits.deadline_s
         remaining_s = budget.remaining_s
         if remaining_s is not None:
             deadline_s = min(deadline_s, remaining_s)
-        usage, turns, cost = Usage(), 0, None
+        usage, turns = Usage(), 0
+        failed: ModelFailed | None = None
         try:
             turn = await self._model.next_turn(shown, specs, TurnLimits(hold.output_tokens, deadline_s))
             usage, turns = turn.usage, 1
             ids = [call.id for call in turn.tool_calls]
             if len(set(ids)) != len(ids):
                 turns = 0
-                raise ModelFailed("two calls of one turn have the same id", retryable=True, usage=usage)
+                failed = ModelFailed("two calls of one turn have the same id", retryable=True, usage=usage)
         except ModelFailed as error:
-            usage = error.usage
-            raise
+            usage, failed = error.usage, error
         finally:
             cost = budget.settle(hold, usage, turns=turns)
             self._count(usage, cost)
-        return Asked(turn, cost)
+        return Asked(turn, cost) if failed is None else _Broken(failed, cost)
 
-    def _wait_s(self, error: ModelFailed, attempt: int, agent: str) -> float:
+    def _wait_s(self, broken: _Broken, attempt: int, agent: str) -> float:
         """How long to wait before the next attempt. Raises ModelFailed where there is to be none."""
-        patience, budget = self._patience, self._around.budget
-        record = {"agent": agent, "attempt": attempt, "error": self._around.mask(str(error))}
-        if error.usage != Usage():
-            record["usage"] = usage_record(error.usage)
+        error, usage = broken.failed, broken.failed.usage
+        words = self._around.mask(str(error))
+        record = {"agent": agent, "attempt": attempt, "error": words}
+        if usage != Usage():
+            record["usage"] = usage_record(usage)
         self._around.journal.append("model_failed", record)
+        wait_s = self._patient_s(error, attempt, agent)
+        again_in_s = None if isinstance(wait_s, ModelFailed) else round(wait_s, 3)
+        self._around.emit(turn_failed(agent, words, again_in_s, usage, broken.cost_usd))
+        if isinstance(wait_s, ModelFailed):
+            raise wait_s from error
+        return wait_s
+
+    def _patient_s(self, error: ModelFailed, attempt: int, agent: str) -> float | ModelFailed:
+        """Seconds, or why there is no further attempt."""
+        patience, budget = self._patience, self._around.budget
         if attempt == patience.attempts or not error.retryable or budget.exceeded() is not None:
-            raise error
+            return error
         wish_s: float | None = getattr(error, "retry_after_s", None)
         wait_s = patience.first_wait_s * 2 ** (attempt - 1) if wish_s is None else wish_s
         if wait_s > patience.longest_wait_s:
-            message = f"{error} (it asks to wait {wait_s:g} s)"
-            raise ModelFailed(message, retryable=False) from error
+            return ModelFailed(f"{error} (it asks to wait {wait_s:g} s)", retryable=False)
         wait_s *= 1 + zlib.crc32(agent.encode()) % 100 / 400  # those refused together come back apart
         remaining_s = budget.remaining_s
         if remaining_s is not None and wait_s >= remaining_s:
-            raise error  # the deadline comes first
+            return error  # the deadline comes first
         return wait_s
+
+
+def turn_finished(agent: str, number: int, usage: Usage, cost_usd: float | None, duration_s: float) -> TurnFinished:
+    """What is told of a whole turn."""
+    return TurnFinished(
+        agent, number, usage.context_tokens, usage.output_tokens, usage.estimated, usage.cache_read_tokens,
+        cost_usd, round(duration_s, 3), usage.cache_write_tokens,
+    )  # fmt: skip
+
+
+def turn_failed(agent: str, error: str, again_in_s: float | None, usage: Usage, cost_usd: float | None) -> TurnFailed:
+    """What is told of one that broke off."""
+    return TurnFailed(
+        agent, error, again_in_s, usage.context_tokens, usage.output_tokens, usage.cache_read_tokens,
+        usage.cache_write_tokens, cost_usd,
+    )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from swarm.agents.asking import Asking, Patience
+from swarm.agents.asking import Asking, Patience, turn_failed, turn_finished
 from swarm.agents.budget import Refused
 from swarm.agents.clearing import Clearing
 from swarm.agents.closing import Closing, validated
@@ -31,7 +31,6 @@ from swarm.core.chat import (
 )
 from swarm.core.chat_codec import turn_record
 from swarm.core.errors import ToolFailed
-from swarm.core.events import TurnFinished
 from swarm.core.ports import Model
 from swarm.models.estimate import beginning_bound
 from swarm.tools.tool import Tool
@@ -137,7 +136,8 @@ class _Talk:
 
     async def run(self) -> Outcome:
         if self._told.broken != Usage():
-            self._charged(self._told.broken, turns=0)
+            cost = self._charged(self._told.broken, turns=0)
+            self._around.emit(turn_failed(self._agent, "before it was cut off", None, self._told.broken, cost))
         while True:
             if self._tally.turns >= self._limits.max_turns:
                 return self._outcome("turns", note=f"{self._limits.max_turns} turns were not enough")
@@ -250,18 +250,8 @@ class _Talk:
         tally.peak_context_tokens = max(tally.peak_context_tokens, held)
         if told is None:
             self._around.journal.append("turn", turn_record(agent, tally.turns, turn, self._around.mask))
-        self._around.emit(
-            TurnFinished(
-                agent,
-                tally.turns,
-                usage.context_tokens,
-                usage.output_tokens,
-                usage.estimated,
-                usage.cache_read_tokens,
-                cost,
-                round(self._around.since_start_s() - began_s, 3),
-            )
-        )
+        took_s = self._around.since_start_s() - began_s
+        self._around.emit(turn_finished(agent, tally.turns, usage, cost, took_s))
         return turn
 
     def _charged(self, usage: Usage, turns: int = 1) -> float | None:

@@ -14,11 +14,10 @@ from swarm.config.choice import Choice, choose
 from swarm.coordinator.cost_bound import AgentBound, bounds, revision_bound, total_usd
 from swarm.coordinator.patterns import chosen_specialists
 from swarm.coordinator.state import RunRequest
+from swarm.core.spending import money
 from swarm.models.choose import choose_provider
 from swarm.models.prices import Prices, load_prices
 from swarm.runtime import make_request
-
-UNKNOWN = "cost unknown"
 
 
 def dry_run(words: Words) -> int:
@@ -55,12 +54,12 @@ def bound_lines(request: RunRequest, choice: Choice, prices: Prices) -> list[str
     lines += ["  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
               for row in rows]  # fmt: skip
     first = [one for one in found if not one.fallback]
-    lines.append(f"In all: {_money(total_usd(first))}")
+    lines.append(f"In all: {money(total_usd(first))}")
     if len(first) < len(found):
-        lines.append(f"Were every model of every chain to fail at its end: {_money(total_usd(found))}")
+        lines.append(f"Were every model of every chain to fail at its end: {money(total_usd(found))}")
     if again is not None:
         lines.append(
-            f"Each time that a refused patch of a model's own is written anew, beside that: {_money(again.usd)}"
+            f"Each time that a refused patch of a model's own is written anew, beside that: {money(again.usd)}"
         )
     lines += _budget_lines(request, found)
     unknown = sorted({one.model for one in found if one.usd is None})
@@ -81,8 +80,4 @@ def _budget_lines(request: RunRequest, found: Sequence[AgentBound]) -> list[str]
 
 def _row(one: AgentBound) -> tuple[str, ...]:
     model = f"{one.model} (fallback)" if one.fallback else one.model
-    return one.agent, model, str(one.turns), f"{one.input_tokens:,}", f"{one.output_tokens:,}", _money(one.usd)
-
-
-def _money(usd: float | None) -> str:
-    return UNKNOWN if usd is None else f"${usd:,.2f}"
+    return one.agent, model, str(one.turns), f"{one.input_tokens:,}", f"{one.output_tokens:,}", money(one.usd)

@@ -9,6 +9,7 @@ from swarm.console.progress import AgentState, RunState
 from swarm.console.wording import clean, is_failure, line_of, seconds
 from swarm.core import events as e
 from swarm.core.ports import Clock
+from swarm.core.spending import money
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -82,18 +83,25 @@ class LiveConsole:
 def _agent_row(agent: AgentState, now_s: float) -> tuple[Text, ...]:
     from rich.text import Text
 
-    tokens = f"{'~' if agent.estimated else ''}{agent.tokens:,} tokens" if agent.tokens else ""
     return (
         Text(f"  {clean(agent.name, 28)}", style="bold"),
         Text(clean(agent.doing, 44), style="cyan" if agent.doing != "thinking" else "dim"),
         Text(f"turn {agent.turns}" if agent.turns else ""),
-        Text(tokens + _cost(agent.cost_usd), style="dim"),
+        Text(_tokens(agent) + _cost(agent.cost_usd), style="dim"),
         Text(seconds(max(0.0, now_s - agent.began_s)), style="dim"),
     )
 
 
+def _tokens(agent: AgentState) -> str:
+    if not agent.input_tokens:
+        return ""
+    share = 100 * agent.cache_read_tokens / agent.input_tokens
+    cached = f" ({share:.0f} % cached)" if share else ""
+    return f"{'~' if agent.estimated else ''}{agent.input_tokens:,} in{cached}, {agent.output_tokens:,} out"
+
+
 def _cost(usd: float | None) -> str:
-    return " · cost unknown" if usd is None else f" · ${usd:.4f}" if usd else ""
+    return "" if usd == 0 else f" · {money(usd)}"
 
 
 def _timed(line: str, event: e.Event, elapsed_s: float) -> Text:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from swarm.core import events as e
+from swarm.core.spending import UNKNOWN, money
 
 PhaseState = str  # waiting, running, done
 
@@ -21,7 +22,9 @@ class AgentState:
     status: str = "working"
     doing: str = "thinking"
     turns: int = 0
-    tokens: int = 0
+    input_tokens: int = 0  # all of it, what caches held included
+    cache_read_tokens: int = 0
+    output_tokens: int = 0
     cost_usd: float | None = 0.0  # None where a turn's price is not known
     estimated: bool = False
     findings: int = 0
@@ -46,8 +49,8 @@ class RunState:
         costs = [agent.cost_usd for agent in self.agents.values()]
         known = sum(cost or 0.0 for cost in costs)
         if None in costs:
-            return f"${known:.4f} and turns of unknown cost" if known else "cost unknown"
-        return f"${known:.4f}" if known else ""
+            return f"{money(known)} and turns of {UNKNOWN}" if known else UNKNOWN
+        return money(known) if known else ""
 
     def apply(self, event: e.Event, now_s: float) -> None:
         """Fold one event in; agents that never started are passed over."""
@@ -85,10 +88,22 @@ class RunState:
 def _turn(agent: AgentState, event: e.Event) -> None:
     assert isinstance(event, e.TurnFinished)
     agent.turns = event.turn
-    agent.tokens += event.input_tokens + event.output_tokens
+    agent.estimated = agent.estimated or event.estimated
+    _paid(agent, event)
+
+
+def _turn_fails(agent: AgentState, event: e.Event) -> None:
+    assert isinstance(event, e.TurnFailed)
+    agent.doing = "thinking" if event.again_in_s is None else "waiting to ask again"
+    _paid(agent, event)
+
+
+def _paid(agent: AgentState, event: e.TurnFinished | e.TurnFailed) -> None:
+    agent.input_tokens += event.input_tokens
+    agent.cache_read_tokens += event.cache_read_tokens
+    agent.output_tokens += event.output_tokens
     known = agent.cost_usd is not None and event.cost_usd is not None
     agent.cost_usd = (agent.cost_usd or 0.0) + (event.cost_usd or 0.0) if known else None
-    agent.estimated = agent.estimated or event.estimated
 
 
 def _tool_starts(agent: AgentState, event: e.Event) -> None:
@@ -111,6 +126,7 @@ def _agent_ends(agent: AgentState, event: e.Event) -> None:
 
 _STEPS: dict[type, Callable[[AgentState, e.Event], None]] = {
     e.TurnFinished: _turn,
+    e.TurnFailed: _turn_fails,
     e.ToolStarted: _tool_starts,
     e.ToolFinished: _tool_ends,
     e.FindingReported: _found,

@@ -8,6 +8,7 @@ from typing import TextIO
 from swarm.console.wording import clean, counted, seconds
 from swarm.core.patches import Rejected
 from swarm.core.report import Report
+from swarm.core.spending import asked_a_provider, money, spent
 
 Row = tuple[str, str, str, str]  # label, before, after, change
 _DIFFERENCES_SHOWN = 3
@@ -29,6 +30,9 @@ def summary_lines(
     left = sum(f.status != "patched" for f in report.findings)
     lines.append(f"{counted(accepted, 'patch', 'patches')} accepted, {len(rejected)} rejected, "
                  f"{counted(left, 'finding')} left open, {seconds(report.run.duration_s)} in all")  # fmt: skip
+    if asked_a_provider(report.agents):
+        took = spent(report.agents)
+        lines.append(f"the models took {took.words} tokens: {money(took.usd)}")
     lines += _failures(report)
     lines += ["", "Next:", *_next(report, accepted, folder, run or clean(report.run.id), resumable)]
     return lines

@@ -57,7 +57,10 @@ class Traces:
                 own = _genai("invoke_agent", event.provider, event.model) | {"gen_ai.agent.name": event.agent}
                 self._agents[event.agent] = (span, began_ns, own)
             case e.TurnFinished():
-                self._turn(event, now_ns)
+                own = {"swarm.tokens_are_estimated": event.estimated}
+                self._chat(event, own, now_ns - round(event.duration_s * 1e9), now_ns)
+            case e.TurnFailed():
+                self._chat(event, {}, now_ns, now_ns, wrong="no whole turn")
             case e.ToolFinished():
                 own = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": event.tool}
                 began_ns = now_ns - round(event.duration_s * 1e9)
@@ -73,21 +76,25 @@ class Traces:
             case _:
                 pass
 
-    def _turn(self, event: e.TurnFinished, now_ns: int) -> None:
+    def _chat(
+        self, event: e.TurnFinished | e.TurnFailed, own: Mapping[str, Value], began_ns: int, now_ns: int,
+        wrong: str = "",
+    ) -> None:  # fmt: skip
         agent = self._agents.get(event.agent)
-        own = {key: value for key, value in (agent[2] if agent else {}).items() if key != "gen_ai.agent.name"}
-        own |= {
+        asked = {key: value for key, value in (agent[2] if agent else {}).items() if key != "gen_ai.agent.name"}
+        own = {
+            **asked,
             "gen_ai.operation.name": "chat",
             "gen_ai.usage.input_tokens": event.input_tokens,
             "gen_ai.usage.output_tokens": event.output_tokens,
             "gen_ai.usage.cache_read.input_tokens": event.cache_read_tokens,
-            "swarm.tokens_are_estimated": event.estimated,
+            "gen_ai.usage.cache_creation.input_tokens": event.cache_write_tokens,
+            **own,
         }
         if event.cost_usd is not None:
             own["swarm.cost_usd"] = event.cost_usd
         name = f"chat {own.get('gen_ai.request.model', '')}".strip()
-        began_ns = now_ns - round(event.duration_s * 1e9)
-        self._span(name, began_ns, now_ns, own, self._of(event.agent), kind=_CLIENT)
+        self._span(name, began_ns, now_ns, own, self._of(event.agent), kind=_CLIENT, wrong=wrong)
 
     def _agent(self, event: e.AgentFinished, now_ns: int) -> None:
         span, began_ns, own = self._agents.get(event.agent, (os.urandom(8).hex(), now_ns, {}))

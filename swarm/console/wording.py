@@ -63,7 +63,9 @@ def line_of(event: e.Event) -> str:
             return clean(words + _after(event.note))
         case e.ToolFinished(ok=False):
             return clean(f"{event.agent}: {event.tool} failed{_after(event.summary)}", 200)
-        case e.TurnFinished() | e.ToolStarted() | e.ToolFinished():
+        case e.TurnFailed(again_in_s=wait_s) if wait_s is not None:
+            return clean(f"{event.agent}: {event.error}; asked again in {seconds(wait_s)}", 200)
+        case e.TurnFinished() | e.TurnFailed() | e.ToolStarted() | e.ToolFinished():
             return ""
         case e.FindingReported():
             return clean(f"{event.agent} found [{event.severity}] {event.title}{_after(event.place)}", 200)

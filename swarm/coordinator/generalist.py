@@ -21,6 +21,7 @@ from swarm.agents.toolbox import CALLS_AT_ONCE
 from swarm.config.schema import Specialist
 from swarm.core.chat import Block, Conversation, Message, ToolCall, ToolResult, ToolSpec
 from swarm.core.report import AgentInfo, ContextEfficiency
+from swarm.core.spending import spent
 from swarm.models.estimate import METHOD, blocks_tokens, messages_tokens, prefix_tokens
 
 Round = tuple[tuple[Block, ...], tuple[Block, ...]]  # what the model says, what it is told
@@ -46,7 +47,7 @@ def context_of(
 ) -> ContextEfficiency:
     """The swarm's context beside that of one generalist with the same work. `talks` are the specialists'."""
     peak = max((agent.peak_context_tokens for agent in agents), default=0)
-    total = sum(map(all_tokens, agents))
+    total = spent(agents).all_tokens
     if not any(talk.tally.turns for talk in talks):
         return ContextEfficiency(peak or None, total or None, None, None, None, "no agent ran")
     system = specialist_system(name, generalist)
@@ -84,11 +85,6 @@ def _at_best(agents: int) -> str:
     if agents < 2:
         return ""
     return f"{agents} agents could save {100 * (1 - 1 / agents):.0f} % at most, were charters and tools free. "
-
-
-def all_tokens(agent: AgentInfo) -> int:
-    """What an agent's turns read and wrote."""
-    return agent.input_tokens + agent.cache_read_tokens + agent.cache_write_tokens + agent.output_tokens
 
 
 def footprint(start: Conversation, specs: Sequence[ToolSpec], rounds: Sequence[Round], rule: Clearing) -> Footprint:

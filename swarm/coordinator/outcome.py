@@ -8,7 +8,7 @@ from dataclasses import replace
 from swarm.agents.loop import LoopLimits
 from swarm.bench.waterfall import typical
 from swarm.coordinator.closing import closed_on_the_way
-from swarm.coordinator.generalist import all_tokens, context_of
+from swarm.coordinator.generalist import context_of
 from swarm.coordinator.patterns import GENERALIST, chosen_specialists, generalist
 from swarm.coordinator.readiness import readiness
 from swarm.coordinator.state import Parts, RunRequest, RunState
@@ -23,6 +23,7 @@ from swarm.core.report import (
     TimeEfficiency,
     Verification,
 )
+from swarm.core.spending import spent
 from swarm.scores.areas import validated_areas
 
 
@@ -148,6 +149,6 @@ def context_efficiency(request: RunRequest, state: RunState) -> ContextEfficienc
             state.artifacts,
         )  # fmt: skip
     peak = max((agent.peak_context_tokens for agent in agents), default=None)
-    total = sum(map(all_tokens, agents)) if agents else None
+    total = spent(agents).all_tokens if agents else None
     words = "this run is the generalist's side alone: `swarm compare` puts it beside a swarm's"
     return ContextEfficiency(None, None, peak, total, None, words)

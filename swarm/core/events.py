@@ -51,7 +51,10 @@ class AgentStarted:
 
 @dataclass(frozen=True, slots=True)
 class TurnFinished:
-    """A model answered; `cost_usd` is None where its price is not known, 0 for one that costs nothing."""
+    """A model answered; `input_tokens` is all that it read, what caches held or took included.
+
+    `cost_usd` is None where its price is not known, 0 for one that costs nothing.
+    """
 
     agent: str
     turn: int
@@ -61,6 +64,24 @@ class TurnFinished:
     cache_read_tokens: int = 0
     cost_usd: float | None = 0.0
     duration_s: float = 0.0
+    cache_write_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFailed:
+    """A model gave no whole turn; it is asked again in `again_in_s`, or not at all where that is None.
+
+    What broke off is paid for nevertheless: tokens and `cost_usd` are as those of a TurnFinished.
+    """
+
+    agent: str
+    error: str
+    again_in_s: float | None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cost_usd: float | None = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +176,6 @@ class RunFinished:
 
 
 Event = (
-    RunStarted | PhaseStarted | PhaseFinished | AgentStarted | TurnFinished | ToolStarted | ToolFinished
-    | FindingReported | AgentFinished | GateFinished | PatchJudged | Progress | Note | RunFinished
+    RunStarted | PhaseStarted | PhaseFinished | AgentStarted | TurnFinished | TurnFailed | ToolStarted
+    | ToolFinished | FindingReported | AgentFinished | GateFinished | PatchJudged | Progress | Note | RunFinished
 )  # fmt: skip

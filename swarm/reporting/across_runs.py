@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from swarm.core.report import Report
+from swarm.core.spending import spent
 from swarm.reporting.escape import code, markdown
-from swarm.reporting.lessons import ENOUGH, Ran, earned, never_accepted, patterns_ran, tally, tokens_of
+from swarm.reporting.lessons import ENOUGH, Ran, earned, never_accepted, patterns_ran, tally
 from swarm.reporting.numbers import change, count, seconds
 from swarm.reporting.verdict import accepted
 
@@ -29,14 +30,14 @@ def render(reports: Sequence[Report]) -> str:
 def _trends(reports: Sequence[Report]) -> str:
     rows = [
         f"| {code(r.run.id)} | {markdown(r.run.pattern)} | {markdown(r.run.status)} | {seconds(r.run.duration_s)} "
-        f"| {_tokens_of(r):,} | {len(r.findings)} | {len(accepted(r))} of {len(r.patches)} |"
+        f"| {spent(r.agents).all_tokens:,} | {len(r.findings)} | {len(accepted(r))} of {len(r.patches)} |"
         for r in reports
     ]
     before, now = reports[0], reports[-1]
     words = ""
-    if before.run.duration_s > 0 and _tokens_of(before):
+    if before.run.duration_s > 0 and spent(before.agents).all_tokens:
         words = (f"\n\nFrom the first to the last: time {change(now.run.duration_s / before.run.duration_s)}, tokens "
-                 f"{change(_tokens_of(now) / _tokens_of(before))}.")  # fmt: skip
+                 f"{change(spent(now.agents).all_tokens / spent(before.agents).all_tokens)}.")  # fmt: skip
     head = "| run | pattern | status | took | tokens | findings | patches accepted |\n|---|---|---|---|---|---|---|"
     return "## Trends\n\n" + head + "\n" + "\n".join(rows) + words
 
@@ -89,7 +90,3 @@ def _figures(ran: Ran) -> str:
         f"{ran.patches:g} accepted patches in {seconds(ran.seconds)} for {ran.tokens:,.0f} tokens "
         f"({count(ran.runs, 'run')})"
     )
-
-
-def _tokens_of(report: Report) -> int:
-    return sum(map(tokens_of, report.agents))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from swarm.core.report import AgentInfo, Report
+from swarm.core.report import Report
+from swarm.core.spending import spent
 from swarm.reporting.compared import Line, Part
 from swarm.reporting.numbers import seconds, share
 
@@ -50,11 +51,7 @@ def own_peak_tokens(report: Report) -> int:
 
 def all_tokens(report: Report) -> int:
     """What all turns read and wrote."""
-    return sum(map(_all, report.agents))
-
-
-def _all(agent: AgentInfo) -> int:
-    return agent.input_tokens + agent.cache_read_tokens + agent.cache_write_tokens + agent.output_tokens
+    return spent(report.agents).all_tokens
 
 
 def _peak(report: Report) -> str:

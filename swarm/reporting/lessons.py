@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from swarm.core.patches import Accepted, Rejected
-from swarm.core.report import AgentInfo, Report
+from swarm.core.report import Report
+from swarm.core.spending import spent
 from swarm.reporting.verdict import accepted
 
 ENOUGH = 2  # runs in which a thing must have shown itself before it is advice
@@ -63,11 +64,6 @@ class Played:
     usd: float
 
 
-def tokens_of(agent: AgentInfo) -> int:
-    """What an agent's turns read and wrote."""
-    return agent.input_tokens + agent.cache_read_tokens + agent.cache_write_tokens + agent.output_tokens
-
-
 def tally(reports: Sequence[Report]) -> tuple[Counter[str], dict[str, Counter[str]]]:
     """Patches of each rule: how many were accepted, and which gates refused how many."""
     won: Counter[str] = Counter()
@@ -90,7 +86,7 @@ def earned(reports: Sequence[Report]) -> dict[str, Earned]:
             if agent.role != "specialist":
                 continue
             before = found.get(agent.name, Earned(0, 0, 0, 0, 0, 0))
-            tokens = tokens_of(agent)
+            tokens = spent((agent,)).all_tokens
             found[agent.name] = Earned(
                 before.runs + 1,
                 before.findings + agent.findings,
@@ -133,7 +129,7 @@ def patterns_ran(reports: Sequence[Report]) -> tuple[Ran, ...]:
             pattern,
             len(whole),
             statistics.median(one.run.duration_s for one in whole),
-            statistics.median(sum(map(tokens_of, one.agents)) for one in whole),
+            statistics.median(spent(one.agents).all_tokens for one in whole),
             statistics.median(len(accepted(one)) for one in whole),
         )
         for pattern, whole in by_pattern.items()

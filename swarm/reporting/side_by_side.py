@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from swarm.core.metrics import ANSWER, END_TO_END, Comparison
-from swarm.core.report import AgentInfo, Report, Score
+from swarm.core.report import Report, Score
+from swarm.core.spending import money, spent
 from swarm.reporting.against_one import against_one
 from swarm.reporting.compared import Line, Part
 from swarm.reporting.escape import code, markdown
@@ -134,21 +135,15 @@ def _tokens(first: Report, second: Report) -> tuple[Line, ...]:
         one, other = counted(first), counted(second)
         return Line(label, f"{one:,}", f"{other:,}", _ratio(one, other))
 
-    def cost(report: Report) -> float | None:
-        costs = [agent.cost_usd for agent in report.agents]
-        return None if not costs or None in costs else sum(c for c in costs if c is not None)
-
-    def money(report: Report) -> str:
-        spent = cost(report)
-        return MISSING if spent is None else f"${spent:.4f}"
-
+    one, other = spent(first.agents), spent(second.agents)
     return (
-        tokens("input, with what caches held", lambda r: sum(_input(a) for a in r.agents)),
-        tokens("read from caches", lambda r: sum(a.cache_read_tokens for a in r.agents)),
-        tokens("output", lambda r: sum(a.output_tokens for a in r.agents)),
+        tokens("input, with what caches held", lambda r: spent(r.agents).read_tokens),
+        tokens("read from caches", lambda r: spent(r.agents).cache_read_tokens),
+        tokens("written to caches", lambda r: spent(r.agents).cache_write_tokens),
+        tokens("output", lambda r: spent(r.agents).output_tokens),
         tokens("largest context of an agent", lambda r: max((a.peak_context_tokens for a in r.agents), default=0)),
         Line("tokens are", _counted(first), _counted(second)),
-        Line("cost", money(first), money(second), _ratio(cost(first), cost(second))),
+        Line("cost", money(one.usd), money(other.usd), _ratio(one.usd, other.usd)),
     )
 
 
@@ -220,10 +215,6 @@ def _speed_up(report: Report) -> str:
     return (
         MISSING if not time.wall_s or time.sum_of_agents_s is None else f"{time.sum_of_agents_s / time.wall_s:.1f}×"
     )
-
-
-def _input(agent: AgentInfo) -> int:
-    return agent.input_tokens + agent.cache_read_tokens + agent.cache_write_tokens
 
 
 def _counted(report: Report) -> str:

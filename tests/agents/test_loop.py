@@ -21,7 +21,7 @@ from swarm.core.chat import (
     Turn,
     Usage,
 )
-from swarm.core.events import ToolFinished, TurnFinished
+from swarm.core.events import ToolFinished, TurnFailed, TurnFinished
 from swarm.models.failures import ProviderFailed
 from swarm.models.prices import load_prices
 from tests.agents.samples import Echo, done
@@ -302,3 +302,13 @@ async def test_reasons_to_stop_that_do_not_fit_the_blocks(tmp_path: Path):
     outcome = await talk(FakeModel(none, beside, paused, calls(SUBMIT)), tmp_path)
     assert outcome.ending == "submitted"
     assert [result.call_id for result in results(outcome.conversation)] == ["c7", "c8", "c1"]
+
+
+async def test_what_a_broken_turn_took_is_told_as_it_happens(tmp_path: Path):
+    events: list[Any] = []
+    broken = ModelFailed("dropped", retryable=True, usage=Usage(100, 7, 20, 30))
+    outcome = await talk(FakeModel(broken, calls(SUBMIT)), tmp_path, emit=events.append)
+    assert outcome.ending == "submitted"
+    (failed,) = [event for event in events if isinstance(event, TurnFailed)]
+    assert (failed.error, failed.input_tokens, failed.cache_write_tokens) == ("dropped", 150, 30)
+    assert failed.again_in_s is not None and failed.output_tokens == 7

@@ -9,6 +9,7 @@ import pty
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -90,6 +91,12 @@ def test_plain_lines_are_timed_and_in_order() -> None:
 
 def test_small_events_make_no_line() -> None:
     assert [type(ev).__name__ for ev in EVENTS if not line_of(ev)] == ["TurnFinished", "ToolStarted", "ToolFinished"]
+
+
+def test_a_turn_that_is_asked_for_again_is_told_and_the_last_one_by_what_comes_of_it() -> None:
+    again = e.TurnFailed("api", "HTTP 529: overloaded_error: busy", 0.5, 900, 3, cost_usd=0.01)
+    assert line_of(again) == "api: HTTP 529: overloaded_error: busy; asked again in 500 ms"
+    assert line_of(replace(again, again_in_s=None)) == ""
 
 
 def test_stamp_counts_minutes() -> None:
@@ -212,7 +219,7 @@ def test_live_shows_agents_at_work_on_a_real_terminal() -> None:
     os.close(parent)
     assert done.wait(timeout=20) == 0, seen
     text = seen.decode()
-    assert "run_probes all" in text and "~1,280 tokens" in text and "turn 3" in text
+    assert "run_probes all" in text and "~1,200 in, 80 out" in text and "turn 3" in text
     assert "[bold]asked" in text, "markup of the target's was obeyed"
 
 
@@ -221,7 +228,8 @@ def test_state_follows_the_run() -> None:
     for event in EVENTS[:6]:
         state.apply(event, 1.0)
     agent = state.agents["api"]
-    assert (agent.doing, agent.turns, agent.tokens, agent.estimated) == ("read_file orders/app.py", 1, 1280, True)
+    assert (agent.doing, agent.turns, agent.estimated) == ("read_file orders/app.py", 1, True)
+    assert (agent.input_tokens, agent.output_tokens) == (1200, 80)
     assert state.phases["specialists"] == "running" and state.step == "asking the running service"
     for event in EVENTS[6:]:
         state.apply(event, 2.0)

@@ -147,3 +147,26 @@ def test_what_agents_cost_is_summed_while_they_work() -> None:
     state.apply(e.TurnFinished("looker", 2, 10, 1, False, 0, None), 2.0)
     assert state.agents["looker"].cost_usd is None and state.cost == "cost unknown"
     assert RunState().cost == ""
+
+
+def test_a_turn_that_broke_off_is_paid_for_in_sight() -> None:
+    state = RunState()
+    for event in (*EVENTS[:3], e.TurnFailed("looker", "dropped", 0.5, 300, 7, 200, 0, 0.05)):
+        state.apply(event, 1.0)
+    looker = state.agents["looker"]
+    assert (looker.turns, looker.input_tokens, looker.cache_read_tokens, looker.output_tokens) == (1, 1500, 1200, 87)
+    assert looker.doing == "waiting to ask again" and state.cost == "$0.3000"
+
+
+def test_a_turn_that_broke_off_is_a_span_of_its_own(collector: tuple[str, list[Any]]) -> None:
+    url, got = collector
+    sink = traces_from({"OTEL_EXPORTER_OTLP_ENDPOINT": url})
+    assert sink is not None
+    sink(EVENTS[1])
+    sink(e.TurnFailed("looker", "HTTP 529: overloaded_error", None, 300, 7, 200, 40, None))
+    until(lambda: len(spans_of(got)) == 1)
+    (span,) = spans_of(got)
+    told = attributes(span)
+    assert span["name"] == "chat claude-sonnet-5-5" and span["status"]["message"] == "no whole turn"
+    assert told["gen_ai.usage.cache_creation.input_tokens"] == "40" and "swarm.cost_usd" not in told
+    sink(EVENTS[-1])

@@ -16,12 +16,12 @@ from swarm.agents.charters import full_charter
 from swarm.agents.surroundings import Candidate
 from swarm.config.schema import Target
 from swarm.console.journal import NAME, FileJournal, read_journal
-from swarm.coordinator.generalist import all_tokens
 from swarm.coordinator.run import Run
 from swarm.coordinator.state import Parts, RunRequest
 from swarm.core.errors import BudgetExceeded, SwarmError, TargetError
 from swarm.core.patches import Accepted
 from swarm.core.report import Report
+from swarm.core.spending import spent
 from swarm.models.playbook import MODEL_NAME, PlaybookModel
 from swarm.models.prices import load_prices
 from swarm.rules.registry import all_rules
@@ -176,7 +176,7 @@ def test_a_budget_ends_the_agents_and_a_larger_one_goes_on(tmp_path: Path, monke
     assert isinstance(early, BudgetExceeded) and early.exit_code == 5
     assert "the budget of 14000 tokens has no room for a further turn" in str(early)
     assert report.run.status == "degraded"
-    assert 0 < sum(map(all_tokens, report.agents)) <= 14_000
+    assert 0 < spent(report.agents).all_tokens <= 14_000
     paid = counting.did["turn"]
     whole, early = ended(tmp_path / "run", place, target, counting, budget_tokens=10**7)
     assert early is None

@@ -27,7 +27,7 @@ def test_figures_stand_beside_each_other_with_their_ratio() -> None:
     assert line(both, "specialists, wall time").second == "20.0 s"
     assert line(both, "speed-up over one after the other").second == "1.0×"
     assert line(both, "input, with what caches held").change.startswith("+")
-    assert line(both, "cost").second == "–" and line(both, "cost").change == ""
+    assert line(both, "cost").second == "cost unknown" and line(both, "cost").change == ""
     assert both.only_first == both.only_second == ()
 
 

@@ -9,6 +9,7 @@ from importlib import resources
 from typing import Any
 
 from swarm.core.report import Report
+from swarm.core.spending import money, spent
 from swarm.reporting import numbers, verdict
 from swarm.reporting.escape import clean, one_line
 from swarm.reporting.page.svg import Safe
@@ -40,7 +41,7 @@ def _render(report: Report, limits: Limits) -> str:
                                      undefined=jinja2.StrictUndefined, finalize=_finalize)  # fmt: skip
     environment.filters.update(
         plain=numbers.plain, quantity=numbers.quantity, share=numbers.share, change=numbers.change,
-        seconds=numbers.seconds, line=one_line, tight=_tight, clean=clean,
+        seconds=numbers.seconds, line=one_line, tight=_tight, clean=clean, money=money, spent=spent,
     )  # fmt: skip
     template = environment.from_string(_read("report.html.j2"))
     return template.render(

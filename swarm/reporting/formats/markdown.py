@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from swarm.core.findings import Finding
 from swarm.core.patches import GateResult, JudgedPatch
 from swarm.core.report import Report, Score
+from swarm.core.spending import money, spent
 from swarm.reporting import verdict as say
 from swarm.reporting.escape import code, markdown
 from swarm.reporting.formats.json import patch_path
@@ -205,12 +206,14 @@ def _agents(report: Report) -> str:
         return ""
     rows = []
     for a in report.agents:
-        whole = a.input_tokens + a.cache_read_tokens + a.cache_write_tokens
-        tokens = f"{whole:,} in, {a.output_tokens:,} out ({a.tokens_are})"
+        took = spent((a,))
+        tokens = f"{took.words} ({a.tokens_are})"
         when = f"{a.started_s:.1f}–{a.finished_s:.1f} s"
-        cost = "" if a.cost_usd is None else f"${a.cost_usd:.2f}"
         rows.append([markdown(a.name), markdown(a.model), a.status, when, str(a.turns), str(a.tool_calls),
-                     tokens, cost, str(a.findings)])  # fmt: skip
+                     tokens, money(took.usd), str(a.findings)])  # fmt: skip
+    whole = spent(report.agents)
+    rows.append(["together", "", "", "", str(sum(a.turns for a in report.agents)),
+                 str(sum(a.tool_calls for a in report.agents)), whole.words, money(whole.usd), ""])  # fmt: skip
     head = ("agent", "model", "status", "worked", "turns", "tools", "tokens", "cost", "findings")
     time = report.time
     words = ""

@@ -6,6 +6,7 @@ from collections import defaultdict
 
 from swarm.core.patches import GATES, Accepted, Rejected
 from swarm.core.report import AgentInfo, Report
+from swarm.core.spending import Spending, money, spent
 from swarm.reporting.escape import code, markdown
 from swarm.reporting.numbers import change, count, interval, plain, seconds, share
 from swarm.reporting.verdict import accepted, change_tone, main_comparison, rejected
@@ -76,12 +77,12 @@ def _tokens(report: Report) -> str:
         return ""
     rows = []
     for a in report.agents:
-        whole = a.input_tokens + a.cache_read_tokens + a.cache_write_tokens
-        each = f"{(whole + a.output_tokens) // a.findings:,}" if a.findings else "–"
-        cached = share(a.cache_read_tokens / whole if whole else None)
-        cells = (markdown(a.name), f"{whole:,}", f"{a.output_tokens:,}", cached, f"{a.peak_context_tokens:,}",
-                 f"{a.shortened} · {a.cleared}", a.tokens_are, each)  # fmt: skip
+        took = spent((a,))
+        each = f"{took.all_tokens // a.findings:,}" if a.findings else "–"
+        cells = (markdown(a.name), *_kinds(took), f"{a.peak_context_tokens:,}", f"{a.shortened} · {a.cleared}",
+                 a.tokens_are, each)  # fmt: skip
         rows.append("| " + " | ".join(cells) + " |")
+    rows.append("| " + " | ".join(("together", *_kinds(spent(report.agents)), "", "", "", "")) + " |")
     context = report.context
     saved = ""
     if context.saving is not None:
@@ -95,9 +96,14 @@ def _tokens(report: Report) -> str:
                  f"{context.generalist_total_tokens or 0:,} over all turns; {markdown(context.method)}.")  # fmt: skip
     else:
         saved = f"Context saved against one generalist: not measured, because {markdown(context.method)}."
-    head = "| agent | input | output | of input from cache | peak context | results shortened · cleared | tokens are "
-    head += f"| per finding |\n|{'---|' * 8}"
+    head = "| agent | input | from the cache | written to it | output | cost | peak context "
+    head += f"| results shortened · cleared | tokens are | per finding |\n|{'---|' * 10}"
     return f"## Tokens\n\n{saved}\n\n{head}\n" + "\n".join(rows)
+
+
+def _kinds(took: Spending) -> tuple[str, ...]:
+    cached = f"{took.cache_read_tokens:,} ({share(took.from_cache)})" if took.cache_read_tokens else "0"
+    return f"{took.read_tokens:,}", cached, f"{took.cache_write_tokens:,}", f"{took.output_tokens:,}", money(took.usd)
 
 
 def _rules(report: Report) -> str:

@@ -10,6 +10,7 @@ from swarm.config.schema import TOOL_GROUPS
 from swarm.core.errors import UsageError
 from swarm.core.metrics import parse_target_expression
 from swarm.core.report import AgentInfo, Report
+from swarm.core.spending import spent
 from swarm.reporting.escape import one_line
 from swarm.reporting.formats.patterns import speed_up
 from swarm.reporting.lessons import (
@@ -20,7 +21,6 @@ from swarm.reporting.lessons import (
     models_played,
     never_accepted,
     patterns_ran,
-    tokens_of,
 )
 from swarm.reporting.numbers import plain, seconds
 
@@ -93,7 +93,7 @@ def _figures(ran: Ran) -> str:
 
 
 def _budget(all_runs: Sequence[Report]) -> list[str]:
-    used = max(sum(map(tokens_of, one.agents)) for one in all_runs)
+    used = max(spent(one.agents).all_tokens for one in all_runs)
     cost = max(sum(a.cost_usd or 0.0 for a in one.agents) for one in all_runs)
     took_s = max((one.run.duration_s for one in all_runs if math.isfinite(one.run.duration_s)), default=0.0)
     runs = "the run" if len(all_runs) == 1 else f"the dearest of {len(all_runs)} runs"
