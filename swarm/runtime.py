@@ -167,9 +167,9 @@ def make_parts(
     from swarm.coordinator.state import Parts
     from swarm.models.prices import load_prices
     from swarm.rules.registry import all_rules
-    from swarm.target.processes import reap_orphans
-    from swarm.target.sandbox import choose_sandbox
-    from swarm.target.scratch import scratch_folder
+    from swarm.target.processes.children import reap_orphans
+    from swarm.target.processes.scratch import scratch_folder
+    from swarm.target.running.sandbox import choose_sandbox
 
     reap_orphans()
     mask = make_mask(known_secrets(choice.target.env, os.environ))

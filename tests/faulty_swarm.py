@@ -34,7 +34,7 @@ from swarm.models.prices import load_prices
 from swarm.reporting.formats import json as json_format
 from swarm.rules.registry import all_rules
 from swarm.runtime import SystemClock, make_mask
-from swarm.target.sandbox import ProcessLimits
+from swarm.target.running.sandbox import ProcessLimits
 from swarm.verify.verifier import Proven
 from tests.scripted_claude import Call, ScriptedClaude, Seen, patch
 from tests.strict_server import Break, Raw, Refuse, Say, Step, StrictServer, text, thinking, tool_use

@@ -14,7 +14,7 @@ from swarm.console.choose import choose_console
 from swarm.core.chat import Usage
 from swarm.core.events import Event, GateFinished, Note, Progress, ToolFinished
 from swarm.runtime import SystemClock, make_parts
-from swarm.target.scratch import remove_folder
+from swarm.target.processes.scratch import remove_folder
 
 IN_TARGET, IN_SHELL = "hush-of-the-target", 'k"ey\\of-the-shell'
 EVENTS: tuple[Event, ...] = (

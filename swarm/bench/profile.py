@@ -13,8 +13,8 @@ from swarm.bench.serial import send_in_turn
 from swarm.config.schema import Target
 from swarm.core.place import TargetPlace
 from swarm.core.report import ProfileLine
-from swarm.target.copies import Copy
 from swarm.target.traffic import Traffic
+from swarm.target.tree.copies import Copy
 
 PROFILER_FILE = Path(__file__).parent / "inject" / "profiler.py"
 MAX_LINES = 40
@@ -69,8 +69,8 @@ async def profile_target(
     payload_root: Path | None = None,
 ) -> Profile:  # fmt: skip
     """Start upstreams and a profiled server on a copy, send `requests` webhooks in turn, read the profile."""
-    from swarm.target.server import start_server
-    from swarm.target.upstreams import Upstreams
+    from swarm.target.running.server import start_server
+    from swarm.target.upstream.upstreams import Upstreams
 
     tmp.mkdir(parents=True, exist_ok=True)
     profile_file = tmp / "profile.json"

@@ -8,13 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from swarm.bench.load import LoadGenerator, LoadRun, at_hand
-from swarm.bench.load import error_rate as error_rate  # part of this module's promise
+from swarm.bench.load import LoadGenerator, LoadRun, at_hand, error_rate
 from swarm.bench.statistics import Statistic, paired_slices_ratio, summarize
 from swarm.config.schema import Target
 from swarm.core.metrics import Comparison, Ratio
 from swarm.core.report import ResourceUse
-from swarm.target.server import RunningServer
+from swarm.target.running.server import RunningServer
 
 SAMPLE_EVERY_S = 0.2
 MIN_SLICES = 2

@@ -29,9 +29,9 @@ from swarm.bench.statistics import percentile
 from swarm.bench.watched import Watched
 from swarm.bench.waterfall import span_of
 from swarm.core.sweep import Growing, Hanging, Sweep, SweepLevel
-from swarm.target.calls import UpstreamCall
 from swarm.target.traffic import Traffic
-from swarm.target.view import renamed
+from swarm.target.upstream.calls import UpstreamCall
+from swarm.target.upstream.view import renamed
 from swarm.target.wire import Client, WireError
 
 CENSUS_FILE = Path(__file__).parent / "inject" / "census.py"

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from swarm.bench.mix import Mix
-from swarm.target.calls import UpstreamCall
-from swarm.target.server import RunningServer
+from swarm.target.running.server import RunningServer
 from swarm.target.traffic import Traffic, WebhookRequest
-from swarm.target.view import View
+from swarm.target.upstream.calls import UpstreamCall
+from swarm.target.upstream.view import View
 from swarm.target.wire import Client, WireError
 
 CALM_S = 0.06  # with no call for so long, no more is expected

@@ -19,9 +19,9 @@ from swarm.bench.watched import Watched, send_to_the_end
 from swarm.config.schema import Target
 from swarm.core.place import TargetPlace
 from swarm.core.report import SpanKind, Waterfall, WaterfallSpan
-from swarm.target.copies import Copy
 from swarm.target.traffic import Traffic
-from swarm.target.view import renamed
+from swarm.target.tree.copies import Copy
+from swarm.target.upstream.view import renamed
 
 _INJECT = Path(__file__).parent / "inject"
 _TRACERS = ("tracer", "trace_requests", "trace_threads", "trace_calls", "trace_files", "trace_sql", "trace_pools")
@@ -178,8 +178,8 @@ async def traced_server(
     extra_env: Mapping[str, str] = {},
 ) -> AsyncIterator[tuple[Watched, Path]]:  # fmt: skip
     """A traced server of a copy with upstreams of its own, and the file of its trace."""
-    from swarm.target.server import start_server
-    from swarm.target.upstreams import Upstreams
+    from swarm.target.running.server import start_server
+    from swarm.target.upstream.upstreams import Upstreams
 
     tmp.mkdir(parents=True, exist_ok=True)
     trace_file = tmp / "waterfall.jsonl"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from swarm.bench.statistics import Statistic, paired_slices_ratio, summarize
 from swarm.bench.watched import Whole
 from swarm.core.metrics import Comparison, Ratio
-from swarm.target.calls import UpstreamCall
+from swarm.target.upstream.calls import UpstreamCall
 
 SLICE = 4  # requests whose times are drawn together, as in every bootstrap here
 FAILING = frozenset({408, 425, 429})

@@ -12,7 +12,7 @@ from swarm.core.errors import TargetError, UsageError
 from swarm.core.metrics import did_you_mean
 from swarm.core.patches import Accepted, FileChange, Patch
 from swarm.core.report import Report
-from swarm.target.user_tree import DoesNotFit, apply_changes, backwards, commit_patches, misfit, revert_commits
+from swarm.target.tree.user_tree import DoesNotFit, apply_changes, backwards, commit_patches, misfit, revert_commits
 
 RECORD = "applied.json"
 

@@ -18,12 +18,12 @@ from swarm.core.errors import UsageError
 from swarm.core.metrics import Summary
 from swarm.core.place import TargetPlace
 from swarm.runtime import new_run_id
-from swarm.target.copies import make_copy
-from swarm.target.place import resolve_place
-from swarm.target.processes import reap_orphans
-from swarm.target.scratch import scratch_folder
-from swarm.target.server import RunningServer, start_server
-from swarm.target.upstreams import Upstreams
+from swarm.target.processes.children import reap_orphans
+from swarm.target.processes.scratch import scratch_folder
+from swarm.target.running.server import RunningServer, start_server
+from swarm.target.tree.copies import make_copy
+from swarm.target.tree.place import resolve_place
+from swarm.target.upstream.upstreams import Upstreams
 
 ROUNDS = 4
 SEED = 7

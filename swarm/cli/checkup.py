@@ -19,8 +19,8 @@ from swarm.config.schema import AgentsFile
 from swarm.console.wording import counted
 from swarm.core.errors import SwarmError, UsageError
 from swarm.models.choose import choose_provider
-from swarm.target.place import resolve_place
-from swarm.target.sandbox import choose_sandbox
+from swarm.target.running.sandbox import choose_sandbox
+from swarm.target.tree.place import resolve_place
 
 
 def check_machine(out: Path) -> Iterator[Check]:

@@ -15,8 +15,8 @@ from swarm.intake.draft import Draft
 from swarm.intake.taking_in import TakenIn, take_in
 from swarm.intake.writing import Written, render
 from swarm.runtime import new_run_id
-from swarm.target.processes import reap_orphans
-from swarm.target.scratch import remove_folder, scratch_folder
+from swarm.target.processes.children import reap_orphans
+from swarm.target.processes.scratch import remove_folder, scratch_folder
 
 
 def initialise(path: Path, config: Path | None, python: Path | None, *, start: bool, force: bool) -> int:

@@ -13,13 +13,13 @@ from swarm.config.schema import Target
 from swarm.core.errors import SwarmError
 from swarm.core.place import TargetPlace
 from swarm.runtime import new_run_id
-from swarm.target.calls import UpstreamCall
-from swarm.target.copies import make_copy
-from swarm.target.processes import reap_orphans
-from swarm.target.scratch import remove_folder, scratch_folder
-from swarm.target.server import start_server
+from swarm.target.processes.children import reap_orphans
+from swarm.target.processes.scratch import remove_folder, scratch_folder
+from swarm.target.running.server import start_server
 from swarm.target.traffic import Traffic
-from swarm.target.upstreams import Upstreams
+from swarm.target.tree.copies import make_copy
+from swarm.target.upstream.calls import UpstreamCall
+from swarm.target.upstream.upstreams import Upstreams
 from swarm.target.wire import Client, WireError
 
 SEED = 7

@@ -38,9 +38,9 @@ from swarm.reporting.monitoring.thresholds import thresholds_of
 from swarm.reporting.readiness import monitoring_lines
 from swarm.reporting.verdict import accepted, before_after_rows, verdict_of
 from swarm.runtime import SystemClock, make_parts, make_request, make_traffic, new_run_id
-from swarm.target.place import resolve_place
-from swarm.target.scratch import remove_folder
+from swarm.target.processes.scratch import remove_folder
 from swarm.target.traffic import Traffic
+from swarm.target.tree.place import resolve_place
 
 if TYPE_CHECKING:
     from swarm.coordinator.run import Run

@@ -40,7 +40,7 @@ def command(
     from swarm.core.findings import severity_rank
     from swarm.core.report import Report, RunInfo
     from swarm.rules.scan import scan
-    from swarm.target.place import resolve_place
+    from swarm.target.tree.place import resolve_place
 
     check_fail_on(fail_on or ())
     for rule in fail_on or ():

@@ -20,8 +20,8 @@ def command(config: ConfigFile = None) -> int:
     from swarm.config.load import load_agents
     from swarm.console.wording import counted
     from swarm.core.errors import TargetError
-    from swarm.target.place import resolve_place
     from swarm.target.traffic import Traffic
+    from swarm.target.tree.place import resolve_place
 
     agents = load_agents(config or Path(CONFIG_NAME))
     for name, target in agents.targets.items():

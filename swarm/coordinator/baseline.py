@@ -16,13 +16,13 @@ from swarm.config.schema import Target
 from swarm.core.errors import TargetError
 from swarm.core.place import TargetPlace
 from swarm.core.ports import Sandbox
-from swarm.target.copies import Copy
-from swarm.target.observation import Exchange, Observation, Recording
-from swarm.target.place import resolve_place
-from swarm.target.pristine import Pristine
-from swarm.target.replay import observe, record_first
-from swarm.target.stored_state import StoredState
-from swarm.target.tape import Tape
+from swarm.target.replay.look import observe, record_first
+from swarm.target.replay.observation import Exchange, Observation, Recording
+from swarm.target.replay.stored_state import StoredState
+from swarm.target.tree.copies import Copy
+from swarm.target.tree.place import resolve_place
+from swarm.target.tree.pristine import Pristine
+from swarm.target.upstream.tape import Tape
 from swarm.tools.lease import Lease
 from swarm.verify.testrun import TestRun, run_tests
 

@@ -21,7 +21,7 @@ from swarm.core.codec import decode, decode_as, encode
 from swarm.core.errors import TargetError
 from swarm.core.patches import Accepted, Effect, GateResult, JudgedPatch, Patch, Rejected
 from swarm.core.report import AgentInfo, PlantedFault, TestCounts
-from swarm.target.tree_digest import TreeDigest
+from swarm.target.tree.digest import TreeDigest
 from swarm.verify.candidate import Stack, Unbuilt, extend
 from swarm.verify.fixes import Fix
 from swarm.verify.judging import Judgement

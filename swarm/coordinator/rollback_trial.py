@@ -12,8 +12,8 @@ from swarm.core.errors import TargetError
 from swarm.core.patches import FileChange, Patch
 from swarm.core.place import TargetPlace
 from swarm.core.report import ReadinessLine
-from swarm.target.copies import make_copy
-from swarm.target.user_tree import apply_changes, backwards
+from swarm.target.tree.copies import make_copy
+from swarm.target.tree.user_tree import apply_changes, backwards
 
 NAME = "Rollback procedures tested"
 

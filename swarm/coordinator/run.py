@@ -35,8 +35,8 @@ from swarm.core.report import PhaseTime, PlantedFault, Report, Waterfall
 from swarm.probes.probe import ProbeResult
 from swarm.rules.looking import blind_rules
 from swarm.scores.looking import COUNTED
-from swarm.target.replay import Recording
-from swarm.target.tree_digest import tree_digest
+from swarm.target.replay.observation import Recording
+from swarm.target.tree.digest import tree_digest
 from swarm.tools.lease import Lease
 from swarm.tools.measurements import Measurements
 from swarm.tools.workbench import Workbench

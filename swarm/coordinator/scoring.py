@@ -19,7 +19,7 @@ from swarm.scores.looking import caught_shares, planted_faults, static_findings
 from swarm.scores.registry import Area, checks_of
 from swarm.scores.shown import shown_inapplicable
 from swarm.scores.tally import Tally, score_of, tally, unnamed
-from swarm.target.copies import apply_changes
+from swarm.target.tree.copies import apply_changes
 from swarm.verify.lab import Lab
 from swarm.verify.live import probe_live, running
 from swarm.verify.verifier import Proven

@@ -15,7 +15,7 @@ from swarm.config.schema import Target, UpstreamRoute
 from swarm.core.model_calls import is_question
 from swarm.intake.paths import built_paths, template_of
 from swarm.intake.shapes import Reader, Shape, example_of
-from swarm.target.calls import UpstreamCall, path_shape
+from swarm.target.upstream.calls import UpstreamCall, path_shape
 
 _LATENCY_MS = 40.0
 _MODEL_LATENCY_MS = 200.0

@@ -15,10 +15,10 @@ from swarm.intake.draft import Draft
 from swarm.intake.signatures import Checked, candidates
 from swarm.intake.survey import Survey
 from swarm.intake.webhooks import Entry
-from swarm.target.server import RunningServer
-from swarm.target.start_failure import describe_answer_failure
+from swarm.target.running.server import RunningServer
+from swarm.target.running.start_failure import describe_answer_failure
 from swarm.target.traffic import Traffic
-from swarm.target.upstreams import Upstreams
+from swarm.target.upstream.upstreams import Upstreams
 from swarm.target.wire import Client, WireError
 
 _ANSWER_S = 20.0

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from swarm.core.errors import TargetError
 from swarm.intake.draft import Draft
-from swarm.target.copies import make_copy
-from swarm.target.place import resolve_place
-from swarm.target.sandbox import choose_sandbox
+from swarm.target.running.sandbox import choose_sandbox
+from swarm.target.tree.copies import make_copy
+from swarm.target.tree.place import resolve_place
 from swarm.verify.testrun import TestRun, is_pytest, run_tests
 
 _MOST_LEFT_OUT = 30

@@ -21,12 +21,12 @@ from swarm.intake.preparation import missing_folder, with_folder
 from swarm.intake.settings import Setting, harmless_value
 from swarm.intake.survey import Survey
 from swarm.intake.tables import NO_TABLE, create_tables
-from swarm.target.calls import UpstreamCall
-from swarm.target.commandline import command_line
-from swarm.target.copies import Copy, make_copy, moved
-from swarm.target.place import resolve_place
-from swarm.target.server import RunningServer, start_server
-from swarm.target.upstreams import Upstreams
+from swarm.target.running.commandline import command_line
+from swarm.target.running.server import RunningServer, start_server
+from swarm.target.tree.copies import Copy, make_copy, moved
+from swarm.target.tree.place import resolve_place
+from swarm.target.upstream.calls import UpstreamCall
+from swarm.target.upstream.upstreams import Upstreams
 
 _MENDS = 40
 _COMMANDS = 6

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from swarm.target.upstreams import UpstreamCall
+from swarm.target.upstream.calls import UpstreamCall
 
 DECIDES = re.compile(r"score|tier|rank|grade|price|rate|segment|decision|matched|priority|route", re.IGNORECASE)
 

@@ -8,8 +8,8 @@ import re
 from swarm.config.schema import Webhook
 from swarm.probes.payloads import read, write
 from swarm.probes.probe import Answer, Probe, ProbeContext, ProbeResult, route_of
-from swarm.target.calls import FaultPoint, path_shape
 from swarm.target.traffic import WebhookRequest
+from swarm.target.upstream.calls import FaultPoint, path_shape
 
 _MAX_VARIANTS = 6
 _MAX_FAULTS = 2

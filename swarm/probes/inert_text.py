@@ -15,8 +15,8 @@ from swarm.probes.payloads import changed, is_free_text, read, strings, write
 from swarm.probes.probe import Answer, Probe, ProbeContext, ProbeResult, route_of
 from swarm.probes.sql_injection import places
 from swarm.probes.traces import files_holding, settled
-from swarm.target.calls import UpstreamCall
 from swarm.target.traffic import WebhookRequest
+from swarm.target.upstream.calls import UpstreamCall
 
 _MAX_FIELDS = 6
 _WORKED_S = 0.5

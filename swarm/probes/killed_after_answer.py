@@ -15,11 +15,11 @@ from swarm.core.errors import TargetError
 from swarm.probes.effects import growth, rows_seen
 from swarm.probes.probe import Effects, Probe, ProbeContext, ProbeResult, route_of
 from swarm.probes.traces import until
-from swarm.target.calls import path_shape
+from swarm.target.upstream.calls import path_shape
 
 if TYPE_CHECKING:
-    from swarm.target.server import RunningServer
-    from swarm.target.upstreams import Upstreams
+    from swarm.target.running.server import RunningServer
+    from swarm.target.upstream.upstreams import Upstreams
 
 _CALM_S = 0.4
 _WORK_WITHIN_S = 3.0

@@ -20,7 +20,7 @@ from swarm.probes.payloads import changed, name_of, read, strings, write
 from swarm.probes.probe import ProbeContext
 from swarm.probes.traces import settled, until
 from swarm.target.traffic import WebhookRequest
-from swarm.target.upstreams import UpstreamCall
+from swarm.target.upstream.calls import UpstreamCall
 
 if TYPE_CHECKING:
     from swarm.analysis.index import Function, Index

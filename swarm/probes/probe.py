@@ -19,9 +19,9 @@ from swarm.core.place import TargetPlace
 
 if TYPE_CHECKING:
     from swarm.analysis.index import Index
-    from swarm.target.server import RunningServer
+    from swarm.target.running.server import RunningServer
     from swarm.target.traffic import Traffic, WebhookRequest
-    from swarm.target.upstreams import Upstreams
+    from swarm.target.upstream.upstreams import Upstreams
 
 # "inapplicable": shown not to concern this service, which is no way to skip what does
 Outcome = Literal["passed", "failed", "skipped", "inapplicable"]

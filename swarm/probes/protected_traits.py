@@ -14,7 +14,7 @@ from swarm.probes.person import Person, again, somebody
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult
 from swarm.probes.traces import settled, until
 from swarm.target.traffic import WebhookRequest
-from swarm.target.upstreams import UpstreamCall
+from swarm.target.upstream.calls import UpstreamCall
 
 _PAIRS = (("Emily", "Lakisha"), ("Greg", "Jamal"), ("Anne", "Guadalupe"), ("Brendan", "Mohammed"))
 _PAIRS_AT_ONCE = 4

@@ -9,10 +9,9 @@ from pathlib import Path
 
 from swarm.probes.probe import Answer, Probe, ProbeContext, ProbeResult, route_of
 from swarm.probes.traces import settled
-from swarm.target.behind_answer import kept_in
-from swarm.target.calls import path_shape
-from swarm.target.environment import CONTROL
-from swarm.target.upstreams import UpstreamCall
+from swarm.target.replay.behind_answer import kept_in
+from swarm.target.running.environment import CONTROL
+from swarm.target.upstream.calls import UpstreamCall, path_shape
 
 _SLOW_S = 3.0
 _QUICK_S = 1.0

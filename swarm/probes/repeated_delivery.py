@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from swarm.config.schema import Webhook
 from swarm.probes.effects import growth, rows_seen, send_known
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
-from swarm.target.calls import UpstreamCall
+from swarm.target.upstream.calls import UpstreamCall
 
 _COPIES = 20
 _SETTLE_S = 0.5

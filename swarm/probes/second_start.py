@@ -12,9 +12,9 @@ from pathlib import Path
 from swarm.config.schema import Target
 from swarm.core.place import TargetPlace
 from swarm.probes.probe import Apart
-from swarm.target.copies import Copy
-from swarm.target.server import RunningServer, start_server
-from swarm.target.upstreams import Upstreams
+from swarm.target.running.server import RunningServer, start_server
+from swarm.target.tree.copies import Copy
+from swarm.target.upstream.upstreams import Upstreams
 
 _STARTS_WITHIN_S = 15.0
 

@@ -14,7 +14,7 @@ from swarm.probes.messages import TEXTS, about, delivered, has_text, is_message,
 from swarm.probes.payloads import changed, name_of
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult
 from swarm.probes.traces import settled, until
-from swarm.target.upstreams import UpstreamCall
+from swarm.target.upstream.calls import UpstreamCall
 
 _QUESTIONS = (
     "Is this a good area for families with children? What kind of people live there",

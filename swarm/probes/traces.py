@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from pathlib import Path
 
 from swarm.probes.probe import ProbeContext
-from swarm.target.environment import control_folder
+from swarm.target.running.environment import control_folder
 
 _MAX_FILES = 200
 _MAX_BYTES = 64 * 1024 * 1024

@@ -13,10 +13,10 @@ from swarm.core.errors import SwarmError, ToolFailed
 from swarm.core.place import TargetPlace
 
 if TYPE_CHECKING:
-    from swarm.target.copies import Copy
-    from swarm.target.server import RunningServer
+    from swarm.target.running.server import RunningServer
     from swarm.target.traffic import Traffic
-    from swarm.target.upstreams import Upstreams
+    from swarm.target.tree.copies import Copy
+    from swarm.target.upstream.upstreams import Upstreams
 
 ANSWER_S = 20.0
 _BODY_BYTES = 1_000_000
@@ -54,9 +54,9 @@ async def start_baseline(
     place: TargetPlace, copy: Copy, target: Target, payload_root: Path, *, tmp: Path, seed: int
 ) -> Baseline:
     """Start upstreams, then the service. Raises ToolFailed where one does not; nothing is left then."""
-    from swarm.target.server import start_server
+    from swarm.target.running.server import start_server
     from swarm.target.traffic import Traffic
-    from swarm.target.upstreams import Upstreams
+    from swarm.target.upstream.upstreams import Upstreams
 
     started: list[Callable[[], Awaitable[None]]] = []
     try:

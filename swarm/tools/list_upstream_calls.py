@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from swarm.tools.tool import Answer, Arguments, Tool, as_json
 
 if TYPE_CHECKING:
-    from swarm.target.upstreams import UpstreamCall
+    from swarm.target.upstream.calls import UpstreamCall
     from swarm.tools.workbench import Workbench
 
 _MOST = 60

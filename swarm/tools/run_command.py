@@ -39,8 +39,8 @@ class RunCommand(Tool):
 
     async def run(self, arguments: RunCommandArguments, bench: Workbench) -> Answer:
         """The exit code is null where a limit ended it. Raises ToolFailed where nothing would hold a command back."""
-        from swarm.target.environment import child_environment
-        from swarm.target.sandbox import ONLY_COPY, ProcessLimits
+        from swarm.target.running.environment import child_environment
+        from swarm.target.running.sandbox import ONLY_COPY, ProcessLimits
 
         if isinstance(bench.sandbox, ProcessLimits):
             raise ToolFailed("no command is run: without bubblewrap it could read all of this machine; go on without")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from swarm.bench.load import LoadRun
     from swarm.bench.profile import Profile
     from swarm.probes.probe import ProbeResult
-    from swarm.target.copies import Copy
+    from swarm.target.tree.copies import Copy
 
 # Numbers of requests, kept apart so that no two senders repeat each other's ids.
 _SAMPLE_FROM, _SENT_FROM, _PROBE_FROM, _LOAD_FROM = 500_000, 600_000, 700_000, 800_000

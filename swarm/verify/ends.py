@@ -20,8 +20,8 @@ from swarm.bench.waterfall import TRACER_FILES, trace_in_turn
 from swarm.bench.wholes import WritesByKind, compare_wholes, failing_share, successful_writes
 from swarm.core.metrics import ANSWER, END_TO_END, Comparison
 from swarm.core.report import CacheUse, Capacity, ErrorRates, ResourceUse, Side, UpstreamUse, Waterfall, WorkDone
-from swarm.target.calls import UpstreamCall
 from swarm.target.traffic import Traffic
+from swarm.target.upstream.calls import UpstreamCall
 from swarm.verify.candidate import Stack
 from swarm.verify.standing import Standing, Tree
 

@@ -14,7 +14,7 @@ from swarm.core.report import ReplayOutcome, TestCounts
 from swarm.probes.probe import ProbeResult
 from swarm.probes.run import all_probes
 from swarm.rules.looking import found_by
-from swarm.target.observation import Exchange
+from swarm.target.replay.observation import Exchange
 from swarm.verify.candidate import Stack
 from swarm.verify.free_form import refusal
 from swarm.verify.gates import durable, gone, parses, probes, protects, replay, starts, tests

@@ -16,10 +16,10 @@ from swarm.core.place import TargetPlace
 from swarm.core.ports import EventSink, Sandbox
 from swarm.probes.probe import ProbeResult
 from swarm.rules.rule import Rule
-from swarm.target.copies import Copy, apply_changes
-from swarm.target.pristine import Pristine
-from swarm.target.replay import Recording
-from swarm.target.tape import Tape
+from swarm.target.replay.observation import Recording
+from swarm.target.tree.copies import Copy, apply_changes
+from swarm.target.tree.pristine import Pristine
+from swarm.target.upstream.tape import Tape
 from swarm.verify.candidate import Stack
 from swarm.verify.testrun import TestRun
 

@@ -12,10 +12,10 @@ from swarm.probes.probe import ProbeContext, ProbeResult, probe_client
 from swarm.probes.routes import headers_of, routes_of
 from swarm.probes.run import run_probes
 from swarm.probes.second_start import SecondStart
-from swarm.target.copies import Copy
-from swarm.target.server import RunningServer, start_server
+from swarm.target.running.server import RunningServer, start_server
 from swarm.target.traffic import Traffic
-from swarm.target.upstreams import Upstreams
+from swarm.target.tree.copies import Copy
+from swarm.target.upstream.upstreams import Upstreams
 from swarm.verify.lab import Lab
 
 # Numbers of requests that no other sender of the run uses.

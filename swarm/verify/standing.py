@@ -14,9 +14,9 @@ from swarm.bench.load import LoadGenerator
 from swarm.bench.watched import Watched
 from swarm.core.errors import TargetError
 from swarm.core.patches import FileChange
-from swarm.target.server import start_server
-from swarm.target.steady import Steady
-from swarm.target.upstreams import Upstreams
+from swarm.target.running.server import start_server
+from swarm.target.upstream.steady import Steady
+from swarm.target.upstream.upstreams import Upstreams
 from swarm.verify.candidate import Stack
 from swarm.verify.lab import Lab, Trial
 

@@ -13,8 +13,9 @@ from swarm.config.schema import Target
 from swarm.core.place import TargetPlace
 from swarm.core.ports import CommandLimits, CommandResult, Sandbox
 from swarm.core.report import TestCounts
-from swarm.target.copies import Copy
-from swarm.target.environment import child_environment, command_line
+from swarm.target.running.commandline import command_line
+from swarm.target.running.environment import child_environment
+from swarm.target.tree.copies import Copy
 
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 _UNITTEST_RAN = re.compile(r"^Ran (\d+) tests?", re.MULTILINE)

@@ -17,8 +17,8 @@ from swarm.bench.sidebyside import compare, measure_sides, resources, slice_orde
 from swarm.bench.watched import Watched
 from swarm.config.schema import Target
 from swarm.core.errors import TargetError
-from swarm.target.calls import CallLog
-from swarm.target.view import View
+from swarm.target.upstream.calls import CallLog
+from swarm.target.upstream.view import View
 
 TARGET = Target.model_validate(
     {

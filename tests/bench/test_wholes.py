@@ -10,8 +10,8 @@ import pytest
 
 from swarm.bench.watched import Watched, Whole
 from swarm.bench.wholes import WritesByKind, compare_wholes, failing_share, successful_writes
-from swarm.target.calls import CallLog, Effect, UpstreamCall
-from swarm.target.view import View
+from swarm.target.upstream.calls import CallLog, Effect, UpstreamCall
+from swarm.target.upstream.view import View
 
 
 def call(status: int = 200, effect: Effect = "write") -> UpstreamCall:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from swarm.target.server import start_server
+from swarm.target.running.server import start_server
 from tests.cli.conftest import Cli, Said
 from tests.cli.tiny import AGENTS, APP, left_running, scratch_left, write_service
 

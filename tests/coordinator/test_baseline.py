@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from swarm.coordinator.baseline import bad_answers
-from swarm.target.observation import Exchange, ExchangeKind, Observation
-from swarm.target.stored_state import StoredState
+from swarm.target.replay.observation import Exchange, ExchangeKind, Observation
+from swarm.target.replay.stored_state import StoredState
 
 EMPTY = StoredState({}, 0.0)
 

@@ -26,7 +26,7 @@ from swarm.models.playbook import MODEL_NAME, PlaybookModel
 from swarm.models.prices import load_prices
 from swarm.rules.registry import all_rules
 from swarm.runtime import SystemClock, make_mask
-from swarm.target.sandbox import ProcessLimits
+from swarm.target.running.sandbox import ProcessLimits
 from tests.fakes import FakeSink
 from tests.faulty_swarm import SWARM, leave_out_measuring, write_target
 

@@ -24,7 +24,7 @@ from swarm.core.report import (
     WorkDone,
 )
 from swarm.reporting.readiness import monitoring_lines
-from swarm.target.place import resolve_place
+from swarm.target.tree.place import resolve_place
 from tests.reporting.sample import sample_report
 
 GOOD = Measured(

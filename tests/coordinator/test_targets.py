@@ -20,7 +20,7 @@ from swarm.core.report import (
     Waterfall,
     WaterfallSpan,
 )
-from swarm.target.calls import UpstreamCall
+from swarm.target.upstream.calls import UpstreamCall
 
 
 def summary(value: float) -> Summary:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from swarm.core.log_records import hands_over_log
-from swarm.target.calls import effect_of
+from swarm.target.upstream.calls import effect_of
 
 _RECORD = {"level": "INFO", "message": "taken", "logger_name": "desk", "line_number": 604, "timestamp": "now"}
 

@@ -12,7 +12,7 @@ from swarm.intake.answers import routes_for
 from swarm.intake.draft import Draft
 from swarm.intake.trial import host_name
 from swarm.intake.writing import render
-from swarm.target.calls import UpstreamCall
+from swarm.target.upstream.calls import UpstreamCall
 from tests.intake.strangers import index_of
 
 TARGET = Target.model_validate(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swarm.probes.repeated_delivery import distinct_writes, doubled_post
-from swarm.target.calls import Effect, UpstreamCall
+from swarm.target.upstream.calls import Effect, UpstreamCall
 
 
 def call(method: str = "POST", body: bytes = b"{}", status: int = 201, effect: Effect = "write") -> UpstreamCall:

@@ -29,8 +29,8 @@ from swarm.config.schema import Sign, Target, Webhook
 from swarm.probes.probe import Answer, ProbeContext, ProbeResult
 from swarm.probes.run import all_probes, findings_from, run_probes
 from swarm.probes.sql_injection import places
-from swarm.target.calls import UpstreamCall
 from swarm.target.traffic import Traffic
+from swarm.target.upstream.calls import UpstreamCall
 
 SECRET = "probe-secret-4711"
 # What these services have no place for: tests of their own ask it (test_people.py, test_upstream_trouble.py).

@@ -21,8 +21,8 @@ from swarm.probes.answer_headers import AnswerHeaders
 from swarm.probes.inert_text import InertText
 from swarm.probes.payload_shape import PayloadShape
 from swarm.probes.probe import Effects, ProbeContext, ProbeResult
-from swarm.target.calls import UpstreamCall
 from swarm.target.traffic import Traffic
+from swarm.target.upstream.calls import UpstreamCall
 
 Handler = Callable[[dict[str, Any], "Desk"], Response | None]
 

@@ -11,7 +11,7 @@ import pytest
 
 from swarm.config.schema import Target
 from swarm.core.place import TargetPlace
-from swarm.target.place import resolve_place
+from swarm.target.tree.place import resolve_place
 
 SERVICE = """
 import http.server, json, os, sys

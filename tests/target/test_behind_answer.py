@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from swarm.target.behind_answer import KnownWork, kept_in, known_work, settled, wait_for_work
-from swarm.target.calls import CallLog, UpstreamCall, effect_of
+from swarm.target.replay.behind_answer import kept_in, settled, wait_for_work
+from swarm.target.upstream.calls import CallLog, UpstreamCall, effect_of
+from swarm.target.upstream.known_work import KnownWork, known_work
 
 EVENT = {"type": "order.created", "id": "9f1c-77", "lines": [{"item": "tea"}], "count": 3}
 BODY = json.dumps(EVENT).encode()

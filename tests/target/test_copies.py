@@ -9,8 +9,8 @@ import pytest
 from swarm.core.errors import TargetError
 from swarm.core.patches import FileChange
 from swarm.core.place import TargetPlace
-from swarm.target import copies
-from swarm.target.copies import Copy, PatchDoesNotApply, apply_changes, clone, make_copy, read_tree
+from swarm.target.tree import copies
+from swarm.target.tree.copies import Copy, PatchDoesNotApply, apply_changes, clone, make_copy, read_tree
 
 
 def place_of(root: Path, path: str = ".") -> TargetPlace:

@@ -10,9 +10,10 @@ import pytest
 from swarm.config.schema import Target
 from swarm.core.errors import TargetError
 from swarm.core.place import TargetPlace
-from swarm.target import environment
-from swarm.target.copies import Copy, make_copy
-from swarm.target.environment import GUARD, INJECT, child_environment, command_line
+from swarm.target.running import environment
+from swarm.target.running.commandline import command_line
+from swarm.target.running.environment import GUARD, INJECT, child_environment
+from swarm.target.tree.copies import Copy, make_copy
 
 
 def build(write_service, tmp_path: Path, extra: dict[str, str] | None = None, **fields):  # type: ignore[no-untyped-def]

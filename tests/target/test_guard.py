@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from swarm.target.environment import GUARD, INJECT
+from swarm.target.running.environment import GUARD, INJECT
 
 INTERPRETERS = [sys.executable, *(p for p in ("/usr/bin/python3",) if Path(p).exists())]
 

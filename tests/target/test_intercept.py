@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from swarm.config.schema import Target
-from swarm.target import environment
-from swarm.target.copies import Copy, make_copy
-from swarm.target.place import resolve_place
-from swarm.target.upstreams import Upstreams
+from swarm.target.running import environment
+from swarm.target.tree.copies import Copy, make_copy
+from swarm.target.tree.place import resolve_place
+from swarm.target.upstream.upstreams import Upstreams
 
 TARGET = Target.model_validate({
     "path": ".", "start": "python serve.py {port}",

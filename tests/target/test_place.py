@@ -7,7 +7,7 @@ import pytest
 
 from swarm.config.schema import Target
 from swarm.core.errors import TargetError
-from swarm.target.place import resolve_place
+from swarm.target.tree.place import resolve_place
 
 
 def target(**fields: str) -> Target:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from swarm.config.schema import UpstreamRoute
-from swarm.target.played import PlayedRoutes, Question, Reply
+from swarm.target.upstream.played import PlayedRoutes, Question, Reply
 
 
 def routes(*fields: dict[str, object]) -> list[UpstreamRoute]:

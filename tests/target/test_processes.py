@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from swarm.target import procfs, scratch
-from swarm.target.processes import reap_orphans, scratch_folder, spawn
+from swarm.target.processes import procfs, scratch
+from swarm.target.processes.children import reap_orphans, spawn
+from swarm.target.processes.scratch import scratch_folder
 
 # A child that starts a grandchild which leaves the session (so that no signal to the group or on the
 # parent's death reaches it) and listens on a port.
@@ -43,7 +44,7 @@ def lives(pid: int) -> bool:
 
 
 async def test_stop_ends_daemons_that_left_the_session_too(tmp_path: Path) -> None:
-    from swarm.target.server import _can_bind, free_port
+    from swarm.target.running.server import _can_bind, free_port
 
     port = free_port()
     argv = [sys.executable, "-c", DAEMON, str(port)]
@@ -90,8 +91,9 @@ def test_kill_9_of_swarm_leaves_nothing_after_the_next_start(tmp_path: Path, dae
     parent_code = (
         "import os, sys, tempfile, time\n"
         "from pathlib import Path\n"
-        "from swarm.target import scratch\n"
-        "from swarm.target.processes import scratch_folder, spawn\n"
+        "from swarm.target.processes import scratch\n"
+        "from swarm.target.processes.children import spawn\n"
+        "from swarm.target.processes.scratch import scratch_folder\n"
         "scratch.tempfile.gettempdir = lambda: sys.argv[1]\n"
         "folder = scratch_folder('run')\n"
         "argv = [sys.executable, '-c', sys.argv[2], '0']\n"

@@ -7,10 +7,11 @@ import json
 
 import pytest
 
-from swarm.target.copies import make_copy
-from swarm.target.place import resolve_place
-from swarm.target.replay import Observation, Recording, observe, record_baseline
-from swarm.target.replay_compare import compare
+from swarm.target.replay.compare import compare
+from swarm.target.replay.look import observe, record_baseline
+from swarm.target.replay.observation import Observation, Recording
+from swarm.target.tree.copies import make_copy
+from swarm.target.tree.place import resolve_place
 from tests.target import small_target as small
 
 REQUESTS = 3

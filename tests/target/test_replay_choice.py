@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from swarm.config.schema import Target
-from swarm.target.calls import path_shape
-from swarm.target.replay import chosen_numbers
+from swarm.target.replay.look import chosen_numbers
 from swarm.target.traffic import Traffic
+from swarm.target.upstream.calls import path_shape
 
 KINDS = ("order.created", "order.paid", "order.refused", "customer.new")
 

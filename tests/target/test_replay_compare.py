@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from swarm.target.calls import UpstreamCall, effect_of
-from swarm.target.observation import Exchange, ExchangeKind, Observation, Recording
-from swarm.target.replay_compare import compare
-from swarm.target.stored_state import StoredState, StoredTable
-from swarm.target.tape import Tape
+from swarm.target.replay.compare import compare
+from swarm.target.replay.observation import Exchange, ExchangeKind, Observation, Recording
+from swarm.target.replay.stored_state import StoredState, StoredTable
+from swarm.target.upstream.calls import UpstreamCall, effect_of
+from swarm.target.upstream.tape import Tape
 
 NOW = 1_790_000_000.0
 EMPTY = StoredState({}, NOW)

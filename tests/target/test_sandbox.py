@@ -10,9 +10,9 @@ import pytest
 
 from swarm.core.errors import TargetError
 from swarm.core.ports import CommandLimits, CommandResult, Sandbox
-from swarm.target.copies import Copy, make_copy
-from swarm.target.environment import child_environment
-from swarm.target.sandbox import ONLY_COPY, Bubblewrap, ProcessLimits, choose_sandbox
+from swarm.target.running.environment import child_environment
+from swarm.target.running.sandbox import ONLY_COPY, Bubblewrap, ProcessLimits, choose_sandbox
+from swarm.target.tree.copies import Copy, make_copy
 
 BOXES = [ProcessLimits(), choose_sandbox()] if choose_sandbox().name != "process limits" else [ProcessLimits()]
 

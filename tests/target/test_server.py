@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from swarm.core.errors import TargetError
-from swarm.target import server as server_module
-from swarm.target.copies import make_copy
-from swarm.target.server import RunningServer, start_server
+from swarm.target.running import server as server_module
+from swarm.target.running.server import RunningServer, start_server
+from swarm.target.tree.copies import make_copy
 
 
 async def start(write_service: Any, tmp_path: Path, **options: Any) -> RunningServer:

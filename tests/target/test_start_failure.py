@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from swarm.target.start_failure import describe_answer_failure, describe_start_failure
+from swarm.target.running.start_failure import describe_answer_failure, describe_start_failure
 
 PYDANTIC = """Traceback (most recent call last):
   File "app.py", line 3, in <module>

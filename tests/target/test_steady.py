@@ -6,8 +6,8 @@ import asyncio
 import time
 from collections.abc import Iterator
 
-from swarm.target.played import Question, Reply
-from swarm.target.steady import Steady
+from swarm.target.upstream.played import Question, Reply
+from swarm.target.upstream.steady import Steady
 
 
 def question(path: str = "/contacts/17") -> Question:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from swarm.target.stored_state import StoredState, added, read_stored, stored_differences
+from swarm.target.replay.stored_state import StoredState, added, read_stored, stored_differences
 
 NOW = 1_790_000_000.0
 SCHEMA = "CREATE TABLE leads (id INTEGER PRIMARY KEY, name TEXT, score INTEGER, token TEXT, at TEXT)"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from swarm.target.copies import Copy
-from swarm.target.tree_digest import tree_digest
+from swarm.target.tree.copies import Copy
+from swarm.target.tree.digest import tree_digest
 
 
 def test_code_and_the_targets_own_files_count_and_words_beside_it_do_not(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import time
 import aiohttp
 
 from swarm.config.schema import UpstreamRoute
-from swarm.target.calls import CallLog
-from swarm.target.played import PlayedRoutes
-from swarm.target.reception import Reception, Trouble
+from swarm.target.upstream.calls import CallLog
+from swarm.target.upstream.played import PlayedRoutes
+from swarm.target.upstream.reception import Reception, Trouble
 
 
 async def test_trouble_comes_and_goes() -> None:

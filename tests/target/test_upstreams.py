@@ -14,11 +14,11 @@ import pytest
 from swarm.config.schema import Target
 from swarm.core.errors import TargetError
 from swarm.core.place import TargetPlace
-from swarm.target.calls import FaultPoint
-from swarm.target.copies import Copy, make_copy
-from swarm.target.place import resolve_place
-from swarm.target.tape import Tape
-from swarm.target.upstreams import Upstreams
+from swarm.target.tree.copies import Copy, make_copy
+from swarm.target.tree.place import resolve_place
+from swarm.target.upstream.calls import FaultPoint
+from swarm.target.upstream.tape import Tape
+from swarm.target.upstream.upstreams import Upstreams
 
 # counts its calls, so that an answer tells whether it came from here or from a tape; fails each fourth
 EMULATOR = """

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from swarm.target.calls import UpstreamCall, effect_of
-from swarm.target.observation import Exchange, ExchangeKind, Observation, Recording
-from swarm.target.replay_compare import compare
-from swarm.target.stored_state import StoredState
-from swarm.target.tape import Tape
-from swarm.target.write_merging import merge
+from swarm.target.replay.compare import compare
+from swarm.target.replay.observation import Exchange, ExchangeKind, Observation, Recording
+from swarm.target.replay.stored_state import StoredState
+from swarm.target.replay.write_merging import merge
+from swarm.target.upstream.calls import UpstreamCall, effect_of
+from swarm.target.upstream.tape import Tape
 
 NOW = 1_790_000_000.0
 EMPTY = StoredState({}, NOW)

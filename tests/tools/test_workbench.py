@@ -14,9 +14,9 @@ from swarm.analysis.index import build_index
 from swarm.analysis.source import SourceTree
 from swarm.config.load import load_agents
 from swarm.core.errors import ToolFailed
-from swarm.target.copies import make_copy
-from swarm.target.place import resolve_place
-from swarm.target.pristine import Pristine
+from swarm.target.tree.copies import make_copy
+from swarm.target.tree.place import resolve_place
+from swarm.target.tree.pristine import Pristine
 from swarm.tools.find_security_problems import FindSecurityProblems
 from swarm.tools.lease import Lease
 from swarm.tools.list_routes import ListRoutes

@@ -11,12 +11,12 @@ from swarm.analysis.index import build_index
 from swarm.analysis.source import SourceTree
 from swarm.core.patches import FileChange, GateResult
 from swarm.rules.registry import all_rules
-from swarm.target.copies import make_copy
-from swarm.target.observation import Exchange
-from swarm.target.place import resolve_place
-from swarm.target.pristine import Pristine
-from swarm.target.replay import Recording, record_baseline
-from swarm.target.sandbox import choose_sandbox
+from swarm.target.replay.look import record_baseline
+from swarm.target.replay.observation import Exchange, Recording
+from swarm.target.running.sandbox import choose_sandbox
+from swarm.target.tree.copies import make_copy
+from swarm.target.tree.place import resolve_place
+from swarm.target.tree.pristine import Pristine
 from swarm.verify.candidate import empty_stack, extend
 from swarm.verify.fixes import Fix
 from swarm.verify.gates import durable, replay

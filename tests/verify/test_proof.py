@@ -14,11 +14,12 @@ from swarm.core.events import Event
 from swarm.core.findings import Category
 from swarm.core.patches import FileChange, Rejected
 from swarm.rules.registry import all_rules
-from swarm.target.copies import make_copy
-from swarm.target.place import resolve_place
-from swarm.target.pristine import Pristine
-from swarm.target.replay import Recording, record_baseline
-from swarm.target.sandbox import choose_sandbox
+from swarm.target.replay.look import record_baseline
+from swarm.target.replay.observation import Recording
+from swarm.target.running.sandbox import choose_sandbox
+from swarm.target.tree.copies import make_copy
+from swarm.target.tree.place import resolve_place
+from swarm.target.tree.pristine import Pristine
 from swarm.verify.candidate import empty_stack
 from swarm.verify.ends import TRACED_REQUESTS, measure_ends
 from swarm.verify.fixes import Fix

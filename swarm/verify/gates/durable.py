@@ -13,14 +13,15 @@ import aiohttp
 
 from swarm.core.errors import TargetError
 from swarm.core.patches import GateResult
-from swarm.target.behind_answer import CallKind, kept_in, kinds_of
-from swarm.target.calls import UpstreamCall
-from swarm.target.environment import CONTROL
-from swarm.target.observation import Exchange
-from swarm.target.replay import ANSWER_DEADLINE_S, chosen_numbers
-from swarm.target.server import RunningServer, start_server
+from swarm.target.replay.behind_answer import kept_in
+from swarm.target.replay.look import ANSWER_DEADLINE_S, chosen_numbers
+from swarm.target.replay.observation import Exchange
+from swarm.target.running.environment import CONTROL
+from swarm.target.running.server import RunningServer, start_server
 from swarm.target.traffic import Traffic, WebhookRequest
-from swarm.target.upstreams import Upstreams
+from swarm.target.upstream.calls import UpstreamCall
+from swarm.target.upstream.known_work import CallKind, kinds_of
+from swarm.target.upstream.upstreams import Upstreams
 from swarm.verify.lab import Lab, Trial
 
 _EVENTS = 3

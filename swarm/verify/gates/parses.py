@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from swarm.core.patches import GateResult
 from swarm.core.ports import CommandLimits
-from swarm.target.environment import child_environment
+from swarm.target.running.environment import child_environment
 from swarm.verify.lab import Lab, Trial
 
 _COMPILE = """

@@ -8,8 +8,8 @@ import time
 from swarm.core.errors import TargetError
 from swarm.core.patches import GateResult
 from swarm.core.report import ReplayOutcome
-from swarm.target.replay import OnNormal, observe
-from swarm.target.replay_compare import compare
+from swarm.target.replay.compare import compare
+from swarm.target.replay.look import OnNormal, observe
 from swarm.verify.lab import Lab, Trial
 
 

@@ -8,12 +8,10 @@ from dataclasses import replace
 from itertools import zip_longest
 
 from swarm.core.report import ReplayOutcome
-from swarm.target.calls import FaultPoint, UpstreamCall, path_shape
-from swarm.target.observation import Exchange, Observation, Recording
-from swarm.target.questions import question_differences
-from swarm.target.stored_state import added, stored_differences
-from swarm.target.volatile import Side, differences, learn, parse_body
-from swarm.target.write_matching import (
+from swarm.target.replay.observation import Exchange, Observation, Recording
+from swarm.target.replay.questions import question_differences
+from swarm.target.replay.stored_state import added, stored_differences
+from swarm.target.replay.write_matching import (
     Write,
     credentials,
     expected_writes,
@@ -22,7 +20,9 @@ from swarm.target.write_matching import (
     order_lines,
     writes_of,
 )
-from swarm.target.write_merging import widened, with_merged
+from swarm.target.replay.write_merging import widened, with_merged
+from swarm.target.upstream.calls import FaultPoint, UpstreamCall, path_shape
+from swarm.target.volatile import Side, differences, learn, parse_body
 
 IDEMPOTENT_METHODS = frozenset({"PUT", "DELETE"})
 _LINES_PER_EXCHANGE = 4

@@ -14,8 +14,8 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from swarm.target.calls import path_shape
-from swarm.target.played import Question, Reply
+from swarm.target.upstream.calls import path_shape
+from swarm.target.upstream.played import Question, Reply
 
 KEPT = 60
 SHARE = 0.9

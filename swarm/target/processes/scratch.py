@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from swarm.core.errors import TargetError
-from swarm.target import procfs
+from swarm.target.processes import procfs
 
 _OWNER_FILE = ".swarm-owner"
 _UNFINISHED_AGE_S = 3600.0

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from swarm.target.calls import UpstreamCall
-from swarm.target.observation import Exchange
+from swarm.target.replay.observation import Exchange
+from swarm.target.upstream.calls import UpstreamCall
 from swarm.target.volatile import Masks, Side, differences, hard, learn, parse_body
 
 _CREDENTIAL = ("authorization", "api-key", "apikey", "token", "secret", "signature", "-key")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from swarm.target.replay.write_matching import ExpectedWrite, Write
 from swarm.target.volatile import Side, differences, learn
-from swarm.target.write_matching import ExpectedWrite, Write
 
 PARTIAL_METHODS = frozenset({"PUT", "PATCH"})
 NAMING_KEYS = ("id", "key", "name", "fieldKey", "field")  # what items of a list are told apart by

@@ -22,10 +22,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from swarm.core.errors import TargetError
-from swarm.target import procfs
-from swarm.target.boundedlog import HEAD_BYTES, TAIL_BYTES, BoundedLog
-from swarm.target.scratch import dead_folders, owner_is_alive, owner_mark, remove_folder
-from swarm.target.scratch import scratch_folder as scratch_folder  # part of this module's promise
+from swarm.target.processes import procfs
+from swarm.target.processes.boundedlog import HEAD_BYTES, TAIL_BYTES, BoundedLog
+from swarm.target.processes.scratch import dead_folders, owner_is_alive, owner_mark, remove_folder
 
 OWNER = "SWARM_OWNER"
 OWNER_NAMESPACE = "SWARM_OWNER_NS"

@@ -10,10 +10,10 @@ from aiohttp import web
 
 from swarm.config.schema import Upstream
 from swarm.core.errors import TargetError
-from swarm.target.calls import CallLog, UpstreamCall
-from swarm.target.intercept import Front
-from swarm.target.program import Program, ProgramPlace
-from swarm.target.reception import Reception
+from swarm.target.upstream.calls import CallLog, UpstreamCall
+from swarm.target.upstream.intercept import Front
+from swarm.target.upstream.program import Program, ProgramPlace
+from swarm.target.upstream.reception import Reception
 
 FRONT = "(hosts)"
 Listening = tuple[asyncio.AbstractServer | None, web.Server]

@@ -6,7 +6,7 @@ from pathlib import Path
 from threading import Lock
 
 from swarm.core.place import TargetPlace
-from swarm.target.copies import Copy, clone, make_copy
+from swarm.target.tree.copies import Copy, clone, make_copy
 
 
 class Pristine:

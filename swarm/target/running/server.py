@@ -15,13 +15,14 @@ from swarm.config.schema import Target
 from swarm.core.errors import TargetError
 from swarm.core.place import TargetPlace
 from swarm.core.ports import CommandLimits
-from swarm.target import procfs
-from swarm.target.copies import SETUP_DONE, Copy
-from swarm.target.environment import child_environment, command_line, control_folder
-from swarm.target.processes import Child, spawn
-from swarm.target.procfs import Listener
-from swarm.target.sandbox import ProcessLimits
-from swarm.target.start_failure import ADDRESS_IN_USE, describe_start_failure, last_lines
+from swarm.target.processes import procfs
+from swarm.target.processes.children import Child, spawn
+from swarm.target.processes.procfs import Listener
+from swarm.target.running.commandline import command_line
+from swarm.target.running.environment import child_environment, control_folder
+from swarm.target.running.sandbox import ProcessLimits
+from swarm.target.running.start_failure import ADDRESS_IN_USE, describe_start_failure, last_lines
+from swarm.target.tree.copies import SETUP_DONE, Copy
 
 _ATTEMPTS = 4
 _HOSTS = ("127.0.0.1", "::1")

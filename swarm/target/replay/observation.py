@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from swarm.target.calls import UpstreamCall
-from swarm.target.stored_state import StoredState
-from swarm.target.tape import Tape
+from swarm.target.replay.stored_state import StoredState
+from swarm.target.upstream.calls import UpstreamCall
+from swarm.target.upstream.tape import Tape
 
 ExchangeKind = Literal["normal", "badly signed", "upstream fails"]
 

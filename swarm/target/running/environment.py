@@ -11,12 +11,11 @@ from pathlib import Path
 
 from swarm.config.schema import Target
 from swarm.core.place import TargetPlace
-from swarm.target.commandline import command_line as command_line  # part of this module's promise
-from swarm.target.commandline import fill, search_path, site_packages
-from swarm.target.copies import Copy, moved
-from swarm.target.scratch import scratch_root
+from swarm.target.processes.scratch import scratch_root
+from swarm.target.running.commandline import fill, search_path, site_packages
+from swarm.target.tree.copies import Copy, moved
 
-INJECT = Path(__file__).parent / "inject"
+INJECT = Path(__file__).parent.parent / "inject"
 GUARD = INJECT / "guard.py"
 CONTROL = ".swarm"  # swarm's own folder below {tmp}: home, logs
 STATE = "state"

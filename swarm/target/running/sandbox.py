@@ -18,8 +18,8 @@ from pathlib import Path
 
 from swarm.core.errors import TargetError
 from swarm.core.ports import CommandLimits, CommandResult, Sandbox
-from swarm.target import procfs
-from swarm.target.processes import Child, spawn
+from swarm.target.processes import procfs
+from swarm.target.processes.children import Child, spawn
 
 _POLL_S = 0.02
 _WATCH_S = 0.1

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from swarm.core.errors import SwarmError, TargetError
 from swarm.core.patches import FileChange
 from swarm.core.place import TargetPlace
-from swarm.target.scratch import scratch_root
+from swarm.target.processes.scratch import scratch_root
 
 MAX_FILES = 20_000
 MAX_BYTES = 500_000_000

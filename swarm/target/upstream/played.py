@@ -14,8 +14,8 @@ from typing import Any, Literal, Protocol
 from urllib.parse import unquote
 
 from swarm.config.schema import UpstreamRoute
-from swarm.target.calls import Effect, effect_of
 from swarm.target.payloads import Template, template
+from swarm.target.upstream.calls import Effect, effect_of
 
 Latency = Literal["live", "fixed"]
 FIXED_LATENCY_S = 0.015

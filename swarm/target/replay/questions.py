@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from swarm.core.model_calls import is_question
-from swarm.target.observation import Exchange
+from swarm.target.replay.observation import Exchange
+from swarm.target.replay.write_matching import Write, expected_writes, writes_of
 from swarm.target.volatile import differences
-from swarm.target.write_matching import Write, expected_writes, writes_of
 
 
 def question_differences(first: Exchange, second: Exchange, theirs: Exchange) -> Iterator[str]:

@@ -12,18 +12,17 @@ from typing import Literal
 
 from swarm.config.schema import Target, Upstream
 from swarm.core.place import TargetPlace
-from swarm.target.calls import CallLog, FaultPoint
-from swarm.target.calls import UpstreamCall as UpstreamCall  # part of this module's promise
-from swarm.target.copies import Copy
-from swarm.target.intercept import AUTHORITY_FILE, Authority, Front, usual_bundle
-from swarm.target.played import Latency, PlayedRoutes
-from swarm.target.program import Program, ProgramPlace, ProgramPlayer
-from swarm.target.reception import Reception, Trouble
-from swarm.target.steady import Steady
-from swarm.target.tape import Playback, Tape
-from swarm.target.view import FRONT, Listening, View, listen, stop_listening
+from swarm.target.tree.copies import Copy
+from swarm.target.upstream.calls import CallLog, FaultPoint, UpstreamCall
+from swarm.target.upstream.intercept import AUTHORITY_FILE, Authority, Front, usual_bundle
+from swarm.target.upstream.played import Latency, PlayedRoutes
+from swarm.target.upstream.program import Program, ProgramPlace, ProgramPlayer
+from swarm.target.upstream.reception import Reception, Trouble
+from swarm.target.upstream.steady import Steady
+from swarm.target.upstream.tape import Playback, Tape
+from swarm.target.upstream.view import FRONT, Listening, View, listen, stop_listening
 
-REDIRECT_FILE = Path(__file__).parent / "inject" / "redirect.py"
+REDIRECT_FILE = Path(__file__).parent.parent / "inject" / "redirect.py"
 
 
 class Upstreams:

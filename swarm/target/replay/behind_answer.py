@@ -6,59 +6,23 @@ import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from swarm.target.calls import UpstreamCall, path_shape
-from swarm.target.stored_state import copied, sqlite_files
-from swarm.target.upstreams import Upstreams
+from swarm.target.replay.stored_state import copied, sqlite_files
+from swarm.target.upstream.calls import UpstreamCall
+from swarm.target.upstream.known_work import KnownWork, kinds_of
+from swarm.target.upstream.upstreams import Upstreams
 from swarm.target.volatile import parse_body
 
-CallKind = tuple[str, str, str]
 _LIMIT_S = 3.0
 _PATIENCE_S = 0.4
 _RETRY_PAUSE_S = 1.6  # what fails behind the answer may be tried again after pauses, on a busy machine late
 _SLACK_S = 0.06
 _SETTLED_S = 0.12
 _SHORTEST_LEAF = 3
-
-
-@dataclass(frozen=True, slots=True)
-class KnownWork:
-    """How the original worked on one request: its writes, how long it took, and its longest pauses.
-
-    `pause_s` is the longest time without a call in flight, `tail_s` that between its last call and its answer.
-    `met_failure` says that an upstream failed it, whether its answer told so or not; `behind` that it worked on
-    after its answer by itself.
-    """
-
-    writes: frozenset[CallKind]
-    duration_s: float
-    pause_s: float
-    tail_s: float
-    status: int
-    met_failure: bool = False
-    behind: bool = False
-
-
-def known_work(calls: Sequence[UpstreamCall], began_s: float, duration_s: float, status: int) -> KnownWork:
-    """What the first look at the original teaches about one request."""
-    pause_s, free_s = 0.0, began_s
-    for call in sorted(calls, key=lambda call: call.start_s):
-        pause_s = max(pause_s, call.start_s - free_s)
-        free_s = max(free_s, call.end_s)
-    tail_s = max(0.0, began_s + duration_s - free_s)
-    met_failure = any(call.status >= 500 for call in calls)
-    behind = any(call.end_s > began_s + duration_s for call in calls)
-    return KnownWork(kinds_of(calls), duration_s, max(pause_s, tail_s), tail_s, status, met_failure, behind)
-
-
-def kinds_of(calls: Iterable[UpstreamCall]) -> frozenset[CallKind]:
-    """The kinds of writes among some calls."""
-    return frozenset((c.upstream, c.method, path_shape(c.path)) for c in calls if c.effect == "write")
 
 
 async def wait_for_work(

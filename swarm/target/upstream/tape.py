@@ -6,14 +6,11 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from swarm.target.calls import FaultPoint
-from swarm.target.played import Question, Reply
+from swarm.target.upstream.calls import FaultPoint
+from swarm.target.upstream.known_work import KnownWork
+from swarm.target.upstream.played import Question, Reply
 from swarm.target.volatile import hard
-
-if TYPE_CHECKING:
-    from swarm.target.behind_answer import KnownWork
 
 TapeKey = tuple[str, str, str, str]
 

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from swarm.target.calls import CallLog, FaultPoint, UpstreamCall, effect_of
-from swarm.target.played import FIXED_LATENCY_S, Player, Question, Reply, failure, refusal
-from swarm.target.steady import Steady
+from swarm.target.upstream.calls import CallLog, FaultPoint, UpstreamCall, effect_of
+from swarm.target.upstream.played import FIXED_LATENCY_S, Player, Question, Reply, failure, refusal
+from swarm.target.upstream.steady import Steady
 
 
 @dataclass(slots=True)

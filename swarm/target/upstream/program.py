@@ -11,14 +11,15 @@ from pathlib import Path
 from swarm.config.schema import Target, Upstream
 from swarm.core.errors import TargetError
 from swarm.core.place import TargetPlace
-from swarm.target.calls import READING_METHODS, effect_of
-from swarm.target.copies import Copy
-from swarm.target.environment import child_environment, command_line
-from swarm.target.played import FIXED_LATENCY_S, Question, Reply
-from swarm.target.processes import Child, spawn
-from swarm.target.server import free_port
-from swarm.target.start_failure import describe_start_failure
-from swarm.target.tape import Playback, Tape
+from swarm.target.processes.children import Child, spawn
+from swarm.target.running.commandline import command_line
+from swarm.target.running.environment import child_environment
+from swarm.target.running.server import free_port
+from swarm.target.running.start_failure import describe_start_failure
+from swarm.target.tree.copies import Copy
+from swarm.target.upstream.calls import READING_METHODS, effect_of
+from swarm.target.upstream.played import FIXED_LATENCY_S, Question, Reply
+from swarm.target.upstream.tape import Playback, Tape
 from swarm.target.wire import Line, WireError
 
 START_DEADLINE_S = 20.0

@@ -14,18 +14,17 @@ import aiohttp
 
 from swarm.config.schema import Target
 from swarm.core.place import TargetPlace
-from swarm.target.behind_answer import kept_in, known_work, settled, wait_for_work
-from swarm.target.calls import FaultPoint, path_shape
-from swarm.target.copies import Copy
-from swarm.target.environment import CONTROL
-from swarm.target.observation import Exchange, ExchangeKind
-from swarm.target.observation import Observation as Observation  # both are part of this module's promise
-from swarm.target.observation import Recording as Recording
-from swarm.target.server import RunningServer, start_server
-from swarm.target.stored_state import StoredState, read_stored
-from swarm.target.tape import Tape
+from swarm.target.replay.behind_answer import kept_in, settled, wait_for_work
+from swarm.target.replay.observation import Exchange, ExchangeKind, Observation, Recording
+from swarm.target.replay.stored_state import StoredState, read_stored
+from swarm.target.running.environment import CONTROL
+from swarm.target.running.server import RunningServer, start_server
 from swarm.target.traffic import Traffic, WebhookRequest
-from swarm.target.upstreams import Upstreams
+from swarm.target.tree.copies import Copy
+from swarm.target.upstream.calls import FaultPoint, path_shape
+from swarm.target.upstream.known_work import known_work
+from swarm.target.upstream.tape import Tape
+from swarm.target.upstream.upstreams import Upstreams
 from swarm.target.volatile import parse_body
 
 ANSWER_DEADLINE_S = 20.0

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from swarm.config.choice import CONFIG_NAME
-from swarm.target.copies import Copy
+from swarm.target.tree.copies import Copy
 
 _SHOWN = 16  # characters of a digest
 _LOOKED_AT = 8_192  # bytes in which a file that is no text has a zero

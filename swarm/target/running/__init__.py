@@ -1,0 +1,1 @@
+"""The target at work: its environment and commands, the sandbox, the server."""
