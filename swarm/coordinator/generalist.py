@@ -8,7 +8,7 @@ the same results are shortened and cleared.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
@@ -20,7 +20,8 @@ from swarm.agents.loop import Outcome
 from swarm.agents.toolbox import CALLS_AT_ONCE
 from swarm.config.schema import Specialist
 from swarm.core.chat import Block, Conversation, Message, ToolCall, ToolResult, ToolSpec
-from swarm.core.report import AgentInfo, ContextEfficiency
+from swarm.core.efficiency import ContextEfficiency, SavingBounds
+from swarm.core.report import AgentInfo
 from swarm.core.spending import spent
 from swarm.models.estimate import METHOD, blocks_tokens, messages_tokens, prefix_tokens
 
@@ -30,11 +31,15 @@ NEVER = Clearing(over_tokens=0)
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Tokens of one conversation: the most that it held at once, and all that its turns read and wrote."""
+    """Tokens of one conversation: the most that it held at once, and all that its turns read and wrote.
+
+    `prefix_tokens` of them are there before the work begins: charter, tools and first words.
+    """
 
     peak_tokens: int
     total_tokens: int
     turns: int
+    prefix_tokens: int
 
 
 def context_of(
@@ -56,10 +61,9 @@ def context_of(
     start = replace(talks[0].conversation, agent=name, system=system, messages=talks[0].conversation.messages[:1])
     one = footprint(start, specs, rounds, rule)
     whole = footprint(start, specs, [_whole(each, artifacts) for each in rounds], NEVER)
+    own = [footprint(_first(talk), talk.specs, list(_rounds(talk.conversation)), rule) for talk in talks]
     took = sum(talk.tally.usage.context_tokens + talk.tally.usage.output_tokens for talk in talks)
-    alike = sum(
-        footprint(_first(talk), talk.specs, list(_rounds(talk.conversation)), rule).total_tokens for talk in talks
-    )
+    alike = sum(each.total_tokens for each in own)
     reported = not any(talk.tally.usage.estimated for talk in talks)
     factor = took / alike if reported and took else 1.0
     rest = total - took  # of the coordinator and of revisions, which a generalist's run has as well
@@ -68,23 +72,53 @@ def context_of(
     plain = max(peak, round(whole.peak_tokens * factor))
     kind = "reported tokens, the generalist's scaled to them" if reported else METHOD
     saving = 1 - peak / most
+    names = [talk.conversation.agent for talk in talks]
+    bounds = saving_bounds(dict(zip(names, own, strict=True)), one, agents)
     return ContextEfficiency(
         peak, total, most, all_of_it, saving,
         "largest context of an agent against one generalist's. The generalist was not run: this run's own turns and "
         "results were laid into one conversation with all tools, turn by turn, shortened and cleared alike, no call "
         f"twice ({one.turns} turns; {kind}). `swarm run --pattern single` and `swarm compare` measure it. "
-        f"Tokens of all turns: {saving_words(total, all_of_it)}. {_at_best(len(talks))}"
+        f"Tokens of all turns: {saving_words(total, all_of_it)}. {_at_best(bounds)}"
         f"Against whole results of which none is cleared ({plain:,} tokens at once): {saving_words(peak, plain)}.",
         total_saving=1 - total / all_of_it if all_of_it else None,
         whole_peak_tokens=plain,
+        bounds=bounds,
     )  # fmt: skip
 
 
-def _at_best(agents: int) -> str:
-    """What dividing the work can save at all: a share of it is the least that an agent can hold."""
-    if agents < 2:
+def saving_bounds(own: Mapping[str, Footprint], one: Footprint, agents: Sequence[AgentInfo]) -> SavingBounds | None:
+    """What dividing the work can save at all: an equal share of it, and a charter and tools, are the least to hold.
+
+    `own` are the specialists' footprints, `one` is the generalist's; None where there was nothing to divide.
+    """
+    work = {name: each.peak_tokens - each.prefix_tokens for name, each in own.items()}
+    together = one.peak_tokens - one.prefix_tokens
+    if len(own) < 2 or together <= 0:
+        return None
+    prefixes = [each.prefix_tokens for each in own.values()]
+    equal = sum(prefixes) / len(own) + together / len(own)
+    largest = max(work, key=lambda name: work[name])
+    return SavingBounds(
+        agents=len(own),
+        free=1 - 1 / len(own),
+        even=max(0.0, 1 - equal / one.peak_tokens),
+        least_prefix_tokens=min(prefixes),
+        most_prefix_tokens=max(prefixes),
+        generalist_prefix_tokens=one.prefix_tokens,
+        largest=largest,
+        largest_share=min(1.0, work[largest] / together),
+        coordinator_peak_tokens=max((a.peak_context_tokens for a in agents if a.role == "coordinator"), default=None),
+    )
+
+
+def _at_best(bounds: SavingBounds | None) -> str:
+    if bounds is None:
         return ""
-    return f"{agents} agents could save {100 * (1 - 1 / agents):.0f} % at most, were charters and tools free. "
+    return (
+        f"{bounds.agents} agents could save {100 * bounds.free:.0f} % at most, were charters and tools free, and "
+        f"{100 * bounds.even:.0f} % with those that they have. "
+    )
 
 
 def footprint(start: Conversation, specs: Sequence[ToolSpec], rounds: Sequence[Round], rule: Clearing) -> Footprint:
@@ -99,7 +133,7 @@ def footprint(start: Conversation, specs: Sequence[ToolSpec], rounds: Sequence[R
         if told:
             history.told(*told)
             history.clear(rule)
-    return Footprint(peak, total, len(rounds))
+    return Footprint(peak, total, len(rounds), prefix + messages_tokens(start.messages))
 
 
 def merged_rounds(talks: Sequence[Outcome]) -> Iterator[Round]:

@@ -13,14 +13,13 @@ from swarm.coordinator.patterns import GENERALIST, chosen_specialists, generalis
 from swarm.coordinator.readiness import readiness
 from swarm.coordinator.state import Parts, RunRequest, RunState
 from swarm.coordinator.targets import Measured, judge_targets
+from swarm.core.efficiency import ContextEfficiency, TimeEfficiency
 from swarm.core.findings import Finding
 from swarm.core.patches import Accepted, JudgedPatch, Rejected
 from swarm.core.report import (
     AgentInfo,
-    ContextEfficiency,
     Report,
     RunInfo,
-    TimeEfficiency,
     Verification,
 )
 from swarm.core.spending import spent

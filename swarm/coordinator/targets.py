@@ -9,18 +9,17 @@ from dataclasses import dataclass, field
 from swarm.bench.statistics import summarize
 from swarm.bench.watched import Whole
 from swarm.coordinator.questions import model_times
+from swarm.core.efficiency import ContextEfficiency, TimeEfficiency
 from swarm.core.metrics import Comparison, Summary, TargetExpression, parse_target_expression
 from swarm.core.model_calls import is_model_path
 from swarm.core.report import (
     CacheUse,
     Capacity,
-    ContextEfficiency,
     ErrorRates,
     ResourceUse,
     Score,
     Side,
     TargetOutcome,
-    TimeEfficiency,
     Waterfall,
 )
 

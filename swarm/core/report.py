@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from swarm.core.alerts import AlertDraft
+from swarm.core.efficiency import ContextEfficiency, TimeEfficiency
 from swarm.core.findings import Finding
 from swarm.core.metrics import Comparison
 from swarm.core.patches import JudgedPatch
@@ -231,34 +232,6 @@ class ValidatedArea:
     good_before: int = 0
     good_after: int = 0
     open: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ContextEfficiency:
-    """Tokens of the swarm against one generalist; None where they are not known.
-
-    `saving` is of the largest context, `total_saving` of the tokens of all turns; `whole_peak_tokens` is what the
-    generalist would hold with whole results of which none leaves the conversation.
-    """
-
-    swarm_peak_tokens: int | None
-    swarm_total_tokens: int | None
-    generalist_peak_tokens: int | None
-    generalist_total_tokens: int | None
-    saving: float | None
-    method: str
-    total_saving: float | None = None
-    whole_peak_tokens: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TimeEfficiency:
-    """Wall time of the specialists against their sum; saving = 1 - wall / sum."""
-
-    wall_s: float | None
-    sum_of_agents_s: float | None
-    critical_path_s: float | None
-    saving: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from swarm.core.alerts import AlertDraft
 from swarm.core.codec import decode
+from swarm.core.efficiency import ContextEfficiency, TimeEfficiency
 from swarm.core.errors import UsageError
 from swarm.core.findings import Finding
 from swarm.core.metrics import Comparison, Ratio, Summary
@@ -15,7 +16,6 @@ from swarm.core.patches import Accepted, Effect, FileChange, GateResult, JudgedP
 from swarm.core.report import (
     AgentInfo,
     Capacity,
-    ContextEfficiency,
     ErrorRates,
     MonitoringFiles,
     PhaseTime,
@@ -27,7 +27,6 @@ from swarm.core.report import (
     Score,
     Side,
     TargetOutcome,
-    TimeEfficiency,
     ValidatedArea,
     Verification,
     Waterfall,

@@ -155,6 +155,11 @@ async def test_all_patterns_find_the_same_and_the_swarm_holds_less(kind: str, tm
     assert context.generalist_peak_tokens == pytest.approx(single.peak, rel=near)
     assert ("reported tokens" if kind == "claude" else "characters by 4") in context.method
     assert single.context.saving is None and single.context.generalist_peak_tokens == single.peak
+    bounds = context.bounds
+    assert bounds is not None and bounds.agents == 4 and single.context.bounds is None
+    assert 1 / 4 < bounds.largest_share < 1 and bounds.largest in {a.name for a in ran["parallel"].state.agents}
+    assert context.saving - 0.01 < bounds.even < bounds.free == 0.75
+    assert 0 < bounds.least_prefix_tokens <= bounds.most_prefix_tokens < bounds.generalist_prefix_tokens
 
 
 async def test_a_generalist_that_reads_long_has_its_results_cleared_too(tmp_path: Path) -> None:

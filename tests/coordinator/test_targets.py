@@ -8,6 +8,7 @@ import pytest
 
 from swarm.bench.watched import Whole
 from swarm.coordinator.targets import Measured, judge_targets
+from swarm.core.efficiency import TimeEfficiency
 from swarm.core.metrics import ANSWER, END_TO_END, METRIC_UNITS, Comparison, Summary
 from swarm.core.report import (
     CacheUse,
@@ -15,7 +16,6 @@ from swarm.core.report import (
     ErrorRates,
     ResourceUse,
     Side,
-    TimeEfficiency,
     UpstreamUse,
     Waterfall,
     WaterfallSpan,

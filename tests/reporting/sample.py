@@ -7,6 +7,7 @@ import random
 from dataclasses import replace
 
 from swarm.core.alerts import AlertDraft
+from swarm.core.efficiency import ContextEfficiency, TimeEfficiency
 from swarm.core.findings import Finding
 from swarm.core.metrics import Comparison, Ratio, Summary
 from swarm.core.patches import Accepted, Effect, FileChange, GateResult, JudgedPatch, Patch, Rejected
@@ -14,7 +15,6 @@ from swarm.core.report import (
     AgentInfo,
     CacheUse,
     Capacity,
-    ContextEfficiency,
     ErrorRates,
     MonitoringFiles,
     PhaseTime,
@@ -30,7 +30,6 @@ from swarm.core.report import (
     Side,
     TargetOutcome,
     TestCounts,
-    TimeEfficiency,
     UpstreamUse,
     ValidatedArea,
     Verification,

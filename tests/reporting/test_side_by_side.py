@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from swarm.core.report import Report, TimeEfficiency
+from swarm.core.efficiency import TimeEfficiency
+from swarm.core.report import Report
 from swarm.reporting.compared import Line
 from swarm.reporting.side_by_side import SideBySide, render_markdown, side_by_side
 from tests.reporting.sample import hostile_report, sample_report

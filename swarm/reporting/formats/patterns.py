@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from swarm.core.efficiency import ContextEfficiency
 from swarm.core.patches import GATES, Accepted, Rejected
 from swarm.core.report import AgentInfo, Report
 from swarm.core.spending import Spending, money, spent
@@ -98,7 +99,31 @@ def _tokens(report: Report) -> str:
         saved = f"Context saved against one generalist: not measured, because {markdown(context.method)}."
     head = "| agent | input | from the cache | written to it | output | cost | peak context "
     head += f"| results shortened · cleared | tokens are | per finding |\n|{'---|' * 10}"
-    return f"## Tokens\n\n{saved}\n\n{head}\n" + "\n".join(rows)
+    parts = ["## Tokens", saved, _bounds(context), f"{head}\n" + "\n".join(rows)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _bounds(context: ContextEfficiency) -> str:
+    """Why no more context was saved, from what cannot be to what was."""
+    bounds = context.bounds
+    if bounds is None:
+        return ""
+    equal = 1 / bounds.agents
+    lines = [
+        f"{bounds.agents} agents with equal shares of the work, were charters and tools free: {share(bounds.free)}. "
+        "More agents are needed for more.",
+        f"With the charters and tools that they have ({bounds.least_prefix_tokens:,} to "
+        f"{bounds.most_prefix_tokens:,} tokens each, {bounds.generalist_prefix_tokens:,} for one generalist): "
+        f"{share(bounds.even)}.",
+        f"As the work was divided ({markdown(bounds.largest)} had {share(bounds.largest_share)} of it, where "
+        f"{share(equal)} is an equal share): {share(context.saving)}.",
+    ]
+    if bounds.coordinator_peak_tokens and context.generalist_peak_tokens:
+        lines.append(
+            f"The coordinator, which is shown digests alone, held {bounds.coordinator_peak_tokens:,} tokens at most: "
+            f"{share(1 - bounds.coordinator_peak_tokens / context.generalist_peak_tokens)} less than one generalist."
+        )
+    return "What bounds it:\n\n" + "\n".join(f"- {line}" for line in lines)
 
 
 def _kinds(took: Spending) -> tuple[str, ...]:

@@ -1,0 +1,32 @@
+"""patterns.md: what a swarm saved, and why no more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from swarm.core.efficiency import ContextEfficiency, SavingBounds
+from swarm.reporting.formats.json import render as to_json
+from swarm.reporting.formats.patterns import render
+from swarm.reporting.reading import read_report
+from tests.reporting.sample import sample_report
+
+BOUNDS = SavingBounds(4, 0.75, 0.61, 1_760, 2_760, 3_310, "performance_optimizer", 0.43, 2_634)
+CONTEXT = ContextEfficiency(7_108, 58_541, 13_464, 35_772, 0.472, "counted so", -0.64, 16_427, BOUNDS)
+
+
+def test_what_bounds_the_context_saved_is_told_from_the_outside_in() -> None:
+    page = render(replace(sample_report(), context=CONTEXT))
+    told = page[page.index("What bounds it:") : page.index("| agent |")]
+    shares = ["75 %", "61 %", "47.2 %", "80.4 % less than one generalist"]
+    places = [told.index(words) for words in shares]
+    assert places == sorted(places)
+    assert "performance_optimizer had 43 % of it, where 25 % is an equal share" in told
+
+
+def test_nothing_is_said_of_bounds_where_one_agent_worked() -> None:
+    assert "What bounds it" not in render(replace(sample_report(), context=replace(CONTEXT, bounds=None)))
+
+
+def test_bounds_come_back_from_a_kept_report() -> None:
+    report = replace(sample_report(), context=CONTEXT)
+    assert read_report(to_json(report)).context == CONTEXT
