@@ -7,10 +7,10 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -19,7 +19,7 @@ from swarm.agents.charters import full_charter
 from swarm.agents.surroundings import Candidate
 from swarm.cli.running import executed, exit_code
 from swarm.config.schema import ModelAlias, Swarm, Target
-from swarm.console.journal import FileJournal
+from swarm.console.journal import NAME, FileJournal, read_journal
 from swarm.coordinator import benchmark
 from swarm.coordinator.benchmark import Weighed
 from swarm.coordinator.run import Run
@@ -201,6 +201,15 @@ class Ended:
     faults: int = 0
     why: str = ""
     seconds: float = 0.0
+    asked: int = 0
+
+
+class OneRun(Protocol):
+    """`one_run` or `cut_and_resumed`."""
+
+    async def __call__(
+        self, seed: int, folder: Path, target: Target, place: Path, *, hangs_after_s: float
+    ) -> Ended: ...
 
 
 class Events:
@@ -222,8 +231,6 @@ async def one_run(seed: int, folder: Path, target: Target, place: Path, *, hangs
     """A whole run by chance: how often something fails, which budgets there are, when somebody interrupts it."""
     chance = random.Random(f"faulty run {seed}")
     day = Troubled(chance, chance.choice([0.0, 0.1, 0.3, 0.6]))
-    loop = asyncio.get_running_loop()
-    began_s, events = loop.time(), Events()
     request = RunRequest(
         f"run-{seed}", "small", SWARM, "tiny", target, place,
         chance.choice(["parallel", "parallel", "sequential", "single"]), "anthropic", "by script",
@@ -231,20 +238,74 @@ async def one_run(seed: int, folder: Path, target: Target, place: Path, *, hangs
         budget_usd=chance.choice([None, None, None, 0.05, 0.2]),
         budget_tokens=chance.choice([None, None, None, 9_000, 30_000]),
     )  # fmt: skip
+    cancelled_in_s = chance.uniform(0.05, 3.0) if chance.random() < 0.15 else None
+    return await _ran(seed, request, day, folder, cancelled_in_s, hangs_after_s)
+
+
+async def cut_and_resumed(seed: int, folder: Path, target: Target, place: Path, *, hangs_after_s: float) -> Ended:
+    """A run on a bad day, killed at any record of its journal, and gone on with on another such day."""
+    chance = random.Random(f"cut run {seed}")
+    pattern = chance.choice(["parallel", "parallel", "sequential", "single"])
+    request = RunRequest(f"run-{seed}", "small", SWARM, "tiny", target, place, pattern, "anthropic", "by script")
+    rate = chance.choice([0.0, 0.1, 0.3])
+    first = await _ran(seed, request, Troubled(chance, rate), folder / "first", None, hangs_after_s)
+    if first.code != 0:
+        return first
+    lines = (folder / "first" / "run" / NAME).read_bytes().splitlines(keepends=True)
+    cut = chance.randrange(len(lines) + 1)
+    torn = lines[cut][: chance.randrange(len(lines[cut]))] if cut < len(lines) else b""
+    (folder / "second" / "run").mkdir(parents=True)
+    (folder / "second" / "run" / NAME).write_bytes(b"".join(lines[:cut]) + torn)
+    before = read_journal(folder / "second" / "run")
+    second = await _ran(seed, request, Troubled(chance, rate), folder / "second", None, hangs_after_s, before)
+    after = read_journal(folder / "second" / "run")
+    twice = done_twice(after)
+    if after[: len(before)] != before or twice:
+        second = replace(second, code=BUG_EXIT_CODE, why=f"cut after {cut} records: done twice: {twice[:3]}")
+    new = [record["kind"] for record in after[len(before) :]]
+    if second.asked != new.count("turn") + new.count("model_failed"):
+        second = replace(second, code=BUG_EXIT_CODE, why=f"cut after {cut} records: {second.asked} requests, {new}")
+    return second
+
+
+def done_twice(records: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+    """Turns and calls that a journal holds more than once of one and the same conversation."""
+    conversations: Counter[str] = Counter()
+    done: Counter[tuple[Any, ...]] = Counter()
+    for record in records:
+        agent = str(record.get("agent"))
+        if record["kind"] == "conversation":
+            conversations[agent] += 1
+        elif record["kind"] == "turn":
+            done[agent, conversations[agent], record["turn"]] += 1
+        elif record["kind"] == "result":
+            done[agent, conversations[agent], record["turn"], record["result"]["call_id"]] += 1
+    return [what for what, times in done.items() if times > 1]
+
+
+async def _ran(
+    seed: int, request: RunRequest, day: Troubled, folder: Path, cancelled_in_s: float | None,
+    hangs_after_s: float, records: Sequence[Mapping[str, Any]] = (),
+) -> Ended:  # fmt: skip
+    """One attempt at a run; `records` are those of an earlier one, whose findings must not be lost either."""
+    loop = asyncio.get_running_loop()
+    began_s, events = loop.time(), Events()
+    events.findings |= {one for record in records for one in record.get("finding_ids", ())}
     server = StrictServer(director=day)
     async with server.running():
         model = AnthropicModel(server.environ(), stall_s=STALL_S)
-        parts = _parts(request, folder, model, events)
-        run = Run(request, parts)
+        run = Run(request, _parts(request, folder, model, events, records))
         task = asyncio.ensure_future(executed(run))
-        if chance.random() < 0.15:
-            loop.call_later(chance.uniform(0.05, 3.0), task.cancel)
+        if cancelled_in_s is not None:
+            loop.call_later(cancelled_in_s, task.cancel)
         done, _ = await asyncio.wait({task}, timeout=hangs_after_s)
         if not done:
             task.cancel()
             await asyncio.wait({task}, timeout=10)
         await model.close()
-    spent = {"faults": day.thrown.total(), "seconds": loop.time() - began_s}
+    spent = {
+        "faults": day.thrown.total(), "seconds": loop.time() - began_s, "asked": len(server.requests),
+    }  # fmt: skip
     if not done:
         return Ended(seed, None, why="hung", **spent)
     return _ended(seed, task, run, events, server.mistakes, spent)
@@ -283,7 +344,9 @@ def passed_budget(report: Report, request: RunRequest) -> bool:
     return tokens > (request.budget_tokens or tokens) or dollars > (request.budget_usd or dollars) + 1e-6
 
 
-def _parts(request: RunRequest, folder: Path, model: AnthropicModel, events: Events) -> Parts:
+def _parts(
+    request: RunRequest, folder: Path, model: AnthropicModel, events: Events, records: Sequence[Mapping[str, Any]]
+) -> Parts:
     prices = load_prices()
     playbook = PlaybookModel(full_charter())
     scratch = folder / "scratch"
@@ -303,6 +366,7 @@ def _parts(request: RunRequest, folder: Path, model: AnthropicModel, events: Eve
         rules={rule.id: rule for rule in all_rules()},
         mask=make_mask(("test-key",)),
         version="test",
+        records=records,
     )
 
 
@@ -330,13 +394,15 @@ def leave_out_measuring(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("swarm.coordinator.edits.climb_all", unweighed)
 
 
-async def many_runs(seeds: Sequence[int], folder: Path, *, at_once: int, hangs_after_s: float) -> list[Ended]:
+async def many_runs(
+    one_of_them: OneRun, seeds: Sequence[int], folder: Path, *, at_once: int, hangs_after_s: float
+) -> list[Ended]:
     """All of them, some side by side."""
     place = folder / "target"
     target, free = write_target(place), asyncio.Semaphore(at_once)
 
     async def one(seed: int) -> Ended:
         async with free:
-            return await one_run(seed, folder / f"{seed}", target, place, hangs_after_s=hangs_after_s)
+            return await one_of_them(seed, folder / f"{seed}", target, place, hangs_after_s=hangs_after_s)
 
     return list(await asyncio.gather(*(one(seed) for seed in seeds)))
