@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from swarm.cli import (
+from swarm.cli.commands import (
     apply,
     bench,
     compare,

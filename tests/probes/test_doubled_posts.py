@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swarm.probes.repeated_delivery import distinct_writes, doubled_post
+from swarm.probes.deliveries.repeated_delivery import distinct_writes, doubled_post
 from swarm.target.upstream.calls import Effect, UpstreamCall
 
 

@@ -12,10 +12,11 @@ from urllib.parse import quote, unquote
 import pytest
 
 from swarm.config.schema import Webhook
-from swarm.probes import quick_answer, unsigned_refused
+from swarm.probes.deliveries import quick_answer
+from swarm.probes.hostile_input.sql_injection import SqlInjection, _bare
 from swarm.probes.probe import Answer, ProbeContext
-from swarm.probes.sql_injection import SqlInjection, _bare
-from swarm.probes.unsigned_refused import UnsignedRefused
+from swarm.probes.signatures import unsigned_refused
+from swarm.probes.signatures.unsigned_refused import UnsignedRefused
 
 
 def context(answer: Answer) -> ProbeContext:

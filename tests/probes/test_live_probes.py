@@ -26,9 +26,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from swarm.config.schema import Sign, Target, Webhook
+from swarm.probes.hostile_input.sql_injection import places
 from swarm.probes.probe import Answer, ProbeContext, ProbeResult
 from swarm.probes.run import all_probes, findings_from, run_probes
-from swarm.probes.sql_injection import places
 from swarm.target.traffic import Traffic
 from swarm.target.upstream.calls import UpstreamCall
 
@@ -297,7 +297,7 @@ def test_places_of_parameters() -> None:
 
 
 def test_what_errors_may_say() -> None:
-    from swarm.probes.error_details import what_leaks
+    from swarm.probes.surface.error_details import what_leaks
 
     def leak(text: str) -> str:
         return what_leaks(Answer("POST", "/hook", 500, text, {}, 0.0), {"KEY": "s3cr3t-value"})

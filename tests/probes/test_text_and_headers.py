@@ -17,10 +17,10 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from swarm.config.schema import Target, Webhook
-from swarm.probes.answer_headers import AnswerHeaders
-from swarm.probes.inert_text import InertText
-from swarm.probes.payload_shape import PayloadShape
+from swarm.probes.hostile_input.inert_text import InertText
+from swarm.probes.hostile_input.payload_shape import PayloadShape
 from swarm.probes.probe import Effects, ProbeContext, ProbeResult
+from swarm.probes.surface.answer_headers import AnswerHeaders
 from swarm.target.traffic import Traffic
 from swarm.target.upstream.calls import UpstreamCall
 
@@ -196,8 +196,8 @@ async def test_answers_without_a_type_say_nothing(tmp_path: Path) -> None:
 
 
 def test_a_server_error_is_another_probes() -> None:
-    from swarm.probes.answer_headers import _lacks
     from swarm.probes.probe import Answer
+    from swarm.probes.surface.answer_headers import _lacks
 
     answer = Answer("GET", "/", 500, "{}", {"content-type": "application/json"}, 0.0)
     assert _lacks(answer) == ""

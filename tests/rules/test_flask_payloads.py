@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from swarm.probes.hostile_json import _HOSTILE
+from swarm.probes.hostile_input.hostile_json import _HOSTILE
 from tests.rules.mending import find, loaded, mend, write
 
 HANDED_ON = """

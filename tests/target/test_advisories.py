@@ -15,7 +15,7 @@ import pytest
 
 from swarm.core.errors import TargetError
 from swarm.core.place import TargetPlace
-from swarm.probes.known_holes import KnownHoles
+from swarm.probes.surface.known_holes import KnownHoles
 from swarm.target.advisories import load_advisories
 from swarm.target.dependencies import declared, versions
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from swarm.core.errors import TargetError
-from swarm.probes.person import Person, credentials, erase_routes, person_of
+from swarm.probes.people.person import Person, credentials, erase_routes, person_of
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult
 from swarm.probes.traces import files_holding, settled, until
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from swarm.probes.kept import keeps_rows_of
-from swarm.probes.person import Person, credentials, erase_routes, exported, somebody
+from swarm.probes.people.person import Person, credentials, erase_routes, exported, somebody
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult
 from swarm.probes.traces import files_holding, held, settled, until
 

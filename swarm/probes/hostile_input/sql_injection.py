@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from swarm.config.schema import Webhook
 from swarm.probes.payloads import Path, changed, is_free_text, read, strings, write
-from swarm.probes.person import credentials
+from swarm.probes.people.person import credentials
 from swarm.probes.probe import Answer, Probe, ProbeContext, ProbeResult, route_of
 
 _MAX_ROUTES = 12

@@ -10,8 +10,8 @@ from typing import Any
 
 from swarm.config.schema import Webhook
 from swarm.core.model_calls import is_question
-from swarm.probes.messages import TEXTS, about, delivered, has_text, is_message, kind_of, kinds_of, who_of
 from swarm.probes.payloads import changed, name_of
+from swarm.probes.people.messages import TEXTS, about, delivered, has_text, is_message, kind_of, kinds_of, who_of
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult
 from swarm.probes.traces import settled, until
 from swarm.target.upstream.calls import UpstreamCall

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from swarm.probes.kept import places_holding, read_of
-from swarm.probes.person import exported, known, told
+from swarm.probes.people.person import exported, known, told
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from swarm.config.schema import Webhook
 from swarm.probes.kept import Place, places_holding, read_of
 from swarm.probes.payloads import read, strings, write
-from swarm.probes.person import exported, known
+from swarm.probes.people.person import exported, known
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
 from swarm.probes.traces import files_holding, held, settled, until
 from swarm.target.traffic import WebhookRequest

@@ -6,7 +6,7 @@ import re
 import uuid
 from urllib.parse import quote
 
-from swarm.probes.person import Person, credentials, known
+from swarm.probes.people.person import Person, credentials, known
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult
 
 _OPEN_BY_NATURE = re.compile(

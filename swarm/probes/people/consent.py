@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from swarm.probes.messages import Occasion, occasions, occasions_of, shown_to_ask_nobody, solicitations
+from swarm.probes.people.messages import Occasion, occasions, occasions_of, shown_to_ask_nobody, solicitations
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult
 
 _CONSENT = re.compile(r"consent|opt(ed)?_?in\b|subscri|permission|newsletter|marketing", re.IGNORECASE)

@@ -7,10 +7,10 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from swarm.probes.decisions import DECIDES, decisions_in
 from swarm.probes.effects import over
 from swarm.probes.payloads import changed, name_of, strings
-from swarm.probes.person import Person, again, somebody
+from swarm.probes.people.decisions import DECIDES, decisions_in
+from swarm.probes.people.person import Person, again, somebody
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult
 from swarm.probes.traces import settled, until
 from swarm.target.traffic import WebhookRequest

@@ -6,8 +6,8 @@ import re
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from swarm.probes.messages import Occasion, occasions, occasions_of, shown_to_ask_nobody, solicitations
 from swarm.probes.payloads import changed, name_of, strings
+from swarm.probes.people.messages import Occasion, occasions, occasions_of, shown_to_ask_nobody, solicitations
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult
 
 _ZONE_FIELDS = ("timezone", "tz", "timezonename", "timezoneid", "zoneinfo")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from swarm.probes.effects import databases
 from swarm.probes.kept import keeps_rows_of, places_holding, read_of
-from swarm.probes.person import Person, credentials, exported, known, purge_routes, somebody
+from swarm.probes.people.person import Person, credentials, exported, known, purge_routes, somebody
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult
 from swarm.probes.traces import settled, until
 

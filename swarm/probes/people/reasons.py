@@ -7,9 +7,9 @@ import re
 from typing import Any
 from urllib.parse import quote
 
-from swarm.probes.decisions import DECIDES, decisions_in
 from swarm.probes.kept import places_holding
-from swarm.probes.person import Person, credentials, export_routes, known
+from swarm.probes.people.decisions import DECIDES, decisions_in
+from swarm.probes.people.person import Person, credentials, export_routes, known
 from swarm.probes.probe import Answer, Probe, ProbeContext, ProbeResult
 
 _REASONS = re.compile(r"reason|explanation|why|because|factor|rationale|justification", re.IGNORECASE)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from urllib.parse import quote
 
-from swarm.probes.decisions import decisions_in
 from swarm.probes.kept import places_holding
-from swarm.probes.person import Person, again, credentials, erase_routes, exported, somebody, with_text
+from swarm.probes.people.decisions import decisions_in
+from swarm.probes.people.person import Person, again, credentials, erase_routes, exported, somebody, with_text
+from swarm.probes.people.trails import Entry, Trails, gained, is_chained, is_recomputed, trails_of
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult
 from swarm.probes.traces import settled, until
-from swarm.probes.trails import Entry, Trails, gained, is_chained, is_recomputed, trails_of
 
 _UTC = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:?00)$")
 _EPOCH_S = 1_500_000_000

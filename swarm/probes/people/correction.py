@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swarm.probes.person import Person, again, exported, somebody, told, with_text
+from swarm.probes.people.person import Person, again, exported, somebody, told, with_text
 from swarm.probes.probe import Answer, Probe, ProbeContext, ProbeResult
 from swarm.probes.traces import settled, until
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-from swarm.probes.person import known
+from swarm.probes.people.person import known
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult
 
 _PERSONAL_PARAMETERS = re.compile(

@@ -10,10 +10,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from swarm.config.schema import Webhook
+from swarm.probes.hostile_input.sql_injection import places
 from swarm.probes.payloads import Path as FieldPath
 from swarm.probes.payloads import changed, is_free_text, read, strings, write
 from swarm.probes.probe import Answer, Probe, ProbeContext, ProbeResult, route_of
-from swarm.probes.sql_injection import places
 from swarm.probes.traces import files_holding, settled
 from swarm.target.traffic import WebhookRequest
 from swarm.target.upstream.calls import UpstreamCall

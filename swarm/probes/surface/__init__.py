@@ -1,0 +1,1 @@
+"""Probes: what the service shows and lets anybody do beyond its webhooks."""
