@@ -18,8 +18,8 @@ from swarm.analysis.source import Module, parameters
 from swarm.analysis.statements import SQL_METHODS, SqlCall, sql_call, sql_text
 
 __all__ = [
-    "Effects", "EffectsCache", "HttpCall", "SqlCall", "effects_cache", "effects_of", "http_call", "is_blocking",
-    "memory_writes", "outgoing_call", "sql_call", "sql_text",
+    "Effects", "EffectsCache", "HttpCall", "SqlCall", "effects_cache", "http_call", "memory_writes", "outgoing_call",
+    "sql_call", "sql_text",
 ]  # fmt: skip
 
 DATABASE_METHODS = frozenset({
@@ -153,7 +153,7 @@ class Effects:
         return frozenset().union(*(sql.tables for sql in self.sql if not sql.writes))
 
 
-def effects_of(index: Index, function: Function) -> Effects:
+def _effects_of(index: Index, function: Function) -> Effects:
     """The function's own effects."""
     module = function.module
     http, sql, commits, blocking = [], [], [], []
@@ -167,7 +167,7 @@ def effects_of(index: Index, function: Function) -> Effects:
             sql.append(statement)
         if isinstance(call.func, ast.Attribute) and call.func.attr == "commit":
             commits.append(call)
-        if is_blocking(index, module, call):
+        if _blocks(index, module, call, request):
             blocking.append(call)
         dotted = index.resolve(module, call.func) or ""
         uses_loop = uses_loop or dotted.startswith("asyncio.")
@@ -217,12 +217,10 @@ def _dirties(index: Index, function: Function) -> frozenset[str]:
     return frozenset(found)
 
 
-def is_blocking(index: Index, module: Module, call: ast.Call) -> bool:
+def _blocks(index: Index, module: Module, call: ast.Call, request: HttpCall | None) -> bool:
     """Whether the call keeps its thread waiting: a sleep, a child process, a sync request, work on a database."""
-    dotted = index.resolve(module, call.func)
-    if dotted in BLOCKING_CALLS:
+    if index.resolve(module, call.func) in BLOCKING_CALLS:
         return True
-    request = outgoing_call(index, module, call)
     if request is not None:
         return not request.is_async
     if isinstance(call.func, ast.Attribute) and call.func.attr not in WAITLESS \
@@ -289,7 +287,7 @@ class EffectsCache:
     def of(self, function: Function) -> Effects:
         """The function's own effects."""
         if function not in self._known:
-            self._known[function] = effects_of(self._index, function)
+            self._known[function] = _effects_of(self._index, function)
         return self._known[function]
 
     def reached(self, function: Function) -> list[tuple[Function, Effects]]:

@@ -41,6 +41,7 @@ class Index:
         self._callees: dict[Function, tuple[Function, ...]] = {}
         self._handed_over: dict[Function, tuple[Function, ...]] = {}
         self._reached: dict[Function, Set[Function]] = {}
+        self._written: dict[str, list[tuple[Module, ast.Name | ast.Attribute]]] = {}
         self._methods: dict[tuple[str, str], Function | None] = {}
         for module in tree.modules.values():
             self._collect(module)
@@ -93,17 +94,28 @@ class Index:
 
     # -- looking things up
 
+    def functions_of(self, module: Module) -> Sequence[Function]:
+        """The functions of one module, in order."""
+        return self._by_module.get(module, ())
+
+    @cached_property
+    def _by_module(self) -> dict[Module, list[Function]]:
+        found: dict[Module, list[Function]] = {}
+        for function in self.functions:
+            found.setdefault(function.module, []).append(function)
+        return found
+
     def own_nodes(self, function: Function) -> tuple[ast.AST, ...]:
         """The nodes of the function's body in order, those of nested functions left out."""
         return own_nodes(function.node)
 
-    def own_of(self, function: Function, *kinds: type[N]) -> list[N]:
+    def own_of(self, function: Function, *kinds: type[N]) -> tuple[N, ...]:
         """Those of the function's own nodes that are of exactly these classes, in order."""
         return own_of(function.node, *kinds)
 
-    def calls(self, function: Function) -> Iterator[ast.Call]:
+    def calls(self, function: Function) -> tuple[ast.Call, ...]:
         """The calls in the function's own body, in order."""
-        return iter(own_of(function.node, ast.Call))
+        return own_of(function.node, ast.Call)
 
     def calls_named(self, name: str) -> Sequence[tuple[Module, ast.Call]]:
         """Every call in the tree whose function goes by this last name, with its module."""
@@ -120,17 +132,14 @@ class Index:
 
     def names(self, name: str) -> Sequence[tuple[Module, ast.Name | ast.Attribute]]:
         """Every place in the tree that writes this name, alone or after a dot, with its module."""
-        return self._names.get(name, ())
-
-    @cached_property
-    def _names(self) -> dict[str, list[tuple[Module, ast.Name | ast.Attribute]]]:
-        found: dict[str, list[tuple[Module, ast.Name | ast.Attribute]]] = {}
-        for module in self.tree.modules.values():
-            for name in module.nodes(ast.Name):
-                found.setdefault(name.id, []).append((module, name))
-            for attribute in module.nodes(ast.Attribute):
-                found.setdefault(attribute.attr, []).append((module, attribute))
-        return found
+        if name not in self._written:
+            found: list[tuple[Module, ast.Name | ast.Attribute]] = []
+            for module in self.tree.modules.values():
+                if name in module.text:
+                    found += [(module, node) for node in module.nodes(ast.Name) if node.id == name]
+                    found += [(module, node) for node in module.nodes(ast.Attribute) if node.attr == name]
+            self._written[name] = found
+        return self._written[name]
 
     def function_of(self, node: FunctionNode) -> Function:
         """The Function of a definition's node."""
@@ -151,9 +160,14 @@ class Index:
 
     def named_function(self, module: Module, expression: ast.AST) -> Function | None:
         """The target's function that an expression names, not calls: `save`, `storage.save`, `self.save`."""
-        if expression not in self._named:
-            self._named[expression] = self._find_named(module, expression)
-        return self._named[expression]
+        if expression in self._named:
+            return self._named[expression]
+        answers = self.kinds.answers
+        cuts = answers.cuts
+        found = self._find_named(module, expression)
+        if answers.cuts == cuts or not answers.searching:
+            self._named[expression] = found
+        return found
 
     def _find_named(self, module: Module, expression: ast.AST) -> Function | None:
         if isinstance(expression, ast.Name) and expression.id in module.defined:
@@ -170,10 +184,12 @@ class Index:
         return None
 
     def _named_method(self, module: Module, expression: ast.Attribute) -> Function | None:
+        several = self._methods_by_name.get(expression.attr)
+        if several is None:
+            return None  # no class of the target has such a method
         kind = self.kinds.of(module, expression.value)
         if kind is not None:
             return self.method(kind, expression.attr)
-        several = self._methods_by_name.get(expression.attr, [])
         unknown = module.resolve(expression) is None or _is_late(module, expression.value)
         return several[0] if len(several) == 1 and expression.attr not in COMMON_METHODS and unknown else None
 
@@ -268,13 +284,13 @@ class Index:
     def _find_mentions(self, function: Function) -> Iterator[Function]:
         module = function.module
         signature = function.node.args
-        places: list[ast.expr] = self.own_of(function, *_NAMING)
+        places: list[ast.expr] = [*self.own_of(function, *_NAMING)]
         for expression in [*signature.defaults, *signature.kw_defaults, *self.decorators(function)]:
             places += within(expression, *_NAMING) if expression is not None else []
         for argument in [*signature.posonlyargs, *signature.args, *signature.kwonlyargs]:
             places += within(argument.annotation, *_NAMING) if argument.annotation is not None else []
-        for node in places:
-            if not isinstance(cast("ast.Name | ast.Attribute", node).ctx, ast.Load):
+        for node in cast("list[ast.Name | ast.Attribute]", places):
+            if not isinstance(node.ctx, ast.Load) or not self._may_lead(module, node):
                 continue
             parent = module.parent(node)
             if isinstance(parent, ast.Attribute) and parent.attr in QUEUED:
@@ -286,6 +302,18 @@ class Index:
                 yield from self._in_table(module, node)
         for nested in self.own_of(function, ast.FunctionDef, ast.AsyncFunctionDef):
             yield self._by_node[nested]
+
+    def _may_lead(self, module: Module, node: ast.Name | ast.Attribute) -> bool:
+        """Whether a name may be a function's or a table's of functions: most are not, and need no search."""
+        if isinstance(node, ast.Name):
+            return node.id in module.nameable
+        return node.attr in self._members or module.resolve(node) is not None
+
+    @cached_property
+    def _members(self) -> frozenset[str]:
+        """The names of all that the target's classes hold."""
+        attributes = (name for info in self.classes.values() for name in info.attributes)
+        return frozenset((*attributes, *self._methods_by_name))
 
     def decorators(self, function: Function) -> tuple[ast.expr, ...]:
         """What is put around a function: its own decorators, and what a view class of Flask lists for its verbs."""
@@ -357,6 +385,11 @@ class Index:
         if function is None:
             return False
         return function in self._reachable or not self.routes
+
+    @cached_property
+    def functions_on_path(self) -> tuple[Function, ...]:
+        """The functions on a request's path, in order; all of them where no route was found."""
+        return tuple(f for f in self.functions if f in self._reachable) if self.routes else tuple(self.functions)
 
     @cached_property
     def _on_loop(self) -> frozenset[Function]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from swarm.analysis.answers import Answers
 from swarm.analysis.client_kinds import HTTP_CLIENTS, HTTP_VERBS, RESPONSES
 from swarm.analysis.database_kinds import (
     ASYNC_SESSIONS,
@@ -44,18 +45,15 @@ class Kinds:
 
     def __init__(self, index: Index) -> None:
         self._index = index
-        self._results: dict[Function, str | None] = {}
         self._bindings: dict[FunctionNode, dict[str, list[ast.AST]]] = {}
-        self._known: dict[ast.AST, str | None] = {}
+        self.answers = Answers()
 
     def of(self, module: Module, expression: ast.AST, depth: int = 0) -> str | None:
         """The dotted class of an expression's value ("httpx.AsyncClient", "service.crm.Crm"), or None."""
-        if expression in self._known:
-            return self._known[expression]
         if depth > MAX_DEPTH:
+            self.answers.cuts += 1
             return None
-        self._known[expression] = None  # a recursion ends here
-        self._known[expression] = kind = self._find(module, expression, depth)
+        kind: str | None = self.answers.of(expression, self._find, module, expression, depth)
         return kind
 
     def _find(self, module: Module, expression: ast.AST, depth: int) -> str | None:
@@ -175,20 +173,18 @@ class Kinds:
 
     def result(self, function: Function, depth: int = 0) -> str | None:
         """The class of what a function of the target returns or yields."""
-        if function in self._results:
-            return self._results[function]
-        self._results[function] = None  # a recursion ends here
-        found = None
+        kind: str | None = self.answers.of(function, self._find_result, function, depth)
+        return kind
+
+    def _find_result(self, function: Function, depth: int) -> str | None:
         if function.node.returns is not None:
-            found = self.annotated(function.module, function.node.returns)
-        if found is None and depth <= MAX_DEPTH:
-            for node in own_nodes(function.node):
-                if isinstance(node, ast.Return | ast.Yield) and node.value is not None:
-                    found = self.of(function.module, node.value, depth + 1)
-                    if found is not None:
-                        break
-        self._results[function] = found
-        return found
+            declared = self.annotated(function.module, function.node.returns)
+            if declared is not None:
+                return declared
+        given: tuple[ast.Return | ast.Yield, ...] = own_of(function.node, ast.Return, ast.Yield)
+        values = (node.value for node in given if node.value is not None)
+        kinds = (self.of(function.module, value, depth + 1) for value in values)
+        return next((kind for kind in kinds if kind is not None), None)
 
     def annotated(self, module: Module, annotation: ast.expr) -> str | None:
         """The class that an annotation names; unions with None and usual wrappers are looked into."""

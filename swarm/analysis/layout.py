@@ -17,6 +17,11 @@ N = TypeVar("N", bound=ast.AST)
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _SHARED = (ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop)
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+# what holds statements, modules left out
+BLOCKS = (
+    *SCOPES, ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.TryStar,
+    ast.ExceptHandler, ast.match_case,
+)  # fmt: skip
 # fields in which no node with a place can be; "name" and "value" hold one in some classes of node
 _PLAIN = frozenset({
     "arg", "asname", "attr", "conversion", "ctx", "id", "is_async", "kind", "kwd_attrs", "level", "module", "op",
@@ -24,14 +29,14 @@ _PLAIN = frozenset({
 })  # fmt: skip
 # attributes of nodes
 _KEPT_PLACE, _KEPT_TEXT = "_swarm_place", "_swarm_text"
-_KEPT_OWN, _KEPT_STRETCHES = "_swarm_own", "_swarm_stretches"
+_KEPT_OWN, _KEPT_STRETCHES, _KEPT_OF = "_swarm_own", "_swarm_stretches", "_swarm_own_of"
 _fields: dict[type[ast.AST], tuple[str, ...]] = {ast.Constant: (), ast.Global: (), ast.Nonlocal: ()}
 
 
 class Layout:
     """A tree's nodes in the order of the source, each before those inside of it."""
 
-    __slots__ = ("_by_kind", "_ends", "_up", "nodes")
+    __slots__ = ("_by_kind", "_ends", "_functions", "_up", "nodes")
 
     def __init__(self, root: ast.AST) -> None:
         self.nodes: list[ast.AST] = []
@@ -61,6 +66,7 @@ class Layout:
         for at in range(len(nodes) - 1, 0, -1):
             sizes[up[at]] += sizes[at]
         self._ends = [at + size for at, size in enumerate(sizes)]
+        self._functions: list[FunctionNode | None] = []  # the innermost around each place, once somebody asks
 
     def all_of(self, kind: type[N]) -> list[N]:
         """Every node of exactly this class."""
@@ -69,6 +75,15 @@ class Layout:
     def parent(self, at: int) -> ast.AST | None:
         """The node around the one at this place."""
         return self.nodes[self._up[at]] if at else None
+
+    def function_around(self, at: int) -> FunctionNode | None:
+        """The innermost function around the node at this place, not the node itself."""
+        if not self._functions:
+            self._functions = [None] * len(self.nodes)
+            for place in self.of_kinds(0, len(self.nodes), (ast.FunctionDef, ast.AsyncFunctionDef)):
+                inside = self._ends[place] - place - 1
+                self._functions[place + 1 : self._ends[place]] = [cast("FunctionNode", self.nodes[place])] * inside
+        return self._functions[at]
 
     def ancestors(self, at: int) -> Iterator[ast.AST]:
         """The nodes around the one at this place, innermost first."""
@@ -114,7 +129,8 @@ def _fields_of(kind: type[ast.AST]) -> tuple[str, ...]:
 
 def place_of(node: ast.AST) -> tuple[Layout, int] | None:
     """Where a node stands; None for one that is of no file: a rule has put it together itself."""
-    return cast("tuple[Layout, int] | None", vars(node).get(_KEPT_PLACE))
+    place: tuple[Layout, int] | None = vars(node).get(_KEPT_PLACE)
+    return place
 
 
 def _place_in(layout: Layout, node: ast.AST) -> int:
@@ -151,14 +167,23 @@ def own_nodes(function: ast.AST) -> tuple[ast.AST, ...]:
     return kept
 
 
-def own_of(function: ast.AST, *kinds: type[N]) -> list[N]:
+def own_of(function: ast.AST, *kinds: type[N]) -> tuple[N, ...]:
     """Those of exactly these classes, in order."""
+    several: dict[tuple[type[N], ...], tuple[N, ...]] = vars(function).setdefault(_KEPT_OF, {})
+    found = several.get(kinds)
+    if found is None:
+        found = several[kinds] = tuple(_find_own(function, kinds))
+    return found
+
+
+def _find_own(function: ast.AST, kinds: tuple[type[N], ...]) -> Iterator[N]:
     place = place_of(function)
     if place is None:
-        return cast("list[N]", [node for node in own_nodes(function) if type(node) in kinds])
+        yield from cast("list[N]", [node for node in own_nodes(function) if type(node) in kinds])
+        return
     layout = place[0]
-    parts = [layout.of_kinds(start, stop, kinds) for start, stop in _own_stretches(function, layout)]
-    return cast("list[N]", [layout.nodes[at] for part in parts for at in part])
+    for start, stop in _own_stretches(function, layout):
+        yield from cast("list[N]", [layout.nodes[at] for at in layout.of_kinds(start, stop, kinds)])
 
 
 def _own_stretches(function: ast.AST, layout: Layout) -> list[tuple[int, int]]:

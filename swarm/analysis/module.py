@@ -21,6 +21,7 @@ from swarm.analysis.layout import (
     walk,
     within,
 )
+from swarm.analysis.mentions import holds, in_small_letters
 from swarm.analysis.parsing import parse_module
 
 __all__ = ["FunctionNode", "Module", "own_nodes", "own_of", "parameters", "unparsed", "walk", "within"]
@@ -44,7 +45,8 @@ class Module:
         self._layout = Layout(tree)
         self._by_type: dict[type[ast.AST], list[ast.AST]] = {}
         self._locals: dict[ast.AST, frozenset[str]] = {}
-        self._resolved: dict[ast.AST, str | None] = {}  # of names; many trees share a module
+        self._resolved: dict[ast.AST, str | None] = {}  # many trees share a module
+        self._mentioned: dict[str, bool] = {}
         self.imports = dict(self._read_imports())
         self.globals = self._read_globals()
 
@@ -107,10 +109,8 @@ class Module:
 
     def enclosing_function(self, node: ast.AST) -> FunctionNode | None:
         """The innermost function around the node (not the node itself)."""
-        for around in self.ancestors(node):
-            if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
-                return around
-        return None
+        place = place_of(node)
+        return place[0].function_around(place[1]) if place is not None else None
 
     def enclosing_class(self, node: ast.AST) -> ast.ClassDef | None:
         """The innermost class around the node (not the node itself)."""
@@ -171,14 +171,17 @@ class Module:
 
         A name defined in this module gives "<dotted>.<name>", a builtin its own name, a local variable None.
         """
+        known = self._resolved.get(expression, "?")
+        if known != "?":
+            return known
+        dotted: str | None = None
         if isinstance(expression, ast.Attribute):
             inner = self.resolve(expression.value)
-            return f"{inner}.{expression.attr}" if inner else None
-        if not isinstance(expression, ast.Name):
-            return None
-        if expression not in self._resolved:
-            self._resolved[expression] = self._resolve_name(expression)
-        return self._resolved[expression]
+            dotted = f"{inner}.{expression.attr}" if inner else None
+        elif isinstance(expression, ast.Name):
+            dotted = self._resolve_name(expression)
+        self._resolved[expression] = dotted
+        return dotted
 
     def _resolve_name(self, expression: ast.Name) -> str | None:
         name = expression.id
@@ -193,6 +196,11 @@ class Module:
         return self.imports.get(name) or (name if name in BUILTINS else None)
 
     @cached_property
+    def nameable(self) -> frozenset[str]:
+        """What a name may stand for outside of a function: what the module imports, binds or defines."""
+        return self.defined.union(self.imports, self.globals)
+
+    @cached_property
     def defined(self) -> frozenset[str]:
         """The last names of all functions that the module defines, at whatever depth."""
         functions: list[FunctionNode] = [*self.nodes(ast.FunctionDef), *self.nodes(ast.AsyncFunctionDef)]
@@ -202,6 +210,12 @@ class Module:
     def lower_text(self) -> str:
         """The text in small letters: searching it takes a fifth of the time of a search that minds no case."""
         return self.text.lower()
+
+    def mentions(self, pattern: str) -> bool:
+        """Whether the text holds the pattern (case does not matter)."""
+        if pattern not in self._mentioned:
+            self._mentioned[pattern] = holds(self.lower_text, in_small_letters(pattern))
+        return self._mentioned[pattern]
 
     @cached_property
     def head_imports(self) -> tuple[ast.Import | ast.ImportFrom, ...]:

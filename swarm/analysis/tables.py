@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
+from swarm.analysis.index import Index
 from swarm.analysis.source import Module, SourceTree
 
 CREATE_TABLE = re.compile(
@@ -33,8 +36,15 @@ class Table:
     unique: frozenset[str]
 
 
-def find_tables(tree: SourceTree) -> dict[str, Table]:
+def tables_of(index: Index) -> Mapping[str, Table]:
     """Tables by name in small letters; columns that lead an index, a primary key or a UNIQUE are `indexed`."""
+    known = index.notes.get("tables")
+    if known is None:
+        known = index.notes["tables"] = _find_tables(index.tree)
+    return cast("Mapping[str, Table]", known)
+
+
+def _find_tables(tree: SourceTree) -> dict[str, Table]:
     found: dict[str, Table] = {}
     indexed: dict[str, set[str]] = {}
     for module in tree.modules.values():

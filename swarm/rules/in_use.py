@@ -9,17 +9,17 @@ from dataclasses import replace
 from typing import cast
 
 from swarm.analysis.index import Index
+from swarm.analysis.mentions import holds
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding, severity_rank
 
-_LOADS_BY_NAME = re.compile(
+_LOADS_BY_NAME = (
     r"import_module\(|__import__\(|\bpkgutil\.|entry_points\(|load_extension\(|autodiscover|find_modules\(|import_string\("
     r"|spec_from_file_location\("
 )
-_WORKS = re.compile(
+_WORKS = (
     r"\bCelery\(|@shared_task|\.task\b|\bdramatiq\b|\bhuey\b|\bfrom rq\b|\bimport rq\b|\barq\b|\bapscheduler\b"
-    r"|\bWorkerSettings\b|lambda_handler|\bfunctions_framework\b",
-    re.IGNORECASE,
+    r"|\bWorkerSettings\b|lambda_handler|\bfunctions_framework\b"
 )
 _STARTED = re.compile(
     r"(^|/)(wsgi|asgi|manage|__main__|celery\w*|worker\w*|tasks?|gunicorn\w*|conf|main|app|server|run)\.py$"
@@ -81,11 +81,11 @@ def _lowered(finding: Finding) -> Finding:
 def _unused(index: Index) -> frozenset[str]:
     """Paths of modules that are run by hand, if at all; none where the tree loads modules by name."""
     modules = list(index.tree.modules.values())
-    if not index.routes or any(_LOADS_BY_NAME.search(module.text) for module in modules):
+    if not index.routes or any(holds(module.text, _LOADS_BY_NAME) for module in modules):
         return frozenset()
     starts = {route.module for route in index.routes} | {route.function.module for route in index.routes}
     starts |= {app.module for app in index.apps}
-    starts |= {module for module in modules if _STARTED.search(module.path) or _WORKS.search(module.text)}
+    starts |= {module for module in modules if _STARTED.search(module.path) or module.mentions(_WORKS)}
     used = frozenset(found for start in starts for found in _loaded(index, start))
     return frozenset(module.path for module in modules if module not in used)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from swarm.analysis.database_kinds import DATABASES, ENGINES, POOLS
 from swarm.analysis.effects import WRITE_WORDS, Effects, HttpCall, effects_cache, http_call, outgoing_call
 from swarm.analysis.index import Function, Index
-from swarm.analysis.layout import unparsed
+from swarm.analysis.layout import BLOCKS, unparsed
 from swarm.analysis.model_calls import asks_model, asks_sdk
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
@@ -114,7 +114,10 @@ def core_of(value: ast.expr) -> ast.expr:
 
 def independent_runs(index: Index, function: Function) -> Iterator[list[Step]]:
     """Statements that follow each other, each waiting for others, none using what an earlier one gave."""
-    for node in [function.node, *index.own_nodes(function)]:
+    waiting: Sequence[ast.expr] = index.own_of(function, ast.Await if function.is_async else ast.Call)
+    if len(waiting) < 2:
+        return
+    for node in [function.node, *index.own_of(function, *BLOCKS)]:
         for body in (getattr(node, field, None) for field in ("body", "orelse", "finalbody")):
             if not isinstance(body, list):
                 continue
@@ -266,14 +269,14 @@ def _is_cached(function: Function) -> bool:
 
 def _uses_request_locals(index: Index, function: Function) -> bool:
     """Whether it uses what belongs to the request's own thread (`flask.request`, `current_app`, `g`)."""
-    names = (node for node in index.own_nodes(function) if isinstance(node, ast.Name))
+    names = index.own_of(function, ast.Name)
     return any((function.module.resolve(name) or "").startswith(REQUEST_LOCALS) for name in names)
 
 
 def _unknown_await(index: Index, function: Function) -> bool:
     """Whether the function awaits something that is neither the target's own nor a known way to read."""
-    for node in index.own_nodes(function):
-        if isinstance(node, ast.Await) and isinstance(node.value, ast.Call):
+    for node in index.own_of(function, ast.Await):
+        if isinstance(node.value, ast.Call):
             call = node.value
             dotted = index.resolve(function.module, call.func) or ""
             known = http_call(index, function.module, call) or index.resolve_call(function.module, call)

@@ -158,8 +158,7 @@ def _is_changed(index: Index, home: Module, name: str) -> bool:
     changed = index.notes.setdefault("changed globals", {})
     assert isinstance(changed, dict)
     if home.path not in changed:
-        functions = (function for function in index.functions if function.module is home)
-        written = (effects_cache(index).of(function).writes_memory for function in functions)
+        written = (effects_cache(index).of(function).writes_memory for function in index.functions_of(home))
         changed[home.path] = {part.split(".")[0].split("[")[0] for names in written for part in names}
     return name in changed[home.path]
 

@@ -11,7 +11,7 @@ from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.models import models_of
 from swarm.analysis.source import Module
-from swarm.analysis.tables import find_tables
+from swarm.analysis.tables import tables_of
 
 PERSONAL_NAME = re.compile(
     r"^((customer|user|contact|lead|client|person|buyer|sender|patient|guest|from|to|billing|shipping|work|home)_?)?"
@@ -54,7 +54,7 @@ def _of_models(index: Index) -> Iterator[PersonalColumn]:
 
 
 def _of_statements(index: Index) -> Iterator[PersonalColumn]:
-    for table in find_tables(index.tree).values():
+    for table in tables_of(index).values():
         for name in sorted(table.columns):
             if PERSONAL_NAME.match(name):
                 yield PersonalColumn(table.name, name, table.module, table.node, False)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit, apply_edits
 from swarm.analysis.index import AppObject, Index
+from swarm.analysis.mentions import holds, in_small_letters
 from swarm.analysis.source import FunctionNode, Module, SourceTree
 from swarm.core.patches import FileChange
 
@@ -74,21 +73,14 @@ def text_mentions(index: Index, pattern: str) -> bool:
 
     Modules that an earlier mend brought and that only offer figures for /metrics are no answer.
     """
-    found = in_small_letters(pattern)
-    own = (module.lower_text for module in _own_modules(index) if not is_added(module))
-    return any(found.search(text) for text in (*own, *(text.lower() for text in index.tree.other.values())))
+    if any(module.mentions(pattern) for module in _own_modules(index) if not is_added(module)):
+        return True
+    return any(holds(text.lower(), in_small_letters(pattern)) for text in index.tree.other.values())
 
 
 def code_mentions(index: Index, pattern: str) -> bool:
     """Whether any module's code holds the pattern (case does not matter)."""
-    found = in_small_letters(pattern)
-    return any(found.search(module.lower_text) for module in _own_modules(index))
-
-
-@cache
-def in_small_letters(pattern: str) -> re.Pattern[str]:
-    """The pattern for a text in small letters, so that case does not matter; classes such as `\\W` stay."""
-    return re.compile(re.sub(r"\\.|[A-Z]+", lambda part: part[0] if part[0][0] == "\\" else part[0].lower(), pattern))
+    return any(module.mentions(pattern) for module in _own_modules(index))
 
 
 def _own_modules(index: Index) -> list[Module]:

@@ -37,13 +37,15 @@ def _asked_by_turn(
 ) -> Iterator[tuple[ast.Call, Function, SqlCall, ast.AST | None]]:
     """Statements that the turns of a loop run, here or in a function that they call, each with its loop."""
     module = function.module
-    for call in index.calls(function) if not is_added(module) else ():
+    if is_added(module) or not index.own_of(function, ast.For, ast.AsyncFor, *COMPREHENSIONS):
+        return
+    for call in index.calls(function):
         loop = next(loops_around(module, call), None)
         names = _turn(loop)
         own = sql_call(index, module, call) if names else None
         if own is not None and asks(own, names):
             yield call, function, own, loop
-        if own is not None or not _is_given(call, names):
+        if own is not None or not names or not _is_given(call, names):
             continue
         callee = index.resolve_call(module, call)
         found = _only_read(index, callee, asks) if callee is not None and callee is not function else None

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import cast
 
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
-from swarm.analysis.module import walk
+from swarm.analysis.module import within
 from swarm.analysis.source import Module
 
 KEPT_BY = ("cache", "lru_cache", "cached_property", "alru_cache", "fixture")
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 
 
-def request_functions(index: Index) -> Iterator[Function]:
+def request_functions(index: Index) -> Sequence[Function]:
     """The functions that requests run, but for those whose answer a decorator keeps; none where no route is known."""
-    for function in index.functions if index.routes else ():
-        on_path = index.on_request_path(function.module, function.node.body[0])
-        if on_path and not is_kept(function) and not is_added(function.module):
-            yield function
+    if "request functions" not in index.notes:
+        several = index.functions_on_path if index.routes else ()
+        found = tuple(one for one in several if not is_kept(one) and not is_added(one.module))
+        index.notes["request functions"] = found
+    return cast("Sequence[Function]", index.notes["request functions"])
 
 
 def is_kept(function: Function) -> bool:
@@ -49,8 +51,8 @@ def loops_around(module: Module, node: ast.AST) -> Iterator[ast.AST]:
 
 def is_kept_by_hand(module: Module, node: ast.AST, function: Function) -> bool:
     """Whether what is made goes into a global or an attribute, or is only made where there is none yet."""
-    declared = (part for part in walk(function.node) if isinstance(part, ast.Global | ast.Nonlocal))
-    outer = {name for part in declared for name in part.names}
+    outer = {name for part in within(function.node, ast.Global) for name in part.names}
+    outer |= {name for part in within(function.node, ast.Nonlocal) for name in part.names}
     statement = module.statement(node)
     targets = getattr(statement, "targets", None) or [getattr(statement, "target", None)]
     for target in targets:

@@ -173,11 +173,3 @@ def test_settings_come_after_the_file_that_fills_the_environment(tmp_path: Path)
     mend(tmp_path, "missing-timeout")
     text = (tmp_path / "late.py").read_text()
     assert text.index("load_dotenv()") < text.index("HTTP_TIMEOUT_S = ") < text.index("KEY = ")
-
-
-def test_patterns_mind_no_case_and_keep_their_classes() -> None:
-    from swarm.rules.placing import in_small_letters
-
-    found = in_small_letters(r"\bX-Sig\b\W+[A-F]")
-    assert found.search("the header x-sig: d")
-    assert not found.search("x-sigd")

@@ -68,11 +68,10 @@ class MissingRetry(Rule):
 
     def find(self, index: Index) -> Iterable[Finding]:
         """Every idempotent call on a request's path that nothing retries."""
-        for function in index.functions:
-            if index.on_request_path(function.module, function.node.body[0]):
-                seen: dict[str, int] = {}
-                for place in _places(index, function):
-                    yield self._finding(place, seen)
+        for function in index.functions_on_path:
+            seen: dict[str, int] = {}
+            for place in _places(index, function):
+                yield self._finding(place, seen)
 
     def _finding(self, place: _Place, seen: dict[str, int]) -> Finding:
         key = f"{place.function.qualname}:{place.request.verb}"

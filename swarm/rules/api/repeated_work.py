@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from swarm.analysis.effects import HttpCall, SqlCall, effects_cache
 from swarm.analysis.index import Function, Index, Route
 from swarm.analysis.layout import unparsed
 from swarm.analysis.model_calls import asks_model
 from swarm.analysis.module import walk
-from swarm.analysis.tables import Table, find_tables
+from swarm.analysis.tables import Table, tables_of
 from swarm.core.findings import Finding
 from swarm.rules.behind_the_answer import OWN_MODULE
 from swarm.rules.middlewares import is_installed
@@ -100,13 +100,13 @@ def new_order():
         """Every POST route that looks like a webhook, does work that counts, and remembers nothing."""
         if is_installed(index, "ReplayGuardMiddleware"):
             return
-        tables = find_tables(index.tree)
+        tables = tables_of(index)
         for route in index.routes:
             looks = WEBHOOK.search(route.path) or WEBHOOK.search(route.function.name)
             if "POST" in route.methods and looks:
                 yield from self._judge(index, route, tables)
 
-    def _judge(self, index: Index, route: Route, tables: dict[str, Table]) -> Iterable[Finding]:
+    def _judge(self, index: Index, route: Route, tables: Mapping[str, Table]) -> Iterable[Finding]:
         inserts: list[SqlCall] = []
         posts: list[HttpCall] = []
         counted: list[SqlCall] = []
@@ -174,7 +174,7 @@ def _identifiers(function: Function) -> Iterable[str]:
             yield node.attr
 
 
-def _adds_again(sql: SqlCall, tables: dict[str, Table]) -> bool:
+def _adds_again(sql: SqlCall, tables: Mapping[str, Table]) -> bool:
     match = INSERT.match(sql.text)
     if match is None or REPEATABLE.search(sql.text):
         return False

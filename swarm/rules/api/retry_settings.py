@@ -41,8 +41,8 @@ def settings(index: Index, module: Module) -> Iterator[Setting]:
             yield Setting(call, "tenacity", dotted)
         elif dotted in URLLIB3 and "backoff_factor" not in given and None not in given and _repeats(call):
             yield Setting(call, "urllib3", dotted)
-    for function in index.functions if "tenacity" in module.text else ():
-        for decorator in function.node.decorator_list if function.module is module else ():
+    for function in index.functions_of(module) if "tenacity" in module.text else ():
+        for decorator in function.node.decorator_list:
             bare = isinstance(decorator, ast.Name | ast.Attribute)
             if bare and index.resolve(module, decorator) == "tenacity.retry" \
                     and _calls_services(index, module, decorator):  # fmt: skip

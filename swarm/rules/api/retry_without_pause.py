@@ -200,10 +200,9 @@ def all_or_nothing(items):
 
     def find(self, index: Index) -> Iterable[Finding]:
         """Every retry loop without a pause on a request's path."""
-        for function in index.functions:
-            if index.on_request_path(function.module, function.node.body[0]):
-                for place in _places(index, function):
-                    yield self._finding(place)
+        for function in index.functions_on_path:
+            for place in _places(index, function):
+                yield self._finding(place)
         for module in index.tree.modules.values():
             for setting in settings(index, module):
                 yield self._of_library(module, setting)

@@ -193,11 +193,10 @@ class Stock:
 
     def find(self, index: Index) -> Iterable[Finding]:
         """Every unchecked answer on a request's path."""
-        for function in index.functions:
-            if index.on_request_path(function.module, function.node.body[0]):
-                seen: dict[str, int] = {}
-                for place in _places(index, function):
-                    yield self._finding(place, seen)
+        for function in index.functions_on_path:
+            seen: dict[str, int] = {}
+            for place in _places(index, function):
+                yield self._finding(place, seen)
 
     def _finding(self, place: _Place, seen: dict[str, int]) -> Finding:
         key = f"{place.function.qualname}:{place.verb}"

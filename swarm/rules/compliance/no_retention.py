@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from swarm.analysis.added_modules import is_added
@@ -11,10 +10,9 @@ from swarm.core.findings import Finding
 from swarm.rules.personal_columns import personal_columns
 from swarm.rules.rule import Example, Rule
 
-_DROPS = re.compile(
+_DROPS = (
     r"purge|retention|expire[sd]?_?(rows|records|users|leads|contacts|data)?\b|prune|clean_?up|older_?than|keep_?days"
-    r"|ttl|delete_?old|drop_?old",
-    re.IGNORECASE,
+    r"|ttl|delete_?old|drop_?old"
 )
 
 
@@ -52,7 +50,7 @@ class NoRetention(Rule):
         """One finding, at the first table of persons of a service whose code names no period and no purge."""
         columns = personal_columns(index)
         own = [module for module in index.tree.modules.values() if not is_added(module)]
-        if not columns or not index.routes or any(_DROPS.search(module.text) for module in own):
+        if not columns or not index.routes or any(module.mentions(_DROPS) for module in own):
             return
         tables = ", ".join(dict.fromkeys(column.table for column in columns))
         yield self.finding(

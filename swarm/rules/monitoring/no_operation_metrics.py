@@ -8,14 +8,15 @@ from pathlib import Path
 
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
-from swarm.analysis.effects import effects_of
+from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index
+from swarm.analysis.mentions import holds, in_small_letters
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
 from swarm.rules.in_use import runs_with
 from swarm.rules.monitoring.no_metrics import KNOWN_METRICS
-from swarm.rules.placing import free_file, free_name, import_edit, in_small_letters, main_app
+from swarm.rules.placing import free_file, free_name, import_edit, main_app
 from swarm.rules.reaching import import_of
 from swarm.rules.rule import Example, Mend, Rule, edited
 
@@ -142,9 +143,8 @@ class NoOperationMetrics(Rule):
 def _measures_otherwise(index: Index) -> bool:
     """Whether the service has a metrics library of its own, beside what these rules bring."""
     own = [m for m in index.tree.modules.values() if not is_added(m) and _REQUEST_METRICS not in m.text]
-    known = in_small_letters(KNOWN_METRICS)
-    others = (text.lower() for text in index.tree.other.values())
-    return any(known.search(text) for text in (*(module.lower_text for module in own), *others))
+    pattern, others = in_small_letters(KNOWN_METRICS), index.tree.other.values()
+    return any(m.mentions(KNOWN_METRICS) for m in own) or any(holds(text.lower(), pattern) for text in others)
 
 
 def _waiting(index: Index) -> Iterator[Function]:
@@ -162,7 +162,7 @@ def _waiting(index: Index) -> Iterator[Function]:
             continue
         if any(isinstance(part, ast.Yield | ast.YieldFrom) for part in index.own_nodes(function)):
             continue
-        effects = effects_of(index, function)
+        effects = effects_cache(index).of(function)
         if effects.http or effects.sql or effects.commits:
             yield function
 

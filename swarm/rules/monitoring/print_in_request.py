@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
+from swarm.analysis.mentions import holds
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -18,7 +18,7 @@ from swarm.rules.logging_calls import is_print
 from swarm.rules.placing import module_logger, spliced
 from swarm.rules.rule import Example, Mend, Rule
 
-_CONFIGURED = re.compile(  # for all loggers: a handler of one class's own logger shows nobody else's lines
+_CONFIGURED = (  # for all loggers: a handler of one class's own logger shows nobody else's lines
     r"basicConfig\(|dictConfig\(|fileConfig\(|getLogger\(\)\.(?:setLevel|addHandler)\(|\broot\w*\.(?:setLevel|addHandler)\("
     r"|structlog\.configure|coloredlogs|logging_config|setup_logging|configure_logging|init_logging"
 )
@@ -110,7 +110,7 @@ class PrintInRequest(Rule):
 
 def _is_set_up(index: Index, module: Module) -> bool:
     """Whether logging is set up in a process that runs the module: another service of the tree does not help."""
-    return any(_CONFIGURED.search(other.text) for other in loaded_beside(index, module) if not is_added(other))
+    return any(holds(other.text, _CONFIGURED) for other in loaded_beside(index, module) if not is_added(other))
 
 
 def _prints(module: Module) -> Iterator[ast.Call]:

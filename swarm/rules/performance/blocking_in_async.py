@@ -61,9 +61,8 @@ class BlockingInAsync(Rule):
 
     def find(self, index: Index) -> Iterable[Finding]:
         """Every blocking call in an async function on a request's path."""
-        for function in index.functions:
-            on_path = index.on_request_path(function.module, function.node.body[0])
-            if function.is_async and on_path and index.on_event_loop(function):
+        for function in index.functions_on_path:
+            if function.is_async and index.on_event_loop(function):
                 seen: dict[str, int] = {}
                 for place in _places(index, function):
                     yield self._finding(place, seen)

@@ -80,11 +80,10 @@ class ClientPerCall(Rule):
 
     def find(self, index: Index) -> Iterable[Finding]:
         """Every client built on a request's path."""
-        for function in index.functions:
-            if index.on_request_path(function.module, function.node.body[0]):
-                seen: dict[str, int] = {}
-                for place in _places(index, function):
-                    yield self._finding(index, place, seen)
+        for function in index.functions_on_path:
+            seen: dict[str, int] = {}
+            for place in _places(index, function):
+                yield self._finding(index, place, seen)
 
     def _finding(self, index: Index, place: _Place, seen: dict[str, int]) -> Finding:
         name = unparsed(place.call.func)

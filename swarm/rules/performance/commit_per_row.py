@@ -199,17 +199,16 @@ def save_in_parts(conn: sqlite3.Connection, rows):
 
     def find(self, index: Index) -> Iterable[Finding]:
         """Every loop on a request's path whose body writes and commits."""
-        for function in index.functions:
-            if index.on_request_path(function.module, function.node.body[0]):
-                for loop, commit in _loops(index, function):
-                    yield self._finding(index, function, loop, commit)
-                for call, callee in _committed_by_others(index, function):
-                    yield self.finding(
-                        function.module, call,
-                        evidence=f"in each turn of a loop {function.qualname} calls {callee.qualname}, which commits",
-                        recommendation="Add all rows and commit once, where they belong together",
-                        anchor=f"{function.qualname}:{callee.qualname}", mendable=False, severity="low",
-                    )  # fmt: skip
+        for function in index.functions_on_path:
+            for loop, commit in _loops(index, function):
+                yield self._finding(index, function, loop, commit)
+            for call, callee in _committed_by_others(index, function):
+                yield self.finding(
+                    function.module, call,
+                    evidence=f"in each turn of a loop {function.qualname} calls {callee.qualname}, which commits",
+                    recommendation="Add all rows and commit once, where they belong together",
+                    anchor=f"{function.qualname}:{callee.qualname}", mendable=False, severity="low",
+                )  # fmt: skip
 
     def _finding(self, index: Index, function: Function, loop: ast.For, commit: ast.stmt) -> Finding:
         return self.finding(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import HttpCall, effects_cache, http_call
 from swarm.analysis.index import Function, Index
-from swarm.analysis.layout import unparsed
+from swarm.analysis.layout import BLOCKS, unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
@@ -17,10 +17,6 @@ from swarm.rules.examples import mergeable_writes as examples
 from swarm.rules.rule import Mend, Rule, edited
 from swarm.rules.splices import WIDTH, is_alone, whole_lines
 
-BLOCKS = (
-    ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.ExceptHandler, ast.match_case,
-    ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef,
-)  # fmt: skip
 PARTIAL_VERBS = frozenset({"PUT", "PATCH"})
 PAYLOADS = frozenset({"json", "data", "payload", "body", "content"})
 PURE_CALLS = frozenset(
@@ -63,10 +59,9 @@ class MergeableWrites(Rule):
 
     def find(self, index: Index) -> Iterable[Finding]:
         """Every run of updates of one resource on a request's path."""
-        for function in index.functions:
-            if index.on_request_path(function.module, function.node.body[0]):
-                for run in _runs(index, function):
-                    yield self._finding(function, run)
+        for function in index.functions_on_path:
+            for run in _runs(index, function):
+                yield self._finding(function, run)
 
     def _finding(self, function: Function, run: Sequence[_Update]) -> Finding:
         module = function.module
@@ -100,7 +95,7 @@ class MergeableWrites(Rule):
 
 
 def _runs(index: Index, function: Function) -> Iterator[list[_Update]]:
-    for node in [function.node, *(node for node in index.own_nodes(function) if isinstance(node, BLOCKS))]:
+    for node in [function.node, *index.own_of(function, *BLOCKS)]:
         for body in (getattr(node, field, None) for field in ("body", "orelse", "finalbody")):
             run: list[_Update] = []
             for statement in [*body, None] if isinstance(body, list) else []:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import SqlCall, sql_call
 from swarm.analysis.index import Function, Index
-from swarm.analysis.tables import Table, find_tables
+from swarm.analysis.tables import Table, tables_of
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
 from swarm.rules.rule import Example, Mend, Rule, edited
@@ -149,7 +149,7 @@ def read(conn: sqlite3.Connection, x):
         return [finding for finding, _, _ in self._found(index)]
 
     def _found(self, index: Index) -> Iterator[tuple[Finding, Table, str]]:
-        tables = find_tables(index.tree)
+        tables = tables_of(index)
         seen: set[tuple[str, str]] = set()
         for function, sql in _queries(index):
             missing = _missing(sql, tables)
@@ -191,15 +191,14 @@ def read(conn: sqlite3.Connection, x):
 
 
 def _queries(index: Index) -> Iterator[tuple[Function, SqlCall]]:
-    for function in index.functions:
-        if index.on_request_path(function.module, function.node.body[0]):
-            for call in index.calls(function):
-                sql = sql_call(index, function.module, call)
-                if sql is not None and sql.verb in ("SELECT", "UPDATE", "DELETE"):
-                    yield function, sql
+    for function in index.functions_on_path:
+        for call in index.calls(function):
+            sql = sql_call(index, function.module, call)
+            if sql is not None and sql.verb in ("SELECT", "UPDATE", "DELETE"):
+                yield function, sql
 
 
-def _missing(sql: SqlCall, tables: dict[str, Table]) -> tuple[str, str] | None:
+def _missing(sql: SqlCall, tables: Mapping[str, Table]) -> tuple[str, str] | None:
     """The table and column that want an index, or None."""
     match = FILTER.match(sql.text)
     table = tables.get(match["table"].lower()) if match else None

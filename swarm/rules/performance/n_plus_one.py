@@ -75,19 +75,18 @@ class NPlusOne(Rule):
 
     def find(self, index: Index) -> Iterable[Finding]:
         """Every SELECT in a loop whose parameters vary with it, on a request's path."""
-        for function in index.functions:
-            if index.on_request_path(function.module, function.node.body[0]):
-                for query in _queries(index, function):
-                    yield self._finding(query)
-                for call, callee, sql in reads_by_others(index, function):
-                    how = "runs" if callee is function else f"calls {callee.qualname}"
-                    yield self.finding(
-                        function.module, call,
-                        evidence=f"{function.qualname} {how} once a turn of a loop: {_one_line(sql)}",
-                        recommendation="Fetch the rows of all keys with one query before the loop",
-                        anchor=f"{function.qualname}:{callee.qualname}:{_one_line(sql)}",
-                        mendable=False,
-                    )  # fmt: skip
+        for function in index.functions_on_path:
+            for query in _queries(index, function):
+                yield self._finding(query)
+            for call, callee, sql in reads_by_others(index, function):
+                how = "runs" if callee is function else f"calls {callee.qualname}"
+                yield self.finding(
+                    function.module, call,
+                    evidence=f"{function.qualname} {how} once a turn of a loop: {_one_line(sql)}",
+                    recommendation="Fetch the rows of all keys with one query before the loop",
+                    anchor=f"{function.qualname}:{callee.qualname}:{_one_line(sql)}",
+                    mendable=False,
+                )  # fmt: skip
 
     def _finding(self, query: _Query) -> Finding:
         table = sorted(query.sql.tables)[0] if query.sql.tables else "a table"

@@ -47,15 +47,14 @@ class QueryPerRow(Rule):
     @distinct
     def find(self, index: Index) -> Iterable[Finding]:
         """Every select in a loop that looks its rows up by what varies in it, on a request's path."""
-        for function in index.functions:
-            if index.on_request_path(function.module, function.node.body[0]):
-                told = set()
-                for query in loop_queries(index, function):
-                    told.add(query.call)
-                    yield self._finding(query)
-                for call, callee, sql in selects_by_turn(index, function):
-                    if call not in told:
-                        yield self._of_others(function, call, callee, sql)
+        for function in index.functions_on_path:
+            told = set()
+            for query in loop_queries(index, function):
+                told.add(query.call)
+                yield self._finding(query)
+            for call, callee, sql in selects_by_turn(index, function):
+                if call not in told:
+                    yield self._of_others(function, call, callee, sql)
 
     def _of_others(self, function: Function, call: ast.Call, callee: Function, sql: SqlCall) -> Finding:
         how = "runs" if callee is function else f"calls {callee.qualname}"

@@ -118,11 +118,12 @@ async def job(key: str, other: bool):
 def _again(index: Index, function: Function) -> Iterator[ast.Call]:
     module = function.module
     seen: dict[str, ast.Call] = {}
-    names = [call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-             for call in index.calls(function)]  # fmt: skip
+    names = [_name(call) for call in index.calls(function)]
     if len(set(names)) == len(names):
         return
     for node in sorted(_relevant(index, function), key=lambda n: (n.lineno, n.col_offset)):
+        if not seen and (isinstance(node, ast.Name) or names.count(_name(node)) == 1):
+            continue  # nothing to forget, and it is asked but once
         if isinstance(node, ast.Name):
             for text in [text for text, call in seen.items() if node.id in _names(call) and node not in walk(call)]:
                 del seen[text]
@@ -137,6 +138,10 @@ def _again(index: Index, function: Function) -> Iterator[ast.Call]:
             yield node
         elif first is None:
             seen[text] = node
+
+
+def _name(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
 
 
 def _relevant(index: Index, function: Function) -> Iterator[ast.Call | ast.Name]:

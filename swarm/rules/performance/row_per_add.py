@@ -237,10 +237,9 @@ async def tags(seen: set, names: list[str]):
     @distinct
     def find(self, index: Index) -> Iterable[Finding]:
         """Every loop on a request's path that does nothing but add objects that nobody looks at again."""
-        for function in index.functions:
-            if index.on_request_path(function.module, function.node.body[0]):
-                for adding in addings(index, function):
-                    yield self._finding(adding)
+        for function in index.functions_on_path:
+            for adding in addings(index, function):
+                yield self._finding(adding)
 
     def _finding(self, adding: Adding) -> Finding:
         return self.finding(

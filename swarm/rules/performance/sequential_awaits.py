@@ -235,8 +235,8 @@ async def both(session: AsyncSession = Depends()):
 
     def find(self, index: Index) -> Iterable[Finding]:
         """Every run of independent awaits in functions on a request's path."""
-        for function in index.functions:
-            if function.is_async and index.on_request_path(function.module, function.node.body[0]):
+        for function in index.functions_on_path:
+            if function.is_async:
                 for run in independent_runs(index, function):
                     yield self._finding(function, run)
 

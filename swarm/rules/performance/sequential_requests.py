@@ -177,9 +177,8 @@ def hook(name):
 
     def find(self, index: Index) -> Iterable[Finding]:
         """Every run of independent blocking calls in sync functions on a request's path."""
-        for function in index.functions:
-            if not function.is_async and not index.on_event_loop(function) \
-                    and index.on_request_path(function.module, function.node.body[0]):  # fmt: skip
+        for function in index.functions_on_path:
+            if not function.is_async and not index.on_event_loop(function):
                 for run in independent_runs(index, function):
                     yield self._finding(function, run)
 

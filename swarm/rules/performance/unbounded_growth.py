@@ -45,8 +45,8 @@ class UnboundedGrowth(Rule):
     def find(self, index: Index) -> Iterable[Finding]:
         """Containers of modules that only grow on requests' paths, and caches without a bound there."""
         decorators = _decorators(index)
-        for function in index.functions if index.routes else ():
-            if not index.on_request_path(function.module, function.node.body[0]) or is_added(function.module):
+        for function in index.functions_on_path if index.routes else ():
+            if is_added(function.module):
                 continue
             if decorators & {function, *_around(index, function)}:
                 continue  # it runs when modules are imported

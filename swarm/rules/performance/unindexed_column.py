@@ -113,12 +113,11 @@ class UnindexedColumn(Rule):
 
 
 def _statements(index: Index) -> Iterator[tuple[Function, SqlCall]]:
-    for function in index.functions if models_of(index).by_dotted else ():
-        if index.on_request_path(function.module, function.node.body[0]):
-            for call in index.calls(function):
-                sql = sql_call(index, function.module, call)
-                if sql is not None and sql.construct is not None and sql.verb in ("SELECT", "UPDATE", "DELETE"):
-                    yield function, sql
+    for function in index.functions_on_path if models_of(index).by_dotted else ():
+        for call in index.calls(function):
+            sql = sql_call(index, function.module, call)
+            if sql is not None and sql.construct is not None and sql.verb in ("SELECT", "UPDATE", "DELETE"):
+                yield function, sql
 
 
 def _missing(index: Index, module: Module, sql: SqlCall) -> Iterator[tuple[Model, Column]]:

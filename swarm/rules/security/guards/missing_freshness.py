@@ -179,9 +179,8 @@ def _helper(module: Module, before: Function) -> list[Edit]:
 
 
 def _unchecked(index: Index, module: Module) -> Iterator[_Stamped]:
-    for function in index.functions:
-        if function.module is not module:
-            continue
+    # keyed digests, as `_KEYED` has them, are made in no other module
+    for function in index.functions_of(module) if "hmac" in module.text else ():
         stamp = _stamp(module, function)
         if stamp is None:
             continue
@@ -212,8 +211,6 @@ def _is_verdict(value: ast.expr | None) -> bool:
 
 def _stamp(module: Module, function: Function) -> ast.expr | None:
     """The timestamp in what is signed, where a signature that was sent is checked there; None where there is none."""
-    if "hmac" not in module.text:  # of the keyed digests, as `_KEYED` has them: no other module makes one
-        return None
     if not any(
         isinstance(node, ast.Compare)
         or (isinstance(node, ast.Call) and unparsed(node.func).endswith("compare_digest"))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from swarm.analysis.index import Index
 from swarm.core.findings import Finding
 from swarm.rules.middlewares import installed, is_installed
-from swarm.rules.placing import in_small_letters, main_app
+from swarm.rules.placing import main_app
 from swarm.rules.rule import Example, Mend, Rule
 from swarm.rules.security.guards.generated import middleware
 from swarm.rules.security.guards.remembered_deliveries import claims_deliveries
@@ -143,5 +143,4 @@ def _places(index: Index) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def _remembers(index: Index) -> bool:
     """Whether code of the target's own remembers deliveries; generated modules with figures are not its own."""
     modules = index.tree.modules.values()
-    known = in_small_letters(_KNOWN)
-    return any("PROMETHEUS_LINES" not in module.globals and known.search(module.lower_text) for module in modules)
+    return any("PROMETHEUS_LINES" not in module.globals and module.mentions(_KNOWN) for module in modules)

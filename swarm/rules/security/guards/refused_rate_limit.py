@@ -75,9 +75,9 @@ class RefusedRateLimit(Rule):
         ):
             return
         checks = any(
-            isinstance(node, ast.Attribute) and node.attr in ("new", "compare_digest", "verify")
+            node.attr in ("new", "compare_digest", "verify")
             for function in index.reachable()
-            for node in index.own_nodes(function)
+            for node in index.own_of(function, ast.Attribute)
         )
         if not checks:
             return

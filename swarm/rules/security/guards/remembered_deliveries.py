@@ -8,7 +8,7 @@ import re
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
-from swarm.analysis.module import walk
+from swarm.analysis.module import within
 
 _ID = re.compile(
     r"\b(event|delivery|message|webhook|notification|request|msg|hook)_?ids?\b|idempotency", re.IGNORECASE
@@ -30,11 +30,9 @@ def claims_deliveries(index: Index) -> bool:
 
 
 def _claims(index: Index, function: Function) -> bool:
-    if not _ID.search(function.module.segment(function.node)):
-        return False
-    if any(_ONCE.search(sql.text) and _ID.search(sql.text) for sql in effects_cache(index).of(function).sql):
-        return True
-    return any(_claims_by_call(call) for call in index.calls(function))
+    inserts = any(_ONCE.search(sql.text) and _ID.search(sql.text) for sql in effects_cache(index).of(function).sql)
+    claims = inserts or any(_claims_by_call(call) for call in index.calls(function))
+    return claims and _ID.search(function.module.segment(function.node)) is not None
 
 
 def _claims_by_call(call: ast.Call) -> bool:
@@ -49,14 +47,11 @@ def _claims_by_call(call: ast.Call) -> bool:
 
 def _looks_first(index: Index, function: Function) -> bool:
     """`if event["id"] in seen: return`, `if self.payments.seen(event_id): return`: kept beyond one request."""
-    nodes = index.own_nodes(function)
-    own = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    return any(
-        isinstance(node, ast.If)
-        and isinstance(node.body[-1], ast.Return | ast.Raise)
-        and any(_asks_of_seen(part, own) for part in walk(node.test))
-        for node in nodes
-    )
+    leaving = [node for node in index.own_of(function, ast.If) if isinstance(node.body[-1], ast.Return | ast.Raise)]
+    if not leaving:
+        return False
+    own = {node.id for node in index.own_of(function, ast.Name) if isinstance(node.ctx, ast.Store)}
+    return any(_asks_of_seen(part, own) for node in leaving for part in within(node.test, ast.Compare, ast.Call))
 
 
 def _asks_of_seen(node: ast.AST, own: set[str]) -> bool:

@@ -130,7 +130,7 @@ def _is_own(function: Function) -> bool:
 
 def _remembered(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
     """Where an id from a header is looked up among those that were seen: the place and the header."""
-    nodes = index.own_nodes(function)
+    nodes = index.own_of(function, ast.Assign, ast.Compare, ast.Call)
     names = {
         target.id: header
         for node in nodes if isinstance(node, ast.Assign) and (header := _header_of(node.value))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index, Route
 from swarm.analysis.layout import unparsed
+from swarm.analysis.mentions import holds
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
 
@@ -49,7 +50,7 @@ SENDERS = (
 # a webhook's id is often that of the subscription, the same in every delivery: known senders' alone are taken for one
 _ID_HEADER = re.compile(r"^(x-)?([a-z0-9]+-)*(delivery|delivery-id|event-id|event-uuid)$")
 _READERS = ("headers", "META")
-_OTHER_BODIES = re.compile(
+_OTHER_BODIES = (
     r"\.form\(|\brequest\.(form|files|values|stream)\b|UploadFile|\b(Form|File)\(|parse_qsl?\(|multipart|\.stream\(\)"
     r"|ElementTree|xmltodict|lxml|defusedxml|\bcsv\.(reader|DictReader)|protobuf|msgpack|\.parse_form"
 )
@@ -98,7 +99,7 @@ def read_id_headers(index: Index) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for function in sorted(index.reachable(), key=lambda one: (one.module.path, one.node.lineno)):
         names = _request_names(function) | {"request"}
-        for node in index.own_nodes(function):
+        for node in index.own_of(function, ast.Call, ast.Subscript):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get":
                 if node.args:
                     _note_header(found, names, node.func.value, node.args[0])
@@ -125,16 +126,15 @@ def _is_request(node: ast.expr, names: frozenset[str]) -> bool:
 def checks_signatures(index: Index) -> bool:
     """Whether code on a request's way makes or compares signatures."""
     return any(
-        isinstance(node, ast.Attribute)
-        and node.attr in ("new", "compare_digest", "verify", "hexdigest")
-        and _is_signing(function.module)
+        node.attr in ("new", "compare_digest", "verify", "hexdigest")
         for function in index.reachable()
-        for node in index.own_nodes(function)
+        if _is_signing(function.module)
+        for node in index.own_of(function, ast.Attribute)
     )
 
 
 def _is_signing(module: Module) -> bool:
-    return re.search(r"\bhmac\b|verify_signature|ed25519|webhook", module.text, re.IGNORECASE) is not None
+    return module.mentions(r"\bhmac\b|verify_signature|ed25519|webhook")
 
 
 def body_routes(index: Index) -> tuple[Route, ...]:
@@ -160,7 +160,7 @@ def json_readers(index: Index) -> tuple[Parsed, ...]:
         Parsed(function, node, _name_of(function.module, node))
         for function in sorted(index.reachable(), key=lambda one: (one.module.path, one.node.lineno))
         if not is_added(function.module)
-        for node in index.own_nodes(function)
+        for node in index.own_of(function, ast.Call, ast.Attribute)
         if (isinstance(node, ast.Call) and _reads_body(index, function, node))
         or (isinstance(node, ast.Attribute) and _is_flask_json(index, function, node))
     )
@@ -247,7 +247,7 @@ def every_route_reads_json(index: Index) -> bool:
 def bodies_are_json(index: Index) -> bool:
     """Whether no code reads a body that is anything else than JSON."""
     readers = {reader.function for reader in json_readers(index)}
-    if any(_OTHER_BODIES.search(module.text) for module in index.tree.modules.values()):
+    if any(holds(module.text, _OTHER_BODIES) for module in index.tree.modules.values()):
         return False
     for route in body_routes(index):
         used = _all_from(index, route.function)

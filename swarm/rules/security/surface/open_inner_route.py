@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from swarm.analysis.added_modules import is_added
-from swarm.analysis.effects import effects_of
+from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Index, Route
 from swarm.core.findings import Finding, Severity
 from swarm.rules.distinct import once_a_handler
@@ -112,7 +112,7 @@ def _inside(index: Index, route: Route) -> tuple[str, Severity]:
         return "a route for administrators or debugging", "high"
     if not _PERSONS.search(route.path) or not set(route.methods) & {"GET", "DELETE"}:
         return "", "info"
-    reached = [effects_of(index, function) for function in ways_of(index, route.function)]
+    reached = [effects_cache(index).of(function) for function in ways_of(index, route.function)]
     if any(effects.tables_read or effects.tables_written for effects in reached):
         does = "deletes" if "DELETE" in route.methods else "reads"
         return f"it {does} what is stored about persons", "medium"
