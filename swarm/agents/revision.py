@@ -19,11 +19,11 @@ from swarm.core.events import AgentFinished
 from swarm.core.findings import Finding
 from swarm.models.untrusted import mark
 from swarm.tools.digests import digest
-from swarm.tools.propose_edit import ProposeEdit
 from swarm.tools.registry import tools_for
 from swarm.tools.tool import as_json, capped
 from swarm.tools.workbench import Workbench
-from swarm.tools.written_edits import PatchArguments, changes_of
+from swarm.tools.writing.propose_edit import ProposeEdit
+from swarm.tools.writing.written_edits import PatchArguments, changes_of
 from swarm.verify.fixes import Fix
 
 MAX_TURNS = 10

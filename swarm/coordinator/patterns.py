@@ -15,9 +15,9 @@ from swarm.coordinator.merge import join_findings
 from swarm.coordinator.state import Parts, RunRequest, RunState
 from swarm.core.events import Note
 from swarm.core.findings import Finding
-from swarm.tools.propose_edit import ProposeEdit
 from swarm.tools.registry import all_tools
 from swarm.tools.workbench import Workbench
+from swarm.tools.writing.propose_edit import ProposeEdit
 
 GENERALIST = "generalist"
 MAX_AT_ONCE = 16

@@ -8,9 +8,9 @@ import pytest
 
 from swarm.core.errors import ToolFailed
 from swarm.core.report import Waterfall
-from swarm.tools.draft_alerts import DraftAlerts, DraftAlertsArguments
 from swarm.tools.once import Once
 from swarm.tools.tool import capped
+from swarm.tools.writing.draft_alerts import DraftAlerts, DraftAlertsArguments
 from tests.fakes import FakeSandbox, workbench
 
 
@@ -33,7 +33,7 @@ async def test_drafts_come_from_the_model_or_from_what_was_measured(tmp_path: Pa
 
 
 async def test_a_command_runs_on_a_copy_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from swarm.tools.run_command import RunCommand, RunCommandArguments
+    from swarm.tools.running.run_command import RunCommand, RunCommandArguments
 
     sandbox = FakeSandbox("out" * 9000, exit_code=1)
     bench = workbench(tmp_path, sandbox=sandbox)

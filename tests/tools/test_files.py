@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from swarm.core.errors import ToolFailed
-from swarm.tools.list_files import ListFiles, ListFilesArguments
-from swarm.tools.read_error_log import ReadErrorLog
-from swarm.tools.read_file import ReadFile, ReadFileArguments
-from swarm.tools.search_code import SearchCode, SearchCodeArguments
+from swarm.tools.reading.list_files import ListFiles, ListFilesArguments
+from swarm.tools.reading.read_file import ReadFile, ReadFileArguments
+from swarm.tools.reading.search_code import SearchCode, SearchCodeArguments
+from swarm.tools.running.read_error_log import ReadErrorLog
 from swarm.tools.tool import Arguments
 from swarm.tools.workbench import Workbench
 from tests.fakes import workbench

@@ -11,7 +11,7 @@ from swarm.agents.toolbox import Toolbox
 from swarm.analysis.source import SourceTree
 from swarm.core.chat import ToolCall, ToolResult
 from swarm.tools.proposal_store import MOST_OF_AN_AGENT
-from swarm.tools.propose_edit import ProposeEdit
+from swarm.tools.writing.propose_edit import ProposeEdit
 from tests.fakes import FakeJournal, FakeWorkbench, finding, surroundings, workbench
 
 APP = "import httpx\n\n\ndef load(url):\n    first = httpx.get(url)\n    return first or httpx.get(url)\n"

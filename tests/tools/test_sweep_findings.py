@@ -6,7 +6,7 @@ from swarm.analysis.index import Index, build_index
 from swarm.analysis.source import SourceTree
 from swarm.core.patches import FileChange
 from swarm.core.sweep import Growing, Hanging, Resource, Sweep, SweepLevel
-from swarm.tools.sweep_findings import findings_of
+from swarm.tools.measuring.sweep_findings import findings_of
 from tests.fakes import finding
 
 

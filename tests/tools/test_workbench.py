@@ -17,12 +17,12 @@ from swarm.core.errors import ToolFailed
 from swarm.target.tree.copies import make_copy
 from swarm.target.tree.place import resolve_place
 from swarm.target.tree.pristine import Pristine
-from swarm.tools.find_security_problems import FindSecurityProblems
 from swarm.tools.lease import Lease
-from swarm.tools.list_routes import ListRoutes
-from swarm.tools.list_upstream_calls import ListUpstreamCalls
-from swarm.tools.read_error_log import ReadErrorLog
-from swarm.tools.send_request import SendRequest, SendRequestArguments
+from swarm.tools.reading.list_routes import ListRoutes
+from swarm.tools.running.list_upstream_calls import ListUpstreamCalls
+from swarm.tools.running.read_error_log import ReadErrorLog
+from swarm.tools.running.send_request import SendRequest, SendRequestArguments
+from swarm.tools.scanning.find_security_problems import FindSecurityProblems
 from swarm.tools.tool import Arguments
 from swarm.tools.workbench import Workbench
 from tests.fakes import FakeClock, FakeSandbox, FakeSink

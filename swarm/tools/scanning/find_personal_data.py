@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swarm.tools.scanning import scan_answer
+from swarm.tools.scanning.answer import scan_answer
 from swarm.tools.tool import Answer, Arguments, Tool
 
 if TYPE_CHECKING:

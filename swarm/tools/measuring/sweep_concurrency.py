@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from swarm.core.errors import ToolFailed
 from swarm.tools.digests import findings_answer
-from swarm.tools.sweep_findings import findings_of
+from swarm.tools.measuring.sweep_findings import findings_of
 from swarm.tools.tool import Answer, Arguments, Tool
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from swarm.core.findings import Finding
 from swarm.core.proposals import Proposal
 from swarm.tools.reviewed import NewFinding, as_finding, check_place
 from swarm.tools.tool import Answer, Tool, as_json
-from swarm.tools.written_edits import PatchArguments, changes_of
+from swarm.tools.writing.written_edits import PatchArguments, changes_of
 
 if TYPE_CHECKING:
     from swarm.tools.workbench import Workbench

@@ -1,0 +1,1 @@
+"""Tools that measure the unpatched service: load, waits, processor time, concurrency."""

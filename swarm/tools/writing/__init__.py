@@ -1,0 +1,1 @@
+"""Tools by which a model writes: patches of its own, drafts of alerts."""
