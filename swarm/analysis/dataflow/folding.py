@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import re
 from collections.abc import Callable
 
 from swarm.analysis.dataflow.values import MOST_TEXT, Value, concatenated, derived, literal
@@ -41,11 +42,12 @@ def percent(left: Value, right: Value) -> Value:
     template = left.constant
     if not isinstance(template, str):
         return derived(left, right)
-    pieces = template.replace("%%", "%").split("%s")
+    pieces = re.split(r"%([%s])", template)  # text, mark, text, mark, … text
     given = list(right.items.values()) if right.items is not None and right.shape == "list" else [right]
-    if "%" in "".join(pieces) or len(pieces) - 1 != len(given):
+    if "%" in "".join(pieces[::2]) or pieces[1::2].count("s") != len(given):
         return derived(left, right)
+    left_over = iter(given)
     parts = [literal(pieces[0])]
-    for piece, value in zip(pieces[1:], given, strict=True):
-        parts += [value, literal(piece)]
+    for mark, piece in zip(pieces[1::2], pieces[2::2], strict=True):
+        parts += [literal("%") if mark == "%" else next(left_over), literal(piece)]
     return concatenated(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -120,6 +121,8 @@ ABSORBING = frozenset({
     "add", "add_header", "append", "appendleft", "extend", "feed", "insert", "push", "put", "put_nowait", "set",
     "setdefault", "update", "write", "writelines",
 })  # fmt: skip
+# an environment of Jinja that escapes what goes into its templates, and a template of it
+ESCAPING, ESCAPED = "jinja2.Environment that escapes", "jinja2.Template that escapes"
 _SAME_TEXT = frozenset({"lower", "upper", "strip", "lstrip", "rstrip", "title", "capitalize", "casefold", "swapcase"})
 _QUOTES = ("'", '"')
 
@@ -182,6 +185,14 @@ def called(dotted: str, arguments: Sequence[Value], keywords: Mapping[str, Value
         switch = keywords.get("resolve_entities")
         state = "default" if switch is None else "external" if switch.constant is True else "safe"
         return Value(kind=f"lxml.parser:{state}")
+    if dotted in ("tarfile.open", "tarfile.TarFile", "tarfile.TarFile.open"):
+        return replace(derived(*every), kind="tarfile.TarFile")
+    if dotted == "jinja2.select_autoescape":
+        return Value(kind=dotted)
+    if dotted in ("jinja2.Environment", "jinja2.sandbox.SandboxedEnvironment"):
+        switch = keywords.get("autoescape", UNKNOWN)
+        is_on = switch.constant is True or switch.kind == "jinja2.select_autoescape"
+        return Value(kind=ESCAPING if is_on else dotted)
     if dotted in ("configparser.ConfigParser", "configparser.RawConfigParser"):
         return Value(kind="configparser")
     return None
@@ -227,6 +238,11 @@ def method(name: str, receiver: Value, arguments: Sequence[Value], keywords: Map
     if receiver.kind == "configparser" and name == "get" and len(arguments) > 1:
         found = (receiver.items or {}).get((arguments[0].constant, arguments[1].constant))
         return found if found is not None else derived(receiver)
+    if receiver.kind == ESCAPING and name == "from_string" and arguments:
+        as_it_is = re.search(r"\|\s*safe\b|autoescape\s+false", arguments[0].text or "")
+        return arguments[0] if as_it_is else replace(derived(arguments[0]), kind=ESCAPED)
+    if receiver.kind == ESCAPED and name in ("render", "render_async"):
+        return derived(receiver, derived(*arguments, *keywords.values(), marks=("html",)))
     if name == "hex" and not arguments:
         return derived(receiver, marks=MARKS["binascii.hexlify"])
     if name in CLEAN_METHODS:

@@ -15,6 +15,7 @@ from swarm.analysis.parsing import parse_expression
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
+from swarm.rules.compliance.written_words import is_correspondent, is_written_words
 from swarm.rules.distinct import distinct
 from swarm.rules.logging_calls import is_log_call, is_print
 from swarm.rules.personal_columns import PERSONAL_NAME
@@ -67,11 +68,12 @@ class _Shown:
     call: ast.Call
     value: ast.expr
     kind: Literal["masked", "outline"]
+    what: str
 
 
 class PersonalDataInLogs(Rule):
-    """E-mail addresses, phone numbers, names or whole payloads are written to the log, where they stay longer, are
-    read by more people, and are deleted by nobody.
+    """E-mail addresses, phone numbers, names, messages that persons wrote, or whole payloads are written to the log,
+    where they stay longer, are read by more people, and are deleted by nobody.
 
     The mend masks a value (`a***@example.com`) and names the fields of a payload without their values, by a
     small module
@@ -134,11 +136,10 @@ class PersonalDataInLogs(Rule):
                 where = function.qualname if function else "module level"
                 source = " ".join(module.segment(shown.value).split()) if shown.value is not shown.call else ""
                 source = source or unparsed(shown.value)
-                what = "the whole payload" if shown.kind == "outline" else "a personal value"
                 yield self.finding(
                     module,
                     shown.call,
-                    evidence=f"{where} logs `{source}`, {what}",
+                    evidence=f"{where} logs `{source}`, {shown.what}",
                     recommendation="Log an id; leave the value out, or mask it.",
                     anchor=f"{where}: {source}",
                     mendable=_editable(module, shown),
@@ -181,9 +182,13 @@ def _shown(index: Index, module: Module) -> Iterator[_Shown]:
         ]
         for argument in (*call.args, *keywords):
             for value in _values(argument):
-                kind = _kind(index, module, value)
-                if kind is not None:
-                    yield _Shown(call, value, kind)
+                if is_correspondent(value):
+                    yield _Shown(call, value, "masked", "who wrote or to whom")
+                elif is_written_words(index, module, value):
+                    yield _Shown(call, value, "outline", "what a person wrote")
+                elif (kind := _kind(index, module, value)) is not None:
+                    what = "the whole payload" if kind == "outline" else "a personal value"
+                    yield _Shown(call, value, kind, what)
 
 
 def _values(node: ast.expr) -> Iterator[ast.expr]:

@@ -64,6 +64,7 @@ _WORK = WRITE_WORDS | {
     "one", "scan", "check", "login", "refresh", "find_one", "hget", "hgetall", "hset", "lpush", "rpush", "lrange",
     "setex", "delay", "trigger", "broadcast", "restart", "iterdir", "glob", "rglob", "listdir", "mkdir",
 }  # fmt: skip
+_OF_BODIES = ("json", "form", "body", "read")
 _TELEMETRY = re.compile(
     r"metric|telemetry|observab|statsd|tracing|tracer|span|prometheus|sentry|posthog|analytics_client"
 )
@@ -107,7 +108,10 @@ def _drops(index: Index, module: Module, tried: ast.Try, handler: ast.ExceptHand
     if not broad and _sets_a_flag(handler):
         return False
     if _is_masked(handler):
-        return broad and _asks_others(index, module, tried.body) and not _is_question(module, tried, handler)
+        waits = any(isinstance(node, ast.Await) and _name_of_awaited(node) not in _OF_BODIES
+                    for statement in tried.body for node in walk(statement))  # fmt: skip
+        fails = waits or _asks_others(index, module, tried.body) or _works(index, module, tried.body)
+        return broad and fails and not _is_question(module, tried, handler)
     if _tells(module, handler) or _recovers(handler) or _is_excused(index, module, tried, tried.body):
         return False
     if _is_question(module, tried, handler) or _is_second(module, tried):
@@ -308,6 +312,10 @@ def _is_cleanup(statement: ast.stmt) -> bool:
 
 def _name_of(call: ast.Call) -> str:
     return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def _name_of_awaited(node: ast.Await) -> str:
+    return _name_of(node.value) if isinstance(node.value, ast.Call) else ""
 
 
 def _calls(body: Iterable[ast.stmt]) -> Iterator[ast.Call]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence, Set
 from typing import cast
 
 from swarm.analysis.added_modules import is_added
-from swarm.analysis.index import Function, Index, Route
+from swarm.analysis.index import ClassInfo, Function, Index, Route
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.routes import DEPENDS, HOOKS, ROUTING, VIEW_BASES, find_hooks
@@ -34,6 +34,8 @@ _PROOF = re.compile(
 _PEOPLE = re.compile(r"Admin|User|Staff|Member|Private|Owner")
 _DECORATED = re.compile(r"\b(method_)?decorators\s*[:=]|permission_classes|authentication_classes")
 _READ_FROM = frozenset({"headers", "cookies", "META", "query_params", "args", "session", "authorization", "auth"})
+# what a framework runs before each method of a view
+_BEFORE_EACH = ("__init__", "__init_subclass__", "__call__", "dispatch_request", "dispatch", "prepare")
 _COMPARING = ("hmac.compare_digest", "secrets.compare_digest", "_operator._compare_digest")
 _CONSTRUCTORS = ("construct_event", "verify_and_parse")
 _CHECKERS = ("slack_bolt.",)
@@ -244,7 +246,8 @@ def _class_asks(index: Index, handler: Function) -> bool:
         if current is None or current.dotted in seen:
             continue
         seen.add(current.dotted)
-        if _ASKING.search(current.node.name) or _PEOPLE.search(current.node.name):
+        is_named_so = _ASKING.search(current.node.name) or _PEOPLE.search(current.node.name)
+        if is_named_so and not _is_asked_by_hand(index, current):
             return True
         plain = [part for part in current.node.body if not isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)]
         several: list[ast.AST] = [*plain, *current.node.decorator_list]
@@ -253,9 +256,7 @@ def _class_asks(index: Index, handler: Function) -> bool:
             for part in several
         ):
             return True
-        asked = [
-            method for name, method in current.methods.items() if name in ("__init__", "dispatch_request", "prepare")
-        ]
+        asked = [method for name, method in current.methods.items() if name in _BEFORE_EACH]
         if any(_dependencies_ask(index, one) or asks_for_proof(index, one) for one in asked):
             return True
         for base in current.node.bases:
@@ -269,6 +270,14 @@ def _class_asks(index: Index, handler: Function) -> bool:
                 return True  # a library's, which may ask for anything
             todo.append(index.classes.get(dotted))
     return False
+
+
+def _is_asked_by_hand(index: Index, info: ClassInfo) -> bool:
+    """Whether a class hands its views a check that each has to call: its name says nothing of one that doesn't."""
+    checks = [
+        method for name, method in info.methods.items() if name not in _BEFORE_EACH and asks_for_proof(index, method)
+    ]
+    return any(caller.class_name is not None for check in checks for caller in index.callers(check))
 
 
 def _may_ask(index: Index, module: Module, depends: ast.Call) -> bool:

@@ -225,6 +225,9 @@ def _stamp(module: Module, function: Function) -> ast.expr | None:
             named = _stamp_of(inner)
             if named is not None:
                 return named
+            value = assigned(inner, function.node) if isinstance(inner, ast.Name) else inner
+            if value is not inner and any(_stamp_of(part) is not None for part in walk(value)):
+                return inner if isinstance(inner, ast.Name) else None
     return None
 
 

@@ -20,16 +20,18 @@ _ID = re.compile(
     r"^(x-)?([a-z0-9]+-)*(delivery|delivery-id|event-id|event-uuid|webhook-id|message-id|request-id|idempotency-key"
     r"|idempotency-token|correlation-id)$"
 )
+_QUERY_ID = re.compile(r"^((event|delivery|message|request|webhook|notification)[-_]?)?id$|^nonce$", re.IGNORECASE)
 # these stand in what is signed
 _SIGNED = frozenset({"webhook-id", "svix-id"})
+_STORE = ("exists", "get", "set", "setex", "setnx", "sismember", "sadd", "add", "hexists")
 _REMEMBERS = re.compile(
     r"seen|dedup|duplicate|processed|handled|already|idempot|known_|deliver(y|ies)|setnx|claim|once", re.IGNORECASE
 )
 
 
 class UnsignedDeliveryId(Rule):
-    """A repeated delivery is told by a header that the signature does not cover: whoever has caught one delivery
-    sends it again with another id, and it is good each time.
+    """A repeated delivery is told by a header, or a part of the address, that the signature does not cover: whoever
+    has caught one delivery sends it again with another id, and it is good each time.
 
     Left alone are the ids of Standard Webhooks and Svix, which are signed, services that check no signature at all,
     and code that looks at an id or a digest of the body as well. There is no mend here: `no-replay-protection` adds a
@@ -142,11 +144,20 @@ def _remembered(index: Index, function: Function) -> Iterator[tuple[ast.AST, str
             if header and not isinstance(node.comparators[0], ast.Constant):
                 yield node, header
                 return
-        elif isinstance(node, ast.Call) and _REMEMBERS.search(function.module.segment(node.func)):
+        elif isinstance(node, ast.Call) and _remembers(function, node):
             header = next((found for given in node.args if (found := _named(given, names))), "")
             if header:
                 yield node, header
                 return
+
+
+def _remembers(function: Function, call: ast.Call) -> bool:
+    """`already_seen(key)`, `cache.exists("seen:" + key)`."""
+    if _REMEMBERS.search(function.module.segment(call.func)):
+        return True
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    texts = (str(p.value) for given in call.args for p in walk(given) if isinstance(p, ast.Constant))
+    return name in _STORE and any(_REMEMBERS.search(text) for text in texts)
 
 
 def _named(node: ast.expr, names: dict[str, str]) -> str:
@@ -166,10 +177,16 @@ def _header_of(node: ast.expr) -> str:
             key = part.slice
         if isinstance(key, ast.Constant) and isinstance(key.value, str):
             name = key.value.lower()
-            if _ID.match(name) and name not in _SIGNED:
+            if (_ID.match(name) and name not in _SIGNED) or (_in_query(part) and _QUERY_ID.match(name)):
                 return key.value
     return ""
 
 
 def _is_headers(node: ast.expr) -> bool:
-    return isinstance(node, ast.Attribute) and node.attr == "headers"
+    return isinstance(node, ast.Attribute) and node.attr in ("headers", "args", "query_params")
+
+
+def _in_query(node: ast.AST) -> bool:
+    owner = node.func.value if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else node
+    owner = owner.value if isinstance(owner, ast.Subscript) else owner
+    return isinstance(owner, ast.Attribute) and owner.attr in ("args", "query_params")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from swarm.analysis.dataflow.frames import Seen
-from swarm.analysis.dataflow.values import Taint, derived
+from swarm.analysis.dataflow.values import OUTSIDE, Taint, derived
 from swarm.analysis.index import Index
 from swarm.rules.rule import Example
-from swarm.rules.security.injection.data_flow import FlowRule, Hit
+from swarm.rules.security.injection.data_flow import FlowRule, Hit, calls
 
 _RESPONSES = ("starlette.responses.", "fastapi.responses.", "fastapi.Response")
 
@@ -56,13 +57,23 @@ class HeaderInjection(FlowRule):
     )
 
     def hits(self, seen: Seen, index: Index) -> Iterator[Hit]:
-        """Headers of answers."""
+        """Headers of answers, and those of mails that the service writes by hand."""
+        if calls(seen, ".sendmail") and seen.receiver.kind.startswith("smtplib."):
+            mail = seen.argument(2, "msg")
+            if OUTSIDE in re.split(r"\r?\n\r?\n", mail.text or "")[0]:
+                yield Hit(mail, ("header", "flat"), _is_below_headers)
+            return
         if seen.route is None or seen.route.framework == "flask":
             return
         if seen.what == "store" and seen.receiver.dotted.endswith("headers"):
             yield Hit(derived(seen.argument(0), seen.argument(1)), ("header", "flat"), _has_one_line)
         elif seen.what == "call" and seen.name.startswith(_RESPONSES) and "headers" in seen.keywords:
             yield Hit(seen.keywords["headers"], ("header", "flat"), _has_one_line)
+
+
+def _is_below_headers(taint: Taint) -> bool:
+    """Whether it stands behind another of its kind: what comes first in the text is what stands in its headers."""
+    return "rooted" not in taint.marks or _has_one_line(taint)
 
 
 def _has_one_line(taint: Taint) -> bool:

@@ -24,6 +24,10 @@ _REDIRECTS = (
     "flask.redirect", "werkzeug.utils.redirect", "starlette.responses.RedirectResponse",
     "fastapi.responses.RedirectResponse",
 )  # fmt: skip
+_ANSWERS = (
+    "starlette.responses.Response", "fastapi.Response", "fastapi.responses.Response", "flask.Response",
+    "werkzeug.wrappers.Response",
+)  # fmt: skip
 _RETURN = re.compile(
     r"(next|return|back|continue|came_?from|redirect_?(back|after))(_?(to|url|uri|path|page))?$", re.I
 )
@@ -106,6 +110,9 @@ class OpenRedirect(MendingFlowRule):
         """Where redirects lead."""
         if calls(seen, *_REDIRECTS):
             yield Hit(seen.argument(0, "location", "url"), ("host",), _stays_here)
+        elif calls(seen, *_ANSWERS):
+            headers = seen.argument(2, "headers").items or {}
+            yield from (Hit(value, ("host",), _stays_here) for key, value in headers.items() if _is_location(key))
         elif seen.what == "store" and str(seen.argument(0).constant).lower() == "location" \
                 and "headers" in seen.receiver.dotted:  # fmt: skip
             yield Hit(seen.argument(1), ("host",), _stays_here)
@@ -127,6 +134,10 @@ class OpenRedirect(MendingFlowRule):
     def added_files(self, index: Index, module: Module) -> tuple[FileChange, ...]:
         """The module that looks."""
         return _GUARD.added(index, module)
+
+
+def _is_location(key: object) -> bool:
+    return str(key).lower() == "location"
 
 
 def _is_meant_for_here(module: Module, function: FunctionNode, target: ast.expr, depth: int = 0) -> bool:

@@ -127,6 +127,9 @@ class PathTraversal(MendingFlowRule):
         elif calls(seen, *_ASKING):
             yield Hit(seen.argument(0), _ACCEPTED, _is_contained, severity="medium",
                       title="A request asks which files there are")  # fmt: skip
+        elif calls(seen, ".extractall", ".extract") and seen.receiver.kind == "tarfile.TarFile":
+            if not seen.keywords.keys() & {"filter", "members"}:
+                yield Hit(seen.receiver, title="An archive that was sent is unpacked wherever its names lead")
         elif calls(seen, *_OF_PATHS) and seen.receiver.kind == "pathlib.Path":
             yield Hit(seen.receiver, _ACCEPTED, _is_contained)
         elif (
@@ -135,8 +138,10 @@ class PathTraversal(MendingFlowRule):
             yield Hit(seen.argument(0, "dst"), _ACCEPTED, _is_contained)
 
     def edits(self, index: Index, place: Reached) -> list[Edit]:
-        """The path looked at where it is used."""
+        """The path looked at where it is used. What an archive's names lead to is not to be seen in its call."""
         module = place.seen.module
+        if calls(place.seen, ".extractall", ".extract"):
+            return []
         is_dirty = holds(index, *_ACCEPTED, harmless=_is_contained, kinds=self.kinds)
         folders = Folders(index, module, module.enclosing_function(place.seen.node), is_dirty)
         edits = []

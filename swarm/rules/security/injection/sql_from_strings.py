@@ -34,10 +34,19 @@ _EXECUTES = (
     "fetchval",
     "fetch",
     "query",
+    "execute_fetchall",
+    "execute_insert",
+    "exec_driver_sql",
+    "fetch_val",
+    "read_sql",
+    "read_sql_query",
 )
+_BINDING = ("execute", "execute_fetchall", "execute_insert")
 _SQL = re.compile(
     r"^\W*(SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|MERGE|CALL|PRAGMA|DROP|ALTER|CREATE|TRUNCATE)\b", re.I
 )
+# a part of a query: a condition, an order
+_COMPARED = re.compile(r"[=<>]|\b(LIKE|IN|BETWEEN|ASC|DESC)\b", re.I)
 _STYLES: dict[str, Style] = {
     "sqlite3": "qmark", "aiosqlite": "qmark", "psycopg": "format", "psycopg2": "format", "aiopg": "format",
     "pymysql": "format", "MySQLdb": "format", "aiomysql": "format", "asyncmy": "format", "mysql": "format",
@@ -219,7 +228,7 @@ def _reached(index: Index, several: Iterable[Seen]) -> Iterator[Reached]:
             continue
         given = seen.argument(0, "query", "sql", "statement", "text")
         text = given.text or ""
-        if not (_SQL.match(text) or (text[:1] == OUTSIDE and _is_database(seen))):
+        if not (_SQL.match(text) or is_text or (text[:1] == OUTSIDE and _is_database(seen))):
             continue
         dirty = Hit(given, ("sql",)).dirty(("request", "parameter"))
         if dirty and (dirty[0].kind == "request" or (given.text is not None and OUTSIDE in given.text[1:])):
@@ -250,11 +259,11 @@ def _queries(index: Index, module: Module) -> Iterator[_Query]:
             continue
         node = assigned(call.args[0], module.enclosing_function(call))
         text = read_text(module, node)
-        if text is None or not _SQL.match(text.written):
+        if text is None or not (_SQL.match(text.written) or (is_text and _COMPARED.search(text.written))):
             continue
         unsafe = tuple(hole for hole in text.holes if not _is_fixed(module, text, hole, call))
         if unsafe:
-            style: Style | None = "named" if is_text else _style(index, module) if name == "execute" else None
+            style: Style | None = "named" if is_text else _style(index, module) if name in _BINDING else None
             yield _Query(call, node, text, unsafe, style)
 
 

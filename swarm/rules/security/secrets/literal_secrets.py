@@ -36,6 +36,8 @@ _KEYED_NAMES = {
 _READERS = ("get", "getenv", "setdefault", "config", "env", "str", "getstr", "get_secret", "get_config", "get_env")
 _SEALERS = ("jwt", "jose.jwt", "hmac", "hashlib", "cryptography.fernet.Fernet", "nacl.secret", "Crypto.Cipher.AES")
 _FIELDS = ("Field", "field", "SecretStr")
+_ENVIRONMENT = ("os.getenv", "getenv", "os.environ.get", "environ.get")
+_COMPARING = ("hmac.compare_digest", "secrets.compare_digest")
 _WRAPPERS = ("SecretStr", "str", "bytes", "SecretBytes", "Secret")
 _SHOWN = re.compile(r"example|schema|sample|placeholder|help|description|doc", re.IGNORECASE)
 
@@ -122,6 +124,8 @@ def _constants(node: ast.expr | None) -> Iterator[ast.Constant]:
             yield from _constants(value)
         case ast.Call(func=function, args=[first, *_]) if unparsed(function).rsplit(".", 1)[-1] in _WRAPPERS:
             yield from _constants(first)
+        case ast.Call(func=function, args=[_, default]) if unparsed(function) in _ENVIRONMENT:
+            yield from _constants(default)
         case ast.IfExp(body=one, orelse=other):
             yield from _constants(one)
             yield from _constants(other)
@@ -220,6 +224,9 @@ def _chosen(module: Module) -> Iterator[_Given]:
 
 def _compared(module: Module) -> Iterator[_Given]:
     """`password == "…"`, `request.headers.get("X-Token") != "…"`: who sends this text is let in."""
+    for call in module.nodes(ast.Call):
+        if module.resolve(call.func) in _COMPARING:
+            yield from (_Given("secret", given, works=True) for given in call.args)  # what else is compared so?
     for comparison in module.nodes(ast.Compare):
         if len(comparison.ops) != 1 or not isinstance(comparison.ops[0], ast.Eq | ast.NotEq | ast.In | ast.NotIn):
             continue

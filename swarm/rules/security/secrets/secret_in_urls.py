@@ -155,9 +155,12 @@ def _sent(module: Module, call: ast.Call) -> Iterator[str]:
     """Secrets in the query of an outgoing call: in the text of its address, or among its params."""
     for keyword in call.keywords:
         if keyword.arg == "params" and isinstance(keyword.value, ast.Dict):
-            for value in keyword.value.values:
-                if is_shared_secret(module, value) and is_secret_name(last_name(value)):
-                    yield last_name(value)
+            for key, value in zip(keyword.value.keys, keyword.value.values, strict=True):
+                name = last_name(value)
+                if is_shared_secret(module, value) and is_secret_name(name):
+                    yield name
+                elif isinstance(key, ast.Constant) and _NAME.match(str(key.value)) and _is_setting(module, value):
+                    yield name or str(key.value)
     for given in (*call.args[:2], *(k.value for k in call.keywords if k.arg == "url")):
         text = assigned(given, module.enclosing_function(given))
         before = ""
@@ -169,6 +172,14 @@ def _sent(module: Module, call: ast.Call) -> Iterator[str]:
                 if _QUERY.search(before) and name and is_secret_name(name):
                     yield name
                 before = ""
+
+
+def _is_setting(module: Module, node: ast.expr) -> bool:
+    """Whether a value is read from the environment, where it stands or into a name of the module."""
+    if isinstance(node, ast.Name):
+        node = getattr(module.globals.get(node.id), "value", node)
+    text = module.segment(node)
+    return re.match(r"(os\.)?(environ\b|getenv\()", text) is not None
 
 
 def _bare(node: ast.expr) -> ast.expr:

@@ -15,7 +15,9 @@ from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.secrets.weak_random import name_of_value
+from swarm.rules.security.signatures.digests import from_request, is_signature
 
+_COMPARING = ("hmac.compare_digest", "secrets.compare_digest")
 _BROKEN = {"md5": 16, "sha1": 20}  # and how many bytes they give
 _FAST = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256", "sha3_512", "blake2b", "blake2s")
 _PASSWORD = re.compile(r"(^|_)(password|passwd|pwd|passphrase)s?(_|$)|[a-z]password$", re.IGNORECASE)
@@ -144,7 +146,7 @@ def _digests(index: Index, module: Module) -> Iterator[_Digest]:
         if not dotted.startswith("hashlib.") or algorithm not in _FAST or _is_not_for_security(call):
             continue
         data = call.args[1:2] if dotted == "hashlib.new" else call.args[:1]
-        found = _purpose(module, call, algorithm, data[0]) if data else None
+        found = _purpose(index, module, call, algorithm, data[0]) if data else None
         if found is not None:
             yield found
 
@@ -153,11 +155,12 @@ def _is_not_for_security(call: ast.Call) -> bool:
     return any(k.arg == "usedforsecurity" and getattr(k.value, "value", True) is False for k in call.keywords)
 
 
-def _purpose(module: Module, call: ast.Call, algorithm: str, data: ast.expr) -> _Digest | None:
+def _purpose(index: Index, module: Module, call: ast.Call, algorithm: str, data: ast.expr) -> _Digest | None:
     function = module.enclosing_function(call)
     names = _names_around(module, call)
     around = " ".join([*names, function.name if function is not None else ""])
     given = [getattr(n, "attr", getattr(n, "id", "")) for n in walk(data) if isinstance(n, ast.Name | ast.Attribute)]
+    given += [n.value for n in walk(data) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
     password = next((name for name in given if _PASSWORD.search(name)), "")
     if password and not re.search(r"breach|pwned|leak|cache|ha1", around, re.IGNORECASE) and "realm" not in given:
         return _Digest(call, algorithm, _KEPT, password)
@@ -168,7 +171,26 @@ def _purpose(module: Module, call: ast.Call, algorithm: str, data: ast.expr) -> 
         whole = _hexdigest(module, call)
         return _Digest(call, algorithm, _TOKEN, secret, whole, _BROKEN[algorithm])
     seal = next((name for name in names if _SEAL.search(name)), "")
+    if not seal and names and is_signature(index, module, call) and _is_compared(module, call, names[0]):
+        seal = names[0]
     return _Digest(call, algorithm, _SEALED, seal) if seal else None
+
+
+def _is_compared(module: Module, call: ast.Call, name: str) -> bool:
+    """Whether a digest of something secret is compared with what was sent."""
+    function = module.enclosing_function(call)
+    for node in walk(function) if function is not None else ():
+        if isinstance(node, ast.Call) and (module.resolve(node.func) or "") in _COMPARING:
+            sides = node.args
+        elif isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+        else:
+            continue
+        named = [any(isinstance(p, ast.Name) and p.id == name for p in walk(side)) for side in sides]
+        if any(named) and any(from_request(module, part) for side in sides for part in walk(side)
+                              if isinstance(part, ast.expr)):  # fmt: skip
+            return True
+    return False
 
 
 def _names_around(module: Module, call: ast.Call) -> list[str]:

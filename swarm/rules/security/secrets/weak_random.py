@@ -17,6 +17,7 @@ from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.security.signatures.digests import assigned
 
 _DRAWS = (
     "random",
@@ -38,6 +39,7 @@ _DRAWS = (
 )
 _SECRET_NAME = re.compile(
     r"(^|_)(token|secret|nonce|otp|passcode|password|passwd|api_?key|session_?(id|key)|csrf|salt|reset_?code"
+    r"|(reset|recovery|activation|login|invite|access|session|verification)_?(key|link|ticket)"
     r"|pin|(verification|pin|access|door|login|unlock|invite|voucher|gift|confirmation|sms|auth)_?code)s?(_|$)",
     re.IGNORECASE,
 )
@@ -51,6 +53,7 @@ _IN_SESSION = re.compile(
     r"remember|session|token|secret|nonce|otp|passcode|password|csrf|auth|sid$|api_?key|verif|reset|invite",
     re.IGNORECASE,
 )
+_CLOCK = re.compile(r"\b(time|time_ns|now|utcnow|today|perf_counter|monotonic)\(")
 _SESSIONS = re.compile(r"session|token|nonce|invite|reset|otp", re.IGNORECASE)
 
 
@@ -136,6 +139,8 @@ class WeakRandom(Rule):
 
 
 def _method(index: Index, module: Module, call: ast.Call) -> str:
+    if isinstance(call.func, ast.Attribute):
+        return call.func.attr
     return (index.resolve(module, call.func) or "").rpartition(".")[2]
 
 
@@ -147,10 +152,24 @@ def _draws(index: Index, module: Module) -> Iterator[tuple[ast.Call, str]]:
     flowing = _by_flow(index)
     for call in module.nodes(ast.Call):
         owner, _, method = (index.resolve(module, call.func) or "").rpartition(".")
-        if owner == "random" and method in _DRAWS:
+        if (owner == "random" and method in _DRAWS) or _is_of_the_time(index, module, call):
             name = name_of_value(module, call) or flowing.get(id(call), "")
             if name:
                 yield call, name
+
+
+def _is_of_the_time(index: Index, module: Module, call: ast.Call) -> bool:
+    """Whether a generator of the code's own is drawn from that began by the time, or by nothing that it says."""
+    func = call.func
+    if not isinstance(func, ast.Attribute) or func.attr not in _DRAWS or not isinstance(func.value, ast.Name):
+        return False
+    function = module.enclosing_function(call)
+    made = assigned(func.value, function)
+    if made is func.value:
+        made = getattr(module.globals.get(func.value.id), "value", made)
+    if not isinstance(made, ast.Call) or index.resolve(module, made.func) != "random.Random":
+        return False
+    return not made.args or _CLOCK.search(unparsed(made.args[0])) is not None
 
 
 def _by_flow(index: Index) -> dict[int, str]:

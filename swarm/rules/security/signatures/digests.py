@@ -85,10 +85,7 @@ def is_signature(index: Index, module: Module, node: ast.expr, depth: int = 0) -
             dotted = module.resolve(inner.func) or ""
             if dotted in _KEYED:
                 return True
-            if dotted.startswith("hashlib.") and any(
-                isinstance(part, ast.Name | ast.Attribute) and _SECRET_WORD.search(last_name(part))
-                for part in walk(inner)
-            ):
+            if dotted.startswith("hashlib.") and any(_is_setting(module, part) for part in walk(inner)):
                 return True
             called = index.resolve_call(module, inner)
             if called is not None and _returns_signature(index, called, depth + 1):
@@ -100,9 +97,20 @@ def is_signature(index: Index, module: Module, node: ast.expr, depth: int = 0) -
     return False
 
 
+def _is_setting(module: Module, part: ast.AST) -> bool:
+    """Whether something is called a secret, or read from the environment: as keys of digests are."""
+    if isinstance(part, ast.Name | ast.Attribute) and _SECRET_WORD.search(last_name(part)):
+        return True
+    if isinstance(part, ast.Subscript):
+        return module.resolve(part.value) == "os.environ"
+    return isinstance(part, ast.Call) and module.resolve(part.func) in ("os.getenv", "os.environ.get")
+
+
 def _returns_signature(index: Index, function: Function, depth: int) -> bool:
     """Whether a function gives back a digest; one that gives a verdict does not."""
-    returns = [node.value for node in index.own_nodes(function) if isinstance(node, ast.Return) and node.value]
+    returns = [
+        node.value for node in index.own_nodes(function) if isinstance(node, ast.Return | ast.Yield) and node.value
+    ]
     return any(
         not isinstance(value, ast.Compare | ast.BoolOp | ast.Constant)
         and not (isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.Not))

@@ -120,6 +120,10 @@ def _comparisons(index: Index, function: Function) -> Iterator[tuple[ast.expr, t
         if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.Eq | ast.NotEq):
             if not is_condition_of_query(index, function.module, node):
                 yield node, (node.left, node.comparators[0])
+        elif isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn):
+            several = node.comparators[0]
+            for item in several.elts if isinstance(several, ast.Tuple | ast.List | ast.Set) else ():
+                yield node, (node.left, item)
         elif isinstance(node, ast.Call) and len(node.args) == 2 and function.module.resolve(node.func) in _COMPARING:
             yield node, (node.args[0], node.args[1])
 

@@ -132,6 +132,9 @@ def _origins(index: Index, function: Function, message: ast.expr, depth: int) ->
     module = function.module
     value = assigned(message, function.node)
     for call in (part for part in walk(value) if isinstance(part, ast.Call)):
+        if _writes_model(index, function, call):
+            yield function, call
+            return
         if (index.resolve(module, call.func) or "") in _WRITERS and call.args:
             if _is_parsed(index, function, call.args[0], depth):
                 yield function, call
@@ -143,6 +146,18 @@ def _origins(index: Index, function: Function, message: ast.expr, depth: int) ->
         elif depth < _DEPTH:
             for caller, given in handed_in(index, function, name.id):
                 yield from _origins(index, caller, given, depth + 1)
+
+
+def _writes_model(index: Index, function: Function, call: ast.Call) -> bool:
+    """`item.model_dump_json()` of the model that a route was handed: the framework parsed the body into it."""
+    func = call.func
+    if not isinstance(func, ast.Attribute) or func.attr not in ("model_dump_json", "json", "to_json"):
+        return False
+    if not isinstance(func.value, ast.Name) or not any(route.function is function for route in index.routes):
+        return False
+    given = next((a for a in parameters(function.node) if a.arg == func.value.id), None)
+    note = unparsed(given.annotation) if given is not None and given.annotation is not None else ""
+    return bool(note) and "Request" not in note
 
 
 def _is_parsed(index: Index, function: Function, payload: ast.expr, depth: int) -> bool:

@@ -12,20 +12,19 @@ from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
 from swarm.analysis.module import walk
-from swarm.analysis.source import Module
 from swarm.core.findings import Finding, Severity
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
-from swarm.rules.security.guards.guarding import compares_signature, judging, ways_of
-from swarm.rules.security.signatures.digests import from_request, is_signature
+from swarm.rules.security.guards.guarding import judging, ways_of
+from swarm.rules.security.signatures.judgements import asks_signature, is_refusal, refuses_inside
 from swarm.rules.security.signatures.signing_secrets import (
     SWITCH_OFF,
     is_of_service,
-    secret_named,
     secret_set,
     secret_unset,
     switch_of,
 )
+from swarm.rules.security.signatures.unsent_signatures import unsent
 from swarm.rules.splices import is_alone
 
 _REFUSED = re.compile(r"40[13]|HTTPException|signature|unauthori|forbidden|denied", re.IGNORECASE)
@@ -43,8 +42,8 @@ class _Skip:
 
 
 class SkippedSignatureCheck(Rule):
-    """Where its secret is not set, or the environment is not called "production", the service takes everything: a
-    forgotten variable opens the webhook, and nobody notices, since all that is sent works.
+    """Where its secret is not set, the environment is not called "production", or no signature was sent at all, the
+    service takes everything: a forgotten variable opens the webhook, and nobody notices, since all of it works.
 
     The mend refuses where the secret of a signature is not set, as the code refuses a wrong one; where it is set
     nothing changes. Plain tokens, secrets of single tenants, and what asks for the environment's name
@@ -227,17 +226,22 @@ def _left_out(index: Index, function: Function, node: ast.If) -> _Skip | None:
         return _skip(index, function, node, f"says yes where {secret} is not set", node.test, edit)
     switch = switch_of(function, node.test)
     if switch:
-        severity: Severity = "low" if SWITCH_OFF.search(switch) else "medium"
-        return _Skip(function, node, f"whether a signature is checked depends on {switch}", severity, None)
+        return _switched(function, node, switch)
     return None
 
 
 def _only_if_set(index: Index, function: Function, node: ast.If) -> _Skip | None:
     """`if SECRET and not good: refuse`, `if SECRET: if not good: refuse`."""
     module, test = function.module, node.test
+    left_out = unsent(index, function, node)
+    if left_out is not None:
+        return _Skip(function, node, f"checks the sender only where {left_out[0]} was sent", "high", left_out[1])
     if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
         secret = secret_set(function, test.values[0])
-        if not secret or not any(_asks_signature(index, function, part) for part in test.values[1:]):
+        if not secret and (switch := switch_of(function, test.values[0])):
+            asks = any(asks_signature(index, function, part) for part in test.values[1:])
+            return _switched(function, node, switch) if asks and is_refusal(index, module, node.body) else None
+        if not secret or not any(asks_signature(index, function, part) for part in test.values[1:]):
             return None
         if not is_refusal(index, module, node.body):
             return None
@@ -250,22 +254,32 @@ def _only_if_set(index: Index, function: Function, node: ast.If) -> _Skip | None
         why = f"checks the sender only where {secret} is set"
         return _skip(index, function, node, why, test.values[0], edit)
     secret = secret_set(function, test)
+    if not secret and not node.orelse and (switch := switch_of(function, test)):
+        return _switched(function, node, switch) if refuses_inside(index, function, node) else None
     if not secret or node.orelse:
         return None
     for inner in (part for part in walk(node) if isinstance(part, ast.If) and part is not node):
-        if _asks_signature(index, function, inner.test) and is_refusal(index, module, inner.body):
+        if asks_signature(index, function, inner.test) and is_refusal(index, module, inner.body):
             why, edit = f"checks the sender only where {secret} is set", _with_else(index, function, node, inner)
             return _skip(index, function, node, why, test, edit)
     return None
 
 
+def _switched(function: Function, node: ast.AST, switch: str) -> _Skip:
+    """What a switch turns off is the owner's to decide."""
+    severity: Severity = "low" if SWITCH_OFF.search(switch) else "medium"
+    return _Skip(function, node, f"whether a signature is checked depends on {switch}", severity, None)
+
+
 def _or_unset(index: Index, function: Function, node: ast.Return) -> _Skip | None:
-    """`return not SECRET or compare_digest(…)`."""
+    """`return not SECRET or compare_digest(…)`, `return app.debug or …`."""
     value, module = node.value, function.module
     if not isinstance(value, ast.BoolOp) or not isinstance(value.op, ast.Or) or len(value.values) != 2:
         return None
     secret = secret_unset(function, value.values[0])
     first = value.values[0]
+    if not secret and (switch := switch_of(function, first)) and asks_signature(index, function, value.values[1]):
+        return _switched(function, node, switch)
     if not secret or not isinstance(first, ast.UnaryOp) or isinstance(value.values[1], ast.BoolOp | ast.IfExp):
         return None
     start, end = module.span(first)[0], module.span(value.values[1])[0]
@@ -305,29 +319,6 @@ def _refusal_text(index: Index, function: Function, inner: ast.If | None) -> str
     return ""
 
 
-def is_refusal(index: Index, module: Module, body: Sequence[ast.stmt]) -> bool:
-    """Whether a block ends by refusing: it raises, aborts, or answers 4xx, 503 or False."""
-    last = body[-1]
-    if isinstance(last, ast.Raise):
-        return True
-    if isinstance(last, ast.Expr) and isinstance(last.value, ast.Call):
-        return module.segment(last.value.func).rsplit(".", 1)[-1] == "abort"
-    if not isinstance(last, ast.Return) or last.value is None:
-        return False
-    if isinstance(last.value, ast.Constant):
-        return last.value.value is False
-    helper = index.resolve_call(module, last.value) if isinstance(last.value, ast.Call) else None
-    if helper is not None:  # `return unauthorized()`
-        return any(
-            is_refusal(index, helper.module, [node])
-            for node in index.own_nodes(helper)
-            if isinstance(node, ast.Return | ast.Raise)
-        )
-    codes = [n.value for n in walk(last.value) if isinstance(n, ast.Constant) and type(n.value) is int]
-    named = re.search(r"HTTP_4\d\d|UNAUTHORIZED|FORBIDDEN|BAD_REQUEST|abort\(", module.segment(last.value))
-    return any(400 <= code < 600 for code in codes) or named is not None
-
-
 def _is_before_check(index: Index, function: Function, node: ast.If) -> bool:
     """Whether something is compared after it: what follows a check leaves none out."""
     return any(
@@ -338,27 +329,3 @@ def _is_before_check(index: Index, function: Function, node: ast.If) -> bool:
 
 def _raises(index: Index, function: Function) -> bool:
     return any(isinstance(node, ast.Raise) for node in index.own_nodes(function))
-
-
-def _asks_signature(index: Index, function: Function, test: ast.expr) -> bool:
-    """Whether a test judges a signature, by itself or by what it calls."""
-    for part in walk(test):
-        if isinstance(part, ast.Call):
-            called = index.resolve_call(function.module, part)
-            if called is not None and any(compares_signature(index, one) for one in ways_of(index, called)):
-                return True
-            if function.module.resolve(part.func) in ("hmac.compare_digest", "secrets.compare_digest"):
-                return True
-        if isinstance(part, ast.Compare) and any(
-            is_signature(index, function.module, side) for side in (part.left, *part.comparators)
-        ):
-            return True
-        if isinstance(part, ast.Compare) and from_request(function.module, part.left):
-            return any(secret_named(function, side) for side in part.comparators) or _names_digest(
-                function.module.segment(part)
-            )
-    return False
-
-
-def _names_digest(text: str) -> bool:
-    return re.search(r"expected|digest|signature|computed", text) is not None

@@ -8,12 +8,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
-from swarm.analysis.source import Module
+from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
-from swarm.rules.security.signatures.digests import form_of, is_shared_secret, is_signature, may_be_none
+from swarm.rules.security.signatures.digests import (
+    form_of,
+    from_request,
+    is_shared_secret,
+    is_signature,
+    may_be_none,
+)
 
+# what else catches the error that `encode` raises
+_CAUGHT = ("TypeError", "UnicodeError", "UnicodeEncodeError", "ValueError")
 _COMPARING = ("hmac.compare_digest", "secrets.compare_digest")
 
 
@@ -99,10 +107,34 @@ def _calls(index: Index, module: Module) -> Iterator[ast.Call]:
     for call in module.nodes(ast.Call):
         if module.resolve(call.func) not in _COMPARING or len(call.args) != 2 or _is_caught(module, call):
             continue
-        made = [is_signature(index, module, side) for side in call.args]
-        forms = {form_of(index, module, side) for side in call.args} - {"unknown"}
-        if any(made) and not all(made) and forms == {"text"}:
+        if any(_is_ascii_alone(module, side) for side in call.args):
             yield call
+            continue
+        made = [is_signature(index, module, side) for side in call.args]
+        kept = [is_shared_secret(module, side) for side in call.args]
+        forms = {form_of(index, module, side) for side in call.args} - {"unknown"}
+        is_sent = [from_request(module, side) for side in call.args]
+        is_check = (any(made) and not all(made)) or kept == [not sent for sent in is_sent]
+        if is_check and forms == {"text"}:
+            yield call
+
+
+def _is_ascii_alone(module: Module, side: ast.expr) -> bool:
+    """`sent.encode("ascii")`: it raises UnicodeEncodeError for what compare_digest would only refuse."""
+    if not isinstance(side, ast.Call) or not isinstance(side.func, ast.Attribute) or side.func.attr != "encode":
+        return False
+    if (
+        len(side.args) != 1
+        or side.keywords
+        or unparsed(side.args[0]).strip("'\"").lower() not in ("ascii", "us-ascii")
+    ):
+        return False
+    sent = side.func.value
+    function = module.enclosing_function(side)
+    is_given = isinstance(sent, ast.Name) and function is not None and any(
+        argument.arg == sent.id for argument in parameters(function)
+    )  # fmt: skip
+    return is_given or from_request(module, sent)
 
 
 def _is_caught(module: Module, call: ast.Call) -> bool:
@@ -112,13 +144,17 @@ def _is_caught(module: Module, call: ast.Call) -> bool:
             return False
         if isinstance(around, ast.Try):
             caught = [unparsed(handler.type) if handler.type else "Exception" for handler in around.handlers]
-            if any("TypeError" in name or name.endswith("Exception") for name in caught):
+            if any(name.endswith("Exception") or any(c in name for c in _CAUGHT) for name in caught):
                 return True
     return False
 
 
 def _as_bytes(index: Index, module: Module, side: ast.expr) -> str:
     text = module.segment(side)
+    if form_of(index, module, side) == "bytes":
+        if _is_ascii_alone(module, side) and isinstance(side, ast.Call):
+            return module.segment(side.func) + "()"
+        return text
     if text.endswith(".decode()"):
         return text.removesuffix(".decode()")
     optional = may_be_none(module, side) and not is_signature(index, module, side)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from swarm.analysis.edits import Edit
@@ -28,6 +29,7 @@ _HELPER_TEXT = '''def {name}(sent, secret):
     """Whether a secret that was sent is the right one; the time that it takes tells nothing of how much is right."""
     return sent is not None and secret is not None and hmac.compare_digest(sent.encode(), secret.encode())
 '''
+_SEALS = re.compile(r"sig|mac\b|digest|expected|sent|candidate", re.IGNORECASE)
 _LONGEST = 110  # columns that a comparison written out may reach
 _NEEDS_NO_BRACKETS = (
     ast.If,
@@ -128,6 +130,18 @@ class UnsafeSignatureCompare(Rule):
     def find(self, index: Index) -> Iterable[Finding]:
         """Every comparison of a keyed digest, or of a sent value with a shared secret."""
         for module in index.tree.modules.values():
+            for compare in _looked_up(index, module):
+                function = index.enclosing(module, compare)
+                text = " ".join(module.segment(compare).split())
+                yield self.finding(
+                    module,
+                    compare,
+                    title="A signature is looked up among several",
+                    evidence=f"`{text}` takes longer the more of a signature is right",
+                    recommendation="Compare with each by hmac.compare_digest, both sides as bytes.",
+                    anchor=f"{function.qualname if function else 'module level'}: {text}",
+                    mendable=False,
+                )
             for compare in _comparisons(index, module):
                 function = index.enclosing(module, compare)
                 where = function.qualname if function else "module level"
@@ -184,6 +198,22 @@ def _comparisons(index: Index, module: Module) -> Iterator[ast.Compare]:
             continue
         is_check = any(is_signature(index, module, side) for side in sides) or _is_secret_check(index, module, sides)
         if is_check and not is_condition_of_query(index, module, compare):
+            yield compare
+
+
+def _looked_up(index: Index, module: Module) -> Iterator[ast.Compare]:
+    """`sent not in (made_with_new, made_with_old)`, `sent in list(candidates(body))`."""
+    for compare in module.nodes(ast.Compare):
+        if len(compare.ops) != 1 or not isinstance(compare.ops[0], ast.In | ast.NotIn):
+            continue
+        if not _SEALS.search(module.segment(compare)) and not from_request(module, compare.left):
+            continue
+        several = assigned(compare.comparators[0], module.enclosing_function(compare))
+        made = several.elts if isinstance(several, ast.Tuple | ast.List | ast.Set) else [several]
+        is_made = isinstance(several, ast.Tuple | ast.List | ast.Set | ast.Call | ast.ListComp | ast.SetComp)
+        if not is_made or not any(is_signature(index, module, one) for one in made):
+            continue
+        if not is_signature(index, module, compare.left) and not is_condition_of_query(index, module, compare):
             yield compare
 
 

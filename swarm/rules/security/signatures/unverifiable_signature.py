@@ -15,10 +15,20 @@ from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Rule
-from swarm.rules.security.signatures.digests import assigned, is_condition_of_query, is_signature
+from swarm.rules.security.signatures.digests import (
+    assigned,
+    from_request,
+    is_condition_of_query,
+    is_signature,
+)
 
 Encoding = Literal["hex", "base64"]
 _COMPARING = ("hmac.compare_digest", "secrets.compare_digest")
+_RAW = re.compile(r"\.digest\(\)$|^hmac\.digest\([^()]*\)$")
+_DECODERS = (
+    "base64.b64decode", "base64.standard_b64decode", "base64.urlsafe_b64decode", "binascii.unhexlify",
+    "binascii.a2b_base64", "bytes.fromhex",
+)  # fmt: skip
 _HEX = re.compile(r"\.hexdigest\(|\bhexlify\(|\.hex\(")
 _BASE64 = re.compile(r"\bb64encode\(|\bencodebytes\(|\bstandard_b64encode\(")
 
@@ -125,21 +135,28 @@ class UnverifiableSignature(Rule):
     @distinct
     def find(self, index: Index) -> Iterable[Finding]:
         """Comparisons that no signature of the one known sender can pass, and texts handed to `verify`."""
-        for function, call in _texts_verified(index):
+        header, scheme = _known_sender(index)
+        for function, call, wrong in _wrongly_verified(index, scheme):
             yield self.finding(
                 function.module,
                 call,
-                evidence=f"{function.qualname} hands the signature's text to verify(), which takes its bytes",
+                evidence=f"{function.qualname} {wrong}",
                 recommendation="Decode it first, as the sender's documents say: base64.b64decode or bytes.fromhex.",
                 anchor=f"{function.qualname} verify",
                 mendable=False,
             )
-        header, scheme = _known_sender(index)
-        if scheme is None:
-            return
-        for function, node, made in _comparisons(index):
-            wrong = _wrong(index, function.module, made, scheme)
+        for function, node, made, sent in _comparisons(index):
+            wrong = _never_alike(index, function.module, made, sent)
             if wrong:
+                yield self.finding(
+                    function.module,
+                    node,
+                    evidence=f"{function.qualname} compares {wrong}",
+                    recommendation="Compare both in one form: the digest's bytes, or the text that is sent.",
+                    anchor=f"{function.qualname} forms",
+                    mendable=False,
+                )
+            elif scheme is not None and (wrong := _wrong(index, function.module, made, scheme)):
                 yield self.finding(
                     function.module,
                     node,
@@ -164,8 +181,8 @@ def _known_sender(index: Index) -> tuple[str, _Scheme | None]:
     return (known[0], _SCHEMES[known[0]]) if len(known) == 1 and not others else ("", None)
 
 
-def _comparisons(index: Index) -> Iterator[tuple[Function, ast.expr, ast.expr]]:
-    """Comparisons with a keyed digest: the function, the comparison and what makes the digest."""
+def _comparisons(index: Index) -> Iterator[tuple[Function, ast.expr, ast.expr, ast.expr]]:
+    """Comparisons with a keyed digest: the function, the comparison, what makes the digest, and the other side."""
     for function in index.functions:
         if is_added(function.module):
             continue
@@ -179,8 +196,35 @@ def _comparisons(index: Index) -> Iterator[tuple[Function, ast.expr, ast.expr]]:
             else:
                 continue
             made = [side for side in sides if is_signature(index, function.module, side)]
-            if len(made) == 1 and isinstance(node, ast.expr):
-                yield function, node, made[0]
+            if len(made) == 1 and len(sides) == 2 and isinstance(node, ast.expr):
+                yield function, node, made[0], sides[1] if sides[0] is made[0] else sides[0]
+
+
+def _never_alike(index: Index, module: Module, made: ast.expr, sent: ast.expr) -> str:
+    """Why two sides can never be the same, whoever sends: one is bytes of a digest, the other digits that tell them;
+    "" where they may be."""
+    bare = _undone(sent)
+    decoded = assigned(bare, module.enclosing_function(bare))
+    name = (module.resolve(decoded.func) or "") if isinstance(decoded, ast.Call) else ""
+    is_decoded = name in _DECODERS
+    text = _written(index, module, made, 0)
+    is_hex, is_base64 = _HEX.search(text) is not None, _BASE64.search(text) is not None
+    if is_decoded and is_hex and not is_base64:
+        return "what was decoded with the digest's hexadecimal digits"
+    digest = module.segment(assigned(made, module.enclosing_function(made)))
+    if _RAW.search(digest) and _BASE64.search(digest) is None and from_request(module, bare):
+        is_plain = isinstance(decoded, ast.Subscript | ast.Call) and not re.search(
+            r"b64|fromhex|unhex|decode", module.segment(decoded)
+        )
+        return "the header's text with the digest's bytes" if is_plain else ""
+    return ""
+
+
+def _undone(node: ast.expr) -> ast.expr:
+    """What is encoded, without `.encode()` around it."""
+    while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "encode":
+        node = node.func.value
+    return node
 
 
 def _wrong(index: Index, module: Module, made: ast.expr, scheme: _Scheme) -> str:
@@ -212,16 +256,24 @@ def _written(index: Index, module: Module, node: ast.expr, depth: int) -> str:
     return text
 
 
-def _texts_verified(index: Index) -> Iterator[tuple[Function, ast.Call]]:
-    """`key.verify(header.encode(), body)` of a public key: the signature is bytes, which a text is not."""
+def _wrongly_verified(index: Index, scheme: _Scheme | None) -> Iterator[tuple[Function, ast.Call, str]]:
+    """`key.verify(header.encode(), body)` of a public key, which takes the signature's bytes; and bytes that were
+    decoded from another alphabet than the sender writes."""
     for module, call in index.calls_named("verify"):
         function = index.enclosing(module, call)
         if function is None or is_added(module) or len(call.args) < 2 or not isinstance(call.func, ast.Attribute):
             continue
-        if not any(origin.startswith(("cryptography.", "nacl.")) for origin in module.imports.values()):
+        origins = list(module.imports.values())
+        if not any(origin.startswith(("cryptography.", "nacl.")) for origin in origins):
             continue
-        given = [assigned(argument, function.node) for argument in call.args[:2]]
-        position = 0 if any(o.startswith("cryptography.") for o in module.imports.values()) else 1
-        text = module.segment(given[position])
-        if re.search(r"headers(\.get\(|\[)[^)\]]*[)\]]\.encode\(", text):
-            yield function, call
+        position = 0 if any(origin.startswith("cryptography.") for origin in origins) else 1
+        signature = assigned(call.args[position], function.node)
+        if _undone(signature) is not signature and from_request(module, _undone(signature)):
+            yield function, call, "hands the signature's text to verify(), which takes its bytes"
+        elif scheme is not None and not scheme.keyed and isinstance(signature, ast.Call):
+            reader = module.resolve(signature.func) or ""
+            is_hex, is_base64 = reader.endswith(("fromhex", "unhexlify")), reader.endswith("b64decode")
+            if scheme.encoding == "base64" and is_hex:
+                yield function, call, f"reads hexadecimal digits, where {scheme.sender} writes base64"
+            elif scheme.encoding == "hex" and is_base64:
+                yield function, call, f"reads base64, where {scheme.sender} writes hexadecimal digits"

@@ -19,12 +19,14 @@ _HEADERS = frozenset({
     "x-forwarded-for", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip", "x-cluster-client-ip",
     "x-originating-ip", "x-remote-ip", "x-forwarded-host", "forwarded", "http-x-forwarded-for", "http-x-real-ip",
 })  # fmt: skip
-_LOCAL = re.compile(r"^(127\.|10\.|192\.168\.|::1|localhost)")
+_PEER = re.compile(r"remote_addr|REMOTE_ADDR|\.client\b|\bpeer")
+_REFUSES = re.compile(r"\b429\b|TOO_MANY_REQUESTS")
+_LOCAL = re.compile(r"^(127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|::1|localhost)")
 _COUNTS = re.compile(r"rate|limit|throttl|bucket|attempt|quota|blocked|banned|allow|trusted", re.IGNORECASE)
 # a proxy of the service's own is asked who came
 _KNOWS_PROXIES = re.compile(
-    r"ProxyFix|ProxyHeadersMiddleware|trusted_prox|TRUSTED_PROX|forwarded[-_]allow|remote_addr|request\.client\b"
-    r"|num_proxies|PROXY_COUNT", re.IGNORECASE
+    r"ProxyFix|ProxyHeadersMiddleware|trusted_prox|TRUSTED_PROX|forwarded[-_]allow|num_proxies|PROXY_COUNT",
+    re.IGNORECASE,
 )  # fmt: skip
 
 
@@ -114,7 +116,7 @@ def _deciding(index: Index) -> Iterator[tuple[Function, ast.AST, str]]:
         held = _held(index, function, named)
         for node in index.own_nodes(function):
             header = _decides(module, node, held)
-            if header and not _KNOWS_PROXIES.search(function.module.segment(function.node)):
+            if header and not _asks_who_brought_it(index, function, named):
                 yield function, node, header
                 break
 
@@ -125,9 +127,45 @@ def _names_header(module: Module) -> bool:
     return any(header in text for header in _HEADERS)
 
 
+def _asks_who_brought_it(index: Index, function: Function, named: dict[Function, str]) -> bool:
+    """Whether the header is believed from proxies that the code knows, told by the address of the connection: where
+    that address only stands in for a header that was not sent, anybody is believed."""
+    module = function.module
+    if _KNOWS_PROXIES.search(module.segment(function.node)):
+        return True
+    peers = {
+        target.id
+        for node in index.own_of(function, ast.Assign) if _PEER.search(text := module.segment(node.value))
+        if not any(header in text.lower() for header in _HEADERS)
+        for target in node.targets if isinstance(target, ast.Name)
+    }  # fmt: skip
+    for node in index.own_nodes(function):
+        if not _read(node) and not (isinstance(node, ast.Call) and index.resolve_call(module, node) in named):
+            continue
+        for around in module.ancestors(node):
+            test = around.test if isinstance(around, ast.If | ast.IfExp) else None
+            if test is not None and any(
+                isinstance(part, ast.Compare | ast.Call) and not _is_for_none(part) and _names(module, part, peers)
+                for part in walk(test)
+            ):
+                return True
+    return False
+
+
+def _is_for_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Is | ast.IsNot)
+
+
+def _names(module: Module, node: ast.expr, peers: set[str]) -> bool:
+    """Whether the address of the connection is looked at there."""
+    return _PEER.search(module.segment(node)) is not None or any(
+        isinstance(part, ast.Name) and part.id in peers for part in walk(node)
+    )
+
+
 def _given_back(index: Index, function: Function) -> str:
     """The header that a function returns, so that its callers decide by it."""
-    if is_added(function.module) or _KNOWS_PROXIES.search(function.module.segment(function.node)):
+    if is_added(function.module) or _asks_who_brought_it(index, function, {}):
         return ""
     module, held = function.module, _held(index, function, {})
     for node in index.own_nodes(function):
@@ -197,7 +235,15 @@ def _decides(module: Module, node: ast.AST, held: dict[str, str]) -> str:
             return ""
         return header
     if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
-        return _header_in(module, node.slice, held) if _COUNTS.search(module.segment(node.value)) else ""
+        around = module.enclosing_function(node)
+        counts = _COUNTS.search(module.segment(node.value)) or (
+            around is not None and _REFUSES.search(module.segment(around))
+        )
+        return _header_in(module, node.slice, held) if counts else ""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "startswith":
+        asked = [part.value for part in walk(node) if isinstance(part, ast.Constant)]
+        is_inside = any(isinstance(one, str) and _LOCAL.match(one) for one in asked)
+        return _header_in(module, node.func.value, held) if is_inside else ""
     if isinstance(node, ast.Call) and _COUNTS.search(module.segment(node.func)):
         return next((found for given in node.args if (found := _header_in(module, given, held))), "")
     return ""

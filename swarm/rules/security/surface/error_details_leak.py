@@ -15,9 +15,11 @@ from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
+from swarm.rules.examples import error_details_leak as examples
 from swarm.rules.logging_calls import is_log_call
 from swarm.rules.placing import LoggerChoice, module_logger, on_own_line, spliced
-from swarm.rules.rule import Example, Mend, Rule
+from swarm.rules.rule import Mend, Rule
+from swarm.rules.security.surface.error_handlers import error_handlers
 
 _ANSWERS = ("HTTPException", "JSONResponse", "PlainTextResponse", "Response", "HTMLResponse", "ORJSONResponse",
             "jsonify", "make_response", "abort", "UJSONResponse", "dumps")  # fmt: skip
@@ -25,11 +27,18 @@ _TRACE_KEY = re.compile(r"trace|stack", re.IGNORECASE)
 _BROAD = ("Exception", "BaseException")
 
 
+_Handler = ast.ExceptHandler | ast.FunctionDef | ast.AsyncFunctionDef
+
+
 @dataclass(frozen=True, slots=True)
 class _Leak:
-    handler: ast.ExceptHandler
+    """`handler` is where the error is handled: an `except`, or a function that the framework calls with it."""
+
+    handler: _Handler
     value: ast.expr
     status: int
+    error: str | None
+    kind: str
 
 
 class ErrorDetailsLeak(Rule):
@@ -47,101 +56,21 @@ class ErrorDetailsLeak(Rule):
     cwe = ("CWE-209",)
     title = "Errors answer with details of the inside"
     sources = ("OWASP ASVS 5.0 16.5.1", "OWASP API8:2023")
-    bad = (
-        Example(
-            "import logging\n\nfrom fastapi import FastAPI\n\nlog = logging.getLogger(__name__)\n"
-            "app = FastAPI()\n\n\n"
-            '@app.post("/x")\nasync def x(body: dict) -> dict:\n    try:\n        return {"n": body["n"]}\n'
-            '    except Exception as exc:\n        return {"ok": False, "error": f"failed: {exc!r}"}\n',
-            "import logging\n\nfrom fastapi import FastAPI\n\nlog = logging.getLogger(__name__)\n"
-            "app = FastAPI()\n\n\n"
-            '@app.post("/x")\nasync def x(body: dict) -> dict:\n    try:\n        return {"n": body["n"]}\n'
-            '    except Exception:\n        log.exception("x failed")\n'
-            '        return {"ok": False, "error": "internal server error"}\n',
-            "fastapi",
-        ),
-        Example(
-            "import logging\nimport traceback\n\nfrom fastapi import FastAPI, Request\n"
-            "from fastapi.responses import JSONResponse\n\nlogger = logging.getLogger(__name__)\n"
-            "app = FastAPI()\n\n\n"
-            '@app.post("/hook")\nasync def hook(request: Request) -> JSONResponse:\n    try:\n'
-            "        return JSONResponse(await request.json())\n    except Exception as exc:\n"
-            '        logger.error("hook failed: %s", exc)\n        return JSONResponse(\n'
-            '            {"error": str(exc), "trace": traceback.format_exc()}, status_code=500\n        )\n',
-            "import logging\n\nfrom fastapi import FastAPI, Request\n"
-            "from fastapi.responses import JSONResponse\n\nlogger = logging.getLogger(__name__)\n"
-            "app = FastAPI()\n\n\n"
-            '@app.post("/hook")\nasync def hook(request: Request) -> JSONResponse:\n    try:\n'
-            "        return JSONResponse(await request.json())\n    except Exception as exc:\n"
-            '        logger.error("hook failed: %s", exc, exc_info=True)\n        return JSONResponse(\n'
-            '            {"error": "internal server error"}, status_code=500\n        )\n',
-            "fastapi",
-        ),
-        Example(
-            "import logging\nimport traceback\n\nfrom flask import Flask, jsonify\n\napp = Flask(__name__)\n\n\n"
-            '@app.post("/hook")\ndef hook():\n    try:\n        return jsonify(ok=True)\n'
-            "    except Exception as exc:\n"
-            '        logging.error(f"failed: {traceback.format_exc()}")\n'
-            "        return jsonify(error=str(exc)), 500\n",
-            "import logging\nimport traceback\n\nfrom flask import Flask, jsonify\n\napp = Flask(__name__)\n\n\n"
-            '@app.post("/hook")\ndef hook():\n    try:\n        return jsonify(ok=True)\n'
-            "    except Exception:\n"
-            '        logging.error(f"failed: {traceback.format_exc()}")\n'
-            '        return jsonify(error="internal server error"), 500\n',
-            "flask",
-        ),
-        Example(
-            'from flask import Flask, jsonify\n\napp = Flask(__name__)\n\n\n@app.get("/rows")\ndef rows():\n'
-            "    try:\n"
-            "        return jsonify(rows=[1])\n    except Exception as exc:\n"
-            "        return jsonify(error=str(exc)), 500\n",
-            "import logging\n\nfrom flask import Flask, jsonify\n\nlogger = logging.getLogger(__name__)\n\n"
-            'app = Flask(__name__)\n\n\n@app.get("/rows")\ndef rows():\n    try:\n'
-            "        return jsonify(rows=[1])\n    except Exception:\n"
-            '        logger.exception("rows failed")\n        return jsonify(error="internal server error"), 500\n',
-            "flask",
-        ),
-        Example(
-            "from fastapi import FastAPI, HTTPException\n\napp = FastAPI()\n\n\n"
-            '@app.get("/rate/{name}")\ndef rate(name: str) -> float:\n    try:\n        return float(name)\n'
-            "    except Exception as e:\n"
-            '        raise HTTPException(status_code=502, detail=f"rate failed: {e}") from e\n',
-            "import logging\n\nfrom fastapi import FastAPI, HTTPException\n\nlogger = logging.getLogger(__name__)\n\n"
-            'app = FastAPI()\n\n\n@app.get("/rate/{name}")\ndef rate(name: str) -> float:\n    try:\n'
-            "        return float(name)\n"
-            '    except Exception as e:\n        logger.exception("rate failed")\n'
-            '        raise HTTPException(status_code=502, detail="bad gateway") from e\n',
-            "fastapi",
-        ),
-    )
-    good = (
-        "def attempt(job):\n    try:\n        return job()\n    except Exception as exc:\n"
-        '        return {"error": str(exc)}\n',
-        'from fastapi import FastAPI, HTTPException\n\napp = FastAPI()\n\n\n@app.get("/age/{text}")\n'
-        "def age(text: str) -> int:\n    try:\n        return int(text)\n    except ValueError as exc:\n"
-        "        raise HTTPException(status_code=400, detail=str(exc)) from exc\n",
-        "class OrderRefused(Exception):\n    pass\n\n\nfrom flask import Flask, jsonify\n\n"
-        "app = Flask(__name__)\n\n\n"
-        '@app.post("/order")\ndef order():\n    try:\n        raise OrderRefused("sold out")\n'
-        "    except OrderRefused as exc:\n        return jsonify(error=str(exc)), 409\n",
-        'from flask import Flask, jsonify\n\napp = Flask(__name__)\n\n\n@app.get("/a")\ndef a():\n    try:\n'
-        '        return "1"\n'
-        '    except Exception as exc:\n        app.logger.error("failed: %s", str(exc))\n'
-        '        return jsonify(error="internal error"), 500\n',
-    )
+    bad = examples.BAD
+    good = examples.GOOD
 
     @distinct
     def find(self, index: Index) -> Iterable[Finding]:
         """Each error handler that answers an error's text, once."""
         for module in index.tree.modules.values():
-            seen: set[ast.ExceptHandler] = set()
+            seen: set[_Handler] = set()
             for leak in _leaks(index, module):
                 if leak.handler in seen:
                     continue
                 seen.add(leak.handler)
-                function = index.enclosing(module, leak.handler)
+                function = index.enclosing(module, leak.handler.body[0])
                 where = function.qualname if function else "module level"
-                kind = module.segment(leak.handler.type) if leak.handler.type is not None else "everything"
+                kind = leak.kind
                 yield self.finding(
                     module,
                     leak.value,
@@ -165,7 +94,8 @@ class ErrorDetailsLeak(Rule):
         logger = module_logger(module)
         needs_logger = False
         for handler in sorted(handlers, key=lambda h: h.lineno):
-            log_edits, used = _log_edits(module, handler, logger, [leak.value for leak in chosen])
+            error = next((leak.error for leak in chosen if leak.handler is handler), None)
+            log_edits, used = _log_edits(module, handler, error, logger, [leak.value for leak in chosen])
             edits += log_edits
             needs_logger = needs_logger or used
         if needs_logger:
@@ -185,17 +115,28 @@ def _leaks(index: Index, module: Module) -> Iterator[_Leak]:
         function = index.enclosing(module, handler)
         if function is None or not index.on_request_path(module, handler):
             continue
-        for statement in _own_statements(handler.body):
-            value = statement.exc if isinstance(statement, ast.Raise) else None
-            if isinstance(statement, ast.Return):
-                value = statement.value
-            if value is None or not _is_answer(value, function in handlers_of_routes):
-                continue
-            status = _status(statement, value)
-            if status < 500 and not _is_broad(handler):
-                continue
-            for part in _details(module, value, handler.name):
-                yield _Leak(handler, part, status)
+        kind = module.segment(handler.type) if handler.type is not None else "everything"
+        is_route = function in handlers_of_routes
+        yield from _told_by(module, handler, handler.name, kind, broad=_is_broad(handler), of_route=is_route)
+    for one in error_handlers(index, module):
+        yield from _told_by(module, one.node, one.error, one.kind, broad=one.broad, of_route=True)
+
+
+def _told_by(
+    module: Module, handler: _Handler, error: str | None, kind: str, *, broad: bool, of_route: bool
+) -> Iterator[_Leak]:
+    """What of an error goes into the answers of one handler."""
+    for statement in _own_statements(handler.body):
+        value = statement.exc if isinstance(statement, ast.Raise) else None
+        if isinstance(statement, ast.Return):
+            value = statement.value
+        if value is None or not _is_answer(value, of_route):
+            continue
+        status = _status(statement, value)
+        if status < 500 and not broad:
+            continue
+        for part in _details(module, value, error):
+            yield _Leak(handler, part, status, error, kind)
 
 
 def _own_statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -311,10 +252,12 @@ def _phrase(status: int) -> str:
 
 
 def _log_edits(
-    module: Module, handler: ast.ExceptHandler, logger: LoggerChoice, removed: list[ast.expr]
+    module: Module, handler: _Handler, error: str | None, logger: LoggerChoice, removed: list[ast.expr]
 ) -> tuple[list[Edit], bool]:
     """A log line with the traceback where there is none, and `as exc` dropped where nothing reads it any more."""
     edits: list[Edit] = []
+    if not isinstance(handler, ast.ExceptHandler):
+        return _logged_by_function(module, handler, error or "True", logger)
     gone = {id(inner) for value in removed for inner in walk(value)}
     reads = [
         node
@@ -338,7 +281,22 @@ def _log_edits(
     return [*edits, Edit(at, at, call + separator)], True
 
 
-def _with_traceback(module: Module, call: ast.AST) -> list[Edit]:
+def _logged_by_function(
+    module: Module, handler: ast.FunctionDef | ast.AsyncFunctionDef, error: str, logger: LoggerChoice
+) -> tuple[list[Edit], bool]:
+    """The error handed to the log by its name: a plain function may run in a thread where none is being handled."""
+    logs = [node for statement in handler.body for node in walk(statement) if is_log_call(module, node)]
+    if logs:
+        return _with_traceback(module, logs[0], error), False
+    is_told = isinstance(handler.body[0], ast.Expr) and isinstance(handler.body[0].value, ast.Constant)
+    first = handler.body[1 if is_told and len(handler.body) > 1 else 0]
+    call = f'{logger.name}.error("{handler.name}: an error was not handled", exc_info={error})'
+    at = module.span(first)[0]
+    separator = f"\n{module.indent(first)}" if on_own_line(module, first) else "; "
+    return [Edit(at, at, call + separator)], True
+
+
+def _with_traceback(module: Module, call: ast.AST, error: str = "True") -> list[Edit]:
     """`exc_info=True` for a log call that drops the traceback that the answer does not show any more."""
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.func.attr == "exception":
         return []
@@ -348,7 +306,7 @@ def _with_traceback(module: Module, call: ast.AST) -> list[Edit]:
         return []  # it writes the traceback already
     last = max([*call.args, *[keyword.value for keyword in call.keywords]], key=lambda node: module.span(node)[1])
     end = module.span(last)[1]
-    return [Edit(end, end, ", exc_info=True")]
+    return [Edit(end, end, f", exc_info={error}")]
 
 
 def _unused_traceback(module: Module, removed: list[ast.expr], edits: list[Edit]) -> list[Edit]:

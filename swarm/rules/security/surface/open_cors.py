@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Index
 from swarm.analysis.module import walk
-from swarm.analysis.source import Module
+from swarm.analysis.source import FunctionNode, Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Rule
+from swarm.rules.security.signatures.digests import assigned
 
 _MIDDLEWARES = ("starlette.middleware.cors.CORSMiddleware", "fastapi.middleware.cors.CORSMiddleware")
 _FLASK = ("flask_cors.CORS", "flask_cors.cross_origin", "flask_cors.extension.CORS")
@@ -137,7 +138,7 @@ def _is_any(module: Module, node: ast.expr | None) -> bool:
 
 def _by_hand(module: Module) -> Iterator[tuple[ast.AST, str]]:
     """Headers written by the service itself: the asking origin said back, and credentials allowed."""
-    written: dict[ast.AST | None, dict[str, ast.Assign]] = {}
+    written: dict[FunctionNode | None, dict[str, ast.Assign]] = {}
     for assign in module.nodes(ast.Assign):
         target = assign.targets[0]
         if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant):
@@ -147,11 +148,25 @@ def _by_hand(module: Module) -> Iterator[tuple[ast.AST, str]]:
     for function, headers in written.items():
         if function is None or len(headers) < 2 or not _says_true(headers[_CREDENTIALS].value):
             continue
-        origin = module.segment(headers[_ORIGIN].value)
+        origin = module.segment(assigned(headers[_ORIGIN].value, function))
         said_back = re.search(r"headers(\.get\(|\[)['\"]origin", origin, re.IGNORECASE)
-        is_asked = any(isinstance(around, ast.If | ast.IfExp) for around in module.ancestors(headers[_ORIGIN]))
+        is_asked = any(
+            isinstance(around, ast.If | ast.IfExp) and not _is_whether_sent(around.test)
+            for around in module.ancestors(headers[_ORIGIN])
+        )
         if said_back and not is_asked:
             yield headers[_ORIGIN], "the asking origin is said back, with credentials"
+
+
+def _is_whether_sent(test: ast.expr) -> bool:
+    """`if origin:`, `if "Origin" in request.headers:`: that one was sent says nothing of which."""
+    if isinstance(test, ast.Compare):
+        return (isinstance(test.ops[0], ast.IsNot) and len(test.ops) == 1) or (
+            isinstance(test.left, ast.Constant) and isinstance(test.ops[0], ast.In)
+        )
+    return isinstance(test, ast.Name | ast.NamedExpr) or (
+        isinstance(test, ast.Call) and isinstance(test.func, ast.Attribute) and test.func.attr == "get"
+    )
 
 
 def _says_true(node: ast.expr) -> bool:

@@ -17,6 +17,7 @@ _INNER = re.compile(
     r"(^|[/_-])(admin|debug|internal|console|dump|backup|maintenance|impersonate|sudo|reindex|shutdown|flush|purge"
     r"|migrate|reset_?db|env|environ|_?config)([/_-]|$)", re.IGNORECASE
 )  # fmt: skip
+_FIGURES = re.compile(r"(^|/)(metrics|prometheus|actuator(/\w+)?)/?$", re.IGNORECASE)
 _PERSONS = re.compile(
     r"(^|/)(users?|customers?|contacts?|leads?|patients?|members?|accounts?|persons?|people|employees?|subscribers?"
     r"|profiles?|gdpr|privacy|export)(/|$)", re.IGNORECASE
@@ -110,6 +111,8 @@ def _inside(index: Index, route: Route) -> tuple[str, Severity]:
     """What of the inside the route shows or does; "" for nothing."""
     if _INNER.search(route.path):
         return "a route for administrators or debugging", "high"
+    if _FIGURES.search(route.path):
+        return "figures of the service's inside", "low"
     if not _PERSONS.search(route.path) or not set(route.methods) & {"GET", "DELETE"}:
         return "", "info"
     reached = [effects_cache(index).of(function) for function in ways_of(index, route.function)]

@@ -1,0 +1,66 @@
+"""Handlers with a hole beside their twins without it, written before the rules were read: found and left alone.
+
+`pairs/*.txt` hold one module each behind `=== rule: style`; lines that begin with `B|` are the hole's alone, those
+with `G|` the twin's. What is known to be missed says so, and fails the day it is found.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from swarm.analysis.index import Index, build_index
+from swarm.analysis.source import SourceTree
+from swarm.rules.looking import found_by
+from swarm.rules.registry import all_rules
+
+HERE = Path(__file__).parent / "pairs"
+RULES = {rule.id: rule for rule in all_rules()}
+HEAD = re.compile(r"(?P<rule>[\w-]+)(?: \((?P<flaw>missed|twin flagged)\))?: (?P<style>.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One module twice: with the hole and without."""
+
+    rule: str
+    flaw: str
+    hole: str
+    twin: str
+
+
+def pairs() -> list[object]:
+    """All of them, those with a known flaw marked."""
+    found: list[object] = []
+    for path in sorted(HERE.glob("*.txt")):
+        for number, block in enumerate(re.split(r"^=== ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]):
+            head, _, body = block.partition("\n")
+            match = HEAD.fullmatch(head)
+            assert match is not None, head
+            pair = Pair(match["rule"], match["flaw"] or "", of(body, "B|", "G|"), of(body, "G|", "B|"))
+            marks = [pytest.mark.xfail(strict=True, reason=pair.flaw)] if pair.flaw else []
+            found.append(pytest.param(pair, marks=marks, id=f"{path.stem}-{number}-{pair.rule}"))
+    return found
+
+
+def of(body: str, kept: str, dropped: str) -> str:
+    """One of the two variants."""
+    lines = [line for line in body.split("\n") if not line.startswith(dropped)]
+    return "\n".join(line.removeprefix(kept) for line in lines)
+
+
+def index_of(folder: Path, text: str) -> Index:
+    compile(text, "app.py", "exec")
+    folder.mkdir()
+    (folder / "app.py").write_text(text, encoding="utf-8")
+    return build_index(SourceTree.load(folder))
+
+
+@pytest.mark.parametrize("pair", pairs())
+def test_the_hole_is_found_and_the_twin_is_left_alone(pair: Pair, tmp_path: Path) -> None:
+    rule = RULES[pair.rule]
+    assert [f for f in found_by(rule, index_of(tmp_path / "hole", pair.hole)) if f.severity != "info"]
+    assert [f.evidence for f in found_by(rule, index_of(tmp_path / "twin", pair.twin)) if f.severity != "info"] == []
