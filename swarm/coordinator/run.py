@@ -36,6 +36,7 @@ from swarm.probes.probe import ProbeResult
 from swarm.rules.looking import blind_rules
 from swarm.scores.looking import COUNTED
 from swarm.target.replay.observation import Recording
+from swarm.target.running.forkserver import fork_servers
 from swarm.target.tree.digest import tree_digest
 from swarm.tools.lease import Lease
 from swarm.tools.measurements import Measurements
@@ -74,7 +75,7 @@ class Run:
             )
         )  # fmt: skip
         try:
-            async with asyncio.timeout(request.deadline_s):
+            async with fork_servers(parts.scratch / "forks"), asyncio.timeout(request.deadline_s):
                 await self._phases()
         except TimeoutError:
             self._end_early(BudgetExceeded(f"the deadline of {request.deadline_s:g} s ended the run early"))

@@ -23,7 +23,7 @@ from swarm.core.report import CacheUse, Capacity, ErrorRates, ResourceUse, Side,
 from swarm.target.traffic import Traffic
 from swarm.target.upstream.calls import UpstreamCall
 from swarm.verify.candidate import Stack
-from swarm.verify.standing import Standing, Tree
+from swarm.verify.standing import Standing, Tree, end
 
 BEFORE, TWIN, AFTER, TRACED = "before", "before, a second server", "after", "after, traced"
 ROUNDS = 3
@@ -90,7 +90,7 @@ async def measure_ends(standing: Standing, stack: Stack) -> Ends:
     lab = standing.lab
     trace_file = lab.folder("traced") / "waterfall.jsonl"
     trees = {
-        BEFORE: Tree(lab.original), TWIN: Tree(lab.original, role="twin"), AFTER: Tree(stack),
+        BEFORE: end(lab.original), TWIN: Tree(lab.original, role="twin"), AFTER: end(stack),
         TRACED: Tree(stack, "traced", TRACER_FILES, (("SWARM_TRACE_FILE", str(trace_file)),)),
     }  # fmt: skip
     servers = await standing.run(trees)
@@ -178,7 +178,7 @@ async def measure_capacity(standing: Standing, stack: Stack, ends: Ends) -> Capa
     """
     lab = standing.lab
     lab.say("capacity: raising the rate until it fails")
-    servers = await standing.run({BEFORE: Tree(lab.original), AFTER: Tree(stack)})
+    servers = await standing.run({BEFORE: end(lab.original), AFTER: end(stack)})
     usual_ms = ends.loaded.comparison.before.p50 if ends.loaded.comparison.before else 0.0
     bound_ms = max(1000.0, 100.0 * round(usual_ms * SLOWER_AT_MOST / 100.0))
 

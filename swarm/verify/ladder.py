@@ -24,7 +24,7 @@ from swarm.target.traffic import Traffic
 from swarm.verify.candidate import Stack, extend
 from swarm.verify.fixes import Fix
 from swarm.verify.lab import Lab
-from swarm.verify.standing import Standing, Tree
+from swarm.verify.standing import Standing, Tree, end
 
 ORIGINAL = "before"
 ROUNDS = 10
@@ -38,12 +38,18 @@ SLOWER_MS = 10.0  # what a check, a limit or a record may cost a request
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One tree of the ladder; `fixes` are those that it has and the rung below has not."""
+    """One tree of the ladder; `fixes` are those that it has and the rung below has not. The `top` has them all."""
 
     name: str
     stack: Stack
     fixes: tuple[Fix, ...]
     gains: bool
+    top: bool = False
+
+    @property
+    def tree(self) -> Tree:
+        """What runs of it; the top is one of the benchmark's ends."""
+        return end(self.stack) if self.top else Tree(self.stack)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +73,17 @@ async def raised(
     starting: list[asyncio.Task[object]] = []
     given_up = False
 
-    def start(name: str, stack: Stack) -> None:
+    def start(name: str, tree: Tree) -> None:
         if not given_up:  # the thread that writes cannot be stopped
-            starting.append(loop.create_task(standing.run({name: Tree(stack)})))
+            starting.append(loop.create_task(standing.run({name: tree})))
 
     def written(rung: Rung) -> None:
-        loop.call_soon_threadsafe(start, rung.name, rung.stack)
+        loop.call_soon_threadsafe(start, rung.name, rung.tree)
 
     if base is not None:
         await standing.keep()
     try:
-        start(ORIGINAL, base or lab.original)
+        start(ORIGINAL, end(base or lab.original))
         steps = await asyncio.to_thread(
             rungs, lab, fixes, one_by_one=one_by_one, base=base, written=written
         )  # fmt: skip
@@ -110,12 +116,12 @@ def rungs(
             steps.append((tuple(others), False))
     made: list[Rung] = []
     stack = base or lab.original
-    for step, gains in steps:
+    for number, (step, gains) in enumerate(steps, 1):
         stack, unbuilt = extend(stack, step, lab.rules)
         missing = {item.fix.key for item in unbuilt}
         built = tuple(fix for fix in step if fix.key not in missing)
         if built:
-            made.append(Rung(f"rung {len(made) + 1}", stack, built, gains))
+            made.append(Rung(f"rung {len(made) + 1}", stack, built, gains, top=number == len(steps)))
             written(made[-1])
     return tuple(made)
 
@@ -141,7 +147,7 @@ async def climb(standing: Standing, steps: Sequence[Rung], base: Stack | None = 
     lab = standing.lab
     if not steps:
         return ()
-    trees = {ORIGINAL: Tree(base or lab.original), **{rung.name: Tree(rung.stack) for rung in steps}}
+    trees = {ORIGINAL: end(base or lab.original), **{rung.name: rung.tree for rung in steps}}
     lab.say(f"benchmark: {len(trees)} trees run side by side")
     servers = await standing.run(trees)
     if not lab.recording.done():

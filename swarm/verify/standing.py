@@ -23,20 +23,29 @@ from swarm.verify.lab import Lab, Trial
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A tree to run. Trees with the same changes and role are one; `inject` and `env` are of a traced one."""
+    """A tree to run. Trees with the same changes and role are one; `inject` and `env` are of a traced one.
+
+    One whose memory is told is `exact`: started without a fork.
+    """
 
     stack: Stack
     role: str = ""
     inject: tuple[Path, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
+    exact: bool = False
 
     @property
-    def key(self) -> tuple[str, tuple[FileChange, ...]]:
+    def key(self) -> Key:
         """What it is known by."""
-        return self.role, self.stack.combined()
+        return self.role, self.exact, self.stack.combined()
 
 
-Key = tuple[str, tuple[FileChange, ...]]
+def end(stack: Stack) -> Tree:
+    """One of the two ends of the benchmark: the original, or the tree with all patches."""
+    return Tree(stack, exact=True)
+
+
+Key = tuple[str, bool, tuple[FileChange, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +129,7 @@ class Standing:
         try:
             server = await start_server(
                 lab.place, trial.copy, lab.target, upstream_env=view.env, inject=(*view.inject, *tree.inject),
-                extra_env=dict(tree.env), tmp=lab.folder("server"),
+                extra_env=dict(tree.env), tmp=lab.folder("server"), exact=tree.exact,
             )  # fmt: skip
         except BaseException as error:
             await view.close()

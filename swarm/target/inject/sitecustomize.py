@@ -3,7 +3,7 @@
 Standard library only, Python 3.8 and later. It never raises: what fails says so in one line on stderr.
 """
 # mypy: ignore-errors
-# ruff: noqa: UP031, SIM105, PTH100, PTH119, PTH120, PTH122, PTH123, BLE001 - it runs in any interpreter, before anything else may be imported
+# ruff: noqa: UP031, SIM105, PTH100, PTH118, PTH119, PTH120, PTH122, PTH123, BLE001 - it runs in any interpreter, before anything else may be imported
 
 import os
 import sys
@@ -23,21 +23,43 @@ def _leave_path():
 
 
 def _run_injected():
+    for path in os.environ.get("SWARM_INJECT", "").split(os.pathsep):
+        if path:
+            _run(path)
+
+
+def _run(path):
     import types
 
-    for path in os.environ.get("SWARM_INJECT", "").split(os.pathsep):
-        if not path:
-            continue
-        name = "_swarm_" + os.path.splitext(os.path.basename(path))[0]
-        try:
-            with open(path, "rb") as file:
-                code = compile(file.read(), path, "exec")
-            module = types.ModuleType(name)
-            module.__file__ = path
-            sys.modules[name] = module
-            exec(code, module.__dict__)
-        except BaseException as error:
-            _say("%s was not loaded: %s: %s" % (path, type(error).__name__, error))
+    name = "_swarm_" + os.path.splitext(os.path.basename(path))[0]
+    try:
+        with open(path, "rb") as file:
+            code = compile(file.read(), path, "exec")
+        module = types.ModuleType(name)
+        module.__file__ = path
+        sys.modules[name] = module
+        exec(code, module.__dict__)
+    except BaseException as error:
+        _say("%s was not loaded: %s: %s" % (path, type(error).__name__, error))
+
+
+class _Heard:
+    """Notes in a file what is imported, for a fork server to import beforehand."""
+
+    def __init__(self, file):
+        self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o600)
+        self._process = os.getpid()
+
+    def find_spec(self, name, path=None, target=None):
+        if os.getpid() == self._process:
+            os.write(self._file, name.encode("utf-8", "replace") + b"\n")
+        return
+
+
+def _hear_imports():
+    file = os.environ.pop("SWARM_IMPORTS", "")
+    if file:
+        sys.meta_path.insert(0, _Heard(file))
 
 
 def _run_shadowed():
@@ -54,6 +76,11 @@ def _run_shadowed():
 
 try:
     _leave_path()
+    if "SWARM_FORKSERVER" in os.environ:
+        here = os.path.dirname(os.path.abspath(__file__))
+        _run(os.path.join(here, "guard.py"))
+        _run(os.path.join(here, "forkserver.py"))  # comes back in each child
+    _hear_imports()
     _run_injected()
     _run_shadowed()
 except BaseException as _error:

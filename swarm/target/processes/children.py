@@ -20,6 +20,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from swarm.core.errors import TargetError
 from swarm.target.processes import procfs
@@ -33,20 +34,32 @@ _PR_SET_PDEATHSIG = 1
 _living: dict[int, Child] = {}
 
 
+class Process(Protocol):
+    """What is known of a started program itself; subprocess.Popen is one."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """How it ended, None while it lives."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The same once it has ended; raises subprocess.TimeoutExpired."""
+
+
 class Child:
     """One started program with everything that it starts in turn. Its output goes to a bounded log."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], mark: str, log: BoundedLog) -> None:
-        self._popen = popen
+    def __init__(self, process: Process, mark: str, log: BoundedLog) -> None:
+        self._process = process
         self._mark = mark
         self._log = log
         self._ended = False
-        self.pid = popen.pid
+        self.pid = process.pid
 
     @property
     def exit_code(self) -> int | None:
         """How the started program ended; None while it lives."""
-        return self._popen.poll()
+        return self._process.poll()
 
     @property
     def log(self) -> BoundedLog:
@@ -55,7 +68,7 @@ class Child:
 
     def alive(self) -> bool:
         """Whether the started program lives."""
-        return self._popen.poll() is None
+        return self._process.poll() is None
 
     def log_text(self) -> str:
         """What it and its descendants wrote so far, bounded."""
@@ -90,7 +103,7 @@ class Child:
         _signal_group(self.pid, signal.SIGKILL)
         _kill_until_gone(lambda: self._remains())
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._popen.wait(timeout=5)
+            self._process.wait(timeout=5)
         self._log.close()
         _living.pop(self.pid, None)
 
@@ -108,21 +121,23 @@ def spawn(
     head_bytes: int = HEAD_BYTES,
     tail_bytes: int = TAIL_BYTES,
     limits: Mapping[int, int] | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> Child:
     """Start a program in a session of its own with exactly the environment given and swarm's marks.
 
-    `limits` are the kernel's, by the names of `resource`; `head_bytes` and `tail_bytes` bound the log.
+    `limits` are the kernel's, by the names of `resource`; `head_bytes` and `tail_bytes` bound the log; `pass_fds` are
+    descriptors that stay open for it.
 
     Raises TargetError where the program cannot be started at all. Call it from a thread that lives as long as
     the child should: the kernel ends the child with the thread that started it.
     """
-    mark = uuid.uuid4().hex
-    marked = {**env, OWNER: owner_mark(), OWNER_NAMESPACE: procfs.pid_namespace(), CHILD: mark}
+    marked = marks(env)
     try:
         popen = subprocess.Popen(
             list(argv),
             cwd=cwd,
             env=marked,
+            pass_fds=pass_fds,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -135,8 +150,17 @@ def spawn(
     except (OSError, ValueError) as error:
         raise TargetError(f"cannot start {argv[0]}: {error}") from None
     assert popen.stdout is not None
-    bounded = BoundedLog(popen.stdout, log, head_bytes=head_bytes, tail_bytes=tail_bytes)
-    child = Child(popen, mark, bounded)
+    return adopt(popen, marked, BoundedLog(popen.stdout, log, head_bytes=head_bytes, tail_bytes=tail_bytes))
+
+
+def marks(env: Mapping[str, str]) -> dict[str, str]:
+    """An environment with swarm's marks for one child."""
+    return {**env, OWNER: owner_mark(), OWNER_NAMESPACE: procfs.pid_namespace(), CHILD: uuid.uuid4().hex}
+
+
+def adopt(process: Process, env: Mapping[str, str], log: BoundedLog) -> Child:
+    """A process that leads a session of its own, with the marked environment `env`, as a child of this swarm."""
+    child = Child(process, env[CHILD], log)
     _kill_all_at_exit(os.getpid())
     _living[child.pid] = child
     return child

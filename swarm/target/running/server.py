@@ -16,10 +16,11 @@ from swarm.core.errors import TargetError
 from swarm.core.place import TargetPlace
 from swarm.core.ports import CommandLimits
 from swarm.target.processes import procfs
-from swarm.target.processes.children import Child, spawn
+from swarm.target.processes.children import Child
 from swarm.target.processes.procfs import Listener
 from swarm.target.running.commandline import command_line
-from swarm.target.running.environment import child_environment, control_folder
+from swarm.target.running.environment import GUARD, child_environment, control_folder
+from swarm.target.running.forkserver import REDIRECT, Start, begin, differing
 from swarm.target.running.sandbox import ProcessLimits
 from swarm.target.running.start_failure import ADDRESS_IN_USE, describe_start_failure, last_lines
 from swarm.target.tree.copies import SETUP_DONE, Copy
@@ -84,11 +85,13 @@ async def start_server(
     extra_env: Mapping[str, str] = {},
     tmp: Path,
     deadline_s: float = 20.0,
+    exact: bool = False,
 ) -> RunningServer:
     """Start the target on a free port of loopback and wait until its health answers.
 
-    Where `health` is null any HTTP answer on `/` will do. `tmp` may be that of a server that has ended. Raises
-    TargetError with the log's last lines where it does not start within `deadline_s`.
+    Where `health` is null any HTTP answer on `/` will do. `tmp` may be that of a server that has ended. With `exact`
+    it is never started by a fork, so that its memory is all its own. Raises TargetError with the log's last lines
+    where it does not start within `deadline_s`.
     """
     if not any("{port}" in text for text in (target.start, *target.env.values())):
         raise TargetError(
@@ -98,24 +101,32 @@ async def start_server(
     tmp.mkdir(parents=True, exist_ok=True)
     extra = {**upstream_env, **extra_env, "SWARM_INJECT": os.pathsep.join(map(str, inject))}
     await _set_up_once(place, copy, target, tmp, extra)
+    fork, in_vain = not exact and set(inject) <= {GUARD, REDIRECT}, None
     for attempt in range(_ATTEMPTS):
         port = free_port()
         env = child_environment(place, copy, target, tmp, port, extra)
         argv = command_line(target.start, place, tmp=tmp, port=port)
         log = control_folder(tmp) / f"server-{attempt}-{port}.log"
-        child = spawn(argv, cwd=copy.cwd, env=env, log=log)
+        start = Start(tuple(argv), copy.cwd, env, differing(env, (tmp, copy.workspace, port), extra))
+        begun = await begin(start, place, log, fork=fork)
+        child = begun.child
         try:
             host, reason = await _wait_until_up(child, port, target.health, deadline_s)
         except BaseException:
             child.kill()
             raise
         if host:
+            begun.is_up()
+            if in_vain is not None:
+                in_vain.in_vain()
             shown = f"[{host}]" if ":" in host else host
             return RunningServer(f"http://{shown}:{port}", port, child.pid, tmp, child)
         await child.stop(grace_s=0.5)
-        if not (ADDRESS_IN_USE.search(child.log_text()) and attempt + 1 < _ATTEMPTS):
+        if begun.forked:
+            fork, in_vain = False, begun
+        elif not (ADDRESS_IN_USE.search(child.log_text()) and attempt + 1 < _ATTEMPTS):
             raise _not_started(place, child.log_text(), reason)
-    raise AssertionError("unreachable")
+    raise TargetError(f"target {place.name} does not start: every port that was tried was taken meanwhile")
 
 
 def free_port() -> int:

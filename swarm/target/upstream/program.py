@@ -11,9 +11,10 @@ from pathlib import Path
 from swarm.config.schema import Target, Upstream
 from swarm.core.errors import TargetError
 from swarm.core.place import TargetPlace
-from swarm.target.processes.children import Child, spawn
+from swarm.target.processes.children import Child
 from swarm.target.running.commandline import command_line
 from swarm.target.running.environment import child_environment
+from swarm.target.running.forkserver import Begun, Start, begin, differing
 from swarm.target.running.server import free_port
 from swarm.target.running.start_failure import describe_start_failure
 from swarm.target.tree.copies import Copy
@@ -72,15 +73,32 @@ class Program:
         command = self._upstream.start
         argv = command_line(command, self._where.place, tmp=folder, port=self.port)
         env = child_environment(self._where.place, self._where.copy, self._where.target, folder, self.port, {})
-        log = self._where.tmp / f"upstream-{self.name}.log"
-        self._child = spawn(argv, cwd=self._where.copy.cwd, env=env, log=log)
+        own = (folder, self._where.copy.workspace, self.port)
+        start = Start(tuple(argv), self._where.copy.cwd, env, differing(env, own))
+        in_vain: Begun | None = None
+        while True:
+            begun = await begin(
+                start, self._where.place, self._where.tmp / f"upstream-{self.name}.log", fork=in_vain is None
+            )  # fmt: skip
+            self._child = begun.child
+            if await self._comes_up(begun.child):
+                break
+            why = describe_start_failure(begun.child.log_text()) or "it opened no port"
+            await self.stop()
+            if not begun.forked:
+                raise TargetError(f"upstream {self.name!r} did not start ({command}): {why}")
+            in_vain = begun
+        begun.is_up()
+        if in_vain is not None:
+            in_vain.in_vain()
+
+    async def _comes_up(self, child: Child) -> bool:
         deadline = time.monotonic() + START_DEADLINE_S
         while not await self._answers():
-            if not self._child.alive() or time.monotonic() > deadline:
-                why = describe_start_failure(self._child.log_text()) or "it opened no port"
-                await self.stop()
-                raise TargetError(f"upstream {self.name!r} did not start ({command}): {why}")
+            if not child.alive() or time.monotonic() > deadline:
+                return False
             await asyncio.sleep(0.02)
+        return True
 
     async def _answers(self) -> bool:
         try:

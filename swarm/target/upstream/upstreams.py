@@ -12,6 +12,7 @@ from typing import Literal
 
 from swarm.config.schema import Target, Upstream
 from swarm.core.place import TargetPlace
+from swarm.target.running.forkserver import REDIRECT
 from swarm.target.tree.copies import Copy
 from swarm.target.upstream.calls import CallLog, FaultPoint, UpstreamCall
 from swarm.target.upstream.intercept import AUTHORITY_FILE, Authority, Front, usual_bundle
@@ -22,15 +23,13 @@ from swarm.target.upstream.steady import Steady
 from swarm.target.upstream.tape import Playback, Tape
 from swarm.target.upstream.view import FRONT, Listening, View, listen, stop_listening
 
-REDIRECT_FILE = Path(__file__).parent.parent / "inject" / "redirect.py"
-
 
 class Upstreams:
     """All upstreams of one target, running. One of them may serve several servers one after another."""
 
     def __init__(self, log: CallLog, reception: Reception, tmp: Path) -> None:
         self.env: dict[str, str] = {}
-        self.inject: tuple[Path, ...] = (REDIRECT_FILE,)
+        self.inject: tuple[Path, ...] = (REDIRECT,)
         self.ports: dict[str, int] = {}
         self._log = log
         self._reception = reception
