@@ -36,7 +36,7 @@ from swarm.probes.probe import ProbeResult
 from swarm.rules.looking import blind_rules
 from swarm.scores.looking import COUNTED
 from swarm.target.replay.observation import Recording
-from swarm.target.running.forkserver import fork_servers
+from swarm.target.running.starts import fork_servers
 from swarm.target.tree.digest import tree_digest
 from swarm.tools.lease import Lease
 from swarm.tools.measurements import Measurements

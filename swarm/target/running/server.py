@@ -20,9 +20,10 @@ from swarm.target.processes.children import Child
 from swarm.target.processes.procfs import Listener
 from swarm.target.running.commandline import command_line
 from swarm.target.running.environment import GUARD, child_environment, control_folder
-from swarm.target.running.forkserver import REDIRECT, Start, begin, differing
+from swarm.target.running.forkserver import Start
 from swarm.target.running.sandbox import ProcessLimits
 from swarm.target.running.start_failure import ADDRESS_IN_USE, describe_start_failure, last_lines
+from swarm.target.running.starts import REDIRECT, begin, differing
 from swarm.target.tree.copies import SETUP_DONE, Copy
 
 _ATTEMPTS = 4

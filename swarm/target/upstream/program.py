@@ -14,9 +14,10 @@ from swarm.core.place import TargetPlace
 from swarm.target.processes.children import Child
 from swarm.target.running.commandline import command_line
 from swarm.target.running.environment import child_environment
-from swarm.target.running.forkserver import Begun, Start, begin, differing
+from swarm.target.running.forkserver import Start
 from swarm.target.running.server import free_port
 from swarm.target.running.start_failure import describe_start_failure
+from swarm.target.running.starts import Begun, begin, differing
 from swarm.target.tree.copies import Copy
 from swarm.target.upstream.calls import READING_METHODS, effect_of
 from swarm.target.upstream.played import FIXED_LATENCY_S, Question, Reply

@@ -12,7 +12,7 @@ from typing import Literal
 
 from swarm.config.schema import Target, Upstream
 from swarm.core.place import TargetPlace
-from swarm.target.running.forkserver import REDIRECT
+from swarm.target.running.starts import REDIRECT
 from swarm.target.tree.copies import Copy
 from swarm.target.upstream.calls import CallLog, FaultPoint, UpstreamCall
 from swarm.target.upstream.intercept import AUTHORITY_FILE, Authority, Front, usual_bundle

@@ -16,9 +16,10 @@ import pytest
 
 from swarm.config.schema import Target
 from swarm.core.place import TargetPlace
-from swarm.target.running import forkserver
-from swarm.target.running.forkserver import CHOICE, Forked, fork_servers
+from swarm.target.running import starts
+from swarm.target.running.forkserver import Forked
 from swarm.target.running.server import RunningServer, start_server
+from swarm.target.running.starts import CHOICE, fork_servers
 from swarm.target.tree.copies import Copy, make_copy
 from swarm.target.tree.place import resolve_place
 
@@ -28,7 +29,8 @@ SERVE = """
     {imports}
 
     SEEN = {{
-        "pid": os.getpid(), "heavy": heavy.PID, "own": own.PID, "words": own.WORDS, "argv": sys.argv, "name": __name__,
+        "pid": os.getpid(), "heavy": heavy.PID, "own": own.PID, "words": own.WORDS, "argv": sys.argv,
+        "name": __name__,
         "file": __file__, "path": sys.path[0], "cwd": os.getcwd(), "home": os.environ["HOME"],
         "extra": os.environ.get("EXTRA"), "chance": random.random(), "orig": sys.orig_argv[1:], {seen}
     }}
@@ -103,7 +105,7 @@ class Service:
     async def learned(self) -> None:
         """The first start, and the fork server that follows from it (or none)."""
         await self.seen()
-        servers = forkserver._AT_HAND.get()
+        servers = starts._AT_HAND.get()
         assert servers is not None
         for program in servers._known.values():
             if program._warming is not None:
@@ -237,7 +239,7 @@ async def test_what_cannot_be_forked_starts_as_ever(
     async with fork_servers(tmp_path / "forks"):
         await service.learned()
         assert not forked(await service.seen()) and not forked(await service.seen())
-        servers = forkserver._AT_HAND.get()
+        servers = starts._AT_HAND.get()
         assert servers is not None and [one._state for one in servers._known.values()] == ["unfit"]
 
 
@@ -256,7 +258,7 @@ async def test_the_user_may_do_without(service: Service, tmp_path: Path, monkeyp
     monkeypatch.setenv(CHOICE, "0")
     service.write()
     async with fork_servers(tmp_path / "forks"):
-        assert forkserver._AT_HAND.get() is None
+        assert starts._AT_HAND.get() is None
         await service.seen()
         assert not forked(await service.seen())
 
@@ -268,9 +270,9 @@ def test_only_python_can_wait(service: Service, tmp_path: Path) -> None:
     shell.write_text("#!/bin/sh\n", encoding="utf-8")
     console = service.place.python.parent / "served"
     console.write_text(f"#!{python}\n", encoding="utf-8")
-    assert forkserver.waiting_argv([python, "-m", "serve", "1"], place) == (python, "-m", "serve", "1")
-    script = forkserver.waiting_argv([python, "serve.py", "1"], place)
+    assert starts.waiting_argv([python, "-m", "serve", "1"], place) == (python, "-m", "serve", "1")
+    script = starts.waiting_argv([python, "serve.py", "1"], place)
     assert script is not None and script[1].endswith("run_script.py") and script[2:] == ("serve.py", "1")
-    assert forkserver.waiting_argv([str(console), "x"], place) == (str(console), "x")
+    assert starts.waiting_argv([str(console), "x"], place) == (str(console), "x")
     for argv in ([str(shell)], ["env", "A=1", python, "serve.py"], [python, "-X", "dev", "serve.py"], [python]):
-        assert forkserver.waiting_argv(argv, place) is None
+        assert starts.waiting_argv(argv, place) is None
