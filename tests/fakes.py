@@ -85,6 +85,9 @@ class FakeModel:
             raise step
         return step if isinstance(step, Turn) else step(conversation)
 
+    async def count_tokens(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> int | None:
+        return None
+
     async def close(self) -> None:
         pass
 

@@ -92,14 +92,24 @@ def thinking(words: str, signature: str = "sig") -> dict[str, Any]:
 
 
 class StrictServer:
-    """Plays its script, one entry a request; a `director` decides by the request what comes when that is over."""
+    """Plays its script, one entry a request; a `director` decides by the request what comes when that is over.
 
-    def __init__(self, *script: Script, director: Callable[[dict[str, Any]], Step] | None = None) -> None:
+    `counts` says how many tokens a request holds; None for a server that knows no count_tokens, as many do.
+    """
+
+    def __init__(
+        self,
+        *script: Script,
+        director: Callable[[dict[str, Any]], Step] | None = None,
+        counts: Callable[[dict[str, Any]], int | Refuse] | None = None,
+    ) -> None:
+        self._counts = counts
         self.script = list(script)
         self.director = director
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.mistakes: list[str] = []
+        self.counted: list[dict[str, Any]] = []
         self.base_url = ""
 
     @asynccontextmanager
@@ -107,6 +117,7 @@ class StrictServer:
         """On a free port of loopback."""
         app = web.Application(client_max_size=50_000_000)
         app.router.add_post("/v1/messages", self._messages)
+        app.router.add_post("/v1/messages/count_tokens", self._count_tokens)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -145,18 +156,12 @@ class StrictServer:
 
     async def _messages(self, request: web.Request) -> web.StreamResponse:
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
-        if request.headers.get("authorization") != f"Bearer {KEY}" and request.headers.get("x-api-key") != KEY:
+        if not _known(request):
             return _error(401, "authentication_error", "invalid bearer token")
         body = await request.json()
         self.requests.append(body)
-        mistakes = check_request(body)
-        if "anthropic-beta" in request.headers:
-            mistakes.append("a beta was sent")
-        if "anthropic-version" not in request.headers:
-            mistakes.append("no anthropic-version")
-        if mistakes:
-            self.mistakes += mistakes
-            return _error(400, "invalid_request_error", "; ".join(mistakes))
+        if refused := self._refused(request, check_request(body)):
+            return refused
         if not self.script and self.director is None:
             self.mistakes.append("a request too many")
             return _error(400, "invalid_request_error", "the script is over")
@@ -168,7 +173,44 @@ class StrictServer:
             return _error(step.status, step.kind, "refused by script", step.headers)
         if isinstance(step, Raw):
             return web.Response(body=step.body, content_type=step.content_type)
+        if not body.get("stream"):
+            return _whole(request, body["model"], step)
         return await _stream(request, body["model"], step)
+
+    async def _count_tokens(self, request: web.Request) -> web.StreamResponse:
+        if self._counts is None:
+            return _error(404, "not_found_error", "no such path")
+        if not _known(request):
+            return _error(401, "authentication_error", "invalid bearer token")
+        body = await request.json()
+        self.counted.append(body)
+        if refused := self._refused(request, check_count_request(body)):
+            return refused
+        counted = self._counts(body)
+        if isinstance(counted, Refuse):
+            return _error(counted.status, counted.kind, "refused by script", counted.headers)
+        return web.json_response({"input_tokens": counted})
+
+    def _refused(self, request: web.Request, mistakes: list[str]) -> web.Response | None:
+        if "anthropic-beta" in request.headers:
+            mistakes.append("a beta was sent")
+        if "anthropic-version" not in request.headers:
+            mistakes.append("no anthropic-version")
+        if not mistakes:
+            return None
+        self.mistakes += mistakes
+        return _error(400, "invalid_request_error", "; ".join(mistakes))
+
+
+def _known(request: web.Request) -> bool:
+    return request.headers.get("authorization") == f"Bearer {KEY}" or request.headers.get("x-api-key") == KEY
+
+
+def check_count_request(body: dict[str, Any]) -> list[str]:
+    """Every rule that a request to count breaks: it has no bounds of an answer, and is else as any."""
+    of_an_answer = ("max_tokens", "stream", "stop_sequences", "metadata")
+    mistakes = [f"{key} is not permitted here" for key in of_an_answer if key in body]
+    return mistakes + check_request({**body, "max_tokens": 1})
 
 
 def check_request(body: dict[str, Any]) -> list[str]:
@@ -254,6 +296,22 @@ def _error(status: int, kind: str, message: str, headers: dict[str, str] | None 
     return web.json_response(body, status=status, headers=headers)
 
 
+def _message(
+    model: str, blocks: Sequence[dict[str, Any]], stop_reason: str | None, usage: dict[str, int]
+) -> dict[str, Any]:
+    return {"id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": list(blocks),
+            "stop_reason": stop_reason, "stop_sequence": None, "usage": usage}  # fmt: skip
+
+
+def _whole(request: web.Request, model: str, step: Say | Break) -> web.Response:
+    """The answer in one piece; one that breaks has none."""
+    if isinstance(step, Break):
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+    return web.json_response(_message(model, step.blocks, step.stop_reason, step.usage))
+
+
 async def _stream(request: web.Request, model: str, step: Say | Break) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
@@ -262,9 +320,7 @@ async def _stream(request: web.Request, model: str, step: Say | Break) -> web.St
         await response.write(f"event: {name}\ndata: {json.dumps({'type': name, **data})}\n\n".encode())
 
     usage = step.usage if isinstance(step, Say) else {"input_tokens": 20, "output_tokens": 1}
-    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": [],
-               "stop_reason": None, "stop_sequence": None, "usage": {**usage, "output_tokens": 1}}  # fmt: skip
-    await send("message_start", {"message": message})
+    await send("message_start", {"message": _message(model, (), None, {**usage, "output_tokens": 1})})
     await send("ping", {})
     if isinstance(step, Break):
         await send("content_block_start", {"index": 0, "content_block": tool_use("half", "probe", {})})

@@ -14,6 +14,9 @@ from swarm.core.chat_codec import usage_record
 from swarm.core.events import TurnFailed, TurnFinished
 from swarm.core.ports import Model
 
+# A provider's count is called an estimate by itself: it may differ by a few, and by a fiftieth at most.
+_COUNTED_WITHIN, _ADDED_TOKENS = 50, 64
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -56,7 +59,9 @@ class Asking:
 
     async def turn(self, shown: Conversation, specs: Sequence[ToolSpec], most_tokens: int) -> Asked | Refused:
         """The next turn of what is `shown`, which is read as `most_tokens` at most. Raises ModelFailed."""
-        budget = self._around.budget
+        budget, limits = self._around.budget, self._limits
+        if not budget.fits(self._model.provider, shown.model, most_tokens, limits.max_output_tokens):
+            most_tokens = min(most_tokens, await self._counted(shown, specs, most_tokens))
         for attempt in range(1, self._patience.attempts + 1):
             hold = await budget.reserve(
                 self._model.provider, shown.model, most_tokens, self._limits.max_output_tokens
@@ -68,6 +73,11 @@ class Asking:
                 return had
             await asyncio.sleep(self._wait_s(had, attempt, shown.agent))
         raise ModelFailed("no attempt was allowed", retryable=False)
+
+    async def _counted(self, shown: Conversation, specs: Sequence[ToolSpec], most_tokens: int) -> int:
+        """What is read at most by the provider's own count; the bound needs no asking, and is some times as high."""
+        counted = await self._model.count_tokens(shown, specs)
+        return most_tokens if counted is None else counted + counted // _COUNTED_WITHIN + _ADDED_TOKENS
 
     async def _once(self, shown: Conversation, specs: Sequence[ToolSpec], hold: Hold) -> Asked | _Broken:
         budget, deadline_s = self._around.budget, self._limits.deadline_s

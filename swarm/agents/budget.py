@@ -148,6 +148,11 @@ class RunBudget:
             one._usd += cost or 0.0
         return cost
 
+    def fits(self, provider: str, model: str, input_tokens: int, output_tokens: int) -> bool:
+        """Whether such a call fits whole into what is neither spent nor held."""
+        call = self._call(provider, model, input_tokens)
+        return all(one._room(call, held=True) >= output_tokens for one in self._line)
+
     def one_more(self, provider: str, model: str, input_tokens: int) -> bool:
         """Whether there is room for one call with such an input, and not for two."""
         call = self._call(provider, model, 2 * input_tokens)

@@ -217,10 +217,10 @@ class _Talk:
         return result, parsed
 
     def _reminder(self) -> tuple[Text, ...]:
-        left, most = self._limits.max_turns - self._tally.turns, self._history.most_tokens
+        left, held = self._limits.max_turns - self._tally.turns, self._history.context_tokens
         if left <= _LAST_TURNS:
             return (Text(f"{left} turns are left: call {self._closing.name} now with what you have."),)
-        if self._around.budget.one_more(self._model.provider, self._model_id, most):
+        if self._around.budget.one_more(self._model.provider, self._model_id, held):
             return (Text(f"The budget is nearly spent: call {self._closing.name} now with what you have."),)
         return ()
 

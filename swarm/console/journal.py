@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from swarm.core.appended import cut_torn_line
 from swarm.core.errors import UsageError
 from swarm.core.events import Event
 from swarm.core.masking import field_names
@@ -38,7 +39,7 @@ class FileJournal:
             # half characters, as names of files may have, become the escapes that JSON has for them
             self._journal = (folder / NAME).open("a", encoding="utf-8", errors="backslashreplace")
             fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _cut_torn_line(folder / NAME)
+            cut_torn_line(folder / NAME)
         except BlockingIOError:
             raise UsageError(f"{folder.name} is still running; wait for its end, or stop it first") from None
         except OSError as error:
@@ -81,7 +82,7 @@ class FileJournal:
         name = _UNSAFE.sub("-", agent)
         if name not in self._files:
             path = self._folder / "transcripts" / f"{name}.jsonl"
-            _cut_torn_line(path)
+            cut_torn_line(path)
             self._files[name] = path.open("a", encoding="utf-8", errors="backslashreplace")
         return self._files[name]
 
@@ -104,12 +105,3 @@ def read_journal(folder: Path) -> list[dict[str, Any]]:
         if isinstance(record, dict):
             records.append(record)
     return records
-
-
-def _cut_torn_line(path: Path) -> None:
-    """Take away what a killed writer left of its last line, so that the next record has a line of its own."""
-    if not path.exists():
-        return
-    with path.open("rb+") as file:
-        data = file.read()
-        file.truncate(data.rfind(b"\n") + 1)

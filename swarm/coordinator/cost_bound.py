@@ -16,13 +16,14 @@ from swarm.agents.charters import coordinator_system, revision_system, specialis
 from swarm.agents.submission import submission_closing
 from swarm.agents.toolbox import CALLS_AT_ONCE
 from swarm.config.schema import Specialist, Swarm
-from swarm.core.chat import ToolSpec, TurnLimits
+from swarm.core.chat import Conversation, Message, Text, ToolSpec, TurnLimits
+from swarm.models.estimate import beginning_bound
 from swarm.models.prices import Prices
 from swarm.tools.finding_store import FindingStore
 from swarm.tools.registry import tools_for
 from swarm.tools.tool import OUTPUT_CHARS
 
-CHARS_PER_TOKEN = 2  # no more tokens than that are made of text or JSON
+BYTES_PER_CHAR = 4  # at most; and no byte is more than a token
 LARGEST_WINDOW = 1_000_000  # tokens; no model of today takes more
 
 
@@ -81,7 +82,7 @@ def total_usd(found: Sequence[AgentBound]) -> float | None:
 
 def _agent(agent: str, models: Sequence[str], turns: int, head: int, prices: Prices) -> list[AgentBound]:
     said = TurnLimits().max_output_tokens
-    told = CALLS_AT_ONCE * OUTPUT_CHARS // CHARS_PER_TOKEN
+    told = CALLS_AT_ONCE * OUTPUT_CHARS * BYTES_PER_CHAR
     held = [min(LARGEST_WINDOW, head + turn * (said + told)) for turn in range(turns)]
     found = []
     for number, model in enumerate(models):
@@ -98,5 +99,5 @@ def _specs(groups: Sequence[str]) -> tuple[ToolSpec, ...]:
 
 
 def _tokens(system: str, specs: Sequence[ToolSpec]) -> int:
-    chars = sum(len(f"{spec.name}{spec.description}{spec.input_schema}") + 40 for spec in specs)
-    return (len(system) + chars + OUTPUT_CHARS) // CHARS_PER_TOKEN  # and the first message
+    first = Message("user", (Text("x" * OUTPUT_CHARS),))  # no agent begins with more
+    return beginning_bound(Conversation("", "", system, (first,)), specs)

@@ -23,6 +23,10 @@ class Model(Protocol):
         """The model's answer; raises ModelFailed where there is none to be had."""
         ...
 
+    async def count_tokens(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> int | None:
+        """What a turn would read, free of charge; None where that cannot be told. Never raises ModelFailed."""
+        ...
+
     async def close(self) -> None:
         """Free what it holds."""
         ...

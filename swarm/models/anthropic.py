@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 _CONNECT_S = 5.0
 _LINGER_S = 0.5
 _MOST_BYTES = 32_000_000  # of one answer; the longest of a model is a fiftieth of that
-_PATH = "/v1/messages"
+_COUNT_S = 10.0
+_PATH, _COUNT_PATH = "/v1/messages", "/v1/messages/count_tokens"
+_TRANSIENT = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 _HEADERS = {"Content-Type": "application/json", "Accept": "text/event-stream"}
 
 
@@ -44,6 +46,7 @@ class AnthropicModel:
         self._environ = os.environ if environ is None else environ
         self._stall_s = stall_s
         self._line: _Line | None = None
+        self._counts = True
         self._connecting = asyncio.Lock()
         self._writer = RequestWriter()
 
@@ -56,6 +59,20 @@ class AnthropicModel:
         except ProviderFailed as failure:
             failure.usage = reader.used  # a turn that breaks off is paid for nevertheless
             raise
+
+    async def count_tokens(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> int | None:
+        """As the server counts them; None where it does not, and it is not asked again."""
+        if not self._counts:
+            return None
+        try:
+            line = self._line or await self._connected()
+            async with asyncio.timeout(_COUNT_S):
+                return await _told_count(line, self._writer.to_count(conversation, tools))
+        except (ProviderFailed, TimeoutError, OSError):
+            return None
+        except _CountsNothing:
+            self._counts = False
+            return None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -112,6 +129,30 @@ class _Line:
     url: httpx2.URL
     headers: httpx2.Headers
     extensions: dict[str, Any]
+
+
+class _CountsNothing(Exception):
+    """The server knows no count_tokens, or tells no number."""
+
+
+async def _told_count(line: _Line, body: bytes) -> int | None:
+    """None where it may tell another time. Raises _CountsNothing."""
+    import httpx2
+
+    url = line.url.copy_with(path=line.url.path.removesuffix(_PATH) + _COUNT_PATH)
+    request = httpx2.Request("POST", url, headers=line.headers, content=body, extensions=line.extensions)
+    try:
+        response = await line.client.send(request)
+        told = response.json()["input_tokens"] if response.is_success else None
+    except httpx2.HTTPError:
+        return None
+    except (ValueError, TypeError, LookupError):
+        raise _CountsNothing from None
+    if told is None and response.status_code in _TRANSIENT:
+        return None
+    if not isinstance(told, int) or isinstance(told, bool) or told < 0:
+        raise _CountsNothing
+    return told
 
 
 async def _asked(line: _Line, body: bytes, reader: TurnReader, deadline_s: float) -> Turn:

@@ -1,7 +1,7 @@
 """Tokens of a conversation that no provider has reported (yet): an estimate, and a bound. Pure.
 
-The estimate is characters by four, and something for each block. The bound is bytes by two: text, code and JSON
-come to fewer tokens than that, in whatever script. It is no proof: random letters may take more.
+The estimate is characters by four, and something for each block. The bound is a token for each byte: tokenizers go by
+bytes, so whatever the text is made of, no more come of it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from swarm.core.chat import Block, Conversation, Message, Opaque, Text, ToolCall, ToolResult, ToolSpec
 
 CHARS_PER_TOKEN = 4
-BYTES_PER_TOKEN = 2  # at least, for the bound
 ALWAYS_TOKENS = 600  # what a provider adds of its own where there are tools, at most
 METHOD = f"estimated: characters by {CHARS_PER_TOKEN}"
 _BLOCK_CHARS = 40  # names, ids and brackets around a block
@@ -41,7 +40,7 @@ def blocks_tokens(blocks: Iterable[Block]) -> int:
 
 def blocks_bound(blocks: Iterable[Block]) -> int:
     """No more tokens than these are made of some blocks."""
-    return sum(_bytes(block) + _BLOCK_CHARS for block in blocks) // BYTES_PER_TOKEN + 1
+    return sum(_bytes(block) + _BLOCK_CHARS for block in blocks)
 
 
 def beginning_bound(conversation: Conversation, tools: Sequence[ToolSpec]) -> int:
@@ -49,23 +48,25 @@ def beginning_bound(conversation: Conversation, tools: Sequence[ToolSpec]) -> in
     specs = [{"name": one.name, "description": one.description, "input_schema": one.input_schema} for one in tools]
     told = sum(blocks_bound(message.blocks) for message in conversation.messages)
     head = len(conversation.system.encode("utf-8", "replace")) + len(json.dumps(specs))
-    return ALWAYS_TOKENS + head // BYTES_PER_TOKEN + told
+    return ALWAYS_TOKENS + head + told
 
 
 def _bytes(block: Block) -> int:
-    text = block.text if isinstance(block, Text) else block.content if isinstance(block, ToolResult) else ""
-    if text:
-        return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-    return _chars(block)
+    text = _shown(block)
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 def _chars(block: Block) -> int:
+    return len(_shown(block))
+
+
+def _shown(block: Block) -> str:
     match block:
         case Text(text=text):
-            return len(text)
+            return text
         case ToolResult(content=content):
-            return len(content)
+            return content
         case ToolCall(name=name, arguments=arguments):
-            return len(name) + len(json.dumps(arguments, ensure_ascii=False, default=str))
+            return name + json.dumps(arguments, ensure_ascii=False, default=str)
         case Opaque(data=data):
-            return len(json.dumps(data, ensure_ascii=False, default=str))
+            return json.dumps(data, ensure_ascii=False, default=str)

@@ -81,6 +81,10 @@ class PlaybookModel:
             return Turn((), "max_tokens", usage, MODEL_NAME)
         return Turn(blocks, "tool_use" if calls else "end_turn", usage, MODEL_NAME)
 
+    async def count_tokens(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> int | None:
+        """The estimate that a turn would tell."""
+        return conversation_tokens(conversation, tools)
+
     async def close(self) -> None:
         """Nothing is held."""
 

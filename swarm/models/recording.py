@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from swarm.core.appended import cut_torn_line
 from swarm.core.chat import Conversation, Message, ModelFailed, ToolSpec, Turn, TurnLimits
 from swarm.core.chat_codec import Mask, messages_record, turn_of, turn_record
 from swarm.core.errors import ProviderError, UsageError
@@ -54,7 +55,8 @@ class Recorder:
             folder.mkdir(parents=True, exist_ok=True)
             if self._path.exists() and not going_on:
                 raise UsageError(f"--record {folder}: it holds a recording already; name another folder")
-            if not self._path.exists():
+            cut_torn_line(self._path)
+            if not self._path.exists() or not self._path.stat().st_size:
                 self._append(heading.record())
         except OSError as error:
             raise UsageError(
@@ -68,10 +70,8 @@ class Recorder:
         same = _common(known, conversation.messages)
         record: dict[str, Any] = {
             "kind": "call",
-            "agent": agent,
-            "model": conversation.model,
+            **_where(conversation),
             "charter": charter_digest(conversation, tools, mask),
-            "messages": len(conversation.messages),
             "from": same,
             "new": messages_record(conversation.messages[same:], mask),
         }
@@ -86,6 +86,10 @@ class Recorder:
             record["turn"] = turn_record(agent, 0, answer, mask)
         self._seen[agent] = conversation.messages
         self._append(record)
+
+    def keep_count(self, conversation: Conversation, tokens: int | None) -> None:
+        """What a turn would read, as it was counted."""
+        self._append({"kind": "count", **_where(conversation), "tokens": tokens})
 
     def _append(self, record: Mapping[str, Any]) -> None:
         with self._path.open("a", encoding="utf-8", errors="backslashreplace") as file:
@@ -109,6 +113,12 @@ class RecordedModel:
         self._recorder.keep(conversation, tools, turn)
         return turn
 
+    async def count_tokens(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> int | None:
+        """The inner model's count."""
+        tokens = await self._inner.count_tokens(conversation, tools)
+        self._recorder.keep_count(conversation, tokens)
+        return tokens
+
     async def close(self) -> None:
         """Close the inner model."""
         await self._inner.close()
@@ -116,10 +126,11 @@ class RecordedModel:
 
 @dataclass(slots=True)
 class Recording:
-    """A recording that was read: calls by agent and model, in order."""
+    """A recording that was read: calls by agent and model, in order; counts by the number of messages as well."""
 
     folder: Path
     calls: dict[tuple[str, str], deque[Mapping[str, Any]]] = field(default_factory=dict)
+    counts: dict[tuple[str, str, int], int | None] = field(default_factory=dict)
 
 
 def read_recording(folder: Path, heading: Heading) -> Recording:
@@ -142,8 +153,11 @@ def read_recording(folder: Path, heading: Heading) -> Recording:
             )
     recording = Recording(folder)
     for record in records[1:]:
-        key = (str(record.get("agent")), str(record.get("model")))
-        recording.calls.setdefault(key, deque()).append(record)
+        agent, model = str(record.get("agent")), str(record.get("model"))
+        if record.get("kind") == "count":
+            recording.counts[agent, model, record["messages"]] = record["tokens"]
+        else:
+            recording.calls.setdefault((agent, model), deque()).append(record)
     return recording
 
 
@@ -181,8 +195,18 @@ class ReplayedModel:
             retry_after_s=0.0 if again else failed["retry_after_s"],  # it was waited for then
         )
 
+    async def count_tokens(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> int | None:
+        """As it was counted then."""
+        del tools
+        return self._recording.counts.get((conversation.agent, conversation.model, len(conversation.messages)))
+
     async def close(self) -> None:
         """Nothing is held."""
+
+
+def _where(conversation: Conversation) -> dict[str, Any]:
+    """Which of whose calls it is."""
+    return {"agent": conversation.agent, "model": conversation.model, "messages": len(conversation.messages)}
 
 
 def charter_digest(conversation: Conversation, tools: Sequence[ToolSpec], mask: Callable[[str], str]) -> str:

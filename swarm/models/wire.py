@@ -52,6 +52,12 @@ class RequestWriter:
         return b"".join((written.head, b",".join(parts), b"]}"))
 
     @staticmethod
+    def to_count(conversation: Conversation, tools: Sequence[ToolSpec]) -> bytes:
+        """The body that asks how many tokens a turn would read."""
+        messages = [_message(message) for message in conversation.messages]
+        return _json({"model": conversation.model, **_charter(conversation, tools), "messages": messages})
+
+    @staticmethod
     def _messages(known: list[tuple[Message, bytes]], messages: Sequence[Message]) -> list[bytes]:
         """Those that are the very same as last time are not serialised again."""
         same = 0
@@ -66,15 +72,21 @@ class RequestWriter:
 
 def _head(conversation: Conversation, tools: Sequence[ToolSpec], limits: TurnLimits) -> bytes:
     """Everything up to the first message: the same bytes in every turn of an agent, so that it stays cached."""
-    head: dict[str, Any] = {"model": conversation.model, "max_tokens": limits.max_output_tokens, "stream": True}
+    limited = {"model": conversation.model, "max_tokens": limits.max_output_tokens, "stream": True}
+    return _json({**limited, **_charter(conversation, tools)})[:-1] + b',"messages":['
+
+
+def _charter(conversation: Conversation, tools: Sequence[ToolSpec]) -> dict[str, Any]:
+    """Tools and system prompt, each marked for the cache."""
+    charter: dict[str, Any] = {}
     if tools:
-        head["tools"] = [
+        charter["tools"] = [
             {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema} for tool in tools
         ]
-        head["tools"][-1]["cache_control"] = _CACHED
+        charter["tools"][-1]["cache_control"] = _CACHED
     if conversation.system:
-        head["system"] = [{"type": "text", "text": conversation.system, "cache_control": _CACHED}]
-    return _json(head)[:-1] + b',"messages":['
+        charter["system"] = [{"type": "text", "text": conversation.system, "cache_control": _CACHED}]
+    return charter
 
 
 def _json(value: Any) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,18 @@ from swarm.agents.recall import Recall
 from swarm.agents.specialist import run_specialist
 from swarm.agents.surroundings import Candidate
 from swarm.config.schema import Share, Specialist
-from swarm.core.chat import Conversation, Message, ModelFailed, Text, ToolCall, ToolSpec, Turn, TurnLimits, Usage
+from swarm.core.chat import (
+    Conversation,
+    Message,
+    ModelFailed,
+    Text,
+    ToolCall,
+    ToolResult,
+    ToolSpec,
+    Turn,
+    TurnLimits,
+    Usage,
+)
 from swarm.models.estimate import conversation_tokens
 from swarm.models.prices import load_prices
 from tests.agents.samples import Echo, done
@@ -163,6 +175,9 @@ class Greedy:
         )  # fmt: skip
         return Turn((call,), "tool_use", taken, MODEL)
 
+    async def count_tokens(self, conversation: Conversation, tools: list[ToolSpec]) -> int | None:
+        return conversation_tokens(conversation, tools)
+
     async def close(self) -> None:
         pass
 
@@ -193,6 +208,50 @@ async def test_agents_at_once_never_pass_a_budget_together(tmp_path: Path, limit
     if limits.tokens:
         assert spent.tokens > 0.6 * limits.tokens
     assert min(model.outputs) >= LEAST_OUTPUT
+
+
+class RandomLetters(Greedy):
+    """The dearest text that there is: each byte of it is a token, and nobody counts them beforehand."""
+
+    async def next_turn(self, conversation: Conversation, tools: list[ToolSpec], limits: TurnLimits) -> Turn:
+        turn = await super().next_turn(conversation, tools, limits)
+        told = sum(len(block.content) for message in conversation.messages for block in message.blocks
+                   if isinstance(block, ToolResult))  # fmt: skip
+        return replace(turn, usage=Usage(300 + told, turn.usage.output_tokens))
+
+    async def count_tokens(self, conversation: Conversation, tools: list[ToolSpec]) -> int | None:
+        return None
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_not_even_random_letters_pass_a_budget(tmp_path: Path, seed: int):
+    budget, model = purse(tokens=80_000), RandomLetters(random.Random(seed), 8)
+    outcomes = await together(budget, model, tmp_path, agents=4)
+    assert 40_000 < budget.spent.tokens <= 80_000
+    assert any(one.ending == "budget" for one in outcomes)
+
+
+async def test_where_the_bound_does_not_fit_the_provider_is_asked_for_its_count(tmp_path: Path):
+    asked: list[int] = []
+
+    class Counted(Greedy):
+        async def count_tokens(self, conversation: Conversation, tools: list[ToolSpec]) -> int | None:
+            asked.append(len(conversation.messages))
+            return 700
+
+    class Uncounted(Greedy):
+        async def count_tokens(self, conversation: Conversation, tools: list[ToolSpec]) -> int | None:
+            return None
+
+    start = Conversation("a", MODEL, "Look well. " * 300, START)
+
+    async def ended(model: Greedy, tokens: int) -> Outcome:
+        around = surroundings(workbench(tmp_path), budget=purse(tokens=tokens))
+        return await converse(model, start, [Echo()], done(), around, LoopLimits(first_wait_s=0))
+
+    assert (await ended(Counted(random.Random(1), 0), 10_000)).ending == "submitted" and asked == [1]
+    assert (await ended(Uncounted(random.Random(1), 0), 4_000)).ending == "budget"
+    assert (await ended(Counted(random.Random(1), 0), 100_000)).ending == "submitted" and asked == [1]
 
 
 async def test_a_budget_that_is_large_enough_slows_nobody_down(tmp_path: Path):

@@ -65,6 +65,15 @@ async def test_a_whole_conversation_through_the_loop(kind: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize("kind", ["anthropic", "playbook"])
+async def test_a_count_is_what_a_turn_reads_or_none(kind: str):
+    specs = [Echo().spec(), done().spec()]
+    async with model_of(kind) as (model, _):
+        counted = await model.count_tokens(START, specs)
+        turn = await model.next_turn(START, specs, TurnLimits(deadline_s=10))
+    assert counted is None or counted == turn.usage.context_tokens
+
+
+@pytest.mark.parametrize("kind", ["anthropic", "playbook"])
 async def test_a_turn_names_only_tools_that_it_was_given(kind: str, tmp_path: Path):
     async with model_of(kind) as (model, _):
         turn = await model.next_turn(START, [Echo().spec(), done().spec()], TurnLimits(deadline_s=10))

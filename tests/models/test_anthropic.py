@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -253,6 +254,49 @@ async def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ModelFailed, match="more than 10,000 bytes") as caught:
         await _turn(Raw(b": ping\n\n" * 5_000))
     assert not caught.value.retryable
+
+
+async def test_tokens_are_counted_by_the_server_with_what_a_turn_would_send():
+    told = START.plus(Message("assistant", (Text("so"),))).plus(Message("user", (Text("and?"),)))
+    server = StrictServer(Say([text("hello")]), counts=lambda body: len(json.dumps(body)) // 4)
+    async with server.running():
+        model = AnthropicModel(server.environ())
+        counted = await model.count_tokens(told, [TOOL])
+        await model.next_turn(told, [TOOL], TurnLimits(deadline_s=10))
+        await model.close()
+    assert server.mistakes == []
+    (asked,), (sent,) = server.counted, server.requests
+    assert counted == len(json.dumps(asked)) // 4
+    assert [asked[key] for key in ("model", "system", "tools")] == [sent[key] for key in ("model", "system", "tools")]
+    assert [one["role"] for one in asked["messages"]] == [one["role"] for one in sent["messages"]]
+
+
+@pytest.mark.parametrize(
+    ("counts", "asked_again"),
+    [
+        (None, False),
+        (lambda body: Refuse(529, "overloaded_error"), True),
+        (lambda body: Refuse(401, "authentication_error"), False),
+        (lambda body: -1, False),
+    ],
+    ids=["not-known", "busy", "refused", "no-number"],
+)
+async def test_a_count_that_is_not_to_be_had_is_none(counts: Any, asked_again: bool):
+    server = StrictServer(counts=counts)
+    async with server.running():
+        model = AnthropicModel(server.environ())
+        assert await model.count_tokens(START, [TOOL]) is None
+        before = len(server.counted)
+        assert await model.count_tokens(START, [TOOL]) is None
+        assert (len(server.counted) > before) is asked_again
+        await model.close()
+
+
+async def test_a_count_without_a_server_or_a_key_is_none():
+    for environ in ({"ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}, {}):
+        model = AnthropicModel(environ)
+        assert await model.count_tokens(START, [TOOL]) is None
+        await model.close()
 
 
 async def test_headers_of_the_users_own_are_sent(monkeypatch: pytest.MonkeyPatch):

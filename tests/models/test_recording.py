@@ -111,6 +111,31 @@ async def test_a_resumed_run_passes_over_what_it_has_had_and_records_on(tmp_path
     assert texts[1:] == ["done", "more"]
 
 
+async def test_a_recorder_that_was_killed_within_a_line_goes_on_with_a_line_of_its_own(tmp_path: Path):
+    await record(tmp_path / "r", THOUGHT, says("done"))
+    path = tmp_path / "r" / "recording.jsonl"
+    for kept in (len(path.read_bytes()) - 9, 5):  # within the last call, and within the heading
+        path.write_bytes(path.read_bytes()[:kept])
+        model = RecordedModel(
+            FakeModel(says("done"), provider="anthropic"), Recorder(tmp_path / "r", HEADING, mask, going_on=True)
+        )
+        await model.next_turn(SECOND, TOOLS, LIMITS)
+        assert (await replay(tmp_path / "r").next_turn(SECOND, TOOLS, LIMITS)).text == "done"
+
+
+async def test_counts_come_again_as_they_were(tmp_path: Path):
+    class Counting(FakeModel):
+        async def count_tokens(self, conversation: Conversation, tools: Any) -> int | None:
+            return 1_234 if len(conversation.messages) == 1 else None
+
+    model = RecordedModel(Counting(says("done"), provider="anthropic"), Recorder(tmp_path / "r", HEADING, mask))
+    assert (await model.count_tokens(START, TOOLS), await model.count_tokens(SECOND, TOOLS)) == (1_234, None)
+    await model.next_turn(START, TOOLS, LIMITS)
+    again = replay(tmp_path / "r")
+    assert (await again.count_tokens(START, TOOLS), await again.count_tokens(SECOND, TOOLS)) == (1_234, None)
+    assert (await again.next_turn(START, TOOLS, LIMITS)).text == "done"
+
+
 async def test_two_agents_and_two_models_are_kept_apart(tmp_path: Path):
     other = Conversation("security", "claude-x", "s", START.messages)
     fallback = Conversation("api", "claude-y", "s", START.messages)
