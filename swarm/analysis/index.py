@@ -299,7 +299,7 @@ class Index:
             if named is not None:
                 yield named
             else:
-                yield from self._in_table(module, node)
+                yield from self.in_table(module, node)
         for nested in self.own_of(function, ast.FunctionDef, ast.AsyncFunctionDef):
             yield self._by_node[nested]
 
@@ -322,7 +322,8 @@ class Index:
         listed = info.attributes.get("decorators") if info is not None and function.name in VERBS else None
         return (*own, *listed.elts) if isinstance(listed, ast.List | ast.Tuple) else own
 
-    def _in_table(self, module: Module, node: ast.AST) -> Iterator[Function]:
+    def in_table(self, module: Module, node: ast.AST) -> Iterator[Function]:
+        """The functions that stand in a table or list, or are methods of a class, which an expression names."""
         dotted = self.resolve(module, node)
         if dotted in self.classes:
             yield from self.classes[dotted].methods.values()

@@ -100,8 +100,11 @@ class SourceTree:
         """The module of an import's name, also where its folder is not on the name's path."""
         if dotted in self._by_dotted:
             return self._by_dotted[dotted]
-        if dotted.split(".")[0] in sys.stdlib_module_names:
+        top, _, rest = dotted.partition(".")
+        if top in sys.stdlib_module_names:
             return None
+        if top == "src" and rest in self._by_dotted:  # here it is no layout but the package's name
+            return self._by_dotted[rest]
         several = self._by_suffix.get(dotted, [])
         if len(several) > 1 and near is not None:
             folder = near.path.rpartition("/")[0]

@@ -11,8 +11,10 @@ from typing import Any
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import Function
+from swarm.analysis.source import Module
 from swarm.config.schema import Target, UpstreamRoute
 from swarm.core.model_calls import is_question
+from swarm.intake.constants import text_of
 from swarm.intake.paths import built_paths, template_of
 from swarm.intake.shapes import Reader, Shape, example_of
 from swarm.target.upstream.calls import UpstreamCall, path_shape
@@ -33,6 +35,11 @@ _OF_TELEGRAM: dict[str, Any] = {
     "getchat": {"id": 1, "type": "private", "first_name": "Ada"},
     "getmycommands": [],
 }
+_OF_GITHUB: tuple[tuple[str, dict[str, Any]], ...] = (
+    (r"/installation$", {"id": 1001, "app_id": 1001, "account": {"id": 1001, "login": "octocat"}}),
+    (r"/access_tokens$", {"token": "test-access-token", "expires_at": "2099-01-01T00:00:00Z", "permissions": {}}),
+    (r"/contents/", {"type": "file", "encoding": "base64", "content": "", "name": "file", "path": "file", "size": 0}),
+)
 _CHAT = {
     "id": "chatcmpl-{{uuid}}", "object": "chat.completion", "created": 1700000000, "model": "gpt",
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}],
@@ -70,13 +77,21 @@ def _template(path: str, values: set[str], built: tuple[tuple[str | None, ...], 
 
 def _route(index: Index, host: str, method: str, path: str, call: UpstreamCall) -> UpstreamRoute:
     body = _known_answer(host.lower(), path, call)
-    read = _without_errors(example_of(_read(index, path))) if body is None else None
     if body is None:
+        read = _without_errors(example_of(_read(index, path)))
+        of_github = _of_github(path) if "github" in host.lower() else None
+        if of_github is not None:
+            read = {**(read if isinstance(read, dict) else {}), **of_github}
         body = read if isinstance(read, dict | list) and read else {"ok": True, "id": "{{uuid}}"}
     question = is_question(method, call.path, call.body)
     latency = _MODEL_LATENCY_MS if question else _POLL_LATENCY_MS if path.endswith("getUpdates") else _LATENCY_MS
     values = {"method": method, "path": path, "latency_ms": latency, "jitter_ms": latency / 8, "json": body}
     return UpstreamRoute.model_validate(values)
+
+
+def _of_github(path: str) -> dict[str, Any] | None:
+    """What GitHub's libraries need of an answer, whatever the code reads of it."""
+    return next((known for pattern, known in _OF_GITHUB if re.search(pattern, path)), None)
 
 
 def _without_errors(answer: Any) -> Any:
@@ -128,11 +143,10 @@ def _callers(index: Index, path: str) -> Iterator[Function]:
         return
     scored = []
     for function in index.functions:
-        texts = [
-            node.value
-            for node in index.own_nodes(function)
-            if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        ]
+        texts = [node.value for node in index.own_nodes(function)
+                 if isinstance(node, ast.Constant) and isinstance(node.value, str)]  # fmt: skip
+        texts += [text for node in index.own_of(function, ast.Name) if node.id.isupper()
+                  and (text := text_of(index, function.module, node))]  # fmt: skip
         found = sum(any(word in text for text in texts) for word in words)
         if any(words[-1] in text for text in texts) and ("json" in function.module.segment(function.node)):
             scored.append((found, function))
@@ -151,11 +165,21 @@ class _AnswerReader(Reader):
         """What a function that asks the upstream gives back."""
         return self.gives.get(function)
 
-    def is_root(self, module: object, node: ast.expr) -> bool:
+    def is_root(self, module: Module, node: ast.expr) -> bool:
         """Whether an expression is the answer's body."""
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "json":
-            return unparsed(node.func.value).rsplit(".", 1)[-1] not in ("request", "req")
+            owner = node.func.value
+            return unparsed(owner).rsplit(".", 1)[-1] not in ("request", "req") or _is_made_here(module, owner)
         return False
+
+
+def _is_made_here(module: Module, node: ast.expr) -> bool:
+    """Whether the function around a name assigns it: `req = requests.post(…)` is an answer, for all its name."""
+    function = module.enclosing_function(node)
+    return function is not None and isinstance(node, ast.Name) and any(
+        isinstance(target, ast.Name) and target.id == node.id
+        for statement in ast.walk(function) if isinstance(statement, ast.Assign) for target in statement.targets
+    )  # fmt: skip
 
 
 def sent_values(body: bytes) -> set[str]:

@@ -12,6 +12,7 @@ from swarm.core.errors import TargetError
 from swarm.intake.answers import is_refused
 from swarm.intake.body_mends import mended
 from swarm.intake.draft import Draft
+from swarm.intake.fresh_ids import with_fresh_ids
 from swarm.intake.signatures import Checked, candidates
 from swarm.intake.survey import Survey
 from swarm.intake.webhooks import Entry
@@ -72,7 +73,9 @@ class Sender:
                 draft = await self._health(draft, client)
             for number, entry in enumerate(self._survey.entries[: len(draft.target.webhooks)]):
                 if first:
-                    draft = await self._genuine(draft, number, entry, client)
+                    given = draft.target.webhooks[number].payloads
+                    tried = _with_payloads(draft, number, [_fresh(p, of_event_only=False) for p in given])
+                    draft = _with_payloads(await self._genuine(tried, number, entry, client), number, list(given))
                 if not waits.are_long():
                     draft = await self._complete(draft, number, client, server, waits)
             sent: list[Sent] = []
@@ -183,6 +186,7 @@ class Sender:
                 before = len(server.log_text())
                 sent = await self._send(draft, number, client, payload)
                 if sent.good:
+                    draft = await self._distinct(draft, number, payload, client, sent)
                     break
                 better = mended(draft.target.webhooks[number], payload, sent, server.log_text()[before:])
                 if better is None:
@@ -190,6 +194,25 @@ class Sender:
                 webhooks = list(draft.target.webhooks)
                 webhooks[number] = better
                 draft = draft.having(webhooks=webhooks)
+        return draft
+
+    async def _distinct(self, draft: Draft, number: int, payload: int, client: Client, first: Sent) -> Draft:
+        """The draft with fresh ids in this body, where the service answers them as it answered the first event.
+
+        One that answers a repeated event otherwise gets fresh ids wherever there are some, else in the event's own.
+        """
+        body = draft.target.webhooks[number].payloads[payload]
+        again = await self._send(draft, number, client, payload)
+        for of_event_only in (False, True) if again.answer != first.answer else (True,):
+            changed = _fresh(body, of_event_only=of_event_only)
+            if changed == body:
+                continue
+            payloads = list(draft.target.webhooks[number].payloads)
+            payloads[payload] = changed
+            fresh = _with_payloads(draft, number, payloads)
+            sent = await self._send(fresh, number, client, payload)
+            if sent.status == first.status and _steady(sent.answer) == _steady(first.answer):
+                return fresh
         return draft
 
     async def _send(self, draft: Draft, number: int, client: Client, payload: int) -> Sent:
@@ -206,6 +229,20 @@ class Sender:
             return Sent(number, payload, 0, request.body, str(error))
         words = answer.body.decode("utf-8", "replace").replace("\n", " ")
         return Sent(number, payload, answer.status, request.body, words)
+
+
+def _fresh(payload: str | dict[str, object], *, of_event_only: bool) -> str | dict[str, object]:
+    """A body with fresh ids; the name of a file stays as it is."""
+    if isinstance(payload, str):
+        return payload
+    changed: dict[str, object] = with_fresh_ids(payload, of_event_only=of_event_only)
+    return changed
+
+
+def _with_payloads(draft: Draft, number: int, payloads: list[str | dict[str, object]]) -> Draft:
+    webhooks = list(draft.target.webhooks)
+    webhooks[number] = webhooks[number].model_copy(update={"payloads": payloads})
+    return draft.having(webhooks=webhooks)
 
 
 class _Waits:
@@ -249,7 +286,7 @@ def _other(secret: str) -> str:
 
 def _steady(answer: str) -> str:
     """An answer without what changes from one to the next."""
-    return re.sub(r"[0-9a-f-]{8,}|\d+", "", answer)[:200]
+    return re.sub(r"-?([0-9a-f-]{8,}|\d+)", "", answer)[:200]
 
 
 def _refusal(sent: Sent) -> int:
@@ -269,10 +306,13 @@ def _usual_headers(entry: Entry) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in entry.headers:
         low = name.lower()
-        if low in _KNOWN_HEADERS:
+        known = entry.header_values.get(low, ())
+        if low in _KNOWN_HEADERS and (not known or _KNOWN_HEADERS[low] in known):
             found[name] = _KNOWN_HEADERS[low]
         elif _STANDARD.match(low) or re.search(r"sign|token|secret|auth|key|timestamp|hmac", low):
             continue
+        elif known:
+            found[name] = known[0]
         elif re.search(r"(user|account|customer|org\w*|team|tenant|shop|store|client)[-_]?id$", low):
             found[name] = "1001"
         elif re.search(r"id$|delivery|idempot|uuid|nonce", low):

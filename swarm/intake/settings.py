@@ -11,7 +11,9 @@ from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import ClassInfo
 from swarm.analysis.source import Module
+from swarm.intake.composed_settings import names_composed, prefixed
 from swarm.intake.constants import text_of
+from swarm.intake.private_keys import private_key
 
 _GETTERS = frozenset({"os.getenv", "os.environ.get", "os.environ.pop"})
 _CONFIGS = frozenset({"decouple.config", "decouple.Config"})
@@ -29,6 +31,7 @@ _LIBRARIES = {
 }
 _VARIABLE = re.compile(r"(?!REQUEST_METHOD$|PATH_INFO$|HTTP_)[A-Za-z_][A-Za-z0-9_]*")  # those are WSGI's
 _SECRET = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|SIGNING|API_?KEY|ACCESS_?KEY|_KEY$|_SID$|CREDENTIAL|_PAT$")
+_PRIVATE_KEY = re.compile(r"PRIVATE_?(KEY|PEM)(_?(PEM|B64|BASE64))?$|_PEM$")
 _HARMLESS = re.compile(r"_IDS?$|USER|USERNAME|ACCOUNT|CHANNEL|EMAIL|_NAME$|NUMBER|PHONE|ORG$|REPO$")
 _SWITCHES = re.compile(r"DSN|PROXY|SENTRY|OTEL|NEW_?RELIC|DATADOG|^DD_|PATH$|FILE$|DIR$|LEVEL$|WORKERS")
 
@@ -37,7 +40,8 @@ _SWITCHES = re.compile(r"DSN|PROXY|SENTRY|OTEL|NEW_?RELIC|DATADOG|^DD_|PATH$|FIL
 class Setting:
     """One variable. `required` where the code fails without it; `default` as far as it is a constant.
 
-    `kind` is the type that it is read as: "str", "int", "float", "bool", "list", "url".
+    `kind` is the type that it is read as: "str", "int", "float", "bool", "list", "url"; "pem" is a private key, and
+    "pem64" one in base64.
     """
 
     name: str
@@ -66,7 +70,7 @@ def find_settings(index: Index) -> tuple[Setting, ...]:
     found: dict[str, Setting] = {}
     wrappers = _wrappers(index)
     for module in index.tree.modules.values():
-        for setting in [*_subscripts(index, module), *_calls(index, module, wrappers)]:
+        for setting in [*_subscripts(index, module), *_calls(index, module, wrappers), *_composed(index, module)]:
             _keep(found, setting)
     for info in index.classes.values():
         if is_settings_class(index, info):
@@ -74,7 +78,16 @@ def find_settings(index: Index) -> tuple[Setting, ...]:
                 _keep(found, setting)
     for setting in _implied(index):
         _keep(found, setting)
-    return tuple(found.values())
+    return tuple(_as_key(index, setting) for setting in found.values())
+
+
+def _as_key(index: Index, setting: Setting) -> Setting:
+    """The setting as a private key, where its name says that it holds one and not the path of one."""
+    if setting.kind != "str" or not _PRIVATE_KEY.search(setting.name.upper()):
+        return setting
+    decoded = re.compile(rf"b64decode\([^()]*(\([^()]*)?{re.escape(setting.name)}", re.IGNORECASE)
+    in_base64 = any(decoded.search(module.text) for module in index.tree.modules.values())
+    return replace(setting, kind="pem64" if in_base64 else "pem")
 
 
 def _implied(index: Index) -> Iterator[Setting]:
@@ -150,6 +163,27 @@ def _calls(index: Index, module: Module, wrappers: dict[str, bool]) -> Iterator[
         yield Setting(
             name, strict and given is None, default, kind or _cast(module, call), f"{module.path}:{call.lineno}"
         )
+
+
+def _composed(index: Index, module: Module) -> Iterator[Setting]:
+    """Variables whose names are put together, in a loop over fields or by Flask: each may stay unset."""
+    for name, of, line in prefixed(index, module):
+        if _VARIABLE.fullmatch(name):
+            yield Setting(name, False, of.default, _annotated(of.annotation), f"{module.path}:{line}")
+    for node in [*module.nodes(ast.Call), *module.nodes(ast.Subscript)]:
+        given: ast.expr | None = None
+        if isinstance(node, ast.Call) and node.args and (
+            (index.resolve(module, node.func) or "") in _GETTERS
+            or (isinstance(node.func, ast.Attribute) and node.func.attr in ("get", "pop")
+                and _is_environment(index, module, node.func.value))
+        ):  # fmt: skip
+            given = node.args[0]
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) \
+                and _is_environment(index, module, node.value):  # fmt: skip
+            given = node.slice
+        for name, of in names_composed(index, module, given) if given is not None else ():
+            if _VARIABLE.fullmatch(name):
+                yield Setting(name, False, of.default, _annotated(of.annotation), f"{module.path}:{node.lineno}")
 
 
 def _is_config_object(index: Index, module: Module, node: ast.expr) -> bool:
@@ -279,6 +313,8 @@ def _annotated(annotation: str) -> str:
 def harmless_value(setting: Setting, example: str | None = None) -> str:
     """A value that nothing outside takes for real: of the right type, long enough for a check of length."""
     name = setting.name.upper()
+    if setting.kind in ("pem", "pem64"):
+        return private_key(in_base64=setting.kind == "pem64")
     if setting.kind == "int":
         if example and example.isdigit():
             return example

@@ -169,11 +169,14 @@ class _Walk:
         self._module = module
         self._known = known
         self._depth = depth
+        self._taken: dict[str, tuple[Function, ...]] = {}  # handlers taken from a table, by the name that holds them
         self.returned: Shape | None = None
 
     def visit(self, node: ast.AST) -> None:
         """Take from one node what it tells."""
         if isinstance(node, ast.Assign):
+            if taken := self._from_table(node.value):
+                self._taken |= {target.id: taken for target in node.targets if isinstance(target, ast.Name)}
             shape = self.shape(node.value)
             if shape is not None:
                 for target in node.targets:
@@ -341,7 +344,20 @@ class _Walk:
             if handed is not None:
                 function, given = handed, list(node.args[place + 1 :])
         if function is None:
+            handlers = self._taken.get(node.func.id, ()) if isinstance(node.func, ast.Name) else ()
+            for handler in handlers or self._from_table(node.func):
+                self._bound(handler, node, given)
             return None
+        return self._bound(function, node, given)
+
+    def _from_table(self, node: ast.expr) -> tuple[Function, ...]:
+        """The functions of a table that one of is taken from: `TABLE[kind]`, `TABLE.get(kind)`."""
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get":
+            return tuple(self._index.in_table(self._module, node.func.value))
+        return tuple(self._index.in_table(self._module, node.value)) if isinstance(node, ast.Subscript) else ()
+
+    def _bound(self, function: Function, node: ast.Call, given: list[ast.expr]) -> Shape | None:
+        """Go on in a function with what a call gives it of the value."""
         names = [a.arg for a in [*function.node.args.posonlyargs, *function.node.args.args]]
         if function.class_name and names[:1] in (["self"], ["cls"]):
             names = names[1:]

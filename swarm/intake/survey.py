@@ -18,7 +18,7 @@ from swarm.intake.databases import find_storage
 from swarm.intake.draft import Draft
 from swarm.intake.interpreter import Interpreter, find_interpreter
 from swarm.intake.preparation import migration_texts, setup_command, test_command
-from swarm.intake.recorded import bodies_sent, payload_files
+from swarm.intake.recorded import Posted, payload_files, posted
 from swarm.intake.senders import hosts_called, known_body, merged
 from swarm.intake.settings import Setting, example_values, find_settings, harmless_value
 from swarm.intake.tables import create_tables
@@ -175,10 +175,11 @@ def _is_upstream(setting: Setting) -> bool:
 def _with_webhooks(draft: Draft, root: Path, entries: tuple[Entry, ...]) -> Draft:
     webhooks = []
     for entry in entries:
-        payloads, is_form = payloads_of(root, entry)
+        sent = posted(root, entry.template)
+        payloads, is_form = payloads_of(root, entry, sent)
         content_type = "application/x-www-form-urlencoded" if is_form else "application/json"
         values = {
-            "path": entry.path,
+            "path": sent.path or entry.path,
             "method": entry.method,
             "content_type": content_type,
             "payloads": list(payloads),
@@ -190,18 +191,20 @@ def _with_webhooks(draft: Draft, root: Path, entries: tuple[Entry, ...]) -> Draf
     return draft
 
 
-def payloads_of(root: Path, entry: Entry) -> tuple[tuple[str | dict[str, object], ...], bool]:
+def payloads_of(root: Path, entry: Entry, told: Posted) -> tuple[tuple[str | dict[str, object], ...], bool]:
     """Examples for a route: what its tests send, files of payloads, then what its code reads."""
-    plain = re.sub(r"\{\{.*?\}\}", "", entry.path)
-    sent, is_form = bodies_sent(root, plain)
     fields = {name for body in entry.payloads for name in body}
-    if sent and fields:
-        fitting = [body for body in sent if len(fields & set(body)) * 2 >= min(len(fields), len(body))]
-        sent = tuple(fitting)
-    files = tuple(name for name, _ in payload_files(root, fields)) if not sent else ()
-    found: tuple[str | dict[str, object], ...] = (*sent[:_MOST_PAYLOADS], *files[:2])
+    examples = [(len(fields & set(body)), body) for body in told.bodies
+                if not fields or len(fields & set(body)) * 2 >= min(len(fields), len(body))]  # fmt: skip
+    most = max((alike for alike, _ in examples), default=-1)
+    files = [(len(fields & set(body)), name) for name, body in payload_files(root, fields)]
+    wholes = [(alike, name) for alike, name in files if alike > most]  # tests post what is incomplete on purpose, too
+    most = max((alike for alike, _ in wholes), default=most)
+    kept: list[tuple[int, str | dict[str, object]]] = [*examples, *wholes]
+    found = tuple(body for alike, body in kept if alike * 2 >= most)[:_MOST_PAYLOADS]
+    is_form = told.is_form
     if found:
-        return found, is_form or entry.is_form
+        return (*found, *_kinds_left(found, entry))[:_MOST_PAYLOADS], is_form or entry.is_form
     function = entry.route.function
     known = known_body([entry.path, function.name, *entry.headers, function.module.path, *sorted(fields)])
     if known is None and (spoken := known_body(hosts_called(entry.reached))) and fields & set(spoken[0]):
@@ -211,6 +214,19 @@ def payloads_of(root: Path, entry: Entry) -> tuple[tuple[str | dict[str, object]
     body, is_form = known
     bodies = tuple(merged(body, read) for read in entry.payloads[:_MOST_PAYLOADS]) or (body,)
     return bodies, is_form or entry.is_form
+
+
+def _kinds_left(found: tuple[str | dict[str, object], ...], entry: Entry) -> tuple[dict[str, object], ...]:
+    """Bodies read off the code, for the kinds of event that it knows and that no example is of."""
+    told = [body for body in found if isinstance(body, dict)]
+    if len(entry.payloads) < 2 or len(told) < len(found):  # files of payloads tell their kind themselves
+        return ()
+    first, second = entry.payloads[:2]
+    deciding = [name for name, value in first.items() if isinstance(value, str) and value != second.get(name)]
+    if len(deciding) != 1 or not all(isinstance(body.get(deciding[0]), str) for body in told):
+        return ()
+    known = {body[deciding[0]] for body in told}
+    return tuple(body for body in entry.payloads if body[deciding[0]] not in known)
 
 
 def _tell(

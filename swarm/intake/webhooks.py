@@ -14,6 +14,7 @@ from swarm.analysis.parts import Function, Route
 from swarm.analysis.routes import HANDLER_KEYWORDS, ROUTE_CLASSES, ROUTING
 from swarm.analysis.source import Module
 from swarm.intake.constants import text_of
+from swarm.intake.header_values import header_parameters, header_values
 from swarm.intake.models import example_of_model, model_class
 from swarm.intake.shapes import Reader, Shape, example_of, variants_of
 
@@ -34,9 +35,14 @@ _MOST = 4
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One route for senders; `headers` are those that its code reads by name."""
+    """One route for senders; `headers` are those that its code reads by name.
+
+    `header_values` has what it compares them with, by their names in small letters.
+    `template` is its whole path as the code writes it, `path` has a value for each of its parameters.
+    """
 
     route: Route
+    template: str
     path: str
     method: str
     payloads: tuple[dict[str, Any], ...]
@@ -44,6 +50,7 @@ class Entry:
     score: int
     reached: frozenset[Function]
     headers: tuple[str, ...] = field(default_factory=tuple)
+    header_values: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def find_entries(index: Index) -> tuple[Entry, ...]:
@@ -191,7 +198,9 @@ def _entry(index: Index, route: Route, path: str) -> Entry:
     method = "POST" if "POST" in route.methods else "PUT"
     ordered = sorted(reached, key=lambda f: f.dotted)
     headers = tuple(dict.fromkeys(name for one in ordered for name in headers_read(index, one, reached)))
-    return Entry(route, _filled(path), method, payloads, is_form, score, reached, headers)
+    return Entry(
+        route, path, _filled(path), method, payloads, is_form, score, reached, headers, header_values(index, function)
+    )
 
 
 def _dependencies(index: Index, function: Function) -> frozenset[Function]:
@@ -242,19 +251,7 @@ def _verifies(index: Index, function: Function) -> bool:
 
 def headers_read(index: Index, function: Function, among: frozenset[Function]) -> Iterator[str]:
     """Names of headers that a function reads; those that it is told are taken from callers among these."""
-    arguments = function.node.args
-    pairs = [*zip(reversed(arguments.args), reversed(arguments.defaults), strict=False),
-             *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]  # fmt: skip
-    for argument, default in pairs:
-        if isinstance(default, ast.Call) and unparsed(default.func).rsplit(".", 1)[-1] == "Header":
-            alias = next(
-                (text_of(index, function.module, k.value) for k in default.keywords if k.arg == "alias"), None
-            )
-            yield alias or argument.arg.replace("_", "-")
-    for argument in [*arguments.args, *arguments.kwonlyargs]:
-        if argument.annotation is not None and "Header(" in unparsed(argument.annotation):
-            found = re.search(r"alias=['\"]([^'\"]+)", unparsed(argument.annotation))
-            yield found[1] if found else argument.arg.replace("_", "-")
+    yield from (header for _, header in header_parameters(index, function))
     for node in index.own_nodes(function):
         given: ast.expr | None = None
         if (

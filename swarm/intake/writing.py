@@ -29,6 +29,10 @@ class _Flow(dict[str, Any]):
     """A mapping on one line."""
 
 
+class _Block(str):
+    """A text of several lines, written as it stands: a key in PEM."""
+
+
 class _Dumper(yaml.SafeDumper):
     """Keeps the order, and lets some mappings stand on one line."""
 
@@ -43,6 +47,9 @@ class _Dumper(yaml.SafeDumper):
 
 _Dumper.add_representer(
     _Flow, lambda dumper, data: dumper.represent_mapping("tag:yaml.org,2002:map", data.items(), True)
+)
+_Dumper.add_representer(
+    _Block, lambda dumper, data: dumper.represent_scalar("tag:yaml.org,2002:str", data, style="|")
 )
 
 
@@ -75,7 +82,7 @@ def _target(target: Target) -> dict[str, Any]:
         if value is not None:
             found[key] = value
     if target.env:
-        found["env"] = dict(target.env)
+        found["env"] = {name: _Block(value) if "\n" in value else value for name, value in target.env.items()}
     found["load"] = _Flow(rate=target.load.rate, seconds=target.load.seconds)
     found["webhooks"] = [_webhook(webhook) for webhook in target.webhooks]
     if target.upstreams:

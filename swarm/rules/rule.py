@@ -14,6 +14,7 @@ from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Category, Confidence, Finding, Severity
 from swarm.core.patches import FileChange
+from swarm.rules.wrapping import wrapped
 
 # a `noqa` that names codes counts only where they are of the kinds that these rules speak of
 DELIBERATE = re.compile(
@@ -112,8 +113,22 @@ def edited(module: Module, edits: Iterable[Edit]) -> FileChange:
         is_import = edit.start == edit.end and edit.text.lstrip().startswith(("import ", "from "))
         (imports.setdefault(edit.start, []) if is_import else others).append(edit)
     for start, several in imports.items():
-        lead = "\n" if any(edit.text.startswith("\n") for edit in several) else ""
-        tail = "\n" if any(edit.text.endswith("\n\n") for edit in several) else ""
-        lines = sorted({edit.text.strip() for edit in several}, key=lambda line: (line.startswith("from"), line))
-        others.append(Edit(start, start, lead + "\n".join(lines) + "\n" + tail))
-    return FileChange(module.path, module.text, apply_edits(module.text, others))
+        others.append(Edit(start, start, _imports_at_one_place([edit.text for edit in several])))
+    return FileChange(module.path, module.text, wrapped(module.text, apply_edits(module.text, others)))
+
+
+def _imports_at_one_place(texts: list[str]) -> str:
+    """Import lines in order. Those that begin or end a group keep their blank line between them and the others."""
+    opening = sorted({t.strip() for t in texts if t.endswith("\n\n")}, key=_import_order)
+    ending = sorted({t.strip() for t in texts if t.startswith("\n")}, key=_import_order)
+    plain = sorted({t.strip() for t in texts} - {*opening, *ending}, key=_import_order)
+    groups = [group for group in (opening, plain, ending) if group]
+    if not plain:
+        groups = [sorted({*opening, *ending}, key=_import_order)]
+    lead = "\n" if ending and not plain else ""
+    tail = "\n" if opening and not plain else ""
+    return lead + "\n".join("\n".join(group) + "\n" for group in groups) + tail
+
+
+def _import_order(line: str) -> tuple[bool, str]:
+    return line.startswith("from"), line

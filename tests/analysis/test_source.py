@@ -139,3 +139,18 @@ def test_changes_are_parsed_and_the_rest_is_kept(tmp_path: Path) -> None:
     assert set(tree.modules) == {"a.py", "b.py"}
     back = changed.with_changes([FileChange("a.py", "x = (\n", "x = 1\n")])
     assert not back.unparsed
+
+
+def test_a_package_that_is_called_src(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "src/__init__.py": "",
+            "src/main.py": "from src.settings import load\n",
+            "src/settings.py": "def load(): ...\n",
+        },
+    )
+    tree = SourceTree.load(tmp_path)
+    near = tree.modules["src/main.py"]
+    assert tree.find_module("src.settings", near) is tree.modules["src/settings.py"]
+    assert tree.canonical("src.settings.load", near) == "settings.load"

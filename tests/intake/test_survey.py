@@ -14,7 +14,7 @@ from swarm.intake.applications import find_applications
 from swarm.intake.commands import start_commands
 from swarm.intake.databases import find_storage
 from swarm.intake.interpreter import find_interpreter
-from swarm.intake.recorded import bodies_sent
+from swarm.intake.recorded import posted
 from swarm.intake.senders import known_body
 from swarm.intake.settings import find_settings, harmless_value
 from swarm.intake.signatures import candidates
@@ -220,7 +220,7 @@ def test_bodies_that_tests_send(tmp_path: Path) -> None:
             client.post("/other", json={"no": 1})
         """
     write_tree(tmp_path, {"tests/test_app.py": text})
-    bodies, _ = bodies_sent(tmp_path, "/hooks/orders")
+    bodies = posted(tmp_path, "/hooks/orders").bodies
     assert bodies == ({"type": "order.created", "order": {"id": 7}}, {"type": "x"})
 
 

@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from swarm.rules.api.missing_retry import TEXT
+from tests.rules.mending import mend, write
+
 FASTAPI = '''"""Orders."""
 
 import logging
@@ -242,3 +245,54 @@ def test_routes_of_mounted_routers_are_whole_templates(tmp_path: Path, tools: Mo
         text = client.get("/metrics").text
     for route in ("/api/v1/things/{n}", "/sub/s/{k}", "/files/{name:path}"):
         assert f'_count{{method="GET",route="{route}",status="200"}} 1' in text
+
+
+def test_a_health_check_stands_apart_from_what_follows(tmp_path: Path) -> None:
+    text = "from fastapi import FastAPI\n\napp = FastAPI()\n\nlimits = {}\n"
+    write(tmp_path, {"app.py": text})
+    mend(tmp_path, "no-health-check")
+    assert '    return {"status": "ok"}\n\n\nlimits = {}\n' in (tmp_path / "app.py").read_text()
+
+
+def test_an_error_is_named_by_what_an_earlier_mend_went_around(tmp_path: Path) -> None:
+    text = """import requests
+from flask import Flask
+
+from http_retries import with_retries
+
+app = Flask(__name__)
+
+
+@app.post("/book")
+def book():
+    try:
+        with_retries(lambda: requests.put("https://books.example/1", timeout=3))
+    except requests.RequestException:
+        pass
+    return ""
+"""
+    retries = TEXT.read_text(encoding="utf-8")
+    write(tmp_path, {"app.py": text, "http_retries.py": retries})
+    mend(tmp_path, "swallowed-exception")
+    assert '"requests.put failed, going on without it"' in (tmp_path / "app.py").read_text()
+
+
+def test_texts_that_were_printed_stand_in_the_message(tmp_path: Path) -> None:
+    text = """import logging
+
+from flask import Flask
+
+logging.basicConfig(level=logging.INFO)
+app = Flask(__name__)
+
+
+@app.post("/cancel/<name>")
+def cancel(name):
+    print("cancelled", name, "at 100%", 7)
+    print("all", "good: 100%")
+    return ""
+"""
+    write(tmp_path, {"app.py": text})
+    mend(tmp_path, "print-in-request")
+    mended = (tmp_path / "app.py").read_text()
+    assert 'logger.info("cancelled %s at 100%% %s", name, 7)\n    logger.info("all good: 100%")\n' in mended

@@ -149,7 +149,10 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 session = requests.Session()
-session.mount("https://", HTTPAdapter(max_retries=Retry(total=3, status_forcelist=[502, 503], backoff_factor=0.1)))
+session.mount(
+    "https://",
+    HTTPAdapter(max_retries=Retry(total=3, status_forcelist=[502, 503], backoff_factor=0.1)),
+)
 """,
         ),
         Example(

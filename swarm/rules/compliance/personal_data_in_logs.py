@@ -17,9 +17,11 @@ from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
 from swarm.rules.compliance.written_words import is_correspondent, is_written_words
 from swarm.rules.distinct import distinct
+from swarm.rules.in_use import runs_with
 from swarm.rules.logging_calls import is_log_call, is_print
 from swarm.rules.personal_columns import PERSONAL_NAME
-from swarm.rules.placing import bound_names, free_file, import_edit, sibling_import
+from swarm.rules.placing import bound_names, free_file, import_edit, main_app
+from swarm.rules.reaching import import_of
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.signatures.digests import assigned, last_name
 
@@ -154,23 +156,34 @@ class PersonalDataInLogs(Rule):
         own = {name for name in bound_names(module) if name in kinds and _MODULE not in module.imports.get(name, "")}
         if not chosen or own:
             return None
-        folder = module.path.rpartition("/")[0]
-        path = f"{folder}/{_MODULE}.py" if folder else f"{_MODULE}.py"
-        there = tree.modules.get(path)
+        app = main_app(index)
+        beside = app.module if app is not None and runs_with(index, module, app.module) else module
         changes: list[FileChange] = []
-        if there is None or not {"masked", "outline"} <= set(there.globals):
-            path = free_file(tree, folder, _MODULE)
+        there = _there(index, module)
+        if there is None:
+            path = free_file(tree, beside.path.rpartition("/")[0], _MODULE)
             changes.append(FileChange(path, None, _TEXT))
+        else:
+            path = there.path
         stem = path.rpartition("/")[2].removesuffix(".py")
         edits = [edit for shown in chosen for edit in _edits(module, shown)]
         wanted = [kind for kind in kinds if kind not in module.imports]
         if wanted:
-            edits.append(import_edit(tree, module, sibling_import(tree, module, stem, ", ".join(wanted))))
+            edits.append(import_edit(tree, module, import_of(tree, module, there or beside, stem, ", ".join(wanted))))
         return Mend(
             "Keep personal data out of the log",
             "Values are masked and payloads named by their fields; ids and the line itself stay.",
             (edited(module, edits), *changes),
         )
+
+
+def _there(index: Index, module: Module) -> Module | None:
+    """The module that an earlier mend put somewhere in the same service."""
+    return next((
+        other for other in index.tree.modules.values()
+        if other.path.rpartition("/")[2].startswith(_MODULE) and {"masked", "outline"} <= set(other.globals)
+        and runs_with(index, module, other)
+    ), None)  # fmt: skip
 
 
 def _shown(index: Index, module: Module) -> Iterator[_Shown]:

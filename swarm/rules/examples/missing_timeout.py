@@ -174,7 +174,9 @@ HTTP_TIMEOUT_S = float(os.getenv("HTTP_TIMEOUT_S", "10")) or None
 
 
 def rows(host):
-    return psycopg2.connect(host=host, connect_timeout=HTTP_TIMEOUT_S and max(1, round(HTTP_TIMEOUT_S)))
+    return psycopg2.connect(
+        host=host, connect_timeout=HTTP_TIMEOUT_S and max(1, round(HTTP_TIMEOUT_S))
+    )
 """,
     ),
     Example(
@@ -254,7 +256,9 @@ app = FastAPI()
 async def hook():
     async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S) as client:
         await client.get("https://a.example/x")
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=HTTP_TIMEOUT_S)) as session:
+    async with aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=HTTP_TIMEOUT_S)
+    ) as session:
         await session.get("https://a.example/x")
 """,
         "fastapi",

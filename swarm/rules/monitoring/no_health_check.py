@@ -137,7 +137,9 @@ def _block(module: Module, node: ast.stmt, lines: list[str]) -> Edit:
     text = "".join(f"{indent}{line}\n" for line in lines)
     if not following.strip():
         return Edit(end, end, lead + blank + text)
-    return Edit(end, end, lead + blank + text + ("" if following.startswith("\n") else blank))
+    there = len(following) - len(following.lstrip("\n"))
+    wanted = len(blank) if lines[-1].startswith(" ") or not there else 1  # behind a function as many as before it
+    return Edit(end, end, lead + blank + text + "\n" * max(0, wanted - there))
 
 
 def _fastened(module: Module, node: ast.stmt) -> ast.stmt:

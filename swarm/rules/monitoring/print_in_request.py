@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Iterable, Iterator, Sequence
 
 from swarm.analysis.added_modules import is_added
@@ -47,7 +48,7 @@ class PrintInRequest(Rule):
             "import logging\n\nfrom fastapi import FastAPI\n\nlogger = logging.getLogger(__name__)\n\n"
             "logging.basicConfig(level=logging.INFO)\napp = FastAPI()\n\n\n"
             '@app.post("/orders/{number}")\nasync def take(number: int):\n    logger.info("order %s taken", number)\n'
-            '    logger.info("%s %s", "total", number)\n    return {}\n',
+            '    logger.info("total %s", number)\n    return {}\n',
             "fastapi",
         ),
         Example(
@@ -130,14 +131,28 @@ def _is_plain(call: ast.Call) -> bool:
 def _as_log(module: Module, call: ast.Call, logger: str) -> str:
     first, *rest = call.args
     if rest:
-        marks = " ".join(["%s"] * len(call.args))
-        return f'{logger}.info("{marks}", {", ".join(module.segment(a) for a in call.args)})'
+        return f"{logger}.info({_joined(module, call.args)})"
     if isinstance(first, ast.Constant) and isinstance(first.value, str):
         return f"{logger}.info({module.segment(first)})"
     if isinstance(first, ast.JoinedStr):
         lazy = _lazy(module, first)
         return f"{logger}.info({lazy or module.segment(first)})"
     return f'{logger}.info("%s", {module.segment(first)})'
+
+
+def _joined(module: Module, values: list[ast.expr]) -> str:
+    """`"cancelled %s", email` for what print writes side by side: texts stand in the message itself."""
+    words, others = [], []
+    for value in values:
+        if isinstance(value, ast.Constant) and isinstance(value.value, str) and value.value.isprintable():
+            words.append(value.value.replace("%", "%%"))
+        else:
+            words.append("%s")
+            others.append(module.segment(value))
+    if not others:  # nothing is filled in, so that no sign is one of a place
+        words = [word.replace("%%", "%") for word in words]
+    message = json.dumps(" ".join(words), ensure_ascii=False)
+    return ", ".join([message, *others])
 
 
 def _lazy(module: Module, text: ast.JoinedStr) -> str:

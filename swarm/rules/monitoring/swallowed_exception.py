@@ -153,7 +153,7 @@ class SwallowedException(Rule):
         mendable: bool = False,
     ) -> Finding:  # fmt: skip
         function = index.enclosing(module, node)
-        what = _what_failed(module, tried)
+        what = _what_failed(index, module, tried)
         return self.finding(
             module,
             node,
@@ -175,7 +175,7 @@ class SwallowedException(Rule):
             if handler.lineno not in lines:
                 continue
             count += 1
-            what = _what_failed(module, tried)
+            what = _what_failed(index, module, tried)
             call = f'{logger.name}.warning("{what} failed, going on without it", exc_info=True)'
             edits.append(_log_edit(module, handler, call))
         if not count:
@@ -198,12 +198,18 @@ def _log_edit(module: Module, handler: ast.ExceptHandler, call: str) -> Edit:
     return Edit(start, start, f"{call}\n{module.indent(first)}")
 
 
-def _what_failed(module: Module, tried: ast.stmt) -> str:
+def _is_brought(index: Index, module: Module, called: ast.expr) -> bool:
+    """Whether a call is of a module that an earlier mend added around the call that was there."""
+    home, _ = index.tree.split(index.resolve(module, called) or "", module)
+    return home is not None and is_added(home)
+
+
+def _what_failed(index: Index, module: Module, tried: ast.stmt) -> str:
     """The first call that is tried, as the code names it; one that logs only where there is no other."""
     names: list[str] = []
     for statement in getattr(tried, "body", [tried]):
         for node in walk(statement):
-            if isinstance(node, ast.Call):
+            if isinstance(node, ast.Call) and not _is_brought(index, module, node.func):
                 name = " ".join(module.segment(node.func).split())
                 if len(name) <= 60 and all(letter.isalnum() or letter in "._" for letter in name):
                     names.append(name)

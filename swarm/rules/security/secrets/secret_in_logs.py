@@ -25,7 +25,9 @@ _HEADER = re.compile(
     r"^((proxy-)?authorization|cookie|x-[\w-]*(token|secret|key)|[\w-]*signature[\w-]*)$", re.IGNORECASE
 )
 _COVERING = re.compile(r"mask|redact|hash|scrub|len|bool|sha|digest|type|fingerprint", re.IGNORECASE)
-_COVERED = '"***"'
+_STARS = "***"
+_STARS = "***"
+_COVERED = f'"{_STARS}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class SecretInLogs(Rule):
             "@app.post('/hook')\ndef hook():\n    sent = request.headers.get('X-Sig', '')\n"
             "    expected = hmac.new(SECRET.encode(), request.data, 'sha256').hexdigest()\n"
             "    if not hmac.compare_digest(sent.encode(), expected.encode()):\n"
-            '        log.warning(\'expected %s with %s\', "***", "***")\n        abort(401)\n    return {}\n',
+            "        log.warning('expected *** with ***')\n        abort(401)\n    return {}\n",
             "flask",
         ),
         Example(
@@ -116,10 +118,11 @@ class SecretInLogs(Rule):
         """`***` in place of each secret, names in place of headers."""
         module = index.tree.modules[findings[0].file]
         lines = {finding.line for finding in findings}
-        edits = [
-            Edit(*module.span(shown.value), _instead(module, shown.value))
-            for shown in _shown(index, module) if shown.is_plain and shown.call.lineno in lines
-        ]  # fmt: skip
+        covered: dict[ast.Call, list[ast.expr]] = {}
+        for shown in _shown(index, module):
+            if shown.is_plain and shown.call.lineno in lines:
+                covered.setdefault(shown.call, []).append(shown.value)
+        edits = [edit for call, values in covered.items() for edit in _covering(module, call, values)]
         if not edits:
             return None
         return Mend(
@@ -127,6 +130,22 @@ class SecretInLogs(Rule):
             "The log line stays and says `***` in place of a secret, and of headers their names alone.",
             (edited(module, edits),),
         )
+
+
+def _covering(module: Module, call: ast.Call, values: list[ast.expr]) -> Iterator[Edit]:
+    """`***` in the message itself where its text stands in one piece, else in place of each value."""
+    secret = [value for value in values if not _is_headers(module, value)]
+    first = call.args[0]
+    start = module.span(first)[0]
+    places = list(re.finditer(r"%(?!%)[^a-zA-Z]*[a-zA-Z]", module.segment(first).replace("%%", "__")))
+    if is_print(module, call) or len(places) != len(call.args) - 1:
+        secret = []
+    for place, value in zip(places, call.args[1:], strict=False):
+        if value in secret:
+            yield Edit(start + place.start(), start + place.end(), _STARS)
+            before = call.args[call.args.index(value) - 1]
+            yield Edit(module.span(before)[1], module.span(value)[1], "")
+    yield from (Edit(*module.span(v), _instead(module, v)) for v in values if v not in secret)
 
 
 def _instead(module: Module, value: ast.expr) -> str:

@@ -95,8 +95,8 @@ class SingleSigningKey(Rule):
             "\n\ndef sign(body: bytes, key=None) -> bytes:\n"
             '    return hmac.new((key.encode() if key else KEY), body, "sha256").digest()\n\n\n'
             "def is_good(body: bytes, sent: bytes) -> bool:\n"
-            "    return any([hmac.compare_digest(sign(body, key=key), sent)"
-            ' for key in signing_keys(None, "HOOK_KEY_PREVIOUS")])\n',
+            "    return any(\n        [\n            hmac.compare_digest(sign(body, key=key), sent)\n"
+            '            for key in signing_keys(None, "HOOK_KEY_PREVIOUS")\n        ]\n    )\n',
         ),
     )
     good = (

@@ -53,8 +53,8 @@ class TextSignatureCompare(Rule):
             "import hmac\n\n\ndef is_good(key: bytes, body: bytes, sent: str) -> bool:\n"
             '    return hmac.compare_digest("v1=" + hmac.new(key, body, "sha256").hexdigest(), sent)\n',
             "import hmac\n\n\ndef is_good(key: bytes, body: bytes, sent: str) -> bool:\n"
-            '    return hmac.compare_digest(("v1=" + hmac.new(key, body, "sha256").hexdigest()).encode(), '
-            "sent.encode())\n",
+            '    return hmac.compare_digest(\n        ("v1=" + hmac.new(key, body, "sha256").hexdigest()).encode(), '
+            "sent.encode()\n    )\n",
         ),
     )
     good = (

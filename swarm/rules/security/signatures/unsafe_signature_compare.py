@@ -82,8 +82,8 @@ class UnsafeSignatureCompare(Rule):
             "import hashlib\nimport hmac\nfrom hmac import new\n\nfrom flask import abort, request\n\n\n"
             "def check(secret):\n"
             "    digest = new(secret, request.get_data(), hashlib.sha1).hexdigest()\n"
-            '    if not hmac.compare_digest((request.headers.get("X-Sig") or "").encode(), '
-            '("sha1=" + digest).encode()):\n'
+            '    if not hmac.compare_digest(\n        (request.headers.get("X-Sig") or "").encode(), '
+            '("sha1=" + digest).encode()\n    ):\n'
             "        abort(401)\n",
             "flask",
         ),

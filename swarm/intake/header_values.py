@@ -1,0 +1,49 @@
+"""What the code compares a request's headers with: the kinds of event that it knows."""
+
+from __future__ import annotations
+
+import ast
+
+from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
+from swarm.analysis.parts import Function
+from swarm.analysis.source import Module
+from swarm.intake.constants import text_of
+from swarm.intake.shapes import Reader, Shape
+
+
+def header_values(index: Index, handler: Function) -> dict[str, tuple[str, ...]]:
+    """The texts that each header is compared with, by its name in small letters, in the order of the code."""
+    shape = Shape()
+    names = {parameter: shape.key(header.lower()) for parameter, header in header_parameters(index, handler)}
+    _Headers(index, shape, of_request=False).read(handler, names)
+    found: dict[str, tuple[str, ...]] = {}
+    for name, inner in shape.fields.items():
+        texts = tuple(choice for choice in inner.choices if isinstance(choice, str))
+        found[name.lower()] = tuple(dict.fromkeys((*found.get(name.lower(), ()), *texts)))
+    return {name: texts for name, texts in found.items() if texts}
+
+
+def header_parameters(index: Index, function: Function) -> list[tuple[str, str]]:
+    """The parameters that FastAPI fills from headers, each with its header."""
+    arguments = function.node.args
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    defaults = dict(zip((a.arg for a in reversed(arguments.args)), reversed(arguments.defaults), strict=False))
+    defaults |= {a.arg: d for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None}
+    found = []
+    for argument in every:
+        places = [defaults.get(argument.arg), *(ast.walk(argument.annotation) if argument.annotation else ())]
+        call = next((node for node in places if isinstance(node, ast.Call)
+                     and unparsed(node.func).rsplit(".", 1)[-1] == "Header"), None)  # fmt: skip
+        if call is not None:
+            alias = next((text_of(index, function.module, k.value) for k in call.keywords if k.arg == "alias"), None)
+            found.append((argument.arg, alias or argument.arg.replace("_", "-")))
+    return found
+
+
+class _Headers(Reader):
+    """Follows the headers of the request instead of its body."""
+
+    def is_root(self, module: Module, node: ast.expr) -> bool:
+        """Whether an expression is the request's headers, wherever they are handed to."""
+        return isinstance(node, ast.Name | ast.Attribute) and unparsed(node).rsplit(".", 1)[-1] == "headers"
