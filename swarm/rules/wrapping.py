@@ -110,7 +110,9 @@ def _last_bracket(code: str) -> tuple[int, int] | None:
 
 def _parts(inner: str) -> list[str]:
     """What commas part, or a comprehension's clauses; the whole where a lambda's own commas may be among them."""
-    commas, clauses, depth = [], [], 0
+    commas: list[int] = []
+    clauses: list[int] = []
+    depth = 0
     for token in _tokens(inner):
         at = token.start[1] - 1
         if token.start[0] != 1:
