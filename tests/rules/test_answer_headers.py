@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import httpx
 import pytest
+
+from tests.rules.mending import loaded, mend
 
 FASTAPI = (
     "from fastapi import FastAPI\nfrom fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse\n\n"
@@ -28,19 +27,9 @@ FLASK = (
 )
 
 
-def load_tools() -> ModuleType:
-    name = "rules_mending"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("mending.py"))
-        assert spec and spec.loader
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
 async def answers(root: Path) -> dict[str, tuple[str | None, bytes]]:
     """By path the header of the answer and its body."""
-    with load_tools().loaded(root, "hooks") as module:
+    with loaded(root, "hooks") as module:
         if type(module.app).__name__ == "Flask":
             got = {path: module.app.test_client().get(path) for path in ("/json", "/own", "/page", "/stream")}
             return {path: (a.headers.get("x-content-type-options"), a.data) for path, a in got.items()}
@@ -53,7 +42,7 @@ async def answers(root: Path) -> dict[str, tuple[str | None, bytes]]:
 async def test_json_alone_is_marked(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "hooks.py").write_text(text)
     before = await answers(tmp_path)
-    load_tools().mend(tmp_path, "guessed-content-type")
+    mend(tmp_path, "guessed-content-type")
     after = await answers(tmp_path)
     assert {path: header for path, (header, _) in after.items()} == {
         "/json": "nosniff", "/own": "own", "/page": None, "/stream": "nosniff",

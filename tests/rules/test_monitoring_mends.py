@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
-import sys
 import time
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from swarm.rules.api.missing_retry import TEXT
-from tests.rules.mending import mend, write
+from tests.rules.mending import find, loaded, mend, write
 
 FASTAPI = '''"""Orders."""
 
@@ -78,34 +75,17 @@ def create_app():
 
 
 @pytest.fixture
-def tools() -> ModuleType:
-    return load_tools()
-
-
-def load_tools() -> ModuleType:
-    """tests/rules/mending.py, whatever the import mode."""
-    name = "rules_mending"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("mending.py"))
-        assert spec and spec.loader
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-@pytest.fixture
-def shop(tmp_path: Path, tools: ModuleType) -> Path:
-    tools.write(tmp_path, {"shop/__init__.py": "", "shop/app.py": FASTAPI, "shop/stock.py": STOCK})
+def shop(tmp_path: Path) -> Path:
+    write(tmp_path, {"shop/__init__.py": "", "shop/app.py": FASTAPI, "shop/stock.py": STOCK})
     return tmp_path
 
 
 ALL = ("no-metrics", "no-request-id", "no-health-check", "swallowed-exception", "print-in-request", "body-size-limit")
 
 
-def test_all_mends_compose_in_fastapi(shop: Path, tools: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
-    tools.mend(shop, *ALL)
-    with tools.loaded(shop, "shop.app") as module, caplog.at_level(logging.INFO):
+def test_all_mends_compose_in_fastapi(shop: Path, caplog: pytest.LogCaptureFixture) -> None:
+    mend(shop, *ALL)
+    with loaded(shop, "shop.app") as module, caplog.at_level(logging.INFO):
         client = TestClient(module.app, raise_server_exceptions=False)
         assert client.get("/health").json() == {"status": "ok"}
         answer = client.post("/orders/17", headers={"X-Request-ID": "abc-1"})
@@ -127,10 +107,10 @@ def test_all_mends_compose_in_fastapi(shop: Path, tools: ModuleType, caplog: pyt
     assert any(record.message == "order 17 of 3" for record in caplog.records)
 
 
-def test_all_mends_compose_in_a_flask_factory(tmp_path: Path, tools: ModuleType) -> None:
-    tools.write(tmp_path, {"desk.py": FLASK})
-    tools.mend(tmp_path, "no-metrics", "no-request-id", "no-health-check")
-    with tools.loaded(tmp_path, "desk") as module:
+def test_all_mends_compose_in_a_flask_factory(tmp_path: Path) -> None:
+    write(tmp_path, {"desk.py": FLASK})
+    mend(tmp_path, "no-metrics", "no-request-id", "no-health-check")
+    with loaded(tmp_path, "desk") as module:
         client = module.create_app().test_client()
         assert client.get("/health").json == {"status": "ok"}
         answer = client.get("/items/4", headers={"X-Request-ID": "bad id\t"})
@@ -142,18 +122,16 @@ def test_all_mends_compose_in_a_flask_factory(tmp_path: Path, tools: ModuleType)
 
 
 @pytest.mark.parametrize("value", ["", "0"])
-def test_metrics_can_be_turned_off(
-    shop: Path, tools: ModuleType, monkeypatch: pytest.MonkeyPatch, value: str
-) -> None:
+def test_metrics_can_be_turned_off(shop: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("METRICS_PATH", value)
-    tools.mend(shop, "no-metrics")
-    with tools.loaded(shop, "shop.app") as module:
+    mend(shop, "no-metrics")
+    with loaded(shop, "shop.app") as module:
         assert TestClient(module.app).get("/metrics").status_code == 404
 
 
-def test_a_request_id_cannot_carry_lines_into_the_log(shop: Path, tools: ModuleType) -> None:
-    tools.mend(shop, "no-request-id")
-    with tools.loaded(shop, "shop.app") as module:
+def test_a_request_id_cannot_carry_lines_into_the_log(shop: Path) -> None:
+    mend(shop, "no-request-id")
+    with loaded(shop, "shop.app") as module:
         client = TestClient(module.app)
         for sent in ("a" * 129, "x;y", "é"):
             answer = client.get("/stream", headers={"X-Request-ID": sent.encode("latin-1")})  # type: ignore[dict-item]
@@ -161,8 +139,8 @@ def test_a_request_id_cannot_carry_lines_into_the_log(shop: Path, tools: ModuleT
             assert len(answer.headers["x-request-id"]) == 32
 
 
-async def test_metrics_cost_little(shop: Path, tools: ModuleType) -> None:
-    tools.mend(shop, "no-metrics", "no-request-id")
+async def test_metrics_cost_little(shop: Path) -> None:
+    mend(shop, "no-metrics", "no-request-id")
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -172,7 +150,7 @@ async def test_metrics_cost_little(shop: Path, tools: ModuleType) -> None:
         return
 
     scope = {"type": "http", "path": "/x", "method": "GET", "headers": []}
-    with tools.loaded(shop, "shop.request_metrics") as metrics, tools.loaded(shop, "shop.request_id") as ids:
+    with loaded(shop, "shop.request_metrics") as metrics, loaded(shop, "shop.request_id") as ids:
         wrapped = metrics.MetricsMiddleware(ids.RequestIdMiddleware(app))
         best_s = 1.0
         for _ in range(5):
@@ -183,7 +161,7 @@ async def test_metrics_cost_little(shop: Path, tools: ModuleType) -> None:
     assert best_s < 100e-6  # both together; the machine may be busy
 
 
-def test_emulators_and_other_small_apps_are_not_the_main_one(tmp_path: Path, tools: ModuleType) -> None:
+def test_emulators_and_other_small_apps_are_not_the_main_one(tmp_path: Path) -> None:
     files = {
         "svc/__init__.py": "",
         "svc/a_fake.py": "from fastapi import FastAPI\n\nfake = FastAPI()\n",
@@ -191,8 +169,8 @@ def test_emulators_and_other_small_apps_are_not_the_main_one(tmp_path: Path, too
         "svc/one.py": "X = 1\n",
         "svc/two.py": "Y = 2\n",
     }
-    tools.write(tmp_path, files)
-    assert [finding.file for finding in tools.find(tmp_path, "no-metrics")] == ["svc/main.py"]
+    write(tmp_path, files)
+    assert [finding.file for finding in find(tmp_path, "no-metrics")] == ["svc/main.py"]
 
 
 @pytest.mark.parametrize(
@@ -203,31 +181,27 @@ def test_emulators_and_other_small_apps_are_not_the_main_one(tmp_path: Path, too
         ("import one", "from request_metrics import MetricsMiddleware"),
     ],
 )
-def test_imports_follow_the_style_of_the_module(
-    tmp_path: Path, tools: ModuleType, imports: str, expected: str
-) -> None:
+def test_imports_follow_the_style_of_the_module(tmp_path: Path, imports: str, expected: str) -> None:
     text = f"from flask import Flask\n\n{imports}\n\napp = Flask(__name__)\n"
-    tools.write(tmp_path, {"svc/main.py": text, "svc/one.py": "X = 1\n", "svc/request_metrics_other.py": ""})
-    tools.mend(tmp_path, "no-metrics")
+    write(tmp_path, {"svc/main.py": text, "svc/one.py": "X = 1\n", "svc/request_metrics_other.py": ""})
+    mend(tmp_path, "no-metrics")
     assert expected in (tmp_path / "svc/main.py").read_text().splitlines()
 
 
-def test_a_taken_file_name_is_left_alone(tmp_path: Path, tools: ModuleType) -> None:
-    tools.write(
-        tmp_path, {"app.py": "from flask import Flask\n\napp = Flask(__name__)\n", "request_metrics.py": "A = 1\n"}
-    )
-    tools.mend(tmp_path, "no-metrics")
+def test_a_taken_file_name_is_left_alone(tmp_path: Path) -> None:
+    write(tmp_path, {"app.py": "from flask import Flask\n\napp = Flask(__name__)\n", "request_metrics.py": "A = 1\n"})
+    mend(tmp_path, "no-metrics")
     assert (tmp_path / "request_metrics.py").read_text() == "A = 1\n"
     assert "from request_metrics_2 import MetricsMiddleware" in (tmp_path / "app.py").read_text()
 
 
-def test_metrics_of_a_manifest_count(tmp_path: Path, tools: ModuleType) -> None:
+def test_metrics_of_a_manifest_count(tmp_path: Path) -> None:
     text = "from flask import Flask\n\napp = Flask(__name__)\n"
-    tools.write(tmp_path, {"app.py": text, "requirements.txt": "flask\nprometheus-client\n"})
-    assert tools.find(tmp_path, "no-metrics") == []
+    write(tmp_path, {"app.py": text, "requirements.txt": "flask\nprometheus-client\n"})
+    assert find(tmp_path, "no-metrics") == []
 
 
-def test_routes_of_mounted_routers_are_whole_templates(tmp_path: Path, tools: ModuleType) -> None:
+def test_routes_of_mounted_routers_are_whole_templates(tmp_path: Path) -> None:
     text = (
         "from fastapi import APIRouter, FastAPI\n\nrouter = APIRouter(prefix='/v1')\n\n\n@router.get('/things/{n}')\n"
         "async def thing(n: int) -> int:\n    return n\n\n\n"
@@ -236,9 +210,9 @@ def test_routes_of_mounted_routers_are_whole_templates(tmp_path: Path, tools: Mo
         "app.mount('/sub', inner)\n"
         "\n\n@app.get('/files/{name:path}')\nasync def file(name: str) -> str:\n    return name\n"
     )
-    tools.write(tmp_path, {"routed.py": text})
-    tools.mend(tmp_path, "no-metrics")
-    with tools.loaded(tmp_path, "routed") as module:
+    write(tmp_path, {"routed.py": text})
+    mend(tmp_path, "no-metrics")
+    with loaded(tmp_path, "routed") as module:
         client = TestClient(module.app)
         for path in ("/api/v1/things/007", "/sub/s/abc", "/files/a/b/c"):
             assert client.get(path).status_code == 200

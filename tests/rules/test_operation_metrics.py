@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +13,7 @@ from swarm.analysis.index import build_index
 from swarm.analysis.source import SourceTree
 from swarm.rules.monitoring.no_metrics import NoMetrics
 from swarm.rules.monitoring.no_operation_metrics import NoOperationMetrics
+from tests.rules.mending import loaded, mend, write
 
 APP = '''"""Orders."""
 
@@ -55,27 +54,15 @@ class Crm:
 TEXT = Path("swarm/rules/monitoring/operation_metrics.txt")
 
 
-@pytest.fixture
-def tools() -> ModuleType:
-    name = "rules_mending"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("mending.py"))
-        assert spec and spec.loader
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-def test_operations_stand_beside_the_request_metrics(tmp_path: Path, tools: ModuleType) -> None:
+def test_operations_stand_beside_the_request_metrics(tmp_path: Path) -> None:
     files = {"shop/__init__.py": "", "shop/app.py": APP, "shop/store.py": STORE, "shop/crm.py": CRM}
-    tools.write(tmp_path, files)
-    tools.mend(tmp_path, "no-operation-metrics", "no-metrics")
+    write(tmp_path, files)
+    mend(tmp_path, "no-operation-metrics", "no-metrics")
     assert '@measured("crm.Crm.tell")' in (tmp_path / "shop/crm.py").read_text()
     store = (tmp_path / "shop/store.py").read_text()
     assert store.count("@measured") == 1, "what a framework inspects is left alone"
     assert "from shop.operation_metrics import measured" in store
-    with tools.loaded(tmp_path, "shop.app") as module:
+    with loaded(tmp_path, "shop.app") as module:
         client = TestClient(module.app, raise_server_exceptions=False)
         assert client.get("/orders/17").status_code == 500  # nobody listens on port 1
         shown = client.get("/metrics").text
@@ -86,29 +73,29 @@ def test_operations_stand_beside_the_request_metrics(tmp_path: Path, tools: Modu
         assert f'operation_failures_total{{operation="{operation}"}} {failed}' in shown
 
 
-def test_a_mended_tree_is_mended(tmp_path: Path, tools: ModuleType) -> None:
-    tools.write(tmp_path, {"shop/__init__.py": "", "shop/app.py": APP, "shop/store.py": STORE, "shop/crm.py": CRM})
-    tools.mend(tmp_path, "no-operation-metrics")
+def test_a_mended_tree_is_mended(tmp_path: Path) -> None:
+    write(tmp_path, {"shop/__init__.py": "", "shop/app.py": APP, "shop/store.py": STORE, "shop/crm.py": CRM})
+    mend(tmp_path, "no-operation-metrics")
     index = build_index(SourceTree.load(tmp_path))
     assert not list(NoOperationMetrics().find(index))
     assert list(NoMetrics().find(index)), "a module with figures of operations is no metrics of requests"
-    tools.mend(tmp_path, "no-metrics")
+    mend(tmp_path, "no-metrics")
     assert not list(NoMetrics().find(build_index(SourceTree.load(tmp_path))))
 
 
-def test_a_cached_operation_is_measured_with_its_hits(tmp_path: Path, tools: ModuleType) -> None:
+def test_a_cached_operation_is_measured_with_its_hits(tmp_path: Path) -> None:
     cache = "PROMETHEUS_LINES = True\n\n\ndef cached(kind):\n    return lambda function: function\n"
     store = STORE.replace("import sqlite3\n", "import sqlite3\n\nfrom shop.answers import cached\n", 1)
     store = store.replace("def orders_of", '@cached("orders")\ndef orders_of')
     files = {"shop/__init__.py": "", "shop/app.py": APP, "shop/store.py": store, "shop/crm.py": CRM}
-    tools.write(tmp_path, {**files, "shop/answers.py": cache})
-    tools.mend(tmp_path, "no-operation-metrics")
+    write(tmp_path, {**files, "shop/answers.py": cache})
+    mend(tmp_path, "no-operation-metrics")
     mended = (tmp_path / "shop/store.py").read_text()
     assert '@measured("store.orders_of")\n@cached("orders")\ndef orders_of' in mended
     assert "@measured" not in (tmp_path / "shop/answers.py").read_text()
 
 
-def loaded(monkeypatch: pytest.MonkeyPatch, **env: str) -> Any:
+def metrics_module(monkeypatch: pytest.MonkeyPatch, **env: str) -> Any:
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     module = ModuleType("operation_metrics")
@@ -117,7 +104,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch, **env: str) -> Any:
 
 
 def test_percentiles_are_of_the_latest_calls_and_totals_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    metrics = loaded(monkeypatch, OPERATION_METRICS_WINDOW="100")
+    metrics = metrics_module(monkeypatch, OPERATION_METRICS_WINDOW="100")
     for ms in range(1, 301):
         metrics.observe("x", ms / 1000)
     figures = metrics.summary()["x"]
@@ -126,12 +113,12 @@ def test_percentiles_are_of_the_latest_calls_and_totals_of_all(monkeypatch: pyte
 
 
 def test_names_are_bounded_and_zero_turns_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    metrics = loaded(monkeypatch)
+    metrics = metrics_module(monkeypatch)
     for number in range(metrics.MAX_OPERATIONS + 50):
         metrics.observe(f"x{number}", 0.001)
     assert len(metrics.summary()) == metrics.MAX_OPERATIONS + 1
     assert metrics.summary()["other"]["count"] == 50
-    off = loaded(monkeypatch, OPERATION_METRICS="0")
+    off = metrics_module(monkeypatch, OPERATION_METRICS="0")
 
     def function() -> int:
         return 7
@@ -141,7 +128,7 @@ def test_names_are_bounded_and_zero_turns_it_off(monkeypatch: pytest.MonkeyPatch
 
 
 async def test_what_is_raised_goes_on_and_names_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    metrics = loaded(monkeypatch)
+    metrics = metrics_module(monkeypatch)
 
     @metrics.measured("fails")  # type: ignore[untyped-decorator]
     async def fails(number: int) -> None:

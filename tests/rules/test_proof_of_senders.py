@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import httpx
 import pytest
@@ -15,6 +12,7 @@ import pytest
 from swarm.analysis.index import build_index
 from swarm.analysis.source import SourceTree
 from swarm.rules.registry import rule_by_id
+from tests.rules.mending import loaded, mend
 
 SECRET = "of-tests-only"
 BODY = b'{"n": 1}'
@@ -67,16 +65,6 @@ FLASK = (
 FORMS = {"fastapi": FASTAPI, "flask": FLASK}
 
 
-def load_tools() -> ModuleType:
-    name = "rules_mending"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("mending.py"))
-        assert spec and spec.loader
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
 def signed(key: str) -> dict[str, str]:
     return {"X-Sig": hmac.new(key.encode(), BODY, hashlib.sha256).hexdigest()}
 
@@ -84,7 +72,7 @@ def signed(key: str) -> dict[str, str]:
 def statuses(root: Path, framework: str) -> list[int]:
     """The answers to an unsigned delivery, one signed with the empty key, and a good one."""
     tries = ({}, signed(""), signed(SECRET))
-    with load_tools().loaded(root, "hooks") as module:
+    with loaded(root, "hooks") as module:
         if framework == "flask":
             client = module.app.test_client()
             return [client.post("/hook", data=BODY, headers=headers).status_code for headers in tries]
@@ -113,7 +101,7 @@ def test_without_its_secret_it_is_closed_once_mended(
     monkeypatch.delenv("HOOK_SECRET", raising=False)
     before = statuses(tmp_path, framework)
     assert 200 in before[:2], "the hole is not there before"
-    load_tools().mend(tmp_path, "empty-signing-key" if is_empty else "skipped-signature-check")
+    mend(tmp_path, "empty-signing-key" if is_empty else "skipped-signature-check")
     assert statuses(tmp_path, framework) == [401, 401, 401]
     monkeypatch.setenv("HOOK_SECRET", SECRET)
     assert statuses(tmp_path, framework) == [401, 401, 200]
