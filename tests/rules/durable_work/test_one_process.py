@@ -1,18 +1,13 @@
-"""The module that work-before-answer adds, run for real: nothing is lost, reordered or left behind."""
+"""The generated module durable_work in one process: the answer comes first, nothing is lost, reordered or left."""
 
 from __future__ import annotations
 
 import ast
 import asyncio
-import importlib
-import json
-import signal
 import sqlite3
-import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,152 +15,7 @@ import httpx
 import pytest
 
 from swarm.rules.durably import module_text
-
-JOBS = """\
-import asyncio
-import contextvars
-import os
-import time
-
-from pydantic import BaseModel
-
-request_id = contextvars.ContextVar("request_id", default="-")
-seen = []
-
-
-class Order(BaseModel):
-    id: str
-    count: int
-
-
-def note(*words):
-    seen.append(" ".join(map(str, words)))
-    with open(os.environ["SEEN"], "a") as file:
-        file.write(seen[-1] + "\\n")
-
-
-async def work(data):
-    note("begin", data["id"], data["n"])
-    while data.get("after", seen[0]) not in seen:
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(data.get("pause_s", 0.03))
-    if data.get("fails"):
-        raise ValueError("no room for " + data["id"])
-    note("end", data["id"], data["n"])
-
-
-async def order(model):
-    note(type(model).__name__, model.id, model.count, request_id.get())
-
-
-def plain(data, kind):
-    time.sleep(0.05)
-    note("plain", data["id"], kind)
-
-
-async def coroutine_behind_a_function(data):
-    note("awaited", data["id"], asyncio.get_running_loop() is loop)
-
-
-def wrapped(data):
-    return coroutine_behind_a_function(data)
-"""
-SCRIPT = """\
-import asyncio
-import os
-import signal
-import sys
-
-import durable_work
-import jobs
-
-
-async def main(action, *numbers):
-    durable_work.WORK.start(asyncio.get_running_loop())
-    for number in numbers:
-        await durable_work.submit(jobs.work, {"id": "c1", "n": int(number), "pause_s": 0.15})
-    print("stored", flush=True)
-    if action == "die":
-        os.kill(os.getpid(), signal.SIGKILL)
-    while durable_work.WORK.pending or action == "stay":
-        await asyncio.sleep(0.01)
-    durable_work.WORK.stop()
-
-
-asyncio.run(main(*sys.argv[1:]))
-"""
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with the module and some work, importable, and its own state."""
-    (tmp_path / "durable_work.py").write_text(module_text(is_wsgi=False), encoding="utf-8")
-    (tmp_path / "durable_work_wsgi.py").write_text(module_text(is_wsgi=True), encoding="utf-8")
-    (tmp_path / "jobs.py").write_text(JOBS, encoding="utf-8")
-    (tmp_path / "script.py").write_text(SCRIPT, encoding="utf-8")
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("SEEN", str(tmp_path / "seen.txt"))
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield tmp_path
-    for name in ("durable_work", "durable_work_wsgi", "jobs"):
-        sys.modules.pop(name, None)
-
-
-def load(name: str = "durable_work") -> Any:
-    return importlib.import_module(name)
-
-
-def rows(folder: Path) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(folder / "state" / "durable_work.db")) as connection:
-        return connection.execute("SELECT state, function, error FROM jobs ORDER BY number").fetchall()
-
-
-async def until(condition: Callable[[], object], limit_s: float = 8.0) -> None:
-    ends_s = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < ends_s, "it did not come"
-        await asyncio.sleep(0.01)
-
-
-def command(folder: Path, word: str) -> str:
-    argv = [sys.executable, "durable_work.py", word]
-    return subprocess.run(argv, cwd=folder, check=True, capture_output=True, text=True).stdout
-
-
-def app_of(module: Any, work: Callable[[Any], Any]) -> Any:
-    """An application that submits, answers 200, and hides every failure behind a 500."""
-
-    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            while True:
-                message = await receive()
-                await send({"type": message["type"] + ".complete"})
-                if message["type"] == "lifespan.shutdown":
-                    return
-        body = (await receive())["body"]
-        status = 200
-        try:
-            await work(json.loads(body))
-        except Exception:  # noqa: BLE001 - as careless handlers do
-            status = 500
-        await send({"type": "http.response.start", "status": status, "headers": []})
-        await send({"type": "http.response.body", "body": b"answered"})
-
-    return module.DurableWork(app)
-
-
-@asynccontextmanager
-async def served(app: Any, **scope: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """The application as a server runs it."""
-    inbox: asyncio.Queue[Any] = asyncio.Queue()
-    outbox: asyncio.Queue[Any] = asyncio.Queue()
-    life = asyncio.create_task(app({"type": "lifespan", "asgi": {"version": "3.0"}, **scope}, inbox.get, outbox.put))
-    await inbox.put({"type": "lifespan.startup"})
-    assert (await outbox.get())["type"] == "lifespan.startup.complete"
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://desk") as client:
-        yield client
-    await inbox.put({"type": "lifespan.shutdown"})
-    await life
+from tests.rules.durable_work.jobs import app_of, command, load, rows, served, until
 
 
 async def test_the_answer_comes_first_and_nothing_is_left_behind(folder: Path) -> None:
@@ -324,80 +174,6 @@ async def test_models_context_threads_and_wrapped_coroutines(folder: Path) -> No
         assert (await client.post("/", json={"id": "c7", "n": 7})).status_code == 200
         await until(lambda: module.WORK.done == 4)
     assert jobs.seen == ["Order c7 7 r7", "plain c7 x", "awaited c7 True", "plain c7 sync"]
-
-
-def script(folder: Path, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "script.py", *words], cwd=folder, stdout=subprocess.PIPE, text=True)
-
-
-def seen(folder: Path) -> list[str]:
-    file = folder / "seen.txt"
-    return file.read_text().splitlines() if file.exists() else []
-
-
-def test_a_killed_process_loses_nothing(folder: Path) -> None:
-    first = script(folder, "die", "1", "2", "3")
-    assert first.wait(timeout=20) == -signal.SIGKILL
-    assert "end c1 2" not in seen(folder)
-    assert [row[0] for row in rows(folder)] == ["waiting"] * 3
-    assert script(folder, "finish", "4").wait(timeout=20) == 0
-    assert [line for line in seen(folder) if line.startswith("end")] == [f"end c1 {n}" for n in (1, 2, 3, 4)]
-    assert rows(folder) == []
-
-
-def test_processes_leave_each_other_s_jobs_alone_and_keep_the_order(folder: Path) -> None:
-    first = script(folder, "stay", "1", "2", "3", "4")
-    try:
-        assert first.stdout is not None
-        assert first.stdout.readline() == "stored\n"
-        assert script(folder, "finish", "5").wait(timeout=20) == 0
-    finally:
-        first.kill()
-        first.wait()
-    assert seen(folder) == [f"{word} c1 {n}" for n in (1, 2, 3, 4, 5) for word in ("begin", "end")]
-
-
-def test_what_crashes_its_process_again_and_again_is_put_aside(folder: Path) -> None:
-    script(folder, "die", "1").wait(timeout=20)
-    with closing(sqlite3.connect(folder / "state" / "durable_work.db")) as connection, connection:
-        connection.execute("UPDATE jobs SET crashes = 5")
-    assert script(folder, "finish").wait(timeout=20) == 0
-    deadline = time.monotonic() + 5
-    while [row[0] for row in rows(folder)] != ["failed"] and time.monotonic() < deadline:
-        script(folder, "finish", "2").wait(timeout=20)
-    assert [row[0] for row in rows(folder)] == ["failed"]
-
-
-def test_flask_works_in_threads_where_a_server_runs_it(folder: Path) -> None:
-    flask = pytest.importorskip("flask")
-    module, jobs = load("durable_work_wsgi"), load("jobs")
-    app = flask.Flask("desk")
-
-    @app.post("/")
-    def hook() -> Any:
-        module.submit_sync(jobs.plain, flask.request.get_json(), "x")
-        if module.WORK.journal is not None:
-            module.submit_sync(jobs.wrapped, flask.request.get_json())
-        return {"seen": len(jobs.seen)}
-
-    jobs.loop = None
-    app.wsgi_app = module.DurableWork(app.wsgi_app)
-    client = app.test_client()
-    assert client.post("/", json={"id": "c1"}).get_json() == {"seen": 1}
-    client = app.test_client()
-    client.environ_base["SERVER_SOFTWARE"] = "a server/1.0"
-    try:
-        assert client.post("/", json={"id": "c2"}).get_json() == {"seen": 1}
-        asyncio.run(until(lambda: module.WORK.done == 2))
-        assert jobs.seen[1:] == ["plain c2 x", "awaited c2 False"]
-        module.MAX_PENDING = 1
-        client.post("/", json={"id": "c3"})
-        module.WORK.pending += 5
-        full = client.post("/", json={"id": "c4"})
-        assert full.status_code == 429
-        assert full.headers["Retry-After"]
-    finally:
-        module.WORK.stop()
 
 
 @pytest.mark.parametrize(
