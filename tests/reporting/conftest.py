@@ -2,47 +2,29 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from swarm.core.report import Report
+from tests.reporting.hostile import hostile_report
+from tests.reporting.sample import sample_report
 
 HERE = Path(__file__).parent
-
-
-def _sample() -> ModuleType:
-    name = "tests_reporting_sample"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, HERE / "sample.py")
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-@pytest.fixture
-def sample() -> ModuleType:
-    """The module that makes reports."""
-    return _sample()
 
 
 @pytest.fixture
 def report() -> Report:
     """A complete report."""
-    return _sample().sample_report()  # type: ignore[no-any-return]
+    return sample_report()
 
 
 @pytest.fixture
 def hostile() -> Report:
     """A report whose every text of the target's tries to break out."""
-    return _sample().hostile_report()  # type: ignore[no-any-return]
+    return hostile_report()
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from swarm.core.patches import Rejected
 from swarm.core.report import Report
 from swarm.reporting.across_runs import render
 from swarm.reporting.lessons import earned, tally
-from tests.reporting.sample import hostile_report, sample_report
+from tests.reporting.hostile import hostile_report
+from tests.reporting.sample import sample_report
 
 
 def runs() -> list[Report]:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
@@ -106,7 +105,7 @@ def test_html_is_well_formed_and_offline(kind: str, report: Report, hostile: Rep
     assert "@import" not in text and "url(" not in text
 
 
-def test_html_stays_small_where_the_run_was_large(report: Report, sample: ModuleType) -> None:
+def test_html_stays_small_where_the_run_was_large(report: Report) -> None:
     line = "value = 'some text in the middle of a long file'\n"
     judged = report.patches[0]
     change = replace(judged.patch.changes[0], before=line * 10, after=line * 4000)

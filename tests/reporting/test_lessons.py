@@ -14,7 +14,8 @@ from swarm.core.patches import Accepted, Rejected
 from swarm.core.report import AgentInfo, Report
 from swarm.reporting.formats import reusable
 from swarm.reporting.lessons import earned, models_played, never_accepted, patterns_ran
-from tests.reporting.sample import hostile_report, sample_report
+from tests.reporting.hostile import hostile_report
+from tests.reporting.sample import sample_report
 
 
 def ran(number: int, **changes: Any) -> Report:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -150,9 +149,7 @@ def test_git_apply_takes_a_single_message(report: Report, repository: Path, tmp_
     git(repository, "apply", "--check", str(tmp_path / "one.patch"))
 
 
-def test_a_hostile_patch_is_still_one_patch(
-    sample: ModuleType, hostile: Report, repository: Path, tmp_path: Path
-) -> None:
+def test_a_hostile_patch_is_still_one_patch(hostile: Report, repository: Path, tmp_path: Path) -> None:
     change = CHANGES[0]
     nasty = replace(hostile.patches[0], patch=replace(hostile.patches[0].patch, changes=change))
     write(tmp_path, {"one.patch": message(nasty, 1, 1, hostile)})

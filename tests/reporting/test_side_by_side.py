@@ -8,7 +8,8 @@ from swarm.core.efficiency import TimeEfficiency
 from swarm.core.report import Report
 from swarm.reporting.compared import Line
 from swarm.reporting.side_by_side import SideBySide, render_markdown, side_by_side
-from tests.reporting.sample import hostile_report, sample_report
+from tests.reporting.hostile import hostile_report
+from tests.reporting.sample import sample_report
 
 
 def line(both: SideBySide, label: str) -> Line:
