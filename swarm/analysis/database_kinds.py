@@ -24,6 +24,12 @@ SYNC_DRIVERS = frozenset({
     "psycopg.Connection", "psycopg.Cursor", "psycopg2.Connection", "psycopg2.Cursor", "pymysql.Connection",
     "pymysql.Cursor", "MySQLdb.Connection", "MySQLdb.Cursor", "sqlalchemy.Connection",
 })  # fmt: skip
+# commands of Redis that only read, each over a connection of the client's pool
+REDIS_READS = frozenset({
+    "get", "mget", "exists", "ttl", "pttl", "type", "strlen", "hget", "hmget", "hgetall", "hkeys", "hvals", "hlen",
+    "hexists", "smembers", "sismember", "scard", "lrange", "llen", "lindex", "zrange", "zrevrange", "zrangebyscore",
+    "zscore", "zcard", "zcount", "zrank",
+})  # fmt: skip
 DATABASES = SESSIONS | ENGINES | POOLS | ALCHEMY_CONNECTIONS | DRIVER_CONNECTIONS
 
 DATABASE_MAKERS = {
@@ -67,6 +73,15 @@ DATABASE_MAKERS = {
     "redis.asyncio.Redis.from_url": "redis.asyncio.Redis",
     "redis.asyncio.client.Redis": "redis.asyncio.Redis",
 }
+# classes that are written small, as annotations name them
+DATABASE_CLASSES = {
+    "psycopg2.extensions.connection": "psycopg2.Connection",
+    "psycopg2.extensions.cursor": "psycopg2.Cursor",
+    "psycopg2.extras.RealDictCursor": "psycopg2.Cursor",
+    "psycopg2.extras.DictCursor": "psycopg2.Cursor",
+    "asyncpg.pool.Pool": "asyncpg.Pool",
+    "asyncpg.connection.Connection": "asyncpg.Connection",
+}
 # an attribute of a known object
 DATABASE_ATTRIBUTES = {
     ("flask_sqlalchemy.SQLAlchemy", "session"): "sqlalchemy.orm.scoped_session",
@@ -90,6 +105,9 @@ DATABASE_RESULTS = {
     ("psycopg2.Connection", "cursor"): "psycopg2.Cursor",
     ("pymysql.Connection", "cursor"): "pymysql.Cursor",
     ("MySQLdb.Connection", "cursor"): "MySQLdb.Cursor",
+    ("psycopg2.pool.ThreadedConnectionPool", "getconn"): "psycopg2.Connection",
+    ("psycopg2.pool.SimpleConnectionPool", "getconn"): "psycopg2.Connection",
+    ("psycopg_pool.ConnectionPool", "getconn"): "psycopg.Connection",
     ("psycopg_pool.ConnectionPool", "connection"): "psycopg.Connection",
     ("psycopg_pool.AsyncConnectionPool", "connection"): "psycopg.AsyncConnection",
     ("sqlalchemy.Engine", "connect"): "sqlalchemy.Connection",

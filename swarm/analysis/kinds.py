@@ -10,6 +10,7 @@ from swarm.analysis.client_kinds import HTTP_CLIENTS, HTTP_VERBS, RESPONSES
 from swarm.analysis.database_kinds import (
     ASYNC_SESSIONS,
     DATABASE_ATTRIBUTES,
+    DATABASE_CLASSES,
     DATABASE_MAKERS,
     DATABASE_RESULTS,
     SCOPED_SESSIONS,
@@ -18,6 +19,7 @@ from swarm.analysis.database_kinds import (
     SYNC_SESSIONS,
 )
 from swarm.analysis.entities import object_of, objects_of
+from swarm.analysis.handed_on import given_to, is_state, put_into_state
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parsing import parse_expression
 from swarm.analysis.source import FunctionNode, Module, own_nodes, own_of, parameters
@@ -37,7 +39,8 @@ MAKERS = {
 }
 ORM_SESSIONS = SYNC_SESSIONS
 WRAPPERS = ("Optional", "Annotated", "Awaitable", "AsyncIterator", "Iterator", "AsyncGenerator", "Generator")
-MAX_DEPTH = 8
+MOST_BASES = 8
+MAX_DEPTH = 40  # calls within calls: what is cut off is kept as unknown, whoever asks for it next
 
 
 class Kinds:
@@ -156,7 +159,7 @@ class Kinds:
         Not one whose own `get` or `request` looks at timeouts or statuses: it has rules of its own.
         """
         kind = self.of(module, expression)
-        for _ in range(MAX_DEPTH):
+        for _ in range(MOST_BASES):
             info = self._index.classes.get(kind or "")
             if info is None or any(_has_rules(info.methods[verb].node) for verb in HTTP_VERBS & info.methods.keys()):
                 break
@@ -230,8 +233,8 @@ class Kinds:
         if dotted is None:
             return None
         dotted = self._index.tree.canonical(dotted)
-        if dotted in self._index.classes:
-            return dotted
+        if dotted in self._index.classes or dotted in DATABASE_CLASSES:
+            return DATABASE_CLASSES.get(dotted, dotted)
         if "." not in dotted or self._index.tree.split(dotted)[0] is not None:
             return None
         return MAKERS.get(dotted, dotted) if dotted.rsplit(".", 1)[-1][:1].isupper() else None
@@ -295,8 +298,8 @@ class Kinds:
                 kind = self.annotated(module, annotation) if annotation is not None else None
                 if kind is None and isinstance(defaults.get(name), ast.Call):
                     kind = self.of(module, defaults[name], depth + 1)
-                if kind is None and annotation is None and getattr(function, "name", "") == "__init__":
-                    kind = self._of_constructed(module, function, name, depth)
+                if kind is None and annotation is None:
+                    kind = self._of_given(module, function, name, depth)
                 return kind
         return None
 
@@ -307,20 +310,14 @@ class Kinds:
                 return self.annotated(module, node.annotation)
         return None
 
-    def _of_constructed(self, module: Module, function: FunctionNode, name: str, depth: int) -> str | None:
-        """What the tree hands to a constructor: `Hooks(Service())`, where all who build the class agree."""
-        owner = module.parent(function)
-        if not isinstance(owner, ast.ClassDef):
-            return None
-        dotted = f"{module.dotted}.{self._index.function_of(function).qualname.rpartition('.')[0]}"
-        place = [argument.arg for argument in parameters(function)].index(name) - 1
+    def _of_given(self, module: Module, function: FunctionNode, name: str, depth: int) -> str | None:
+        """What the tree hands to a function, where all callers agree: `Hooks(Service())`, `profile(session)`."""
         kinds: set[str | None] = set()
-        for where, call in self._index.calls_named(owner.name):
-            if self._index.resolve(where, call.func) == dotted:
-                by_name = next((word.value for word in call.keywords if word.arg == name), None)
-                given = by_name or (call.args[place] if 0 <= place < len(call.args) else None)
-                kinds.add(self.of(where, given, depth + 1) if given is not None else None)
-        return kinds.pop() if len(kinds) == 1 else None
+        for where, given in given_to(self._index, self._index.function_of(function), name):
+            kinds.add(self.of(where, given, depth + 1) if given is not None else None)
+            if len(kinds) > 1:
+                return None
+        return kinds.pop() if kinds else None
 
     def _of_turn(self, module: Module, function: FunctionNode, name: str) -> str | None:
         """The mapped class that a loop goes through: `for lead in (await session.scalars(…)).all():`."""
@@ -369,7 +366,12 @@ class Kinds:
         owner = self.of(module, attribute.value, depth + 1)
         if (owner or "", attribute.attr) in DATABASE_ATTRIBUTES:
             return DATABASE_ATTRIBUTES[owner or "", attribute.attr]
-        return self._of_member(owner, attribute.attr, depth) if owner else None
+        if owner in self._index.classes:
+            return self._of_member(owner or "", attribute.attr, depth)
+        if not is_state(self._index, module, attribute.value):
+            return None
+        kinds = {self.of(module, value, depth + 1) for module, value in put_into_state(self._index, attribute.attr)}
+        return kinds.pop() if len(kinds) == 1 else None
 
     def _of_member(self, owner: str, name: str, depth: int) -> str | None:
         """What an attribute of a class of the target is, where the class or one of its bases assigns it."""

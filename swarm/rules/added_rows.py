@@ -57,7 +57,7 @@ def _added(index: Index, module: Module, loop: ast.For) -> tuple[ast.expr, ast.C
     if model is None or not model.is_class or index.kinds.of(module, owner) not in SESSIONS:
         return None
     if commit is not None:
-        ended = _flushes(commit, owner) and "commit" in unparsed(commit)
+        ended = _flushes(commit, owner)
     else:
         ended = _flushes(_next(module, loop), owner) or _ends_transaction(module, loop)
     return (owner, made, model, commit) if ended else None

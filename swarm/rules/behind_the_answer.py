@@ -79,7 +79,7 @@ def _of_handler(index: Index, route: Route) -> Iterator[Work]:
         taken.update(step.statement for step in steps)
         if not steps or not any(waits(index, step.function) for step in steps):
             continue
-        after, inside = _surroundings(handler, steps[0].statement, len(steps))
+        after, inside = surroundings(handler, steps[0].statement, len(steps))
         if after is None or not all(is_inert(index, handler, statement) for statement in after):
             continue
         yield Work(route, steps, _doubt(index, route, steps, after, inside))
@@ -157,7 +157,7 @@ def closure(index: Index, function: Function) -> Set[Function]:
     return seen.keys()
 
 
-def _surroundings(handler: Function, first: ast.stmt, count: int) -> tuple[list[ast.stmt] | None, list[ast.AST]]:
+def surroundings(handler: Function, first: ast.stmt, count: int) -> tuple[list[ast.stmt] | None, list[ast.AST]]:
     """What runs after the steps, and the statements around them; None where what follows cannot be told."""
     module = handler.module
     inside: list[ast.AST] = []

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from swarm.analysis.database_kinds import DATABASES, ENGINES, POOLS
+from swarm.analysis.client_kinds import HTTP_CLIENTS
+from swarm.analysis.database_kinds import DATABASES, ENGINES, POOLS, REDIS_READS
 from swarm.analysis.effects import WRITE_WORDS, Effects, HttpCall, effects_cache, http_call, outgoing_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import BLOCKS, unparsed
@@ -28,6 +29,10 @@ COLLECTING = frozenset({
     "append", "add", "extend", "update", "setdefault", "json", "raise_for_status", "get", "items", "keys", "values",
     "strip", "lower", "upper", "split",
 })  # fmt: skip
+TEXT_METHODS = frozenset({
+    "split", "rsplit", "partition", "rpartition", "strip", "lstrip", "rstrip", "lower", "upper", "title", "casefold",
+    "removeprefix", "removesuffix", "splitlines", "replace", "zfill",
+})  # fmt: skip
 ADDING = ("append", "add", "extend", "update", "setdefault", "insert")
 PARTS = ("json", "raise_for_status")  # what is asked of an answer without a wait of its own (httpx, requests)
 CACHING = ("cache", "memo")  # in a decorator's name: an answer that is kept is not worth a thread, or asked for twice
@@ -39,7 +44,8 @@ class Step:
 
     `is_question` where it POSTs and may only ask: one that is sure to ask a model is a read. `before` are plain
     assignments that stand between it and the step ahead; they neither wait nor use what that one gives. `value` is
-    what is kept of the answer, where that is a part of it: `http.get(url).json()`.
+    what is kept of the answer, where that is a part of it: `http.get(url).json()`. `of_redis` where it is one command
+    of Redis, of which several go into one.
     """
 
     statement: ast.stmt
@@ -49,6 +55,7 @@ class Step:
     hosts: frozenset[str]
     before: tuple[ast.stmt, ...] = ()
     value: ast.expr | None = None
+    of_redis: bool = False
 
     def tail(self, module: Module) -> str:
         """The text behind the call that takes a part of its answer: ".json()", "" where all of it is kept."""
@@ -202,6 +209,8 @@ def _of_step_call(index: Index, function: Function, statement: ast.stmt, target:
     if request is not None and request.is_async == function.is_async and request.library != "aiohttp":
         asks = not request.reads and not asks_model(index, function.module, request)
         return Step(statement, target, call, asks, _hosts([request])) if request.verb != "?" else None
+    if function.is_async and _reads_redis(index, function.module, call):
+        return Step(statement, target, call, False, frozenset({unparsed(call.func)}), of_redis=True)
     if function.is_async and asks_sdk(index, function.module, call):
         return Step(statement, target, call, False, frozenset({unparsed(call.func)}))
     callee = index.resolve_call(function.module, call)
@@ -210,6 +219,12 @@ def _of_step_call(index: Index, function: Function, statement: ast.stmt, target:
     if callee is None or callee.is_async != function.is_async:
         return None
     return _from_callee(index, callee, statement, target, call)
+
+
+def _reads_redis(index: Index, module: Module, call: ast.Call) -> bool:
+    """Whether a call is a read of Redis, whose client gives each command a connection of its own."""
+    named = isinstance(call.func, ast.Attribute) and call.func.attr in REDIS_READS
+    return named and index.kinds.of(module, getattr(call.func, "value", call)) == "redis.asyncio.Redis"
 
 
 def _from_callee(index: Index, callee: Function, statement: ast.stmt, target: str, call: ast.Call) -> Step | None:
@@ -227,7 +242,10 @@ def _from_callee(index: Index, callee: Function, statement: ast.stmt, target: st
             return None
         requests += effects.http
         questions += [r for r in effects.http if not r.reads and not asks_model(index, reached.module, r)]
-        asks = any(asks_sdk(index, reached.module, asked) for asked in index.calls(reached))
+        asks = any(
+            asks_sdk(index, reached.module, asked) or _reads_redis(index, reached.module, asked)
+            for asked in index.calls(reached)
+        )
         waits = waits or asks or bool(effects.http or effects.sql or effects.blocking)
         if _unknown_await(index, reached) or _is_cached(reached):
             return None
@@ -244,9 +262,14 @@ def _from_callee(index: Index, callee: Function, statement: ast.stmt, target: st
 
 def _is_connection(index: Index, module: Module, value: ast.expr) -> bool:
     """Whether an argument is a session or connection, which must not be used by two at the same time."""
-    if index.kinds.of(module, value) in DATABASES - ENGINES - POOLS:
+    kind = index.kinds.of(module, value)
+    if kind in DATABASES - ENGINES - POOLS:
         return True
-    return isinstance(value, ast.Name | ast.Attribute) and bool(SESSION_NAME.search(unparsed(value)))
+    return (
+        kind not in HTTP_CLIENTS
+        and isinstance(value, ast.Name | ast.Attribute)
+        and bool(SESSION_NAME.search(unparsed(value)))
+    )
 
 
 def _is_handed_on(function: Function, effects: Effects) -> bool:
@@ -285,6 +308,7 @@ def _unknown_await(index: Index, function: Function) -> bool:
                 kind = index.kinds.of(function.module, call.func.value) or ""
             is_library = dotted.startswith("asyncio.") or kind.startswith(DATABASE_AWAITS)
             is_library = is_library or asks_sdk(index, function.module, call)
+            is_library = is_library or _reads_redis(index, function.module, call)
             given = isinstance(call.func, ast.Name) and call.func.id in {a.arg for a in parameters(function.node)}
             if (
                 not known
@@ -337,6 +361,12 @@ def _looks_up(call: ast.Call) -> bool:
     return False
 
 
+def _is_of_text(call: ast.Call) -> bool:
+    """`event["email"].split("@")`: a text's own method, with nothing but constants."""
+    of_text = isinstance(call.func, ast.Attribute) and call.func.attr in TEXT_METHODS
+    return of_text and not call.keywords and all(isinstance(given, ast.Constant) for given in call.args)
+
+
 def is_plain(node: ast.expr) -> bool:
     """Whether computing an argument can have no effect of its own."""
     for part in walk(node):
@@ -345,7 +375,7 @@ def is_plain(node: ast.expr) -> bool:
         if isinstance(part, ast.Call) and not (isinstance(part.func, ast.Name) and part.func.id in PURE_BUILTINS):
             owner = part.func.value if isinstance(part.func, ast.Attribute) else part.func
             is_headers = isinstance(part.func, ast.Attribute) and "headers" in part.func.attr
-            if _looks_up(part):
+            if _looks_up(part) or _is_of_text(part):
                 continue
             if not is_headers or not isinstance(owner, ast.Name):
                 return False

@@ -21,13 +21,16 @@ def made_by_requests(index: Index) -> frozenset[str]:
     """The target's classes of which requests make objects that nothing keeps."""
     known = index.notes.get(NOTE)
     if not isinstance(known, frozenset):
-        known = frozenset(_made(index)) - _kept(index)
+        made, used_here = _made(index)
+        known = frozenset(used_here | (made - _kept(index)))
         index.notes[NOTE] = known
     return known
 
 
-def _made(index: Index) -> set[str]:
+def _made(index: Index) -> tuple[set[str], set[str]]:
+    """The classes of which requests make objects, and those whose object the same function uses and lets go of."""
     found: set[str] = set()
+    used_here: set[str] = set()
     for function in request_functions(index):
         if function.name in OPENING:
             continue  # a part of another object
@@ -35,7 +38,25 @@ def _made(index: Index) -> set[str]:
             dotted = index.resolve(function.module, call.func)
             if dotted in index.classes and not is_kept_by_hand(function.module, call, function):
                 found.add(dotted)
-    return found
+                used_here |= {dotted} if _is_let_go(index, function, call) else set()
+    return found, used_here
+
+
+def _is_let_go(index: Index, function: Function, call: ast.Call) -> bool:
+    """Whether a local name or nothing holds the object, which is only asked: neither given back nor handed on."""
+    module = function.module
+    parent = module.parent(call)
+    if isinstance(parent, ast.Attribute):
+        return True  # `Ledger().book(entry)`
+    if not isinstance(parent, ast.Assign) or len(parent.targets) != 1 or not isinstance(parent.targets[0], ast.Name):
+        return False
+    name = parent.targets[0].id
+    uses = [node for node in index.own_of(function, ast.Name) if node.id == name and isinstance(node.ctx, ast.Load)]
+    return (
+        bool(uses)
+        and name in module.local_names(function.node)
+        and all(isinstance(module.parent(use), ast.Attribute) for use in uses)
+    )
 
 
 def _kept(index: Index) -> frozenset[str]:

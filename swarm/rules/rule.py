@@ -71,11 +71,12 @@ class Rule(ABC):
     def finding(
         self, module: Module, node: ast.AST, *, evidence: str, recommendation: str, anchor: str,
         mendable: bool, confidence: Confidence = "high", title: str = "", severity: Severity | None = None,
+        deliberate: bool = False,
     ) -> Finding:  # fmt: skip
         """A finding at `node`; one that a comment on its lines calls deliberate is lowered to info."""
         line = getattr(node, "lineno", 0)
         end_line = getattr(node, "end_lineno", None) or line
-        deliberate = is_deliberate(module, node)
+        deliberate = deliberate or is_deliberate(module, node)
         return Finding(
             rule=self.id,
             category=self.category,

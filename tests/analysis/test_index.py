@@ -9,7 +9,7 @@ import pytest
 
 from swarm.analysis.effects import effects_cache, http_call
 from swarm.analysis.index import Index, build_index
-from swarm.analysis.source import SourceTree
+from swarm.analysis.source import Module, SourceTree
 
 
 def index_of(root: Path, files: dict[str, str]) -> Index:
@@ -319,3 +319,71 @@ def test_a_derived_client_is_one_unless_it_has_rules_of_its_own(tmp_path: Path, 
     )
     (stock,) = (function for function in index.functions if function.name == "stock")
     assert bool(effects_cache(index).of(stock).http) is known
+
+
+def test_kinds_follow_a_state_and_what_callers_hand_on(tmp_path: Path) -> None:
+    files = {
+        "app.py": """import redis.asyncio as redis
+from fastapi import FastAPI, Request
+from psycopg2.pool import ThreadedConnectionPool
+
+from work import Work, key_of, rows
+
+app = FastAPI()
+pool = ThreadedConnectionPool(1, 5, "dbname=a")
+
+
+async def start():
+    app.state.store = redis.from_url("redis://cache")
+    app.state.work = Work()
+
+
+async def lifespan(app):
+    yield {"late": Work()}
+
+
+@app.post("/a")
+async def a(request: Request):
+    connection = pool.getconn()
+    with connection.cursor() as cursor:
+        rows(cursor, "a")
+    await key_of(request.app.state.store, "a")
+    return request.app.state.work.of(), request.state.late.of()
+
+
+@app.post("/b")
+async def b(request: Request):
+    with pool.getconn().cursor() as cursor:
+        rows(cursor, "b")
+    mixed(pool), mixed(app)
+
+
+def mixed(thing):
+    return thing.of
+""",
+        "work.py": """class Work:
+    def of(self):
+        return 1
+
+
+async def key_of(store, name):
+    return await store.get(name)
+
+
+def rows(cursor, name):
+    cursor.execute("SELECT 1 WHERE a = %s", (name,))
+    return cursor.fetchall()
+""",
+    }
+    index = index_of(tmp_path, files)
+    app, work = index.tree.modules["app.py"], index.tree.modules["work.py"]
+
+    def owners(module: Module, method: str) -> set[str | None]:
+        calls = [call for call in module.nodes(ast.Call) if isinstance(call.func, ast.Attribute)]
+        return {index.kinds.of(module, call.func.value) for call in calls if call.func.attr == method}  # type: ignore[attr-defined]
+
+    assert owners(work, "get") == {"redis.asyncio.Redis"}
+    assert owners(work, "execute") == {"psycopg2.Cursor"}
+    assert owners(app, "of") == {"work.Work"}
+    thing = next(node for node in app.nodes(ast.Name) if node.id == "thing")
+    assert index.kinds.of(app, thing) is None  # its callers do not agree

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
+from swarm.analysis.models import last_name, mentioned, models_of
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.analysis.statements import SqlCall, sql_call
@@ -83,6 +84,34 @@ async def hook(event: dict):
             None,
             "fastapi",
         ),
+        Example(
+            """import redis.asyncio as redis
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+
+async def is_new(store, key):
+    if await store.get(f"event:{key}"):
+        return False
+    await store.set(f"event:{key}", "1", ex=3600)
+    return True
+
+
+async def hook(request):
+    event = await request.json()
+    return JSONResponse({"new": await is_new(request.app.state.redis, event["id"])})
+
+
+async def start():
+    app.state.redis = redis.from_url("redis://cache")
+
+
+app = Starlette(routes=[Route("/hook", hook, methods=["POST"])], on_startup=[start])
+""",
+            None,
+            "starlette",
+        ),
     )
     good = (
         """import sqlite3
@@ -111,6 +140,29 @@ async def hook(event: dict):
     except sqlite3.IntegrityError:
         pass
     return {"status": "new"}
+""",
+        """from flask import Flask, request
+from flask_sqlalchemy import SQLAlchemy
+
+app = Flask(__name__)
+db = SQLAlchemy(app)
+
+
+class Order(db.Model):
+    id = db.Column(db.Integer, primary_key=True)
+    number = db.Column(db.String(30), unique=True)
+    total = db.Column(db.Integer)
+
+
+@app.post("/hook")
+def hook():
+    order = Order.query.filter_by(number=request.json["number"]).first()
+    if order is None:
+        order = Order(number=request.json["number"])
+        db.session.add(order)
+    order.total = request.json["total"]
+    db.session.commit()
+    return ""
 """,
     )
 
@@ -178,9 +230,31 @@ def _tables(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
                 continue
             if _is_found(index, function, looked.call, added.call):
                 continue  # what was found is changed, and added to the session again
+            if _is_unique(index, function, looked.call):
+                continue  # the second insert is refused: no event is handled twice
             if _decides(index, function, looked.call, added.call):
                 told |= shared
                 yield added.call, f"the table {', '.join(sorted(shared))}"
+
+
+def _is_unique(index: Index, function: Function, call: ast.Call) -> bool:
+    """Whether a look asks a mapped class by one column that its table declares unique; the key it may be told by."""
+    sql, module = sql_call(index, function.module, call), function.module
+    callee = index.resolve_call(module, call) if sql is None else None
+    if callee is not None:
+        looks = [(one, asked.call) for one, effects in effects_cache(index).reached(callee)
+                 for asked in effects.sql if asked.verb == "SELECT"]  # fmt: skip
+        return bool(looks) and all(one is not function and _is_unique(index, one, asked) for one, asked in looks)
+    if sql is None or sql.construct is None:
+        return False
+    models, columns = models_of(index), []
+    model = next(iter(mentioned(models, module, sql.construct)), None)
+    for node in walk(sql.construct):
+        if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.Eq):
+            columns += [models.column(module, side) for side in (node.left, *node.comparators)]
+        elif isinstance(node, ast.Call) and last_name(node.func) == "filter_by" and model is not None:
+            columns += [(model, model.columns[k.arg]) for k in node.keywords if k.arg in model.columns]
+    return any(found is not None and found[1].unique for found in columns)
 
 
 def _keys(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 
 from swarm.analysis.index import Function, Index
@@ -17,6 +18,10 @@ ERROR_KEYS = frozenset({"error", "errors", "detail", "exception"})
 FAILED = ("error", "failed", "failure", "fail")
 GOOD_KEYS = frozenset({"ok", "success", "succeeded", "successful"})
 STATUS = ("status_code", "status")
+# what somebody writes beside such an answer who means it
+MEANT = re.compile(
+    r"\b(?:200|2xx|retr(?:y|ies)|redeliver\w*|re-?send\w*|resent|deliver(?:s|y)? again|acknowledge\w*|ack)\b"
+)
 MOST_ANSWERING = 8
 
 
@@ -64,6 +69,24 @@ def hook():
         return jsonify(id=request.json["id"])
     except KeyError:
         return jsonify(error="no id")
+""",
+            None,
+            "flask",
+        ),
+        Example(
+            """import requests
+from flask import Flask, jsonify, request
+
+app = Flask(__name__)
+
+
+@app.post("/hook")
+def hook():
+    try:
+        requests.post("https://a.example", json=request.json, timeout=5).raise_for_status()
+    except requests.RequestException:
+        return jsonify(status="error", detail="not passed on"), 200
+    return jsonify(status="ok")
 """,
             None,
             "flask",
@@ -125,8 +148,16 @@ async def other(event: dict):
             function.module, node,
             evidence=f"{function.qualname} {how} and answers 200 with an error inside",
             recommendation="Answer 5xx where the sender should deliver again, 4xx where it should not",
-            anchor=f"{function.qualname}:{kind}", mendable=False,
+            anchor=f"{function.qualname}:{kind}", mendable=False, deliberate=_is_explained(function.module, node),
         )  # fmt: skip
+
+
+def _is_explained(module: Module, node: ast.AST) -> bool:
+    """Whether a comment of the `except` block speaks of how the sender takes such an answer."""
+    block = next((one for one in module.ancestors(node) if isinstance(one, ast.ExceptHandler)), None)
+    first = block.lineno if block is not None else getattr(node, "lineno", 1)
+    lines = (module.line(number) for number in range(first, (getattr(node, "end_lineno", None) or first) + 1))
+    return any(MEANT.search(line.partition("#")[2]) for line in lines)
 
 
 def _answering(index: Index, handler: Function) -> list[Function]:
@@ -226,5 +257,6 @@ def _has_plain_status(index: Index, module: Module, call: ast.Call) -> bool:
         return unparsed(call.args[1]) in ("200", "HTTPStatus.OK")
     if name not in ("jsonify", "JSONResponse", "ORJSONResponse", "dict", "make_response") or len(call.args) > 1:
         return False
-    given = [keyword.value for keyword in call.keywords if keyword.arg in STATUS]
+    is_data = name in ("jsonify", "dict")  # `jsonify(status="error")` names a field, no status
+    given = [keyword.value for keyword in call.keywords if keyword.arg in STATUS and not is_data]
     return all(unparsed(value).rsplit(".", 1)[-1] in ("200", "HTTP_200_OK", "OK") for value in given)

@@ -16,7 +16,7 @@ from swarm.analysis.layout import unparsed
 from swarm.analysis.model_calls import asks_model
 from swarm.analysis.module import walk
 from swarm.analysis.route_paths import argument
-from swarm.analysis.source import Module, parameters
+from swarm.analysis.source import FunctionNode, Module, parameters
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
 from swarm.rules.clients import construction
@@ -26,7 +26,9 @@ from swarm.rules.reaching import import_of
 from swarm.rules.rule import Mend, Rule, edited
 from swarm.rules.splices import free_name, names_in
 
-RETRYING = ("tenacity", "stamina", "backoff", "retrying", "retry", "aiohttp_retry", "httpx_retries", "urllib3.util")
+RETRYING = ("tenacity", "stamina", "backoff", "retrying", "retry", "aiohttp_retry", "httpx_retries")
+RETRY_WORDS = ("retry", "backoff", "stamina", "tenacity")
+MOST_CALLERS = 30
 NO_RETRY = re.compile(r"retr|probe|ping|health|poll", re.IGNORECASE)  # what is asked again anyway
 STEM = "http_retries"
 MARK = "HTTP_RETRY_ATTEMPTS"
@@ -142,13 +144,16 @@ def _rewrite(index: Index, module: Module, chosen: Sequence[_Place], beside: Mod
 
 def _places(index: Index, function: Function) -> Iterator[_Place]:
     module = function.module
-    checked = False
+    with_library: bool | None = None
     for call in index.calls(function):
         request = outgoing_call(index, module, call)
-        if request is not None and not checked:
-            checked = True
-            if _retries_already(module, function) or _adapters_retry(index):
+        if request is not None and with_library is None:
+            if _retries_already(index, function):
                 return
+            with_library = _has_library(module) or _adapters_retry(index)  # its own way fits better than another
+        by_adapter = request is not None and (request.owner is not None or request.library != "requests")
+        if by_adapter and _adapters_retry(index):
+            continue
         if request is None or request.library == "urllib3" or _is_send(call) or _is_inside_retry(module, call):
             continue  # urllib3 repeats by itself
         if request.library not in ("httpx", "requests") and not index.routes:
@@ -157,7 +162,7 @@ def _places(index: Index, function: Function) -> Iterator[_Place]:
             continue
         if request.owner is not None and _transport_retries(index, module, request.owner):
             continue
-        yield _Place(function, request, _is_plain(module, request))
+        yield _Place(function, request, not with_library and _is_plain(module, request))
 
 
 def _may_be_repeated(index: Index, function: Function, request: HttpCall) -> bool:
@@ -202,14 +207,51 @@ def _is_send(call: ast.Call) -> bool:
     return isinstance(call.func, ast.Attribute) and call.func.attr in ("send", "stream")
 
 
-def _retries_already(module: Module, function: Function) -> bool:
-    words = [unparsed(decorator).lower() for decorator in function.node.decorator_list]
-    names = ("retry", "backoff", "stamina", "tenacity")
-    if any(name in word for word in words for name in names):
+def _retries_already(index: Index, function: Function) -> bool:
+    """Whether the function or one that calls it is tried again, or a library of retries may be told to run it."""
+    if NO_RETRY.search(function.name):
         return True
-    return any(origin.startswith(RETRYING) for origin in module.imports.values()) or bool(
-        NO_RETRY.search(function.name)
+    if not any(_has_library(module) for module in index.tree.modules.values()):
+        return _is_decorated(function)
+    around = [function]
+    for one in around:
+        if _is_decorated(one) or _runs_attempts(one):
+            return True
+        if len(around) < MOST_CALLERS:
+            around += [caller for caller in index.callers(one) if caller not in around]
+    # a function that is named, not called, may be what such a library is handed
+    handed = any(
+        _has_library(module) and not _is_called(module, node) and index.named_function(module, node) is function
+        for module, node in index.names(function.name)
     )
+    return handed or (_has_library(function.module) and not _decorates(function.module))
+
+
+def _is_called(module: Module, node: ast.expr) -> bool:
+    parent = module.parent(node)
+    return isinstance(parent, ast.Call) and parent.func is node
+
+
+def _is_decorated(function: Function) -> bool:
+    words = [unparsed(decorator).lower() for decorator in function.node.decorator_list]
+    return any(name in word for word in words for name in RETRY_WORDS)
+
+
+def _decorates(module: Module) -> bool:
+    """Whether a module puts its library of retries around single functions: those without it go without."""
+    nodes: list[FunctionNode] = [*module.nodes(ast.FunctionDef), *module.nodes(ast.AsyncFunctionDef)]
+    marks = [unparsed(mark).lower() for node in nodes for mark in node.decorator_list]
+    return any(name in mark for mark in marks for name in RETRY_WORDS)
+
+
+def _runs_attempts(function: Function) -> bool:
+    """`async for attempt in AsyncRetrying(…)`, `stamina.retry_context(…)`."""
+    loops = (node for node in walk(function.node) if isinstance(node, ast.For | ast.AsyncFor))
+    return any(word in unparsed(loop.iter).lower() for loop in loops for word in ("retrying", "retry_context"))
+
+
+def _has_library(module: Module) -> bool:
+    return any(origin.startswith(RETRYING) for origin in module.imports.values())
 
 
 def _adapters_retry(index: Index) -> bool:

@@ -13,8 +13,10 @@ from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
+from swarm.rules.api.asked_again import asked_again
 from swarm.rules.api.retry_settings import Setting, paused, settings
-from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.examples import retry_without_pause as examples
+from swarm.rules.rule import Mend, Rule, edited
 from swarm.rules.splices import import_as
 
 
@@ -30,7 +32,7 @@ class _Place:
 
 
 class RetryWithoutPause(Rule):
-    """A loop repeats a failed call at once, with no pause between the tries.
+    """A loop repeats a call at once, with no pause between the tries: it failed, or the answer is not there yet.
 
     Why: what failed a millisecond ago fails again, and a service that is overloaded gets its load times three at
     the worst moment. Example: `for attempt in range(3): try: … except: continue`.
@@ -46,166 +48,16 @@ class RetryWithoutPause(Rule):
     severity = "medium"
     title = "Retries follow each other without a pause"
     sources = ("https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/",)
-    bad = (
-        Example(
-            """import requests
-
-
-def stock(item):
-    for attempt in range(3):
-        try:
-            return requests.get(f"https://a.example/{item}", timeout=2)
-        except requests.RequestException:
-            continue
-    return None
-""",
-            """import random
-import time
-
-import requests
-
-
-def stock(item):
-    for attempt in range(3):
-        try:
-            return requests.get(f"https://a.example/{item}", timeout=2)
-        except requests.RequestException:
-            if attempt < 3 - 1:
-                time.sleep(random.uniform(0.5, 1.0) * min(0.1 * 2**attempt, 2.0))
-            continue
-    return None
-""",
-        ),
-        Example(
-            """import httpx
-from fastapi import FastAPI
-
-app = FastAPI()
-TRIES = 4
-
-
-@app.get("/stock")
-async def stock():
-    async with httpx.AsyncClient() as client:
-        for _ in range(TRIES):
-            try:
-                return (await client.get("https://a.example/stock")).json()
-            except httpx.HTTPError as error:
-                last = error
-    raise last
-""",
-            """import asyncio
-import random
-
-import httpx
-from fastapi import FastAPI
-
-app = FastAPI()
-TRIES = 4
-
-
-@app.get("/stock")
-async def stock():
-    async with httpx.AsyncClient() as client:
-        for attempt in range(TRIES):
-            try:
-                return (await client.get("https://a.example/stock")).json()
-            except httpx.HTTPError as error:
-                if attempt < TRIES - 1:
-                    await asyncio.sleep(random.uniform(0.5, 1.0) * min(0.1 * 2**attempt, 2.0))
-                last = error
-    raise last
-""",
-            "fastapi",
-        ),
-        Example(
-            """import requests
-from tenacity import retry, stop_after_attempt
-
-
-@retry(stop=stop_after_attempt(5))
-def stock(item):
-    return requests.get(f"https://a.example/{item}", timeout=2)
-""",
-            """import requests
-from tenacity import retry, stop_after_attempt, wait_random_exponential
-
-
-@retry(stop=stop_after_attempt(5), wait=wait_random_exponential(multiplier=0.1, max=2))
-def stock(item):
-    return requests.get(f"https://a.example/{item}", timeout=2)
-""",
-        ),
-        Example(
-            """import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
-
-session = requests.Session()
-session.mount("https://", HTTPAdapter(max_retries=Retry(total=3, status_forcelist=[502, 503])))
-""",
-            """import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
-
-session = requests.Session()
-session.mount(
-    "https://",
-    HTTPAdapter(max_retries=Retry(total=3, status_forcelist=[502, 503], backoff_factor=0.1)),
-)
-""",
-        ),
-        Example(
-            """import requests
-
-
-def stock(item):
-    while True:
-        try:
-            return requests.get(f"https://a.example/{item}", timeout=2)
-        except requests.ConnectionError:
-            pass
-""",
-            None,
-        ),
-    )
-    good = (
-        """import time
-
-import requests
-
-
-def patient(item):
-    for attempt in range(3):
-        try:
-            return requests.get(f"https://a.example/{item}", timeout=2)
-        except requests.RequestException:
-            time.sleep(attempt)
-    return None
-
-
-def each(items):
-    for item in items:
-        try:
-            requests.get(f"https://a.example/{item}", timeout=2)
-        except requests.RequestException:
-            continue
-
-
-def all_or_nothing(items):
-    for number in range(3):
-        try:
-            requests.get(f"https://a.example/{number}", timeout=2)
-        except requests.RequestException:
-            raise
-""",
-    )
+    bad = examples.BAD
+    good = examples.GOOD
 
     def find(self, index: Index) -> Iterable[Finding]:
         """Every retry loop without a pause on a request's path."""
         for function in index.functions_on_path:
             for place in _places(index, function):
                 yield self._finding(place)
+            for loop, call in asked_again(index, function):
+                yield self._of_answer(function, loop, call)
         for module in index.tree.modules.values():
             for setting in settings(index, module):
                 yield self._of_library(module, setting)
@@ -216,6 +68,16 @@ def all_or_nothing(items):
             evidence=f"`{' '.join(unparsed(setting.node).split())[:80]}` tries again at once after a failure",
             recommendation="Pause between the tries, longer each time and random",
             anchor=f"{setting.name}:{unparsed(setting.node)}", mendable=True,
+        )  # fmt: skip
+
+    def _of_answer(self, function: Function, loop: ast.For | ast.While, call: ast.Call) -> Finding:
+        called = " ".join(unparsed(call.func).split())
+        return self.finding(
+            function.module, call,
+            evidence=f"{function.qualname} calls {called} again and again, with no pause, until the answer suits it",
+            recommendation="Pause between the calls, longer each time and random, and bound their number",
+            anchor=f"{function.qualname}:{called}:{'for' if isinstance(loop, ast.For) else 'while'}",
+            mendable=False,
         )  # fmt: skip
 
     def _finding(self, place: _Place) -> Finding:

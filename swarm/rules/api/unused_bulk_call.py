@@ -96,6 +96,27 @@ def names():
             None,
             "flask",
         ),
+        Example(
+            """import asyncpg
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.on_event("startup")
+async def start():
+    app.state.pool = await asyncpg.create_pool("postgresql://db/shop")
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    async with app.state.pool.acquire() as connection:
+        for item in event["items"]:
+            await connection.execute("UPDATE payments SET settled = true WHERE ref = $1", item["ref"])
+""",
+            None,
+            "fastapi",
+        ),
     )
     good = (
         """import httpx
@@ -128,6 +149,30 @@ async def import_rows(rows: list[dict]):
     for row in rows:
         pipe.get(row["id"])
     return [row.get("id") for row in rows], pipe.execute(), cache.mget([row["id"] for row in rows])
+""",
+        """import httpx
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+class Crm:
+    def __init__(self):
+        self.client = httpx.AsyncClient(timeout=5)
+
+    async def create_contact(self, row):
+        return await self.client.post("https://crm.example/contacts", json=row)
+
+    async def create_contacts(self, rows):
+        return [await self.create_contact(row) for row in rows]
+
+
+crm = Crm()
+
+
+@app.post("/import")
+async def import_rows(rows: list[dict]):
+    return len(await crm.create_contacts(rows))
 """,
     )
 
@@ -167,7 +212,11 @@ def _single(index: Index, function: Function) -> Iterator[tuple[ast.Call, str]]:
             one.name for one in index.functions if one.module is callee.module and one.class_name == callee.class_name
         ]
         many = next((name for name in siblings if _is_for_many(callee.name, name)), "")
-        if many and any(isinstance(part, ast.Name) for value in call.args for part in walk(value)):
+        if (
+            many
+            and many != function.name
+            and any(isinstance(part, ast.Name) for value in call.args for part in walk(value))
+        ):
             yield call, many
 
 
@@ -188,7 +237,8 @@ def _of_driver(index: Index, module: Module, call: ast.Call, kind: str) -> str:
     sql = sql_call(index, module, call) if kind in OVER_NETWORK and call.args else None
     parent = module.parent(call)
     parent = module.parent(parent) if isinstance(parent, ast.Await) else parent
-    if sql is None or sql.verb != "INSERT" or not isinstance(parent, ast.Expr) or len(call.args) < 2:
+    at_once = ("INSERT",) if kind == "psycopg2.Cursor" else ("INSERT", "UPDATE", "DELETE")
+    if sql is None or sql.verb not in at_once or not isinstance(parent, ast.Expr) or len(call.args) < 2:
         return ""
     loop = next(loops_around(module, call))
     if not isinstance(loop, ast.For) or len(loop.body) > 1:

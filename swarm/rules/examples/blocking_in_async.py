@@ -190,6 +190,26 @@ async def read_newest():
         None,
         "fastapi",
     ),
+    Example(  # a file: low
+        """import json
+from pathlib import Path
+
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+def prompts():
+    return json.loads(Path("prompts.json").read_text())
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    return prompts()[event["kind"]]
+""",
+        None,
+        "fastapi",
+    ),
 )
 GOOD = (
     """import asyncio

@@ -155,6 +155,33 @@ async def hook(base: str):
         None,
         "fastapi",
     ),
+    Example(  # an object for one request, whoever else keeps one
+        """import httpx
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+class Ledger:
+    def __init__(self, base):
+        self.http = httpx.AsyncClient(base_url=base)
+
+    async def book(self, entry):
+        return await self.http.put("/entries", json=entry)
+
+
+shared = Ledger("https://ledger.example")
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    ledger = Ledger("https://ledger.example")
+    await ledger.book(event)
+    return {"booked": True}
+""",
+        None,
+        "fastapi",
+    ),
 )
 GOOD = (
     """from contextlib import nullcontext

@@ -174,6 +174,32 @@ async def notify(people: list[str]):
         None,
         "fastapi",
     ),
+    Example(  # writes are told, and left in their order
+        """import httpx
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+client = httpx.AsyncClient(timeout=5)
+
+
+async def forward(target, event):
+    answer = await client.post(f"https://{target}.example/events", json=event)
+    answer.raise_for_status()
+
+
+async def hook(request):
+    event = await request.json()
+    for target in event["targets"]:
+        await forward(target, event)
+    return JSONResponse({"sent": len(event["targets"])})
+
+
+app = Starlette(routes=[Route("/hook", hook, methods=["POST"])])
+""",
+        None,
+        "starlette",
+    ),
 )
 GOOD = (
     """import asyncio

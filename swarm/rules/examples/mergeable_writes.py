@@ -110,6 +110,37 @@ def hook():
 """,
         "flask",
     ),
+    Example(
+        """import requests
+from flask import Flask, request
+
+app = Flask(__name__)
+
+
+@app.post("/hook")
+def hook():
+    url = f"https://desk.example/tickets/{request.json['id']}"
+    answer = requests.patch(url, json={"team": "first"}, timeout=5)
+    answer.raise_for_status()
+    answer = requests.patch(url, json={"state": "open"}, timeout=5)
+    answer.raise_for_status()
+    return ""
+""",
+        """import requests
+from flask import Flask, request
+
+app = Flask(__name__)
+
+
+@app.post("/hook")
+def hook():
+    url = f"https://desk.example/tickets/{request.json['id']}"
+    answer = requests.patch(url, json={"team": "first", "state": "open"}, timeout=5)
+    answer.raise_for_status()
+    return ""
+""",
+        "flask",
+    ),
 )
 GOOD = (
     """import httpx

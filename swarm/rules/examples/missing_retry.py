@@ -84,6 +84,31 @@ async def hook(event: dict):
         None,
         "fastapi",
     ),
+    Example(  # its module's own way is the one to take
+        """import httpx
+from fastapi import FastAPI
+from tenacity import retry, stop_after_attempt, wait_random_exponential
+
+app = FastAPI()
+client = httpx.AsyncClient(timeout=5)
+
+
+@retry(stop=stop_after_attempt(3), wait=wait_random_exponential(max=2))
+async def company(domain):
+    return (await client.get(f"https://a.example/companies/{domain}")).raise_for_status().json()
+
+
+async def person(email):
+    return (await client.get("https://a.example/people", params={"email": email})).raise_for_status().json()
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    return await company(event["domain"]), await person(event["email"])
+""",
+        None,
+        "fastapi",
+    ),
 )
 GOOD = (
     """import httpx

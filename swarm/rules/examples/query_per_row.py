@@ -206,6 +206,71 @@ app = Starlette(routes=[Route("/hook", hook, methods=["POST"])])
         None,
         "starlette",
     ),
+    Example(  # a relationship that each object loads by itself
+        """from flask import Flask, jsonify
+from sqlalchemy import ForeignKey, create_engine, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+
+app = Flask(__name__)
+engine = create_engine("postgresql:///billing")
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Account(Base):
+    __tablename__ = "accounts"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+class Invoice(Base):
+    __tablename__ = "invoices"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
+    account: Mapped[Account] = relationship()
+
+
+@app.post("/names")
+def names():
+    with Session(engine) as session:
+        invoices = session.scalars(select(Invoice).where(Invoice.id > 9)).all()
+        return jsonify([invoice.account.name for invoice in invoices])
+""",
+        """from flask import Flask, jsonify
+from sqlalchemy import ForeignKey, create_engine, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, selectinload
+
+app = Flask(__name__)
+engine = create_engine("postgresql:///billing")
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Account(Base):
+    __tablename__ = "accounts"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+class Invoice(Base):
+    __tablename__ = "invoices"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
+    account: Mapped[Account] = relationship()
+
+
+@app.post("/names")
+def names():
+    with Session(engine) as session:
+        invoices = session.scalars(select(Invoice).options(selectinload(Invoice.account)).where(Invoice.id > 9)).all()
+        return jsonify([invoice.account.name for invoice in invoices])
+""",
+        "flask",
+    ),
 )
 GOOD = (
     """from fastapi import FastAPI
@@ -237,5 +302,36 @@ async def jobs(session: AsyncSession, keys: list[int]):
     for _ in range(3):
         if await session.scalar(select(Job.state).where(Job.id == keys[0])) == "done":
             break
+""",
+    """from flask import Flask, jsonify
+from sqlalchemy import ForeignKey, create_engine, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, joinedload, mapped_column, relationship
+
+app = Flask(__name__)
+engine = create_engine("postgresql:///billing")
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Account(Base):
+    __tablename__ = "accounts"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+class Invoice(Base):
+    __tablename__ = "invoices"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
+    account: Mapped[Account] = relationship()
+
+
+@app.post("/names")
+def names():
+    with Session(engine) as session:
+        found = session.scalars(select(Invoice).options(joinedload(Invoice.account)).where(Invoice.id > 9))
+        return jsonify([invoice.account.name for invoice in found])
 """,
 )

@@ -11,8 +11,9 @@ from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module, parameters
-from swarm.core.findings import Finding
+from swarm.core.findings import Finding, Severity
 from swarm.rules.examples import blocking_in_async as examples
+from swarm.rules.local_files import is_local_file, work_on_files
 from swarm.rules.off_the_loop import awaited_sleep, moved_call, split_function
 from swarm.rules.rule import Mend, Rule, edited
 from swarm.rules.splices import import_as
@@ -34,13 +35,15 @@ class _Place:
     call: ast.Call
     way: Literal["sleep", "thread", "split"] | None
     what: str
+    severity: Severity | None = None
 
 
 class BlockingInAsync(Rule):
     """An async function sleeps, queries a database, runs a process or calls `requests` right on the event loop.
 
     Why: the loop serves one thing at a time; while it is blocked no other request moves, health checks included.
-    Example: `time.sleep(1)` or a sync database helper called in an `async def` handler.
+    Example: `time.sleep(1)` or a sync database helper called in an `async def` handler. SQLite answers from a file
+    of the machine's own in a millisecond or so: that is told as medium; a small file read or written, as low.
 
     The mend: `time.sleep` becomes `await asyncio.sleep`; one blocking call, or a call of a sync function of the
     service that blocks, becomes `await asyncio.to_thread(f, …)`; an async function that never awaits and does
@@ -66,6 +69,8 @@ class BlockingInAsync(Rule):
                 seen: dict[str, int] = {}
                 for place in _places(index, function):
                     yield self._finding(place, seen)
+                for call in work_on_files(index, function):
+                    yield self._finding(_Place(function, call, None, "reads or writes a file", "low"), seen)
 
     def _finding(self, place: _Place, seen: dict[str, int]) -> Finding:
         name = unparsed(place.call.func)
@@ -77,6 +82,7 @@ class BlockingInAsync(Rule):
             recommendation="Await asyncio.sleep, an async library, or asyncio.to_thread with a connection of its own",
             anchor=f"{place.function.qualname}:{name}{number}",
             mendable=place.way is not None,
+            severity=place.severity,
         )  # fmt: skip
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
@@ -116,7 +122,8 @@ def _places(index: Index, function: Function) -> Iterator[_Place]:
     held = database or [call for call in index.calls(function) if gives_connection(index, module, call)]
     if held:
         way: Literal["split"] | None = "split" if _can_split(index, function) else None
-        yield _Place(function, held[0], way, "works on a database")
+        modest: Severity | None = "medium" if is_local_file(index, module, held[0]) else None
+        yield _Place(function, held[0], way, "works on a database", modest)
     split = bool(held) and _can_split(index, function)
     for call in direct:
         if call in database or split:
@@ -146,7 +153,9 @@ def _places(index: Index, function: Function) -> Iterator[_Place]:
             and not _is_generator(index, callee)
             and all(is_thread_safe(index, other) for other, _ in reached)
         )
-        yield _Place(function, call, "thread" if safe else None, "does blocking work")
+        blocking = [(other.module, blocked) for other, effects in reached for blocked in effects.blocking]
+        local = all(is_local_file(index, where, blocked) for where, blocked in blocking)
+        yield _Place(function, call, "thread" if safe else None, "does blocking work", "medium" if local else None)
 
 
 def _is_awaited(module: Module, call: ast.Call) -> bool:

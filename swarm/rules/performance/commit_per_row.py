@@ -13,12 +13,15 @@ from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
+from swarm.rules.reads_by_others import passed_on
 from swarm.rules.request_code import loops_around
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.session_work import only_session_work
 from swarm.rules.splices import is_alone, whole_lines
 
 WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE")
+# connections that commit at the end of a `with` of their own
+COMMITTING = ("sqlite3.Connection", "psycopg2.Connection", "psycopg.Connection", "psycopg.AsyncConnection")
 
 
 class CommitPerRow(Rule):
@@ -177,6 +180,29 @@ def deliver(conn: sqlite3.Connection, rows):
 """,
             None,
         ),
+        Example(
+            """import sqlite3
+from contextlib import closing
+
+from flask import Flask, request
+
+app = Flask(__name__)
+
+
+def write(sql, given):
+    with closing(sqlite3.connect("stock.db")) as connection, connection:
+        connection.execute(sql, given)
+
+
+@app.post("/hook")
+def hook():
+    for item in request.json:
+        write("UPDATE stock SET n = ? WHERE sku = ?", (item["n"], item["sku"]))
+    return ""
+""",
+            None,
+            "flask",
+        ),
     )
     good = (
         """import sqlite3
@@ -263,8 +289,25 @@ def _committed_by_others(index: Index, function: Function) -> Iterator[tuple[ast
         if callee is None or callee is function or not any(isinstance(n, ast.Name) and n.id in turn for n in given):
             continue
         effects = cache.of(callee)
-        if effects.commits and any(sql.verb in WRITES for sql in effects.sql) and not effects.http:
+        passed = passed_on(index, callee, call)
+        written = [*effects.sql, *([passed] if passed is not None else [])]
+        writes = any(sql.verb in WRITES for sql in written) and not effects.http
+        if writes and (effects.commits or _ends_with_commit(index, callee)):
             yield call, callee
+
+
+def _ends_with_commit(index: Index, function: Function) -> bool:
+    """Whether a `with` of a driver's connection, or of a session's `begin()`, commits what the function writes."""
+    module = function.module
+    for block in (node for node in index.own_nodes(function) if isinstance(node, ast.With | ast.AsyncWith)):
+        for given in (item.context_expr for item in block.items):
+            named = given.func if isinstance(given, ast.Call) else given
+            if getattr(named, "attr", "") == "begin":
+                return True
+            closes_only = index.resolve(module, named) == "contextlib.closing"
+            if not closes_only and index.kinds.of(module, given) in COMMITTING:
+                return True
+    return False
 
 
 def _call(statement: ast.stmt) -> ast.Call | None:

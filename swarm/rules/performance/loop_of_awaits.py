@@ -15,6 +15,7 @@ from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.examples import loop_of_awaits as examples
 from swarm.rules.independence import Step, core_of, feeds_itself, is_plain, only_collects, step_of, uses, varies
+from swarm.rules.loops_of_writes import writes_by_turn
 from swarm.rules.request_code import request_functions
 from swarm.rules.rule import Mend, Rule, edited
 from swarm.rules.splices import free_name, import_as, is_alone, whole_lines
@@ -48,17 +49,33 @@ class LoopOfAwaits(Rule):
         """Every loop of reads on a request's path whose turns do not need each other."""
         for function in request_functions(index):
             if function.is_async:
+                told: set[ast.AST] = set()
                 for loop in _loops(index, function):
+                    told.add(loop.node)
                     yield self._finding(loop)
+                for loop_of_writes, call in writes_by_turn(index, function):
+                    if loop_of_writes not in told:
+                        yield self._of_writes(function, call)
+
+    def _of_writes(self, function: Function, call: ast.Call) -> Finding:
+        called = " ".join(unparsed(call.func).split())
+        return self.finding(
+            function.module, call,
+            evidence=f"{function.qualname} awaits {called}, which writes, once in each turn",
+            recommendation="Where their order does not matter: send them together, a few at a time, or in one call",
+            anchor=f"{function.qualname}:{called}", mendable=False, severity="low",
+        )  # fmt: skip
 
     def _finding(self, loop: Loop) -> Finding:
         called = " ".join(unparsed(loop.step.call.func).split())
         return self.finding(
             loop.function.module, loop.node,
             evidence=f"{loop.function.qualname} awaits {called} once in each turn; no turn needs another's answer",
-            recommendation="Await the calls together with asyncio.gather, a few at a time",
+            recommendation="Ask Redis once: MGET, or a pipeline" if loop.step.of_redis else
+            "Await the calls together with asyncio.gather, a few at a time",
             anchor=f"{loop.function.qualname}:{called}",
             mendable=loop.mendable,
+            severity="low" if loop.step.of_redis else None,
         )  # fmt: skip
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
@@ -100,7 +117,7 @@ class Loop:
     @property
     def mendable(self) -> bool:
         """Whether it can be written anew."""
-        return (
+        return not self.step.of_redis and (
             bool(self.name)
             or self.kept
             or (

@@ -13,6 +13,7 @@ from swarm.analysis.module import walk
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.independence import Step, core_of, feeds_itself, is_plain, only_collects, step_of_call, uses, varies
+from swarm.rules.loops_of_writes import writes_by_turn
 from swarm.rules.request_code import request_functions
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.splices import WIDTH, arguments_text, free_name, import_as, import_from, is_alone
@@ -151,6 +152,22 @@ def names(skus: list[str]):
 """,
             "fastapi",
         ),
+        Example(  # writes are told, and left in their order
+            """import requests
+from flask import Flask, request
+
+app = Flask(__name__)
+
+
+@app.post("/hook")
+def hook():
+    for host in request.get_json()["hosts"]:
+        requests.post(f"https://{host}/events", json={"new": True}, timeout=2).raise_for_status()
+    return "sent"
+""",
+            None,
+            "flask",
+        ),
     )
     good = (
         """import requests
@@ -198,8 +215,22 @@ def hook():
         """Every loop of blocking reads on a request's path whose turns do not need each other."""
         for function in request_functions(index):
             if not function.is_async and not index.on_event_loop(function):
+                told: set[ast.AST] = set()
                 for loop in _loops(index, function):
+                    told.add(loop.node)
                     yield self._finding(loop)
+                for loop_of_writes, call in writes_by_turn(index, function):
+                    if loop_of_writes not in told:
+                        yield self._of_writes(function, call)
+
+    def _of_writes(self, function: Function, call: ast.Call) -> Finding:
+        called = " ".join(unparsed(call.func).split())
+        return self.finding(
+            function.module, call,
+            evidence=f"{function.qualname} waits for {called}, which writes, once in each turn",
+            recommendation="Where their order does not matter: send them from a pool of threads, or in one call",
+            anchor=f"{function.qualname}:{called}", mendable=False, severity="low",
+        )  # fmt: skip
 
     def _finding(self, loop: _Loop) -> Finding:
         called = " ".join(unparsed(loop.step.call.func).split())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import HttpCall, effects_cache, http_call
@@ -27,12 +28,16 @@ CLIENTS = frozenset({"self._client", "self.client", "self._session", "self.sessi
 
 @dataclass(frozen=True, slots=True)
 class _Update:
-    """A statement that sends some fields of a resource; `key` says which resource, and over which function."""
+    """A statement that sends some fields of a resource; `key` says which resource, and over which function.
+
+    `check` is the statement behind it that does nothing but raise for a bad answer.
+    """
 
     statement: ast.stmt
     call: ast.Call
     fields: ast.Dict
     key: str
+    check: ast.stmt | None = None
 
 
 class MergeableWrites(Rule):
@@ -73,7 +78,7 @@ class MergeableWrites(Rule):
             f"{function.qualname}, with {' and then '.join(', '.join(sorted(some)) for some in names)}",
             recommendation="Send the fields in one call",
             anchor=f"{function.qualname}:{run[0].key}",
-            mendable=all(is_alone(module, update.statement) for update in run) and _is_plain_layout(module, run),
+            mendable=_is_plain_layout(module, run),
         )  # fmt: skip
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
@@ -98,8 +103,10 @@ def _runs(index: Index, function: Function) -> Iterator[list[_Update]]:
     for node in [function.node, *index.own_of(function, *BLOCKS)]:
         for body in (getattr(node, field, None) for field in ("body", "orelse", "finalbody")):
             run: list[_Update] = []
-            for statement in [*body, None] if isinstance(body, list) else []:
-                update = _update(index, function, statement) if isinstance(statement, ast.stmt) else None
+            for statement, following in pairwise([*body, None, None]) if isinstance(body, list) else ():
+                if run and statement is not None and statement is run[-1].check:
+                    continue
+                update = _checked(index, function, statement, following) if isinstance(statement, ast.stmt) else None
                 if update is not None and run and update.key == run[0].key:
                     run.append(update)
                     continue
@@ -108,13 +115,36 @@ def _runs(index: Index, function: Function) -> Iterator[list[_Update]]:
                 run = [update] if update is not None else []
 
 
+def _checked(index: Index, function: Function, statement: ast.stmt, following: ast.stmt | None) -> _Update | None:
+    """The update that a statement is, or that it is with the check of its answer behind it."""
+    match statement, following:
+        case (
+            ast.Assign(targets=[ast.Name(id=name)], value=value),
+            ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=asked), attr="raise_for_status"), args=[])),
+        ) if name == asked:
+            found = _update(index, function, ast.copy_location(ast.Expr(value), statement))
+            if found is not None:
+                return replace(found, statement=statement, key=f"{name} = {found.key}", check=following)
+            return None
+    return _update(index, function, statement)
+
+
 def _update(index: Index, function: Function, statement: ast.stmt) -> _Update | None:
     """The statement as a partial update whose answer nobody uses."""
     match statement:
         case ast.Expr(value=ast.Await(value=ast.Call() as call)) | ast.Expr(value=ast.Call() as call):
-            callee = index.resolve_call(function.module, call)
+            pass
         case _:
             return None
+    match call:  # `requests.patch(…).raise_for_status()`
+        case ast.Call(
+            func=ast.Attribute(
+                value=ast.Await(value=ast.Call() as inner) | (ast.Call() as inner), attr="raise_for_status"
+            ),
+            args=[],
+        ):
+            call = inner
+    callee = index.resolve_call(function.module, call)
     request = http_call(index, function.module, call)
     if request is not None:
         return _sent_directly(statement, request)
@@ -233,8 +263,11 @@ def _names(fields: ast.Dict) -> set[str]:
 
 
 def _is_plain_layout(module: Module, run: Sequence[_Update]) -> bool:
-    """Whether no field is named twice and no comment would be lost with a call."""
+    """Whether no field is named twice, calls stand on lines of their own and no comment would be lost with one."""
     names = [name for update in run for name in _names(update.fields)]
+    parts = [part for update in run for part in (update.statement, update.check) if part is not None]
+    if not all(is_alone(module, part) for part in parts):
+        return False
     comments = any("#" in module.segment(update.statement) for update in run[:-1])
     return len(names) == len(set(names)) and not comments
 
@@ -242,7 +275,10 @@ def _is_plain_layout(module: Module, run: Sequence[_Update]) -> bool:
 def _merged(module: Module, run: Sequence[_Update]) -> list[Edit]:
     """The last call takes the fields of those before it, which go."""
     last = run[-1]
-    edits = [Edit(*whole_lines(module, update.statement), "") for update in run[:-1]]
+    gone = [
+        statement for update in run[:-1] for statement in (update.statement, update.check) if statement is not None
+    ]
+    edits = [Edit(*whole_lines(module, statement), "") for statement in gone]
     start, end = module.span(last.fields)
     first = last.fields.keys[0]
     assert first is not None

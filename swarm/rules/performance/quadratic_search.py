@@ -66,6 +66,21 @@ def new():
             None,
             "flask",
         ),
+        Example(
+            """from flask import Flask, request
+
+app = Flask(__name__)
+
+
+@app.post("/hook")
+def hook():
+    body = request.get_json()
+    known = [row["id"] for row in body["known"]]
+    return [row for row in body["rows"] if row["id"] not in known]
+""",
+            None,
+            "flask",
+        ),
     )
     good = (
         """from fastapi import FastAPI
@@ -88,6 +103,23 @@ async def join(orders: list[dict], users: list[dict]):
         if order["kind"] in ["a", "b"]:
             continue
     return [by_id[order["user"]] for order in orders if order["user"] in by_id]
+""",
+        """import enum
+
+from flask import Flask, request
+
+app = Flask(__name__)
+
+
+class Kind(enum.Enum):
+    ORDER = "order"
+    REFUND = "refund"
+
+
+@app.post("/hook")
+def hook():
+    kinds = [kind.value for kind in Kind]
+    return [row for row in request.get_json() if row["kind"] in kinds]
 """,
     )
 
@@ -150,11 +182,16 @@ def _memberships(index: Index, function: Function) -> Iterator[tuple[ast.AST, st
         node.targets[0].id for node in index.own_nodes(function)
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.List)
     }  # fmt: skip
+    made = _made_lists(index, function)
     for node in index.own_nodes(function):
         if not isinstance(node, ast.Compare) or not isinstance(node.ops[0], ast.In | ast.NotIn):
             continue
         name = node.comparators[0]
-        if not isinstance(name, ast.Name) or name.id not in lists:
+        if not isinstance(name, ast.Name) or name.id not in lists | made:
+            continue
+        turn = {part for loop in loops_around(function.module, node) for part in _targets(loop)}
+        if name.id in made and name.id not in turn and _names(node.left) & turn:
+            yield node, name.id
             continue
         for loop in loops_around(function.module, node):
             if any(_begins(part, name.id) for part in walk(loop)):
@@ -164,13 +201,29 @@ def _memberships(index: Index, function: Function) -> Iterator[tuple[ast.AST, st
                 break
 
 
+def _made_lists(index: Index, function: Function) -> set[str]:
+    """Names that stand, once and outside of loops, for a list made of something that the code does not spell out."""
+    found: set[str] = set()
+    for name, values in index.kinds.bindings(function.node).items():
+        made = values[0] if len(values) == 1 else None
+        if not isinstance(made, ast.ListComp) or any(loops_around(function.module, made)):
+            continue
+        over = made.generators[0].iter
+        spelt_out = isinstance(over, ast.List | ast.Tuple | ast.Constant) or over_is_fixed(function, over)
+        if not spelt_out and not _is_class(index, function, over):
+            found.add(name)
+    return found
+
+
+def _is_class(index: Index, function: Function, over: ast.expr) -> bool:
+    """Whether what is gone through is a class, an enumeration: its members are few."""
+    dotted = index.resolve(function.module, over) or ""
+    return dotted in index.classes or dotted.rpartition(".")[2][:1].isupper()
+
+
 def _scans(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
     """`names.count(name)`, `names.index(name)` in a loop, of a list that the function made before it."""
-    lists = {
-        node.targets[0].id for node in index.own_nodes(function)
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-        and isinstance(node.value, ast.ListComp)
-    }  # fmt: skip
+    lists = _made_lists(index, function)
     for call in index.calls(function):
         match call:
             case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="count" | "index"), args=[asked]):

@@ -15,6 +15,7 @@ from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.examples import query_per_row as examples
 from swarm.rules.keyed_queries import Keyed, LoopQuery, loop_queries
+from swarm.rules.lazy_relations import LazyLoad, eager_edits, lazy_loads
 from swarm.rules.reads_by_others import selects_by_turn
 from swarm.rules.rule import Mend, Rule, edited
 from swarm.rules.splices import WIDTH, free_name, fresh_name, is_alone, whole_lines
@@ -32,7 +33,8 @@ class QueryPerRow(Rule):
     its rows in a dict by key, where the loop looks its own up: the same rows in the same order, an empty list or
     None where there were none. Only where the loop goes through a list of mapped objects, compares one column with
     a column of theirs of the same type that is never NULL, and can't be left early; never where it writes,
-    commits, or where the query has a limit, a join or a group.
+    commits, or where the query has a limit, a join or a group. A relationship that is loaded object by object is
+    loaded for all of them by an option of the query, `selectinload(Model.relation)`.
     """
 
     id = "query-per-row"
@@ -55,6 +57,8 @@ class QueryPerRow(Rule):
             for call, callee, sql in selects_by_turn(index, function):
                 if call not in told:
                     yield self._of_others(function, call, callee, sql)
+            for load in lazy_loads(index, function):
+                yield self._of_relation(load)
 
     def _of_others(self, function: Function, call: ast.Call, callee: Function, sql: SqlCall) -> Finding:
         how = "runs" if callee is function else f"calls {callee.qualname}"
@@ -64,6 +68,16 @@ class QueryPerRow(Rule):
             recommendation="Fetch the rows of all keys with one query before the loop",
             anchor=f"{function.qualname}:{callee.qualname}:{sql.text}",
             mendable=False,
+        )  # fmt: skip
+
+    def _of_relation(self, load: LazyLoad) -> Finding:
+        name = f"{load.model.dotted.rsplit('.', 1)[-1]}.{load.relation.attribute}"
+        return self.finding(
+            load.function.module, load.node,
+            evidence=f"{load.function.qualname} looks at {name} in each turn of a loop: it is loaded one by one",
+            recommendation=f"Load it for all objects at once: .options(selectinload({name}))",
+            anchor=f"{load.function.qualname}:{name}",
+            mendable=load.root is not None,
         )  # fmt: skip
 
     def _finding(self, query: LoopQuery) -> Finding:
@@ -82,10 +96,15 @@ class QueryPerRow(Rule):
         lines = {finding.line for finding in findings}
         edits: list[Edit] = []
         taken: set[str] = set()
+        loads: list[LazyLoad] = []
         for function in index.functions:
             for query in loop_queries(index, function) if function.module is module else ():
                 if query.call.lineno in lines and _is_mendable(query):
                     edits += _rewrite(query, taken)
+            for load in lazy_loads(index, function) if function.module is module else ():
+                loads += [load] if load.node.lineno in lines and load.root is not None else []
+        if loads:
+            edits += eager_edits(index, module, loads)
         if not edits:
             return None
         return Mend(

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Sequence
 
 from swarm.analysis.edits import Edit
-from swarm.analysis.index import AppObject, Index
+from swarm.analysis.index import AppObject, Function, Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.behind_the_answer import Work, waited_work
@@ -15,6 +15,7 @@ from swarm.rules.durably import as_function, handed_over, verbs_for, with_module
 from swarm.rules.placing import main_app
 from swarm.rules.rule import Example, Mend, Rule
 from swarm.rules.splices import is_alone
+from swarm.rules.work_in_place import work_in_place
 
 _ADVICE = (
     "Write the event to disk before the answer and do the work behind it, from there: an event that is only in "
@@ -236,6 +237,22 @@ async def hook(data: dict, ledger: Ledger = Depends(Ledger)):
             None,
             "fastapi",
         ),
+        Example(  # it stands in the handler itself
+            """import requests
+from flask import Flask, request
+
+app = Flask(__name__)
+
+
+@app.post("/webhook")
+def hook():
+    answer = requests.post("https://chat.example/messages", json={"text": request.json["text"]}, timeout=5)
+    answer.raise_for_status()
+    return "ok"
+""",
+            None,
+            "flask",
+        ),
     )
     good = (
         """import httpx
@@ -282,8 +299,17 @@ async def hook(data: dict):
     def find(self, index: Index) -> Iterable[Finding]:
         """All work of webhooks' handlers that could be done behind the answer."""
         app = main_app(index)
+        told: set[Function] = set()
         for work in waited_work(index):
+            told.add(work.route.function)
             yield self._finding(work, app)
+        for found in work_in_place(index, told):
+            yield self.finding(
+                found.handler.module, found.statement,
+                evidence=f"{found.handler.qualname} waits for {found.called}, and answers without what comes of it",
+                recommendation=f"{_ADVICE}. Not done by itself here: it stands in the handler, not in a function",
+                anchor=f"{found.handler.qualname}:{found.called}", mendable=False, severity="low",
+            )  # fmt: skip
 
     def _finding(self, work: Work, app: AppObject | None) -> Finding:
         handler = work.route.function

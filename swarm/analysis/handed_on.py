@@ -1,0 +1,79 @@
+"""Where a value goes without an assignment to its name: a function's parameters, the state of an application."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, cast
+
+from swarm.analysis.common_methods import COMMON_METHODS
+from swarm.analysis.source import Module, parameters
+
+if TYPE_CHECKING:
+    from swarm.analysis.index import Index
+    from swarm.analysis.parts import Function
+
+NOTE = "put into states"
+FLASK_STATES = ("flask.g", "flask.current_app")
+MOST_CALLERS = 12  # a function that many call takes many kinds of things
+
+
+def is_state(index: Index, module: Module, owner: ast.expr) -> bool:
+    """Whether an expression is a bag that services keep things in: `request.app.state`, `flask.g`."""
+    if isinstance(owner, ast.Attribute) and owner.attr == "state":
+        return True
+    return isinstance(owner, ast.Name) and index.resolve(module, owner) in FLASK_STATES
+
+
+def put_into_state(index: Index, name: str) -> Sequence[tuple[Module, ast.expr]]:
+    """The expressions that the tree puts under a name into such a bag, a lifespan's `yield {…}` included."""
+    if NOTE not in index.notes:
+        index.notes[NOTE] = _states(index)
+    return cast("dict[str, list[tuple[Module, ast.expr]]]", index.notes[NOTE]).get(name, ())
+
+
+def _states(index: Index) -> dict[str, list[tuple[Module, ast.expr]]]:
+    found: dict[str, list[tuple[Module, ast.expr]]] = {}
+    for module in index.tree.modules.values():
+        for assigned in module.nodes(ast.Assign):
+            for target in assigned.targets:
+                if isinstance(target, ast.Attribute) and is_state(index, module, target.value):
+                    found.setdefault(target.attr, []).append((module, assigned.value))
+        for yielded in module.nodes(ast.Yield):
+            pairs = zip(yielded.value.keys, yielded.value.values, strict=True) \
+                if isinstance(yielded.value, ast.Dict) else ()  # fmt: skip
+            for key, value in pairs:
+                if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                    found.setdefault(key.value, []).append((module, value))
+    return found
+
+
+def given_to(index: Index, function: Function, name: str) -> Iterator[tuple[Module, ast.expr | None]]:
+    """What each caller hands to one of a function's parameters; None where it leaves it out, or a star hides it."""
+    names = [argument.arg for argument in parameters(function.node)]
+    place = names.index(name) - (names[0] in ("self", "cls"))
+    for module, call in _callers(index, function):
+        by_name = next((word.value for word in call.keywords if word.arg == name), None)
+        starred = any(isinstance(value, ast.Starred) for value in call.args)
+        by_place = call.args[place] if 0 <= place < len(call.args) and not starred else None
+        yield module, by_name if by_name is not None else by_place
+
+
+def _callers(index: Index, function: Function) -> Iterator[tuple[Module, ast.Call]]:
+    """The calls of a function that its name tells, for a constructor its class's; none where many call it."""
+    owner = function.dotted.rpartition(".")[0]
+    is_init = function.name == "__init__"
+    name = owner.rpartition(".")[2] if is_init else function.name
+    calls = index.calls_named(name)
+    if len(calls) > MOST_CALLERS and not is_init:
+        return
+    dotted = owner if is_init else function.dotted
+    alone = function.class_name is not None and name not in COMMON_METHODS and len(index.methods_named(name)) == 1
+    for module, call in calls:
+        if index.resolve(module, call.func) == dotted or (alone and not is_init and _is_late(index, module, call)):
+            yield module, call
+
+
+def _is_late(index: Index, module: Module, call: ast.Call) -> bool:
+    """Whether what is called is a method of something that only a run tells: `service.store(session)`."""
+    return isinstance(call.func, ast.Attribute) and index.resolve(module, call.func) is None
