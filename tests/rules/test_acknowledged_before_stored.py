@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.rules.mending import find, loaded, mend, write
-from tests.rules.test_durable_work import served, until
+from tests.rules.durable_work.jobs import served, until
 
 HEAD = """import asyncio
 import sqlite3
