@@ -15,12 +15,16 @@ from swarm.tools.schemas import input_schema
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """The closing call. `check` raises ToolFailed for what is well formed and still wrong."""
+    """The closing call. `check` raises ToolFailed for what is well formed and still wrong.
+
+    One that is wrong is told what is, and may be made again, `repairs` times; then the conversation ends without.
+    """
 
     name: str
     description: str
     arguments: type[BaseModel]
     check: Callable[[Any], None]
+    repairs: int = 1
 
     def spec(self) -> ToolSpec:
         """The closing call as a model sees it."""

@@ -116,10 +116,13 @@ def _closing(default_order: Sequence[str]) -> Closing:
     def check(plan: PlanArguments) -> None:
         named = [*plan.order, *(item.finding_id for item in plan.dropped)]
         unknown = [one for one in named if one not in known]
+        mistakes = []
         if unknown:
-            raise ToolFailed(f"not in default_plan: {', '.join(unknown[:10])}; name only wanted fixes")
+            mistakes.append(f"not in default_plan: {', '.join(unknown[:10])}; name only wanted fixes")
         if len(set(named)) != len(named):
-            raise ToolFailed("each fix stands once: in order or in dropped")
+            mistakes.append("each fix stands once: in order or in dropped")
+        if mistakes:
+            raise ToolFailed("; ".join(mistakes))
 
     return Closing("submit_plan", "Hands over the plan and ends your work.", PlanArguments, check)
 

@@ -35,7 +35,9 @@ from swarm.core.ports import Model
 from swarm.models.estimate import beginning_bound
 from swarm.tools.tool import Tool
 
-Ending = Literal["submitted", "end_turn", "turns", "budget", "refusal", "context", "stuck", "model_failed"]
+Ending = Literal[
+    "submitted", "end_turn", "turns", "budget", "refusal", "context", "stuck", "wrong_submission", "model_failed",
+]  # fmt: skip
 
 _CUT_OFF = "(cut off)"
 _GO_ON = (
@@ -131,7 +133,7 @@ class _Talk:
         patience = Patience(limits.attempts, limits.first_wait_s, limits.longest_wait_s)
         self._asking = Asking(model, around, limits.turn, patience, self._count)
         self._tally = Tally()
-        self._nudges = self._pauses = 0
+        self._nudges = self._pauses = self._wrong = 0
         self._text = ""
 
     async def run(self) -> Outcome:
@@ -199,6 +201,9 @@ class _Talk:
         self._tally.cleared = self._history.cleared
         if submission is not None:
             return self._outcome("submitted", submission)
+        self._wrong += bool(closings)
+        if self._wrong > self._closing.repairs:
+            return self._outcome("wrong_submission", note=f"{self._closing.name} was wrong {self._wrong} times")
         if self._toolbox.refused_repeats > self._limits.refused_repeats:
             return self._outcome("stuck", note="the model made the same call over and over")
         return None

@@ -27,6 +27,7 @@ from swarm.tools.writing.written_edits import PatchArguments, changes_of
 from swarm.verify.fixes import Fix
 
 MAX_TURNS = 10
+_REPAIRS = 3  # old text must stand there letter by letter, which takes more than one try at times
 _REASON_CHARS = 2_000
 _DIFF_CHARS = 12_000
 
@@ -120,8 +121,9 @@ def _closing(bench: Workbench) -> Closing:
             changes_of(answer.patch.edits, bench.index.tree, bench.copy.path, bench.target)
 
     return Closing(
-        "submit_edit", "Hands over the patch, or withdraws it, and ends your work.", RevisionArguments, check
-    )
+        "submit_edit", "Hands over the patch, or withdraws it, and ends your work.", RevisionArguments, check,
+        repairs=_REPAIRS,
+    )  # fmt: skip
 
 
 def _better(fix: Fix, answer: RevisionArguments, model: str, bench: Workbench) -> Fix | None:

@@ -35,16 +35,21 @@ def submission_closing(store: FindingStore, target_root: Path) -> Closing:
 
     def check(submission: SubmitArguments) -> None:
         known = {finding.id: finding for finding in store.all()}
+        mistakes = []
         unknown = [one for one in (*submission.finding_ids, *submission.fixes) if one not in known]
         if unknown:
-            raise ToolFailed(f"no such finding: {', '.join(unknown[:10])}; use the ids that tools gave")
-        hopeless = [one for one in submission.fixes if not known[one].mendable]
+            mistakes.append(f"no such finding: {', '.join(unknown[:10])}; use the ids that tools gave")
+        hopeless = [one for one in submission.fixes if one in known and not known[one].mendable]
         if hopeless:
-            raise ToolFailed(
-                f"no rule can mend {', '.join(hopeless[:10])}; leave them out of fixes, they stay findings"
-            )
+            named = ", ".join(hopeless[:10])
+            mistakes.append(f"no rule can mend {named}; leave them out of fixes, they stay findings")
         for new in submission.new_findings:
-            check_place(new, target_root)
+            try:
+                check_place(new, target_root)
+            except ToolFailed as error:
+                mistakes.append(str(error))
+        if mistakes:  # all of them at once: there is one more try
+            raise ToolFailed("; ".join(mistakes))
 
     return Closing(
         "submit",

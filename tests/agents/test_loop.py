@@ -91,13 +91,21 @@ async def test_a_bug_in_a_tool_is_journaled_with_its_traceback(tmp_path: Path):
 
 
 async def test_a_wrong_submission_is_told_and_may_be_mended(tmp_path: Path):
-    model = FakeModel(calls(("submit", {"answer": 1})), calls(("submit", {})), calls(SUBMIT))
-    outcome = await talk(model, tmp_path)
-    first, second, third = results(outcome.conversation)
-    assert first.is_error and "the answer is another one" in first.content
-    assert second.is_error and "answer: Field required" in second.content
-    assert not third.is_error
-    assert outcome.ending == "submitted"
+    for wrong, words in (({"answer": 1}, "the answer is another one"), ({}, "answer: Field required")):
+        outcome = await talk(FakeModel(calls(("submit", wrong)), calls(SUBMIT)), tmp_path)
+        first, second = results(outcome.conversation)
+        assert first.is_error and words in first.content
+        assert not second.is_error
+        assert outcome.ending == "submitted"
+
+
+async def test_a_submission_that_stays_wrong_is_not_asked_for_for_ever(tmp_path: Path):
+    again = [calls(("submit", {"answer": n}), first=n) for n in range(1, 9)]
+    outcome = await talk(FakeModel(*again), tmp_path)
+    assert (outcome.ending, outcome.submission, outcome.tally.turns) == ("wrong_submission", None, 2)
+    assert outcome.note == "submit was wrong 2 times"
+    both = calls(("submit", {"answer": 1}), SUBMIT)  # one of two in a turn is right
+    assert (await talk(FakeModel(calls(("submit", {})), both), tmp_path)).ending == "submitted"
 
 
 async def test_half_a_call_at_max_tokens_is_never_run(tmp_path: Path):

@@ -148,6 +148,19 @@ async def test_a_submission_is_checked(bench: Workbench, change: dict[str, Any],
     assert told.is_error and words in told.content
 
 
+async def test_all_mistakes_of_a_submission_are_told_at_once_and_a_second_wrong_one_ends_it(bench: Workbench):
+    new = {"title": "A title", "category": "api", "severity": "low", "evidence": "", "recommendation": "mend it",
+           "file": "nowhere.py", "line": 1}  # fmt: skip
+    wrong = {"finding_ids": ["0123456789"], "fixes": [ODD.id], "new_findings": [new]}
+    again = [calls(("submit", wrong), first=n) for n in (9, 10)]
+    model = FakeModel(calls(("scan", {})), *again)
+    result = await run_specialist("perf", ONE, [Candidate(model, "m")], surroundings(bench), tools=TOOLS)
+    told = model.seen[2].messages[-1].blocks[0].content
+    assert all(words in told for words in ("no such finding", "no rule can mend", "does not exist"))
+    assert result.info.status == "degraded" and result.info.turns == 3
+    assert "submit was wrong 2 times" in result.notes and result.findings  # what its tools found stays
+
+
 async def test_specialists_run_in_parallel(bench: Workbench):
     """Their spans overlap, and the wall time is far below the sum of what each took."""
     sink, clock = FakeSink(), FakeClock(live=True)
