@@ -266,10 +266,10 @@ async def cut_and_resumed(seed: int, folder: Path, target: Target, place: Path, 
     second = await _ran(seed, request, Troubled(chance, rate), folder / "second", None, hangs_after_s, before)
     after = read_journal(folder / "second" / "run")
     twice = done_twice(after)
+    new = [record["kind"] for record in after[len(before) :]]
     if after[: len(before)] != before or twice:
         second = replace(second, code=BUG_EXIT_CODE, why=f"cut after {cut} records: done twice: {twice[:3]}")
-    new = [record["kind"] for record in after[len(before) :]]
-    if second.asked > new.count("turn") + new.count("model_failed"):  # some give up before they are heard
+    elif second.asked > new.count("turn") + new.count("model_failed"):  # some give up before they are heard
         second = replace(second, code=BUG_EXIT_CODE, why=f"cut after {cut} records: {second.asked} requests, {new}")
     return second
 

@@ -78,6 +78,9 @@ def with_more(info: AgentInfo, outcomes: Sequence[Outcome]) -> AgentInfo:
         cache_write_tokens=info.cache_write_tokens + more.cache_write_tokens,
         peak_context_tokens=max(info.peak_context_tokens, more.peak_context_tokens),
         cost_usd=None if None in costs else round(sum(cost or 0.0 for cost in costs), 6),
+        tokens_are="estimated" if "estimated" in (info.tokens_are, more.tokens_are) else "reported",
+        shortened=info.shortened + more.shortened,
+        cleared=info.cleared + more.cleared,
         tool_spans=(*info.tool_spans, *more.tool_spans),
     )
 
