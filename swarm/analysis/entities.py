@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from swarm.analysis.index import Index
 
 ONE = ("first", "one", "one_or_none", "scalar_one", "scalar_one_or_none", "get", "get_or_404", "first_or_404")
-MANY = ("all", "unique", "scalars", "fetchall", "partitions")
 MAX_DEPTH = 12
 
 

@@ -160,7 +160,7 @@ class Models:
         call = value if isinstance(value, ast.Call) else None
         maker = last_name(call.func) if call is not None else ""
         if call is not None and maker in RELATION_MAKERS:
-            model.relations[name] = _relation(self, module, statement, name, call, annotation)
+            model.relations[name] = _relation(self, statement, name, call, annotation)
         elif call is not None and maker in COLUMN_MAKERS:
             model.columns[name] = _column(module, statement, name, call, annotation)
         elif call is None and annotation is not None and not name.startswith("_") and model.is_class:
@@ -237,7 +237,7 @@ def _column(module: Module, statement: ast.stmt, attribute: str, call: ast.Call,
     return Column(attribute or name, name, module, statement, call, annotation, indexed, unique or primary, key)
 
 
-def _relation(models: Models, module: Module, statement: ast.stmt, name: str, call: ast.Call,
+def _relation(models: Models, statement: ast.stmt, name: str, call: ast.Call,
               annotation: ast.expr | None) -> Relation:  # fmt: skip
     named = ""
     if call.args:

@@ -102,10 +102,10 @@ def app_of(index: Index, module: Module, owner: ast.expr, known: dict[str, AppOb
         return same[0] if same else None
     if kind in index.classes:
         return next((app for app in index.apps if index.resolve(app.module, app.call.func) == kind), None)
-    return _handed_in(index, module, owner, known)
+    return _handed_in(index, module, owner)
 
 
-def _handed_in(index: Index, module: Module, owner: ast.expr, known: dict[str, AppObject]) -> AppObject | None:
+def _handed_in(index: Index, module: Module, owner: ast.expr) -> AppObject | None:
     """The application that a function is called with: `def register(app): @app.post(…)`, `register(app)`."""
     if not isinstance(owner, ast.Name):
         return None

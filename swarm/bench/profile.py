@@ -92,14 +92,3 @@ async def profile_target(
             await server.stop()
     finally:
         await upstreams.stop()
-
-
-async def measure_profile(
-    place: TargetPlace, copy: Copy, target: Target, *, requests: int, seed: int, tmp: Path,
-    payload_root: Path | None = None,
-) -> tuple[ProfileLine, ...]:  # fmt: skip
-    """The lines of `profile_target`; empty where there is no profile."""
-    profile = await profile_target(
-        place, copy, target, requests=requests, seed=seed, tmp=tmp, payload_root=payload_root
-    )
-    return profile.lines

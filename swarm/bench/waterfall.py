@@ -127,51 +127,6 @@ def fold(waterfall: Waterfall) -> Waterfall:
     return replace(waterfall, spans=tuple(sorted(folded, key=lambda span: span.start_ms)))
 
 
-def line_costs(waterfalls: Sequence[Waterfall]) -> dict[tuple[str, int], float]:
-    """Mean milliseconds per request that the target's lines wait in calls of their own, by (file, line)."""
-    costs: dict[tuple[str, int], float] = defaultdict(float)
-    for waterfall in waterfalls:
-        for span in waterfall.spans:
-            if span.file:
-                costs[span.file, span.line] += span.duration_ms / len(waterfalls)
-    return dict(costs)
-
-
-def inclusive_line_costs(waterfalls: Sequence[Waterfall]) -> dict[tuple[str, int], float]:
-    """Mean milliseconds per request spent below each line of the call paths, by (file, line).
-
-    Waits that overlap are counted once: a `gather` of two calls of 100 ms costs its line 100 ms.
-    """
-    costs: dict[tuple[str, int], float] = defaultdict(float)
-    for waterfall in waterfalls:
-        intervals: dict[tuple[str, int], list[tuple[float, float]]] = defaultdict(list)
-        for span in waterfall.spans:
-            for place in {_place(step) for step in span.path} - {None}:
-                assert place is not None
-                intervals[place].append((span.start_ms, span.start_ms + span.duration_ms))
-        for place, waits in intervals.items():
-            costs[place] += _covered_ms(waits) / len(waterfalls)
-    return dict(costs)
-
-
-def kind_costs(waterfalls: Sequence[Waterfall], kind: SpanKind) -> tuple[float, ...]:
-    """The duration of every single span of one kind, such as each query's or each call's, in ms."""
-    return tuple(span.duration_ms for w in waterfalls for span in w.spans if span.kind == kind)
-
-
-async def measure_waterfall(
-    place: TargetPlace, copy: Copy, target: Target, *, requests: int, seed: int, tmp: Path,
-    payload_root: Path | None = None,
-) -> tuple[Waterfall, ...]:  # fmt: skip
-    """Start upstreams and a traced server on a copy, send `requests` webhooks one after another, read the trace.
-
-    A few more go first and are left out: first requests pay for imports and connections.
-    """
-    async with traced_server(place, copy, target, seed=seed, tmp=tmp) as (watched, trace_file):
-        traffic = Traffic(target, payload_root or place.path, seed)
-        return await trace_in_turn(watched, trace_file, traffic, WARM_UP, requests)
-
-
 @asynccontextmanager
 async def traced_server(
     place: TargetPlace, copy: Copy, target: Target, *, seed: int, tmp: Path, inject: Sequence[Path] = (),
@@ -223,17 +178,3 @@ async def _at_rest(trace_file: Path) -> None:
             break
         size_bytes = now_bytes
         await asyncio.sleep(0.05)
-
-
-def _place(step: str) -> tuple[str, int] | None:
-    where, _, _ = step.partition(" ")
-    file, _, line = where.rpartition(":")
-    return (file, int(line)) if file and line.isdigit() else None
-
-
-def _covered_ms(intervals: Iterable[tuple[float, float]]) -> float:
-    covered, end = 0.0, float("-inf")
-    for start, stop in sorted(intervals):
-        covered += max(0.0, stop - max(start, end))
-        end = max(end, stop)
-    return covered

@@ -47,7 +47,7 @@ def initialise(path: Path, config: Path | None, python: Path | None, *, start: b
     written = render(_from_where(taken.draft, root, goal))
     goal.write_text(written.text, encoding="utf-8")
     load_agents(goal)
-    return _tell(taken, written, goal, root)
+    return _tell(taken, written, goal)
 
 
 def _from_where(draft: Draft, root: Path, goal: Path) -> Draft:
@@ -63,7 +63,7 @@ def _from_where(draft: Draft, root: Path, goal: Path) -> Draft:
     return draft.having(**fields)
 
 
-def _tell(taken: TakenIn, written: Written, goal: Path, root: Path) -> int:
+def _tell(taken: TakenIn, written: Written, goal: Path) -> int:
     target = taken.draft.target
     routes = sum(len(upstream.routes) for upstream in target.upstreams)
     say(

@@ -95,7 +95,7 @@ def run_swarm(words: Words, resumed: Resumed | None = None) -> int:
         _summary(report, folder, reasons, choice, words.out, resumable=isinstance(early, SwarmError))
     if early is not None:
         early.args = mask_strings(early.args, parts.mask)
-        _tell_early(early, words)
+        _tell_early(early)
     elif words.apply and kept:
         apply_run(folder, report, choice, only=(), branch=None, commit=False, check=False)
         if not words.json:
@@ -129,7 +129,7 @@ def exit_code(early: Exception | None, reasons: tuple[str, ...]) -> int:
     return BUG_EXIT_CODE if early else 1 if reasons else 0
 
 
-def _tell_early(early: Exception, words: Words) -> None:
+def _tell_early(early: Exception) -> None:
     """What ended the run is an error for stderr; a bug is raised again, now that its report is written."""
     if not isinstance(early, SwarmError):
         raise early

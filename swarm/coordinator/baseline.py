@@ -68,7 +68,7 @@ def not_recorded() -> Baseline:
     gone.set_exception(RuntimeError("a proof was begun that has no recording to go by"))
     gone.exception()  # looked at: whoever awaits it gets it all the same
     nothing = StoredState({}, 0.0)
-    return Baseline(None, Observation((), nothing, nothing, (), 0, 0.0), Tape(), gone)
+    return Baseline(None, Observation((), nothing, nothing, (), 0.0), Tape(), gone)
 
 
 async def look_at(name: str, target: Target, folder: Path, scratch: Path) -> Original:

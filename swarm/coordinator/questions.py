@@ -12,7 +12,6 @@ from swarm.core.metrics import Summary, TargetExpression
 from swarm.core.model_calls import instructions, is_model_path
 
 SHOWN = 48  # characters of a system prompt
-NO_CALL = "no call to a model was seen"
 LISTED = 6  # questions by name in a remark
 
 

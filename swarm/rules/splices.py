@@ -98,18 +98,6 @@ def _fills_environment(node: ast.stmt) -> bool:
     return any(unparsed(func).rsplit(".", 1)[-1] in ENVIRONMENT_FILLERS for func in calls)
 
 
-def plain_logger(module: Module) -> tuple[str, list[Edit]]:
-    """The module's own logger of the standard library, and the edits that make one where there is none."""
-    for name, statement in module.globals.items():
-        value = getattr(statement, "value", None)
-        if isinstance(value, ast.Call) and module.resolve(value.func) == "logging.getLogger":
-            return name, []
-    logging_name, imported = import_as(module, "logging")
-    name = free_name(module, "logger")
-    binding = after_imports(module, f"{name} = {logging_name}.getLogger(__name__)")
-    return name, [imported, binding] if imported else [binding]
-
-
 def first_line(node: FunctionNode | ast.ClassDef) -> int:
     """The first line of a definition, its decorators counted."""
     return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])

@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from swarm.bench.waterfall import TRACER_FILES, inclusive_line_costs, line_costs, read_trace, typical
+from swarm.bench.waterfall import TRACER_FILES, read_trace, typical
 from swarm.core.report import Waterfall, WaterfallSpan
 from tests.bench.conftest import Service, Starter
 
@@ -70,16 +70,6 @@ def test_n_plus_one_is_seen_and_folded(service: Service) -> None:
     (query,) = of_line(folded, service.line("N+1"))
     assert query.count == 10
     assert query.duration_ms == pytest.approx(sum(span.duration_ms for span in queries), abs=0.01)
-
-
-def test_costs_by_line_count_overlap_once_where_they_are_inclusive(service: Service) -> None:
-    waterfall = ask(service, "/hook")
-    place = ("fastapi_service.py", service.line("GATHER"))
-    assert line_costs([waterfall])[place] > 90
-    inclusive = inclusive_line_costs([waterfall])
-    assert 45 < inclusive[place] < line_costs([waterfall])[place]
-    call = next(n for n, text in enumerate(service.source.splitlines(), 1) if text == "    rows_one_by_one()")
-    assert inclusive["fastapi_service.py", call] > 0
 
 
 def test_sqlalchemy_shows_its_statements_at_the_services_own_lines(service: Service) -> None:

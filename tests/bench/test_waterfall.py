@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from swarm.bench.profile import PROFILER_FILE
-from swarm.bench.waterfall import TRACER_FILES, fold, inclusive_line_costs, line_costs, read_trace, typical
+from swarm.bench.waterfall import TRACER_FILES, fold, read_trace, typical
 from swarm.core.report import Waterfall, WaterfallSpan
 
 
@@ -73,12 +73,6 @@ def test_repeated_spans_fold_and_two_do_not() -> None:
     spans = (span(5, 0, 1), span(5, 2, 1), span(5, 4, 1.5), span(7, 6, 1), span(7, 8, 1))
     folded = fold(Waterfall("POST /h", 200, 10, spans)).spans
     assert [(s.line, s.count, s.duration_ms) for s in folded] == [(5, 3, 3.5), (7, 1, 1), (7, 1, 1)]
-
-
-def test_costs_are_per_request_and_overlap_counts_once() -> None:
-    waterfalls = [Waterfall("POST /h", 200, 10, (span(5, 0, 4), span(5, 2, 4))), Waterfall("POST /h", 200, 10, ())]
-    assert line_costs(waterfalls) == {("db.py", 5): 4.0}
-    assert inclusive_line_costs(waterfalls) == {("app.py", 3): 3.0, ("db.py", 5): 3.0}
 
 
 def test_what_runs_inside_targets_is_python_3_8() -> None:

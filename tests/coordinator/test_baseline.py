@@ -16,7 +16,7 @@ def look(*answers: tuple[ExchangeKind, int]) -> Observation:
         Exchange(f"request {number}", kind, "", status, "", b"", (), 0.1, 0.0)
         for number, (kind, status) in enumerate(answers)
     )
-    return Observation(exchanges, EMPTY, EMPTY, (), 0, 1.0)
+    return Observation(exchanges, EMPTY, EMPTY, (), 1.0)
 
 
 def test_good_requests_with_bad_answers_are_named() -> None:

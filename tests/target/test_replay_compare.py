@@ -33,7 +33,7 @@ def exchange(*calls: UpstreamCall, status: int = 200, body: str = "{}", kind: Ex
 
 
 def observation(*exchanges: Exchange, refused: Sequence[str] = ()) -> Observation:
-    return Observation(exchanges, EMPTY, EMPTY, tuple(refused), 0, 1.0)
+    return Observation(exchanges, EMPTY, EMPTY, tuple(refused), 1.0)
 
 
 def judged(base: Exchange, candidate: Exchange, second: Exchange | None = None, **options: bool) -> tuple[str, ...]:

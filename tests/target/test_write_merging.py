@@ -29,7 +29,7 @@ def exchange(*calls: UpstreamCall, status: int = 200, kind: ExchangeKind = "norm
 
 def judged(base: Exchange, candidate: Exchange) -> Sequence[str]:
     def look(one: Exchange) -> Observation:
-        return Observation((one,), EMPTY, EMPTY, (), 0, 1.0)
+        return Observation((one,), EMPTY, EMPTY, (), 1.0)
 
     return compare(Recording(look(base), look(base), Tape()), look(candidate)).differences
 

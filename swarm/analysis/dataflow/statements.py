@@ -168,7 +168,7 @@ class Statements:
                 continue
             start: Env | None = dict(env)
             if start is not None:
-                self._capture(case.pattern, subject, node.subject, frame, start)
+                self._capture(case.pattern, subject, node.subject, start)
             if case.guard is not None and start is not None:
                 start = self._run.guards.assume(case.guard, True, frame, start)
             ways.append(self.block(case.body, frame, start) if start is not None else None)
@@ -177,7 +177,7 @@ class Statements:
                 break
         return join_envs([*ways, env] if is_open else ways)
 
-    def _capture(self, pattern: ast.pattern, subject: Value, node: ast.expr, frame: Frame, env: Env) -> None:
+    def _capture(self, pattern: ast.pattern, subject: Value, node: ast.expr, env: Env) -> None:
         if isinstance(pattern, ast.MatchAs) and pattern.name:
             is_known = pattern.pattern is not None and _are_values(pattern.pattern)
             env[pattern.name] = replace(subject, taints=(), text=None) if is_known else subject

@@ -69,7 +69,7 @@ class AuditTrail(Probe):
         trails = {name: entries for name, entries in whole.items() if chained[name]}
         if not trails:
             return self._no_trail(whole)
-        fault = _fault(trails, chained, person) or _untold(steps, trails, decided)
+        fault = _fault(trails, person) or _untold(steps, trails, decided)
         if fault:
             return self.failed(fault, rule="no-data-audit")
         if not all(_is_proven(entries, chained[name]) for name, entries in trails.items()):
@@ -119,7 +119,7 @@ async def _grown(context: ProbeContext, before: Trails) -> Trails:
     return gained(before, trails_of(context))
 
 
-def _fault(trails: Trails, chained: dict[str, str], person: Person) -> str:
+def _fault(trails: Trails, person: Person) -> str:
     """What an entry lacks, or holds that it must not."""
     for name, entries in trails.items():
         for entry in entries:

@@ -116,7 +116,7 @@ def _left(index: Index, function: Function) -> Iterator[tuple[ast.Call, str]]:
         if isinstance(call.func, ast.Attribute) and _is_waited_for(module, call.func.value):
             continue
         begun = name in ("start_soon", "spawn", "start_task_soon") and bool(call.args)
-        if begun or ((dotted in TASKS or name == "create_task") and not _is_awaited(index, function, call)):
+        if begun or ((dotted in TASKS or name == "create_task") and not _is_awaited(function, call)):
             yield call, "a task in memory"
         elif (
             name == "start" and isinstance(call.func, ast.Attribute) and _is_thread(index, function, call.func.value)
@@ -133,7 +133,7 @@ def _left(index: Index, function: Function) -> Iterator[tuple[ast.Call, str]]:
                 yield call, "a queue in memory"
         elif name == "submit" and isinstance(call.func, ast.Attribute):
             of_pool = _made_by(index, function, call.func.value).endswith("PoolExecutor")
-            if of_pool and not _is_awaited(index, function, call):
+            if of_pool and not _is_awaited(function, call):
                 yield call, "a pool of threads"
 
 
@@ -171,7 +171,7 @@ def _is_waited_for(module: Module, owner: ast.expr) -> bool:
     return False
 
 
-def _is_awaited(index: Index, function: Function, call: ast.Call) -> bool:
+def _is_awaited(function: Function, call: ast.Call) -> bool:
     """Whether the handler waits for what it started: the task has a name that is used again, or stands in a call."""
     module = function.module
     parent = module.parent(call)

@@ -150,7 +150,7 @@ def _short(index: Index, module: Module) -> Iterator[tuple[ast.AST, str, Edit]]:
             continue
         if opener in ENGINES and not _is_of_sqlite(index, module, call):
             continue
-        for value in _timeouts(index, module, call, of_engine=opener in ENGINES):
+        for value in _timeouts(module, call, of_engine=opener in ENGINES):
             given = value.value if isinstance(value, ast.Constant) else None
             if isinstance(given, int | float) and given < ENOUGH_S:
                 shown = f"{unparsed(call.func)}(timeout={given})"
@@ -174,7 +174,7 @@ def _is_of_sqlite(index: Index, module: Module, call: ast.Call) -> bool:
     )
 
 
-def _timeouts(index: Index, module: Module, call: ast.Call, *, of_engine: bool) -> Iterator[ast.expr]:
+def _timeouts(module: Module, call: ast.Call, *, of_engine: bool) -> Iterator[ast.expr]:
     """The values given as `timeout`: to the driver itself, in `**OPTIONS`, in an engine's `connect_args`."""
     for keyword in call.keywords:
         if keyword.arg == "timeout" and not of_engine:

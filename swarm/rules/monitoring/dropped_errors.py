@@ -117,7 +117,7 @@ def _drops(index: Index, module: Module, tried: ast.Try, handler: ast.ExceptHand
     if _is_question(module, tried, handler) or _is_second(module, tried):
         return False
     if isinstance(handler.body[-1], ast.Continue) and len(handler.body) == 1:
-        return not _is_attempt(module, tried) or _asks_others(index, module, tried.body)
+        return not _is_attempt(tried) or _asks_others(index, module, tried.body)
     if _passes(handler):
         return _keeps_or_works(index, module, tried.body)
     return _works(index, module, tried.body)
@@ -253,7 +253,7 @@ def _is_excused(index: Index, module: Module, around: ast.AST, body: Sequence[as
     if _TELEMETRY.search(module.path.lower()) or all(_is_telemetry(statement) for statement in body):
         return True
     function = module.enclosing_function(around)
-    if function is not None and _is_attempt(module, around) and not _asks_others(index, module, body):
+    if function is not None and _is_attempt(around) and not _asks_others(index, module, body):
         return True  # one way, with another after it
     if function is not None and function.name == "emit" and "Handler" in _bases(module, function):
         return True
@@ -281,7 +281,7 @@ def _is_telemetry(statement: ast.stmt) -> bool:
     return isinstance(value, ast.Call) and _TELEMETRY.search(unparsed(value.func).lower()) is not None
 
 
-def _is_attempt(module: Module, around: ast.AST) -> bool:
+def _is_attempt(around: ast.AST) -> bool:
     """Whether what is tried ends the search where it works: a `return` or `break`, and on in silence where not."""
     body = getattr(around, "body", [])
     last = body[-1] if body else None

@@ -280,7 +280,7 @@ def check():
         if not chosen:
             return None
         kinds = {built.kind for built in chosen}
-        stem, added = shared_module(index, module, _generated(index, kinds))
+        stem, added = shared_module(index, module, _generated(kinds))
         places = [(built, _make(built), _release(built)) for built in chosen]
         ending = _ending(index, module, stem) if ASYNC_ENGINE in kinds else None
         own = ending[1] if ending is not None and ending[0] is module else None
@@ -333,7 +333,7 @@ def _is_plain_use(index: Index, module: Module, use: ast.AST | None, call: ast.C
     return kind in SESSIONS | SESSION_MAKERS or creates
 
 
-def _generated(index: Index, kinds: set[str]) -> SharedFile:
+def _generated(kinds: set[str]) -> SharedFile:
     """The module's text: what the target does not use (sync or async) is left out, unless both may be needed."""
     is_async, is_sync = ASYNC_ENGINE in kinds, bool(kinds - {ASYNC_ENGINE})
     standard = ["asyncio"] * is_async + ["os"] + ["threading"] * is_sync + ["weakref"]

@@ -179,7 +179,7 @@ def _describe(index: Index, function: Function, loop: ast.For, sql: SqlCall, tar
     if rebinds(loop, names) or _writes_table(index, function, loop, sql) or other_rows(index, function):
         return advice
     whole, many = rows
-    if not _keeps_columns(module, function, whole, many, sql):
+    if not _keeps_columns(module, function, whole, many):
         return advice
     return _Query(function, loop, sql, whole, many, key, loop.iter, is_async)
 
@@ -230,7 +230,7 @@ def _writes_table(index: Index, function: Function, loop: ast.For, query: SqlCal
     return False
 
 
-def _keeps_columns(module: Module, function: Function, whole: ast.expr, many: bool, sql: SqlCall) -> bool:
+def _keeps_columns(module: Module, function: Function, whole: ast.expr, many: bool) -> bool:
     """Whether nobody minds one column more: rows are only read by subscript, or the column is there already."""
     parent = module.parent(whole)
     if not isinstance(parent, ast.Assign) or not isinstance(parent.targets[0], ast.Name):

@@ -179,9 +179,8 @@ async def _observe(
         await upstreams.stop()
     if tape is not None and recording:
         tape.faults = faults
-    misses = sum(call.tape == "missed" for call in upstreams.calls)
     return Observation(
-        tuple(session.exchanges), stored, stored_at_end, tuple(upstreams.refused), misses,
+        tuple(session.exchanges), stored, stored_at_end, tuple(upstreams.refused),
         time.monotonic() - started_s, start_log,
     )  # fmt: skip
 

@@ -49,7 +49,6 @@ class Observation:
     stored: StoredState
     stored_at_end: StoredState
     refused: tuple[str, ...]
-    tape_misses: int
     duration_s: float
     start_log: str = ""
 

@@ -18,7 +18,6 @@ from swarm.target.volatile import hard, kind, soft
 _MAGIC = b"SQLite format 3\0"
 _MOST_FILES = 50
 _MOST_ROWS = 300_000
-_SHOWN_ROWS = 3
 Row = tuple[Any, ...]
 
 

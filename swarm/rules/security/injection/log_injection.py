@@ -59,7 +59,7 @@ class LogInjection(FlowRule):
 
     def hits(self, seen: Seen, index: Index) -> Iterator[Hit]:
         """Messages and their values."""
-        if seen.what != "call" or not isinstance(seen.node, ast.Call) or not _is_logging(seen, seen.node, index):
+        if seen.what != "call" or not isinstance(seen.node, ast.Call) or not _is_logging(seen, seen.node):
             return
         if _is_escaped(index):
             return
@@ -70,7 +70,7 @@ class LogInjection(FlowRule):
         yield Hit(derived(*given[:1], *kept), ("log", "flat"), _has_one_line)
 
 
-def _is_logging(seen: Seen, call: ast.Call, index: Index) -> bool:
+def _is_logging(seen: Seen, call: ast.Call) -> bool:
     if not isinstance(call.func, ast.Attribute) or call.func.attr not in _LEVELS:
         return False
     owner = unparsed(call.func.value).rsplit(".", 1)[-1].lower()

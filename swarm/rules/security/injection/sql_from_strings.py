@@ -150,7 +150,7 @@ class SqlFromStrings(Rule):
     def find(self, index: Index) -> Iterable[Finding]:
         """Every query whose text holds a value that is not fixed."""
         flows = flows_of(index)
-        places = {(id(p.seen.node), p.taint.key): p for p in _reached(index, flows.seen)}
+        places = {(id(p.seen.node), p.taint.key): p for p in _reached(flows.seen)}
         reached = {id(place.seen.node): place for place in reversed(places.values())}
         known: set[int] = set()
         for module in index.tree.modules.values():
@@ -217,7 +217,7 @@ class SqlFromStrings(Rule):
         )
 
 
-def _reached(index: Index, several: Iterable[Seen]) -> Iterator[Reached]:
+def _reached(several: Iterable[Seen]) -> Iterator[Reached]:
     """Calls whose SQL holds data from outside."""
     for seen in several:
         if seen.what != "call" or not isinstance(seen.node, ast.Call):

@@ -120,7 +120,7 @@ class SingleSigningKey(Rule):
                 evidence=f"{check.function.qualname} takes what {check.variable} signed and nothing else",
                 recommendation="Take a second key for the time in which keys are changed.",
                 anchor=check.function.qualname,
-                mendable=_is_mendable(index, check),
+                mendable=_is_mendable(check),
             )
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
@@ -129,7 +129,7 @@ class SingleSigningKey(Rule):
         lines = {finding.line for finding in findings}
         checks = [
             check for check in _checks(index)
-            if check.function.module is module and check.compare.lineno in lines and _is_mendable(index, check)
+            if check.function.module is module and check.compare.lineno in lines and _is_mendable(check)
         ]  # fmt: skip
         if not checks:
             return None
@@ -284,7 +284,7 @@ def _read_variable(module: Module, value: ast.expr) -> str:
     return ""
 
 
-def _is_mendable(index: Index, check: _Check) -> bool:
+def _is_mendable(check: _Check) -> bool:
     """Whether the digest's name is used by the comparison alone, and new names are free."""
     module, node = check.function.module, check.function.node
     if {"signing_keys", "key", "one"} & bound_names(module):

@@ -62,7 +62,7 @@ class InsecureCookie(Rule):
     def find(self, index: Index) -> Iterable[Finding]:
         """Every cookie that says False, and those of sessions and tokens that say nothing."""
         for module in index.tree.modules.values():
-            for node, switch in _cookies(index, module):
+            for node, switch in _cookies(module):
                 yield self.finding(
                     module, node, evidence="`secure=False`" if switch is not None else "no `secure=True`",
                     recommendation="Say `secure=True` (and `httponly=True`).",
@@ -75,7 +75,7 @@ class InsecureCookie(Rule):
         lines = {finding.line for finding in findings}
         name, imported = import_as(module, "os")
         secure = f'{name}.environ.get("SECURE_COOKIES") != "0"'
-        edits = [Edit(*module.span(switch), secure) for node, switch in _cookies(index, module)
+        edits = [Edit(*module.span(switch), secure) for node, switch in _cookies(module)
                  if switch is not None and getattr(node, "lineno", 0) in lines]  # fmt: skip
         if not edits:
             return None
@@ -86,7 +86,7 @@ class InsecureCookie(Rule):
         )
 
 
-def _cookies(index: Index, module: Module) -> Iterator[tuple[ast.AST, ast.expr | None]]:
+def _cookies(module: Module) -> Iterator[tuple[ast.AST, ast.expr | None]]:
     for call in module.nodes(ast.Call):
         if not isinstance(call.func, ast.Attribute) or call.func.attr != "set_cookie":
             continue
