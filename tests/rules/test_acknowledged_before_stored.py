@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.rules.mending import find, loaded, mend, write
 from tests.rules.durable_work.jobs import served, until
+from tests.rules.mending import find, loaded, mend, write
 
 HEAD = """import asyncio
 import sqlite3
