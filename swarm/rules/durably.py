@@ -19,7 +19,9 @@ from swarm.rules.rule import edited
 from swarm.rules.splices import first_line, free_name
 
 STEM = "durable_work"
-TEXTS = Path(__file__).parent / "performance"
+# The generated module, in the order in which its parts stand in it; the last is the way in that a framework needs.
+_TEXTS = Path(__file__).parent / "performance" / "durable_work"
+_PARTS = ("settings", "journal", "work", "submitting", "jobs_as_text", "rows", "shown")
 
 
 def verbs_for(module: Module, handlers: Iterable[Function]) -> dict[str, str]:
@@ -99,9 +101,9 @@ def with_module(
 
 def module_text(is_wsgi: bool) -> str:
     """The module that keeps and does the work."""
-    core = (TEXTS / "durable_work_core.txt").read_text(encoding="utf-8")
-    door = (TEXTS / f"durable_work_{'wsgi' if is_wsgi else 'asgi'}.txt").read_text(encoding="utf-8")
+    parts = (*_PARTS, "wsgi" if is_wsgi else "asgi")
+    text = "".join((_TEXTS / f"{part}.txt").read_text(encoding="utf-8") for part in parts)
     if is_wsgi:
-        core = core.replace("import asyncio\n", "import asyncio\nimport atexit\n", 1)
-        core = core.replace("collections.abc import Callable", "collections.abc import Callable, Iterable", 1)
-    return core + door
+        text = text.replace("import asyncio\n", "import asyncio\nimport atexit\n", 1)
+        text = text.replace("collections.abc import Callable", "collections.abc import Callable, Iterable", 1)
+    return text

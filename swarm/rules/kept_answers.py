@@ -25,7 +25,9 @@ from swarm.rules.splices import names_in
 
 STEM = "answer_cache"
 MARK = "ANSWER_CACHE_MAX_ENTRIES"  # what no other module of this name speaks of
-TEXT = Path(__file__).parent / "performance" / "answer_cache.txt"
+# The generated module, in the order in which its parts stand in it.
+_TEXTS = Path(__file__).parent / "performance" / "answer_cache"
+_PARTS = ("decorators", "figures", "function", "tiers", "writes")
 _VERB = re.compile(r"^(?:get|fetch|load|read|lookup|retrieve|query|find|select|list)_")
 
 
@@ -114,7 +116,7 @@ def keep(index: Index, module: Module, several: Sequence[Keeping], title: str, r
         beside = app.module if app is not None else module
         path = free_file(tree, beside.path.rpartition("/")[0], STEM)
         stem = path.rpartition("/")[2].removesuffix(".py")
-        changes.append(FileChange(path, None, TEXT.read_text(encoding="utf-8")))
+        changes.append(FileChange(path, None, module_text()))
     lines: dict[Module, list[tuple[str, Function, str]]] = {}
     kinds = _kinds(tree)
     for keeping in several:
@@ -130,6 +132,11 @@ def keep(index: Index, module: Module, several: Sequence[Keeping], title: str, r
         changes.append(edited(where, list(_decorated(tree, where, beside, stem, decorators))))
     changes.sort(key=lambda change: (change.path != module.path, change.path))
     return Mend(title, rationale, tuple(changes))
+
+
+def module_text() -> str:
+    """The module that keeps answers."""
+    return "".join((_TEXTS / f"{part}.txt").read_text(encoding="utf-8") for part in _PARTS)
 
 
 def _by(names: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ import time
 from types import ModuleType
 from typing import Any
 
-from swarm.rules.kept_answers import TEXT
+from swarm.rules.kept_answers import module_text
 
 
 def load(name: str) -> ModuleType:
@@ -18,7 +18,7 @@ def load(name: str) -> ModuleType:
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    exec(compile(TEXT.read_text(encoding="utf-8"), "answer_cache.py", "exec"), module.__dict__)
+    exec(compile(module_text(), "answer_cache.py", "exec"), module.__dict__)
     return module
 
 
