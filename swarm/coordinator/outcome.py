@@ -57,6 +57,7 @@ def build_report(request: RunRequest, parts: Parts, state: RunState) -> Report:
     expressions = [
         (text, name) for name, specialist in request.swarm.specialists.items() for text in specialist.target_metrics
     ]
+    targets = judge_targets(expressions, measured)
     return Report(
         run=RunInfo(
             id=request.run_id,
@@ -80,7 +81,7 @@ def build_report(request: RunRequest, parts: Parts, state: RunState) -> Report:
             parts.rules,
         ),
         patches=tuple(state.patches),
-        readiness=readiness(measured, request.target.load.rate, state.rollback),
+        readiness=readiness(measured, targets, request.target.load.rate, state.rollback),
         benchmarks=tuple(one for one in (state.whole, state.comparison) if one is not None),
         side_before=state.side_before,
         side_after=state.side_after,
@@ -88,7 +89,7 @@ def build_report(request: RunRequest, parts: Parts, state: RunState) -> Report:
         errors=state.errors,
         resources_before=state.resources_before,
         resources_after=state.resources_after,
-        targets=judge_targets(expressions, measured),
+        targets=targets,
         security_score=state.security_score,
         compliance_score=state.compliance_score,
         areas=validated_areas(

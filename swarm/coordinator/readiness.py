@@ -5,42 +5,43 @@ The lines of the section "monitoring" come later, from the files that are writte
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from swarm.coordinator.targets import Measured, judge_targets
+from swarm.core.metrics import parse_target_expression
 from swarm.core.report import ReadinessLine, Side, TargetOutcome
 
 BEFORE_DEPLOYMENT = "Before deployment"
 TARGETS = "Performance targets"
 FAILED_AT_MOST = 0.01
 MORE_MEMORY = 1.2  # times what the original needs
-EXPECTED = (
-    ("API response time under 100 ms (p95)", "api_response_time_p95 < 100ms"),
-    ("Webhook processing under 320 ms (p95)", "webhook_processing_time_p95 < 320ms"),
-    ("Model responses under 30 ms (mean)", "model_response_time_mean < 30ms"),
-    ("Cache hit rate over 85 %", "cache_hit_rate > 85%"),
-    ("Database queries under 50 ms (p90)", "database_query_time_p90 < 50ms"),
-    ("Cache operations under 10 ms (mean)", "cache_operation_time_mean < 10ms"),
-)
+PERFORMANCE = frozenset({
+    "webhook_processing_time", "webhook_latency", "webhook_ack_time", "api_response_time", "model_response_time",
+    "database_query_time", "database_write_time", "cache_hit_rate", "cache_operation_time", "throughput",
+    "concurrent_webhook_capacity", "memory_usage", "memory_efficiency", "cpu_usage",
+})  # fmt: skip
 
 
-def readiness(measured: Measured, rate_per_s: float, rollback: ReadinessLine | None) -> tuple[ReadinessLine, ...]:
-    """The sections "before deployment" and "performance targets"; nothing where there is no patched tree."""
+def readiness(
+    measured: Measured, targets: Sequence[TargetOutcome], rate_per_s: float, rollback: ReadinessLine | None
+) -> tuple[ReadinessLine, ...]:
+    """The sections "before deployment" and "performance targets"; nothing where there is no patched tree.
+
+    `targets` are the swarm's own, judged: no service is held to numbers that its owners did not write.
+    """
     if measured.answer is None:
         return ()
-    lines = [*_before_deployment(measured, rate_per_s)]
+    lines = [*_before_deployment(measured, targets, rate_per_s)]
     if rollback is not None:
         lines.append(rollback)
-    targets = judge_targets([(expression, "") for _, expression in EXPECTED], measured)
-    names = [name for name, _ in EXPECTED]
-    lines += [_target(name, outcome) for name, outcome in zip(names, targets, strict=True)]
+    lines += [_target(one) for one in _once(targets) if _metric(one) in PERFORMANCE]
     return tuple(lines)
 
 
-def _before_deployment(m: Measured, rate_per_s: float) -> Iterator[ReadinessLine]:
+def _before_deployment(m: Measured, targets: Sequence[TargetOutcome], rate_per_s: float) -> Iterator[ReadinessLine]:
     yield _under_load(m, rate_per_s)
-    yield _from_outcome("Cache hit rates validated", "cache_hit_rate > 85%", m, "%")
-    yield _from_outcome("Database query performance benchmarked", "database_query_time_p90 < 50ms", m, "ms")
+    yield _measured("Cache hit rates validated", "cache_hit_rate > 0%", m, targets, "%")
+    yield _measured("Database query performance benchmarked", "database_query_time_p90 < 1000ms", m, targets, "ms")
     yield _parallel(m, rate_per_s)
     yield _memory(m)
     yield _work(m.side_after)
@@ -88,19 +89,32 @@ def _work(side: Side) -> ReadinessLine:
     return _line(name, work.lost == 0, value)
 
 
-def _from_outcome(name: str, expression: str, m: Measured, unit: str) -> ReadinessLine:
+def _measured(name: str, expression: str, m: Measured, targets: Sequence[TargetOutcome], unit: str) -> ReadinessLine:
+    """Passed where it was measured and meets all that the swarm's targets say of it."""
     [outcome] = judge_targets([(expression, "")], m)
     if outcome.after is None:
         return _line(name, None, outcome.reason)
     before = "–" if outcome.before is None else f"{outcome.before:.3g}"
-    return _line(name, outcome.met, f"{before} → {outcome.after:.3g} {unit}; {outcome.reason}")
+    missed = [one.expression for one in _once(targets) if _metric(one) == _metric(outcome) and one.met is False]
+    told = f"; missed: {', '.join(missed)}" if missed else ""
+    return _line(name, not missed, f"{before} → {outcome.after:.3g} {unit}; {outcome.reason}{told}")
+
+
+def _metric(outcome: TargetOutcome) -> str:
+    return parse_target_expression(outcome.expression).metric
+
+
+def _once(targets: Sequence[TargetOutcome]) -> list[TargetOutcome]:
+    """Each expression once: two specialists may hold the same target."""
+    return list({one.expression: one for one in targets}.values())
 
 
 def _line(name: str, passed: bool | None, value: str) -> ReadinessLine:
     return ReadinessLine(name, passed, value, BEFORE_DEPLOYMENT)
 
 
-def _target(name: str, outcome: TargetOutcome) -> ReadinessLine:
+def _target(outcome: TargetOutcome) -> ReadinessLine:
+    name = outcome.expression
     if outcome.after is None:
         return ReadinessLine(name, None, outcome.reason, TARGETS)
     before = "–" if outcome.before is None else f"{outcome.before:.3g}"
