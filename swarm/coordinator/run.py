@@ -38,6 +38,7 @@ from swarm.scores.looking import COUNTED
 from swarm.target.replay.observation import Recording
 from swarm.target.running.starts import fork_servers
 from swarm.target.tree.digest import tree_digest
+from swarm.target.upstream.intercept import one_authority
 from swarm.tools.lease import Lease
 from swarm.tools.measurements import Measurements
 from swarm.tools.workbench import Workbench
@@ -75,8 +76,9 @@ class Run:
             )
         )  # fmt: skip
         try:
-            async with fork_servers(parts.scratch / "forks"), asyncio.timeout(request.deadline_s):
-                await self._phases()
+            with one_authority(parts.scratch / "authorities"):
+                async with fork_servers(parts.scratch / "forks"), asyncio.timeout(request.deadline_s):
+                    await self._phases()
         except TimeoutError:
             self._end_early(BudgetExceeded(f"the deadline of {request.deadline_s:g} s ended the run early"))
         except BudgetExceeded as error:

@@ -16,6 +16,7 @@ from swarm.config.schema import Target
 from swarm.target.running import environment
 from swarm.target.tree.copies import Copy, make_copy
 from swarm.target.tree.place import resolve_place
+from swarm.target.upstream.intercept import authorities, one_authority
 from swarm.target.upstream.upstreams import Upstreams
 
 TARGET = Target.model_validate({
@@ -159,7 +160,7 @@ async def test_a_client_costs_what_it_costs_elsewhere(upstreams: tuple[Upstreams
     bundle = Path(running.env["SSL_CERT_FILE"]).read_text(encoding="utf-8")
     assert bundle.count("BEGIN CERTIFICATE") > 100  # the usual ones too: fewer would make a client cheap
     assert not any("proxy" in name.lower() for name in running.env)  # each would make it dear
-    assert (Path(running.env["SSL_CERT_FILE"]).parent / "authority").stat().st_mode & 0o077 == 0
+    assert Path(running.env["SSL_CERT_FILE"]).parent.stat().st_mode & 0o077 == 0
 
 
 async def test_a_silent_or_broken_connection_harms_nobody(upstreams: tuple[Upstreams, Any]) -> None:
@@ -175,3 +176,12 @@ async def test_a_silent_or_broken_connection_harms_nobody(upstreams: tuple[Upstr
     assert answer.startswith("202")
     for writer in writers:
         writer.close()
+
+
+def test_upstreams_of_one_run_share_an_authority(tmp_path: Path) -> None:
+    python = Path(sys.executable)
+    with one_authority(tmp_path / "run"):
+        first, again = authorities(tmp_path / "a").of(python), authorities(tmp_path / "b").of(python)
+    apart = authorities(tmp_path / "c").of(python)
+    assert first == again and first[1].is_relative_to(tmp_path / "run")
+    assert apart[1].is_relative_to(tmp_path / "c") and apart[1].read_bytes() != first[1].read_bytes()

@@ -32,6 +32,7 @@ SERVE = """
         "pid": os.getpid(), "heavy": heavy.PID, "own": own.PID, "words": own.WORDS, "argv": sys.argv,
         "name": __name__,
         "file": __file__, "path": sys.path[0], "cwd": os.getcwd(), "home": os.environ["HOME"],
+        "tmp": os.environ["TMPDIR"],
         "extra": os.environ.get("EXTRA"), "chance": random.random(), "orig": sys.orig_argv[1:], {seen}
     }}
 
@@ -49,13 +50,17 @@ SERVE = """
 LIBRARIES = {
     "heavy": "import os\nPID = os.getpid()\n",
     "homely": "import os\nPID = os.getpid()\nHOME = os.environ['HOME']\n",
-    "lodger": "import homely, os\nPID = os.getpid()\n",
+    "passing": "import os\nPID = os.getpid()\nFOLDER = os.environ['TMPDIR']\n",
+    "lodger": "import passing, os\nPID = os.getpid()\n",
+    "numpy": "import threaded\n",
+    "frames": "import os, numpy\nPID = os.getpid()\n",
     "placed": "import os\nPID = os.getpid()\nWHERE = os.getcwd()\n",
     "threaded": "import os, threading\nPID = os.getpid()\n"
     "threading.Thread(target=threading.Event().wait, daemon=True).start()\n",
     "chosen": "import os\nPID = os.getpid()\nMODE = os.environ.get('MODE', 'plain')\n",
     "unforkable": "import os\nos.register_at_fork(after_in_child=lambda: os._exit(3))\n",
-    "gevent": "",
+    "gevent/__init__": "",
+    "gevent/monkey": "",
 }
 
 
@@ -125,6 +130,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(folder, symlinks=True)
     (site,) = (folder / "lib").glob("python3*/site-packages")
     for name, text in LIBRARIES.items():
+        (site / f"{name}.py").parent.mkdir(exist_ok=True)
         (site / f"{name}.py").write_text(text, encoding="utf-8")
     return folder / "bin" / "python"
 
@@ -202,14 +208,16 @@ async def test_a_fork_is_ended_and_told_of_as_any_child(service: Service, tmp_pa
 async def test_what_looks_at_what_differs_is_left_to_each_start(
     service: Service, tmp_path: Path, no_choice: None
 ) -> None:
-    service.write("homely", "lodger", "placed")
+    service.write("passing", "lodger", "placed", "homely")
     async with fork_servers(tmp_path / "forks"):
         await service.learned()
         seen = await service.seen()
     assert forked(seen)
-    assert seen["homely"] == {"PID": seen["pid"], "HOME": seen["home"]}, "it has read HOME"
-    assert seen["lodger"]["PID"] == seen["pid"], "it has imported what has read HOME"
+    assert seen["passing"] == {"PID": seen["pid"], "FOLDER": seen["tmp"]}, "it has read TMPDIR"
+    assert seen["lodger"]["PID"] == seen["pid"], "it has imported what has read TMPDIR"
     assert seen["placed"] == {"PID": seen["heavy"], "WHERE": seen["cwd"]}, "put right, and not imported again"
+    assert seen["homely"]["PID"] == seen["heavy"] and seen["homely"]["HOME"] != seen["home"], "a home is lent to it"
+    assert list(Path(seen["homely"]["HOME"]).iterdir()) == []
 
 
 async def test_what_starts_a_thread_is_left_to_each_start(service: Service, tmp_path: Path, no_choice: None) -> None:
@@ -218,6 +226,16 @@ async def test_what_starts_a_thread_is_left_to_each_start(service: Service, tmp_
         await service.learned()
         seen = await service.seen()
     assert forked(seen) and seen["threaded"]["PID"] == seen["pid"]
+
+
+async def test_threads_that_start_anew_after_a_fork_are_no_hindrance(
+    service: Service, tmp_path: Path, no_choice: None
+) -> None:
+    service.write("frames")
+    async with fork_servers(tmp_path / "forks"):
+        await service.learned()
+        seen = await service.seen()
+    assert forked(seen) and seen["frames"]["PID"] == seen["heavy"]
 
 
 async def test_another_value_of_what_a_library_has_read_means_a_start_of_the_interpreter(
@@ -231,7 +249,7 @@ async def test_another_value_of_what_a_library_has_read_means_a_start_of_the_int
     assert not forked(other) and other["chosen"]["MODE"] == "other"
 
 
-@pytest.mark.parametrize("library", ["unforkable", "gevent"])
+@pytest.mark.parametrize("library", ["unforkable", "gevent.monkey"])
 async def test_what_cannot_be_forked_starts_as_ever(
     service: Service, tmp_path: Path, no_choice: None, library: str
 ) -> None:

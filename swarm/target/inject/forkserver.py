@@ -114,6 +114,7 @@ class _Watch:
     def _certificates(self, real):
         def certificates(context):
             self.looked_at("SSL_CERT_FILE")
+            self.looked_at("SSL_CERT_DIR")
             return real(context)
 
         return certificates
@@ -190,6 +191,7 @@ def _import_all(order):
         with _Watch(order["differing"]) as watch:
             held = _held()
             for name in order["imports"]:
+                loaded = set(order["forks_well"]).intersection(sys.modules)
                 try:
                     importlib.import_module(name)
                 except (KeyboardInterrupt, MemoryError):
@@ -198,7 +200,8 @@ def _import_all(order):
                     continue
                 if _held() > held:  # a thread or a descriptor would not be a child's own
                     held = _held()
-                    watch.touched.add(name)
+                    if loaded == set(order["forks_well"]).intersection(sys.modules):
+                        watch.touched.add(name)
     finally:
         sys.meta_path.remove(finder)
     return watch, {("multiprocessing.process", "ORIGINAL_DIR")} | watch.keepers(os.getcwd())
@@ -280,8 +283,9 @@ def _run():
     if order is None:
         os._exit(0)
     watch, keepers = _import_all(order)
-    _send(channel, {"touched": sorted(watch.touched), "looked": sorted(watch.looked), "process": os.getpid()})
-    if watch.touched:
+    patched = any(name in sys.modules for name in order["patchers"])
+    _send(channel, {"touched": sorted(watch.touched), "looked": sorted(watch.looked), "patched": patched})
+    if watch.touched or patched:
         os._exit(0)
     _serve(channel, keepers)
 

@@ -30,7 +30,10 @@ RUN_SCRIPT = INJECT / "run_script.py"
 CHOICE = "SWARM_FORK_STARTS"  # 0: every start is a start of the interpreter
 _ROUNDS = 4  # of leaving to each start what looks at what differs
 _READY_S = 60.0
-_PATCHES_ALL = frozenset({"gevent", "eventlet"})  # they change what was imported before them
+_CERTIFICATES = frozenset({"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"})
+_LENT = "HOME"  # libraries look there for settings of their own: one empty folder is as good as another
+_FORKS_WELL = ("numpy",)  # its threads are OpenBLAS's, which starts them anew after a fork
+_PATCHERS = ("gevent.monkey", "eventlet.patcher")  # they change what was imported before them
 _ALWAYS_OWN = frozenset({"__main__", "sitecustomize", "usercustomize"})
 
 
@@ -62,9 +65,10 @@ _AT_HAND: ContextVar[ForkServers | None] = ContextVar("fork_servers", default=No
 
 def differing(env: Mapping[str, str], own: Sequence[object], extra: Mapping[str, str] = {}) -> frozenset[str]:
     """The variables whose values belong to one start: those of `extra`, and those with something in them that is its
-    `own` (folders, a port).
+    `own` (folders, a port). Certificates are a run's.
     """
-    return frozenset({name for name, value in env.items() if any(str(one) in value for one in own)} | set(extra))
+    belonging = {name for name, value in env.items() if any(str(one) in value for one in own)}
+    return frozenset((belonging | set(extra)) - _CERTIFICATES)
 
 
 @asynccontextmanager
@@ -213,19 +217,22 @@ class Forkable:
     async def _imports_all(self, first: Start) -> bool:
         """Start a fork server that imports what the first start did, and again without what must not be shared."""
         names = _imported(self.folder / "imports")
-        if _PATCHES_ALL & {name.partition(".")[0] for name in names}:
-            return False
         order = {
             "imports": [name for name in names if name.rpartition(".")[2] not in _ALWAYS_OWN],
-            "own": sorted(_own_names(first.env)), "differing": sorted(first.differing),
+            "own": sorted(_own_names(first.env)), "differing": sorted(first.differing - {_LENT}),
+            "forks_well": _FORKS_WELL, "patchers": _PATCHERS,
         }  # fmt: skip
+        home = self.folder / "home"
+        home.mkdir(exist_ok=True)
         apart: set[str] = set()
         for _ in range(_ROUNDS):
             # in this thread: the kernel ends a child with the thread that started it
-            server = self._server = ForkServer.started(self.waiting, first.env, self.folder)
+            server = self._server = ForkServer.started(self.waiting, {**first.env, _LENT: str(home)}, self.folder)
             said = await asyncio.to_thread(server.ask, {**order, "apart": sorted(apart)}, (), _READY_S)
+            if said["patched"]:
+                return False
             if not said["touched"]:
-                self._looked = {key: first.env.get(key) for key in said["looked"] if key != "PYTHONPATH"}
+                self._looked = {key: first.env.get(key) for key in said["looked"] if key not in ("PYTHONPATH", _LENT)}
                 return True
             apart |= set(said["touched"])
             await asyncio.to_thread(server.close)

@@ -14,6 +14,10 @@ import ipaddress
 import socket
 import ssl
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,6 +86,43 @@ class Authority:
         path.touch(0o600)
         path.write_bytes(private + certificate.public_bytes(Encoding.PEM))
         return path
+
+
+class Authorities:
+    """One authority for each interpreter, with the bundle of certificates that its programs are given."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._made: dict[Path, tuple[Authority, Path]] = {}
+        self._one = threading.Lock()
+
+    def of(self, python: Path) -> tuple[Authority, Path]:
+        """The authority and the bundle, made when first asked for. Safe to call from several threads."""
+        with self._one:
+            if python not in self._made:
+                folder = self._folder / f"authority-{len(self._made)}"
+                authority = Authority(folder)
+                authority.write_bundle(usual_bundle(python), folder / "ca-bundle.pem")
+                self._made[python] = authority, folder / "ca-bundle.pem"
+            return self._made[python]
+
+
+_AT_HAND: ContextVar[Authorities | None] = ContextVar("authorities", default=None)
+
+
+@contextmanager
+def one_authority(folder: Path) -> Iterator[None]:
+    """For the block, all upstreams have one authority: every start of the target is given the same bundle."""
+    token = _AT_HAND.set(Authorities(folder))
+    try:
+        yield
+    finally:
+        _AT_HAND.reset(token)
+
+
+def authorities(folder: Path) -> Authorities:
+    """Those of the block of `one_authority`, or new ones in `folder`."""
+    return _AT_HAND.get() or Authorities(folder)
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from swarm.core.place import TargetPlace
 from swarm.target.running.starts import REDIRECT
 from swarm.target.tree.copies import Copy
 from swarm.target.upstream.calls import CallLog, FaultPoint, UpstreamCall
-from swarm.target.upstream.intercept import AUTHORITY_FILE, Authority, Front, usual_bundle
+from swarm.target.upstream.intercept import AUTHORITY_FILE, Front, authorities
 from swarm.target.upstream.played import Latency, PlayedRoutes
 from swarm.target.upstream.program import Program, ProgramPlace, ProgramPlayer
 from swarm.target.upstream.reception import Reception, Trouble
@@ -210,9 +210,7 @@ class Upstreams:
 
     async def _open_front(self, python: Path, tmp: Path, target: Target, preferred: Mapping[str, int]) -> None:
         """The port for hosts that the code names itself, also where agents.yaml declares none."""
-        authority = await asyncio.to_thread(Authority, tmp / "authority")
-        bundle = tmp / "ca-bundle.pem"
-        authority.write_bundle(await asyncio.to_thread(usual_bundle, python), bundle)
+        authority, bundle = await asyncio.to_thread(authorities(tmp).of, python)
         hosts = [upstream.host.lower() for upstream in target.upstreams if upstream.host]
         server = self._reception.server_by_host()
         self._front = Front(server, authority.context_by_name())
