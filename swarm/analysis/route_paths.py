@@ -126,13 +126,28 @@ def _around(module: Module, function: ast.AST) -> list[ast.AST]:
     return [one for one in module.ancestors(function) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
-def mounted_under(index: Index, module: Module, call: ast.Call) -> str:
+def mounted_under(index: Index, module: Module, call: ast.Call, depth: int = 0) -> str:
     """What `Mount("/api", routes=[Route(…)])` puts before a route that stands inside of it."""
     prefix = ""
     for around in module.ancestors(call):
         if isinstance(around, ast.Call) and index.resolve(module, around.func) in MOUNTS:
             prefix = text_of(index, module, argument(around, 0, "path")) + prefix
+        elif isinstance(around, ast.Assign) and depth < MAX_DEPTH:
+            prefix = _above_list(index, module, around, depth + 1) + prefix
     return prefix
+
+
+def _above_list(index: Index, module: Module, assign: ast.Assign, depth: int) -> str:
+    """What stands before the routes of a list that is mounted by its name: `Mount("/hooks", routes=hooks)`."""
+    target = assign.targets[0]
+    if not isinstance(target, ast.Name) or module.globals.get(target.id) is not assign:
+        return ""
+    dotted = index.resolve(module, target)
+    for other, mount in index.calls_named("Mount"):
+        given = argument(mount, 99, "routes")
+        if isinstance(given, ast.Name | ast.Attribute) and index.resolve(other, given) == dotted:
+            return mounted_under(index, other, mount, depth) + text_of(index, other, argument(mount, 0, "path"))
+    return ""
 
 
 def argument(call: ast.Call, position: int, *names: str) -> ast.expr | None:

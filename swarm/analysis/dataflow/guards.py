@@ -147,6 +147,8 @@ class Guards:
             if inner.attr == "scheme":
                 return env
             return self._for_keys(env, value.about, lambda v: marked(v, "host"))
+        if isinstance(inner, ast.Attribute) and inner.attr == "host":  # of an address that was parsed at the door
+            return self._narrow(inner.value, frame, env, lambda v: marked(v, "host"))
         return self._narrow(expression, frame, env, without_taint)
 
     def _called(self, test: ast.Call, frame: Frame, env: Env) -> Ways:

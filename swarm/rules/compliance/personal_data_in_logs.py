@@ -15,6 +15,7 @@ from swarm.analysis.parsing import parse_expression
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
+from swarm.rules.compliance.shown_objects import is_settings, shows_person
 from swarm.rules.compliance.written_words import is_correspondent, is_written_words
 from swarm.rules.distinct import distinct
 from swarm.rules.in_use import runs_with
@@ -199,6 +200,8 @@ def _shown(index: Index, module: Module) -> Iterator[_Shown]:
                     yield _Shown(call, value, "masked", "who wrote or to whom")
                 elif is_written_words(index, module, value):
                     yield _Shown(call, value, "outline", "what a person wrote")
+                elif shows_person(index, module, value):
+                    yield _Shown(call, value, "outline", "an object that shows all of a person")
                 elif (kind := _kind(index, module, value)) is not None:
                     what = "the whole payload" if kind == "outline" else "a personal value"
                     yield _Shown(call, value, kind, what)
@@ -252,8 +255,8 @@ def _kind(index: Index, module: Module, value: ast.expr) -> Literal["masked", "o
             source = unparsed(origin.value)
         is_call = isinstance(origin, ast.Call | ast.Await)
         is_payload = (is_call and _PAYLOAD_CALLS.search(source)) or _PAYLOAD_PLACES.match(source)
-        if is_payload and index.on_request_path(module, value):
-            outer = origin.value if isinstance(origin, ast.Await) else origin
+        outer = origin.value if isinstance(origin, ast.Await) else origin
+        if is_payload and index.on_request_path(module, value) and not is_settings(index, module, outer):
             attribute = outer.func if isinstance(outer, ast.Call) else outer
             # `request.get_json()["id"]` or `.get("id")` is one value of it, not the whole
             last = attribute.attr if isinstance(attribute, ast.Attribute) else ""

@@ -56,6 +56,8 @@ def is_guarded(index: Index, route: Route) -> bool:
         return True
     if route.function.class_name is not None and _class_asks(index, route.function):
         return True
+    if any(_keyword_asks(index, module, call) for module, call in _registrations(index, route.function)):
+        return True
     ways = ways_of(index, route.function)
     return any(asks_for_proof(index, function) or _hands_to_checker(index, function) for function in ways)
 
@@ -72,7 +74,27 @@ def _hands_to_checker(index: Index, function: Function) -> bool:
 
 def checks_signature(index: Index, route: Route) -> bool:
     """Whether the handler, or something that it runs, compares a signature."""
-    return any(compares_signature(index, function) for function in ways_of(index, route.function))
+    return any(compares_signature(index, function) for function in proofs_of(index, route))
+
+
+def proofs_of(index: Index, route: Route) -> list[Function]:
+    """What runs for a route: the handler, all that it runs or names, and what its registration puts before it."""
+    several = ways_of(index, route.function)
+    for module, call in _registrations(index, route.function):
+        for inner in (
+            part for keyword in call.keywords for part in walk(keyword.value) if isinstance(part, ast.Call)
+        ):
+            named = index.named_function(module, inner.args[0]) if inner.args else None
+            several += ways_of(index, named) if named is not None else []
+    return several
+
+
+def _registrations(index: Index, handler: Function) -> Iterator[tuple[Module, ast.Call]]:
+    """Calls that give a handler its route, with what is asked before it: `app.add_api_route(path, handler, …)`."""
+    for module, call in index.calls_named("add_api_route"):
+        given = [*call.args[1:2], *(keyword.value for keyword in call.keywords if keyword.arg == "endpoint")]
+        if any(index.named_function(module, one) is handler for one in given):
+            yield module, call
 
 
 def ways_of(index: Index, handler: Function) -> list[Function]:

@@ -17,6 +17,7 @@ from swarm.rules.distinct import distinct
 from swarm.rules.placing import bound_names
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.signatures.digests import assigned
+from swarm.rules.security.signatures.signature_of_parsed_body import handed_in
 
 _KEYED = ("hmac.new", "hmac.digest", "hmac.HMAC")
 _STAMP = re.compile(r"^(t|ts|x[-_].*timestamp|.*timestamp.*|.*[-_]ts|webhook[-_]timestamp)$", re.IGNORECASE)
@@ -181,7 +182,7 @@ def _helper(module: Module, before: Function) -> list[Edit]:
 def _unchecked(index: Index, module: Module) -> Iterator[_Stamped]:
     # keyed digests, as `_KEYED` has them, are made in no other module
     for function in index.functions_of(module) if "hmac" in module.text else ():
-        stamp = _stamp(module, function)
+        stamp = _stamp(index, module, function)
         if stamp is None:
             continue
         around = [function, *index.callers(function), *index.callees(function)]
@@ -209,7 +210,7 @@ def _is_verdict(value: ast.expr | None) -> bool:
     return isinstance(value, ast.Call) and unparsed(value.func).endswith("compare_digest")
 
 
-def _stamp(module: Module, function: Function) -> ast.expr | None:
+def _stamp(index: Index, module: Module, function: Function) -> ast.expr | None:
     """The timestamp in what is signed, where a signature that was sent is checked there; None where there is none."""
     if not any(
         isinstance(node, ast.Compare)
@@ -228,6 +229,9 @@ def _stamp(module: Module, function: Function) -> ast.expr | None:
             value = assigned(inner, function.node) if isinstance(inner, ast.Name) else inner
             if value is not inner and any(_stamp_of(part) is not None for part in walk(value)):
                 return inner if isinstance(inner, ast.Name) else None
+            given = [value for _, value in handed_in(index, function, getattr(inner, "id", ""))]
+            if isinstance(inner, ast.Name) and any(_stamp_of(part) for value in given for part in walk(value)):
+                return inner
     return None
 
 

@@ -16,6 +16,7 @@ _ID = re.compile(
 _ONCE = re.compile(r"INSERT\s+OR\s+IGNORE|ON\s+CONFLICT[^;]*DO\s+NOTHING|INSERT\s+IGNORE", re.IGNORECASE)
 _SEEN = re.compile(r"(^|[_.])(seen|processed|handled|is_known|duplicate|dedup\w*|replayed)($|_|\b)", re.IGNORECASE)
 _ID_OF = re.compile(r"(id|sid|uuid|key|nonce|reference)\b", re.IGNORECASE)
+_TAKEN = re.compile(r"IntegrityError|UniqueViolation|DuplicateKey|UniqueConstraint")
 _METHODS = frozenset({"on_conflict_do_nothing", "setnx"})
 
 
@@ -31,8 +32,19 @@ def claims_deliveries(index: Index) -> bool:
 
 def _claims(index: Index, function: Function) -> bool:
     inserts = any(_ONCE.search(sql.text) and _ID.search(sql.text) for sql in effects_cache(index).of(function).sql)
-    claims = inserts or any(_claims_by_call(call) for call in index.calls(function))
+    claims = (
+        inserts or _refuses_second(index, function) or any(_claims_by_call(call) for call in index.calls(function))
+    )
     return claims and _ID.search(function.module.segment(function.node)) is not None
+
+
+def _refuses_second(index: Index, function: Function) -> bool:
+    """`except IntegrityError:` around an insert of a delivery's id: the second one is told by the database."""
+    return any(
+        handler.type is not None and _TAKEN.search(unparsed(handler.type))
+        and any(_ID.search(function.module.segment(statement)) for statement in tried.body)
+        for tried in index.own_of(function, ast.Try) for handler in tried.handlers
+    )  # fmt: skip
 
 
 def _claims_by_call(call: ast.Call) -> bool:

@@ -138,6 +138,10 @@ def _remembered(index: Index, function: Function) -> Iterator[tuple[ast.AST, str
         for node in nodes if isinstance(node, ast.Assign) and (header := _header_of(node.value))
         for target in node.targets if isinstance(target, ast.Name)
     }  # fmt: skip
+    names.update(_header_parameters(function))
+    for assign in index.own_of(function, ast.Assign):
+        if isinstance(assign.value, ast.Name) and assign.value.id in names:
+            names.update({t.id: names[assign.value.id] for t in assign.targets if isinstance(t, ast.Name)})
     for node in nodes:
         if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn):
             header = _named(node.left, names)
@@ -149,6 +153,20 @@ def _remembered(index: Index, function: Function) -> Iterator[tuple[ast.AST, str
             if header:
                 yield node, header
                 return
+
+
+def _header_parameters(function: Function) -> dict[str, str]:
+    """Ids that FastAPI takes from headers: `x_event_id: str = Header("")`."""
+    arguments = function.node.args
+    pairs = list(zip(reversed(arguments.args), reversed(arguments.defaults), strict=False))
+    pairs += [(a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None]
+    found = {}
+    for argument, default in pairs:
+        name = argument.arg.replace("_", "-").lower()
+        made_by = function.module.resolve(default.func) if isinstance(default, ast.Call) else None
+        if (made_by or "").endswith(".Header") and _ID.match(name) and name not in _SIGNED:
+            found[argument.arg] = name
+    return found
 
 
 def _remembers(function: Function, call: ast.Call) -> bool:

@@ -195,7 +195,18 @@ def _arguments(module: Module) -> Iterator[_Given]:
         positional = [*arguments.posonlyargs, *arguments.args]
         pairs = list(zip(reversed(positional), reversed(arguments.defaults), strict=False))
         pairs += [(a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None]
-        yield from (_Given(argument.arg, default, works=True) for argument, default in pairs)
+        for argument, default in pairs:
+            seals = argument.arg == "key" and _seals_with(module, function, argument.arg)
+            yield _Given("signing_key" if seals else argument.arg, default, works=True)
+
+
+def _seals_with(module: Module, function: FunctionNode, name: str) -> bool:
+    """Whether a function signs with what it calls `key`."""
+    return any(
+        isinstance(call, ast.Call) and call.args and (module.resolve(call.func) or "").startswith(("hmac.", "jwt."))
+        and any(isinstance(part, ast.Name) and part.id == name for part in walk(call))
+        for call in walk(function)
+    )  # fmt: skip
 
 
 def _items(module: Module) -> Iterator[_Given]:

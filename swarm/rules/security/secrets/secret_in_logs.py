@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.logging_calls import is_log_call, is_print
 from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.security.secrets.secret_words import is_secret_name
 from swarm.rules.security.signatures.digests import assigned, is_signature, last_name
 
 _SECRET = re.compile(
@@ -202,6 +204,9 @@ def _what(index: Index, module: Module, value: ast.expr) -> str:
     """What secret a value is; "" for none."""
     if _is_headers(module, value):
         return "all headers of a request, what proves the sender among them"
+    setting = _settings(index, module, value)
+    if setting:
+        return f"all settings, {setting} among them"
     header = _header(value) or _header(assigned(value, module.enclosing_function(value)))
     if _HEADER.match(header):
         return f"the header {header}"
@@ -211,6 +216,19 @@ def _what(index: Index, module: Module, value: ast.expr) -> str:
     if isinstance(value, ast.Name) and is_signature(index, module, value):
         return f"`{value.id}`, the signature that would be right"
     return ""
+
+
+def _settings(index: Index, module: Module, value: ast.expr) -> str:
+    """The secret of a settings object that is written out as a whole: `settings.model_dump()`."""
+    func = value.func if isinstance(value, ast.Call) else None
+    if not isinstance(func, ast.Attribute) or func.attr not in ("model_dump", "dict", "model_dump_json", "json"):
+        return ""
+    info = index.classes.get(index.kinds.of(module, func.value) or "")
+    if info is None or not any(unparsed(base).endswith("BaseSettings") for base in info.node.bases):
+        return ""
+    fields = (line for line in info.node.body if isinstance(line, ast.AnnAssign))
+    shown = (unparsed(line.target) for line in fields if "Secret" not in unparsed(line.annotation))
+    return next((name for name in shown if is_secret_name(name)), "")
 
 
 def _is_headers(module: Module, value: ast.expr) -> bool:

@@ -10,16 +10,21 @@ from swarm.analysis.added_modules import is_added
 from swarm.analysis.effects import http_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Rule
+from swarm.rules.security.injection.built_text import read_text
 from swarm.rules.security.secrets.secret_words import is_secret_name
 from swarm.rules.security.signatures.digests import assigned, is_shared_secret, last_name
 
-_QUERY = re.compile(r"[?&](api_?key|apikey|key|token|access_token|secret|password|auth)=$", re.IGNORECASE)
+_QUERY = re.compile(
+    r"[?&](api_?key|apikey|key|token|access_?(key|token)|auth_?(key|token)|secret|password|auth)=$",
+    re.IGNORECASE,
+)
 _NAME = re.compile(
-    r"^(api_?key|apikey|key|token|access_token|auth_token|secret|password|passwd|auth)$", re.IGNORECASE
+    r"^(api_?key|apikey|key|token|access_?(key|token)|auth_?(key|token)|secret|password|passwd|auth)$", re.IGNORECASE
 )
 _COMPARING = ("hmac.compare_digest", "secrets.compare_digest")
 _READERS = ("query_params", "args")
@@ -155,23 +160,31 @@ def _sent(module: Module, call: ast.Call) -> Iterator[str]:
     """Secrets in the query of an outgoing call: in the text of its address, or among its params."""
     for keyword in call.keywords:
         if keyword.arg == "params" and isinstance(keyword.value, ast.Dict):
-            for key, value in zip(keyword.value.keys, keyword.value.values, strict=True):
-                name = last_name(value)
-                if is_shared_secret(module, value) and is_secret_name(name):
-                    yield name
-                elif isinstance(key, ast.Constant) and _NAME.match(str(key.value)) and _is_setting(module, value):
-                    yield name or str(key.value)
+            yield from _in_query(module, keyword.value)
     for given in (*call.args[:2], *(k.value for k in call.keywords if k.arg == "url")):
-        text = assigned(given, module.enclosing_function(given))
-        before = ""
-        for part in text.values if isinstance(text, ast.JoinedStr) else ():
-            if isinstance(part, ast.Constant):
-                before = str(part.value)
-            elif isinstance(part, ast.FormattedValue):
-                name = last_name(part.value)
-                if _QUERY.search(before) and name and is_secret_name(name):
-                    yield name
-                before = ""
+        function = module.enclosing_function(given)
+        address = assigned(given, function)
+        for part in walk(address):
+            made = assigned(part, function) if isinstance(part, ast.Name) else part
+            is_query = isinstance(made, ast.Call) and module.resolve(made.func) == "urllib.parse.urlencode"
+            if is_query and isinstance(made, ast.Call) and made.args and isinstance(made.args[0], ast.Dict):
+                yield from _in_query(module, made.args[0])
+        text = read_text(module, address) if isinstance(address, ast.expr) else None
+        for hole in text.holes if text is not None else ():
+            before = text.written[: hole.place] if text is not None else ""
+            name = last_name(hole.expression)
+            if _QUERY.search(before) and name and is_secret_name(name):
+                yield name
+
+
+def _in_query(module: Module, query: ast.Dict) -> Iterator[str]:
+    """Secrets among the parts of a query."""
+    for key, value in zip(query.keys, query.values, strict=True):
+        name = last_name(value)
+        if is_shared_secret(module, value) and is_secret_name(name):
+            yield name
+        elif isinstance(key, ast.Constant) and _NAME.match(str(key.value)) and _is_setting(module, value):
+            yield name or str(key.value)
 
 
 def _is_setting(module: Module, node: ast.expr) -> bool:

@@ -10,7 +10,7 @@ from swarm.analysis.index import Function, Index
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.rules.security.guards.guarding import compares_signature, ways_of
-from swarm.rules.security.signatures.digests import from_request, is_signature
+from swarm.rules.security.signatures.digests import assigned, from_request, is_signature
 from swarm.rules.security.signatures.signing_secrets import secret_named
 
 
@@ -37,9 +37,13 @@ def is_refusal(index: Index, module: Module, body: Sequence[ast.stmt]) -> bool:
     return any(400 <= code < 600 for code in codes) or named is not None
 
 
-def asks_signature(index: Index, function: Function, test: ast.expr) -> bool:
+def asks_signature(index: Index, function: Function, test: ast.expr, depth: int = 0) -> bool:
     """Whether a test judges a signature, by itself or by what it calls."""
     for part in walk(test):
+        if isinstance(part, ast.Name) and depth == 0:
+            value = assigned(part, function.node)
+            if value is not part and asks_signature(index, function, value, depth + 1):
+                return True
         if isinstance(part, ast.Call):
             called = index.resolve_call(function.module, part)
             if called is not None and any(compares_signature(index, one) for one in ways_of(index, called)):

@@ -16,6 +16,7 @@ from swarm.core.findings import Finding, Severity
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.guards.guarding import judging, ways_of
+from swarm.rules.security.signatures.digests import from_request
 from swarm.rules.security.signatures.judgements import asks_signature, is_refusal, refuses_inside
 from swarm.rules.security.signatures.signing_secrets import (
     SWITCH_OFF,
@@ -24,10 +25,10 @@ from swarm.rules.security.signatures.signing_secrets import (
     secret_unset,
     switch_of,
 )
-from swarm.rules.security.signatures.unsent_signatures import unsent
+from swarm.rules.security.signatures.unsent_signatures import names_signature, unsent
 from swarm.rules.splices import is_alone
 
-_REFUSED = re.compile(r"40[13]|HTTPException|signature|unauthori|forbidden|denied", re.IGNORECASE)
+_REFUSED = re.compile(r"40[013]|HTTPException|signature|unauthori|forbidden|denied", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +180,11 @@ def _skips(index: Index) -> Iterator[_Skip]:
         if is_added(function.module):
             continue
         judges = function in judging(index)
-        for node in index.own_of(function, ast.If, ast.Return):
+        for node in index.own_of(function, ast.If, ast.Return, ast.ExceptHandler):
             found = None
-            if isinstance(node, ast.If):
+            if isinstance(node, ast.ExceptHandler):
+                found = _fails_open(index, function, node) if judges else None
+            elif isinstance(node, ast.If):
                 found = (_left_out(index, function, node) if judges else None) or _only_if_set(index, function, node)
             elif isinstance(node, ast.Return) and judges:
                 found = _or_unset(index, function, node)
@@ -219,6 +222,11 @@ def _left_out(index: Index, function: Function, node: ast.If) -> _Skip | None:
     is_bare = last.value is None or (isinstance(last.value, ast.Constant) and last.value.value is None)
     if not is_yes and not (is_bare and _raises(index, function)):
         return None
+    sent = _not_sent(function, node.test)
+    if sent and not any(route.function is function for route in index.routes):
+        text = "return False" if is_yes else _refusal_text(index, function, None)
+        edit = Edit(*function.module.span(last), text) if text else None
+        return _Skip(function, node, f"says yes where {sent} was not sent", "high", edit)
     secret = secret_unset(function, node.test)
     if secret:
         text = "return False" if is_yes else _refusal_text(index, function, None)
@@ -238,8 +246,8 @@ def _only_if_set(index: Index, function: Function, node: ast.If) -> _Skip | None
         return _Skip(function, node, f"checks the sender only where {left_out[0]} was sent", "high", left_out[1])
     if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
         secret = secret_set(function, test.values[0])
-        if not secret and (switch := switch_of(function, test.values[0])):
-            asks = any(asks_signature(index, function, part) for part in test.values[1:])
+        if not secret and (switch := next(filter(None, (switch_of(function, part) for part in test.values)), "")):
+            asks = any(asks_signature(index, function, part) for part in test.values)
             return _switched(function, node, switch) if asks and is_refusal(index, module, node.body) else None
         if not secret or not any(asks_signature(index, function, part) for part in test.values[1:]):
             return None
@@ -300,13 +308,41 @@ def _with_else(index: Index, function: Function, node: ast.If, inner: ast.If) ->
     return Edit(at, at, f"{lead}{indent}else:\n{step}{text}\n")
 
 
+def _fails_open(index: Index, function: Function, node: ast.ExceptHandler) -> _Skip | None:
+    """`except Exception: return True` around a check."""
+    module, last = function.module, node.body[-1]
+    is_yes = isinstance(last, ast.Return) and isinstance(last.value, ast.Constant) and last.value.value is True
+    tried = module.parent(node)
+    if not is_yes or not isinstance(tried, ast.Try) or not any(
+        asks_signature(index, function, part) for statement in tried.body for part in walk(statement)
+        if isinstance(part, ast.Call | ast.Compare)
+    ):  # fmt: skip
+        return None
+    return _Skip(
+        function, node, "says yes where the check itself fails", "high", Edit(*module.span(last), "return False")
+    )
+
+
+def _not_sent(function: Function, test: ast.expr) -> str:
+    """What holds the signature that a test finds missing: `not signature`, `signature is None`."""
+    name = test.operand if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not) else None
+    if isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Is):
+        name = test.left
+    if not isinstance(name, ast.Name) or not from_request(function.module, name):
+        return ""
+    return name.id if names_signature(function, name) else ""
+
+
 def _refusal_text(index: Index, function: Function, inner: ast.If | None) -> str:
     """The statement by which the function refuses, on one line, where it can stand elsewhere as well."""
     module = function.module
     if inner is not None:
         candidates: list[ast.stmt] = [inner.body[-1]]
     else:
-        raised = [node for node in index.own_nodes(function) if isinstance(node, ast.Raise)]
+        raised = [
+            node for node in index.own_nodes(function)
+            if isinstance(node, ast.Raise) or (isinstance(node, ast.Expr) and is_refusal(index, module, [node]))
+        ]  # fmt: skip
         candidates = [node for node in raised if _REFUSED.search(module.segment(node))]
     for statement in reversed(candidates):
         text = module.segment(statement)
@@ -328,4 +364,7 @@ def _is_before_check(index: Index, function: Function, node: ast.If) -> bool:
 
 
 def _raises(index: Index, function: Function) -> bool:
-    return any(isinstance(node, ast.Raise) for node in index.own_nodes(function))
+    return any(
+        isinstance(node, ast.Raise) or (isinstance(node, ast.Expr) and is_refusal(index, function.module, [node]))
+        for node in index.own_nodes(function)
+    )

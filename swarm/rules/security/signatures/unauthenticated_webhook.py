@@ -10,7 +10,7 @@ from swarm.analysis.index import Index, Route
 from swarm.core.findings import Confidence, Finding
 from swarm.rules.distinct import once_a_handler
 from swarm.rules.rule import Example, Rule
-from swarm.rules.security.guards.guarding import checks_signature, is_guarded
+from swarm.rules.security.guards.guarding import checks_signature, is_guarded, proofs_of
 from swarm.rules.security.signatures.webhook_shapes import BODY_METHODS
 
 _WEBHOOK = re.compile(r"(^|[/_.-])(web)?hooks?([/_.-]|$)|webhook|[/_-]ipn([/_-]|$)", re.IGNORECASE)
@@ -20,6 +20,11 @@ _KEEPS_A_LIST = re.compile(
     r"^(create|register|add|subscribe|unsubscribe|list|update|edit|delete|remove|set|configure|test|send|trigger"
     r"|retry|replay|resend|fire|simulate|mock|fake|save|new|install|setup)", re.IGNORECASE
 )  # fmt: skip
+
+
+_PEOPLE = re.compile(r"(^|/)(auth|login|logout|token|oauth|users?|accounts?|sessions?|me|admin)(/|$)", re.IGNORECASE)
+_RAW = re.compile(r"\.body\(\)|get_data\(|\brequest\.data\b|\brequest\.stream\b")
+_GENERAL = re.compile(r"|api|v\d+|internal|public|rest", re.IGNORECASE)
 
 
 class UnauthenticatedWebhook(Rule):
@@ -110,14 +115,35 @@ def _open(index: Index) -> Iterator[tuple[Route, str, Confidence]]:
             continue
         is_webhook = _WEBHOOK.search(route.path) is not None or _WEBHOOK.search(name) is not None
         beside = [other for other in signed if _are_neighbours(route, other)]
-        if beside and (is_webhook or _INTAKE.search(route.path) or _INTAKE.search(name)):
+        is_intake = is_webhook or _INTAKE.search(route.path) or _INTAKE.search(name)
+        if beside and (is_intake or _is_one_of_many(index, route, routes, signed)):
             others = f"{beside[0].path} checks a signature" if beside[0].path else "others check a signature"
             yield route, f"nothing asks who sends it, while {others}", "high"
         elif is_webhook:
             yield route, "nothing that it runs reads a signature, a token or a login", "medium"
 
 
+def _is_one_of_many(index: Index, route: Route, routes: list[Route], signed: list[Route]) -> bool:
+    """Whether most that take bodies below its path check a signature over them, and the path is not the whole
+    service's, nor one where people log in."""
+    above = _above(route)
+    if not above or _GENERAL.fullmatch(above.rpartition("/")[2]) or _PEOPLE.search(route.path):
+        return False
+    beside = [other for other in routes if other is not route and _above(other) == above]
+    over_bodies = [other for other in beside if other in signed and _takes_raw_body(index, other)]
+    return len(over_bodies) * 2 > len(beside)
+
+
+def _takes_raw_body(index: Index, route: Route) -> bool:
+    several = proofs_of(index, route)
+    return any(_RAW.search(function.module.segment(function.node)) for function in several)
+
+
+def _above(route: Route) -> str:
+    return route.path.rstrip("/").rpartition("/")[0]
+
+
 def _are_neighbours(one: Route, other: Route) -> bool:
     """Whether two routes stand side by side: in one module, or below one path."""
-    above = [route.path.rstrip("/").rpartition("/")[0] for route in (one, other)]
+    above = [_above(route) for route in (one, other)]
     return one.module is other.module or (bool(above[0]) and above[0] == above[1])

@@ -24,7 +24,7 @@ def unsent(index: Index, function: Function, node: ast.If) -> tuple[str, Edit | 
     name = first.left if isinstance(first, ast.Compare) and isinstance(first.ops[0], ast.IsNot) else first
     if not isinstance(name, ast.Name) or node.orelse or not from_request(module, name):
         return None
-    if not _SIGNATURE.search(" ".join((name.id, module.segment(assigned(name, function.node))))):
+    if not names_signature(function, name):
         return None
     if len(parts) > 1:
         asks = any(asks_signature(index, function, part) for part in parts[1:])
@@ -36,6 +36,11 @@ def unsent(index: Index, function: Function, node: ast.If) -> tuple[str, Edit | 
     if len(parts) == 2 and not isinstance(parts[1], ast.BoolOp | ast.IfExp | ast.NamedExpr):
         return name.id, Edit(module.span(first)[0], module.span(parts[1])[0], f"not {name.id} or ")
     return name.id, None
+
+
+def names_signature(function: Function, name: ast.Name) -> bool:
+    """Whether a variable is called a signature, or was read from a header that is."""
+    return _SIGNATURE.search(" ".join((name.id, function.module.segment(assigned(name, function.node))))) is not None
 
 
 def _is_asked_for_elsewhere(index: Index, function: Function, node: ast.If, name: str) -> bool:

@@ -19,6 +19,7 @@ from swarm.rules.examples import error_details_leak as examples
 from swarm.rules.logging_calls import is_log_call
 from swarm.rules.placing import LoggerChoice, module_logger, on_own_line, spliced
 from swarm.rules.rule import Mend, Rule
+from swarm.rules.security.signatures.digests import assigned
 from swarm.rules.security.surface.error_handlers import error_handlers
 
 _ANSWERS = ("HTTPException", "JSONResponse", "PlainTextResponse", "Response", "HTMLResponse", "ORJSONResponse",
@@ -197,6 +198,9 @@ def _details(module: Module, value: ast.expr, name: str | None) -> Iterator[ast.
 
 
 def _renders(module: Module, node: ast.expr, name: str | None) -> bool:
+    if isinstance(node, ast.Name) and node.id != name:
+        value = assigned(node, module.enclosing_function(node))
+        return not isinstance(value, ast.Name) and _renders(module, value, name)
     if isinstance(node, ast.JoinedStr):
         return any(
             isinstance(part, ast.FormattedValue)

@@ -127,7 +127,8 @@ def _is_true(node: ast.expr | None) -> bool:
 def _is_any(module: Module, node: ast.expr | None) -> bool:
     """Whether `*` or a pattern of everything is among the origins; a name counts by what the module gives it."""
     if isinstance(node, ast.Name):
-        node = getattr(module.globals.get(node.id), "value", None)
+        value = assigned(node, module.enclosing_function(node))
+        node = value if value is not node else getattr(module.globals.get(node.id), "value", None)
     if isinstance(node, ast.Call) and len(node.args) == 2:  # os.getenv("CORS_ORIGINS", "*")
         node = node.args[1]
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "split":
