@@ -40,6 +40,13 @@ REFERENCE_WORDS = frozenset({
     "definition", "reference", "timezone", "country", "region", "form", "field", "option", "plan", "category",
     "label", "translation", "locale", "rule", "policy", "workflow", "holiday", "jwk", "pricelist", "menu",
 })  # fmt: skip
+# by whose key a row is found that belongs to one of them alone
+SUBJECTS = frozenset({
+    "contact", "customer", "user", "lead", "member", "patient", "person", "subscriber", "order", "ticket",
+    "conversation", "device", "session", "invoice", "payment", "recipient", "guest", "employee", "deal", "thread",
+    "opportunity", "appointment", "email", "phone",
+})  # fmt: skip
+COMPARED = re.compile(r"[\"`\[]?(\w+)[\"`\]]?\s*(?:=|\bin\b)", re.IGNORECASE)
 CHANGING_INSERT = re.compile(r"on\W?conflict|on\W?duplicate|or\s+replace|\bmerge\b", re.IGNORECASE)
 NO_RESOURCE = re.compile(r"^(?:v\d+(?:\.\d+)?|api|rest|\?|)$", re.IGNORECASE)
 
@@ -62,6 +69,19 @@ def _singular(word: str) -> str:
 def is_live(names: Iterable[str]) -> bool:
     """Whether a name speaks of what events are about."""
     return any(words_of(name) & LIVE_WORDS for name in names)
+
+
+def is_found_by_subject(statement: SqlCall) -> bool:
+    """Whether rows are looked up by whom or what an event is about: `WHERE contact = ?`, `Tag.order_id == key`."""
+    names: set[str] = set()
+    if statement.construct is None:
+        names.update(COMPARED.findall(statement.text))
+    for node in walk(statement.construct) if statement.construct is not None else ():
+        if isinstance(node, ast.Compare):
+            names |= {side.attr for side in (node.left, *node.comparators) if isinstance(side, ast.Attribute)}
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "filter_by":
+            names |= {keyword.arg for keyword in node.keywords if keyword.arg}
+    return any(words_of(name) & SUBJECTS for name in names)
 
 
 def is_deciding(function: Function) -> bool:

@@ -13,6 +13,7 @@ from swarm.rules.kept_answers import Keeping, Kept, keep, worth_keeping
 from swarm.rules.known_reads import url_path
 from swarm.rules.rule import Example, Mend, Rule
 from swarm.rules.slow_changing import (
+    is_found_by_subject,
     is_live,
     is_only_added_to,
     is_read_without_writing,
@@ -375,7 +376,7 @@ def _suits(index: Index, kept: Kept) -> bool:
     tables = frozenset(table for _, statement in reads.sql for table in statement.tables)
     if not tables:
         return True
-    if is_live(tables):
+    if is_live(tables) or any(is_found_by_subject(statement) for _, statement in reads.sql):
         return False
     writing = writers_of(index, tables)
     if any(writer.tables is None or not _tells(index, writer.function, kept) for writer in writing):
