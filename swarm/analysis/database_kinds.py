@@ -69,6 +69,7 @@ DATABASE_MAKERS = {
     "redis.from_url": "redis.Redis",
     "redis.Redis.from_url": "redis.Redis",
     "redis.StrictRedis": "redis.Redis",
+    "redis.StrictRedis.from_url": "redis.Redis",
     "redis.asyncio.from_url": "redis.asyncio.Redis",
     "redis.asyncio.Redis.from_url": "redis.asyncio.Redis",
     "redis.asyncio.client.Redis": "redis.asyncio.Redis",
@@ -88,6 +89,8 @@ DATABASE_ATTRIBUTES = {
     ("flask_sqlalchemy.SQLAlchemy", "engine"): "sqlalchemy.Engine",
 }
 _ASYNC_ENGINE = "sqlalchemy.ext.asyncio.AsyncEngine"
+# what a known object holds under a name in brackets
+PARTS_OF = {"pymongo.MongoClient": "pymongo.Database", "pymongo.Database": "pymongo.Collection"}
 # a method of a known object that hands out another, or itself
 DATABASE_RESULTS = {
     ("sqlite3.Connection", "cursor"): "sqlite3.Cursor",

@@ -14,15 +14,32 @@ if TYPE_CHECKING:
     from swarm.analysis.parts import Function
 
 NOTE = "put into states"
+APPLICATIONS = ("flask.Flask", "fastapi.FastAPI", "starlette.applications.Starlette")
 FLASK_STATES = ("flask.g", "flask.current_app")
 MOST_CALLERS = 12  # a function that many call takes many kinds of things
 
 
 def is_state(index: Index, module: Module, owner: ast.expr) -> bool:
     """Whether an expression is a bag that services keep things in: `request.app.state`, `flask.g`."""
-    if isinstance(owner, ast.Attribute) and owner.attr == "state":
-        return True
-    return isinstance(owner, ast.Name) and index.resolve(module, owner) in FLASK_STATES
+    if isinstance(owner, ast.Attribute):
+        return owner.attr in ("state", "app")  # `request.app.store`
+    if not isinstance(owner, ast.Name) or owner.id in ("self", "cls"):
+        return False
+    return index.resolve(module, owner) in FLASK_STATES or index.kinds.of(module, owner) in APPLICATIONS
+
+
+def in_extensions(node: ast.expr) -> str | None:
+    """The name of `app.extensions["store"]` among what is kept."""
+    match node:
+        case ast.Subscript(value=ast.Attribute(attr="extensions"), slice=ast.Constant(value=str(name))):
+            return f"extensions[{name}]"
+    return None
+
+
+def is_property(function: Function) -> bool:
+    """Whether a method is read as an attribute."""
+    names = (getattr(mark, "attr", getattr(mark, "id", "")) for mark in function.node.decorator_list)
+    return any(name in ("property", "cached_property") for name in names)
 
 
 def put_into_state(index: Index, name: str) -> Sequence[tuple[Module, ast.expr]]:
@@ -37,8 +54,11 @@ def _states(index: Index) -> dict[str, list[tuple[Module, ast.expr]]]:
     for module in index.tree.modules.values():
         for assigned in module.nodes(ast.Assign):
             for target in assigned.targets:
+                kept = in_extensions(target)
                 if isinstance(target, ast.Attribute) and is_state(index, module, target.value):
-                    found.setdefault(target.attr, []).append((module, assigned.value))
+                    kept = target.attr
+                if kept:
+                    found.setdefault(kept, []).append((module, assigned.value))
         for yielded in module.nodes(ast.Yield):
             pairs = zip(yielded.value.keys, yielded.value.values, strict=True) \
                 if isinstance(yielded.value, ast.Dict) else ()  # fmt: skip

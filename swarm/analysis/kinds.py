@@ -13,13 +13,14 @@ from swarm.analysis.database_kinds import (
     DATABASE_CLASSES,
     DATABASE_MAKERS,
     DATABASE_RESULTS,
+    PARTS_OF,
     SCOPED_SESSIONS,
     SESSION_MAKERS,
     SESSIONS,
     SYNC_SESSIONS,
 )
 from swarm.analysis.entities import object_of, objects_of
-from swarm.analysis.handed_on import given_to, is_state, put_into_state
+from swarm.analysis.handed_on import given_to, in_extensions, is_property, is_state, put_into_state
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parsing import parse_expression
 from swarm.analysis.source import FunctionNode, Module, own_nodes, own_of, parameters
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from swarm.analysis.parts import Function
 
 # functions of libraries that hand out an object of another name
-PARTS_OF = {"pymongo.MongoClient": "pymongo.Database", "pymongo.Database": "pymongo.Collection"}
 MAKERS = {
     **DATABASE_MAKERS,
     "requests.session": "requests.Session",
@@ -66,7 +66,8 @@ class Kinds:
             case ast.Call():
                 return self._of_call(module, expression, depth)
             case ast.Subscript(value=value):
-                return PARTS_OF.get(self.of(module, value, depth + 1) or "")
+                kept = in_extensions(expression)
+                return self._agreed(kept, depth) if kept else PARTS_OF.get(self.of(module, value, depth + 1) or "")
             case ast.Name():
                 return self._of_name(module, expression, depth)
             case ast.Attribute():
@@ -368,9 +369,11 @@ class Kinds:
             return DATABASE_ATTRIBUTES[owner or "", attribute.attr]
         if owner in self._index.classes:
             return self._of_member(owner or "", attribute.attr, depth)
-        if not is_state(self._index, module, attribute.value):
-            return None
-        kinds = {self.of(module, value, depth + 1) for module, value in put_into_state(self._index, attribute.attr)}
+        return self._agreed(attribute.attr, depth) if is_state(self._index, module, attribute.value) else None
+
+    def _agreed(self, name: str, depth: int) -> str | None:
+        """What the tree keeps under a name in a state of the application's or the request's, where all agree."""
+        kinds = {self.of(module, value, depth + 1) for module, value in put_into_state(self._index, name)}
         return kinds.pop() if len(kinds) == 1 else None
 
     def _of_member(self, owner: str, name: str, depth: int) -> str | None:
@@ -384,6 +387,8 @@ class Kinds:
                 return kind
         if name in info.attributes:
             return self.of(info.module, info.attributes[name], depth + 1)
+        if name in info.methods and is_property(info.methods[name]):
+            return self.result(info.methods[name], depth + 1)
         for base in info.node.bases:
             dotted = self._index.resolve(info.module, base)
             kind = self._of_member(dotted, name, depth + 1) if dotted else None

@@ -156,3 +156,38 @@ def argument(call: ast.Call, position: int, *names: str) -> ast.expr | None:
         if keyword.arg in names:
             return keyword.value
     return call.args[position] if len(call.args) > position else None
+
+
+def spelt_out(module: Module, name: ast.Name) -> list[ast.expr]:
+    """What a loop's variable stands for, where the loop goes through a list that is spelt out.
+
+    `[Route(path, handler) for path, handler in (("/a", a), ("/b", b))]`, `for handler in HANDLERS: …`
+    """
+    for around in module.ancestors(name):
+        if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            return []
+        loops = [around] if isinstance(around, ast.For) else list(getattr(around, "generators", []))
+        for loop in loops:
+            found = _of_loop(module, loop.target, loop.iter, name.id)
+            if found:
+                return found
+    return []
+
+
+def _of_loop(module: Module, target: ast.expr, over: ast.expr, name: str) -> list[ast.expr]:
+    if isinstance(over, ast.Call) and isinstance(over.func, ast.Attribute) and over.func.attr == "items":
+        over = over.func.value
+    if isinstance(over, ast.Name):
+        over = getattr(module.globals.get(over.id), "value", None) or over
+    rows: list[ast.expr] = []
+    if isinstance(over, ast.List | ast.Tuple | ast.Set):
+        rows = list(over.elts)
+    elif isinstance(over, ast.Dict):
+        pairs = zip(over.keys, over.values, strict=True)
+        rows = [ast.Tuple([key, value], ast.Load()) for key, value in pairs if key is not None]
+    if isinstance(target, ast.Name):
+        return rows if target.id == name else []
+    names = [getattr(part, "id", "") for part in getattr(target, "elts", [])]
+    place = names.index(name) if name in names else -1
+    return [row.elts[place] for row in rows if isinstance(row, ast.Tuple | ast.List) and len(row.elts) == len(names)
+            and place >= 0]  # fmt: skip

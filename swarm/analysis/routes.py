@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import AppObject, Framework, Function, Route
-from swarm.analysis.route_paths import Prefixes, argument, exact_app, mounted_under, text_of
+from swarm.analysis.route_paths import Prefixes, argument, exact_app, mounted_under, spelt_out, text_of
 from swarm.analysis.source import Module, parameters
 
 if TYPE_CHECKING:
@@ -234,6 +234,8 @@ def _handlers(index: Index, module: Module, handler: ast.expr) -> list[Function]
         verbs = VERBS | {"dispatch_request", "__call__"}
         return [method for name, method in info.methods.items() if name in verbs]
     function = index.named_function(module, handler)
+    if function is None and isinstance(handler, ast.Name):
+        return [one for named in spelt_out(module, handler) for one in _handlers(index, module, named)]
     return [function] if function is not None else []
 
 

@@ -65,3 +65,19 @@ def is_kept_by_hand(module: Module, node: ast.AST, function: Function) -> bool:
         if " is None" in asked or "not in" in asked:
             return True
     return False
+
+
+def is_spelt_out(index: Index, function: Function, loop: ast.AST) -> bool:
+    """Whether a loop goes through what the code writes down: a display, a local name of one, a constant in capitals.
+
+    Its turns are few, whatever a request brings.
+    """
+    over: ast.AST | None = getattr(loop, "iter", None)
+    if over is None:
+        over = loop.generators[0].iter if isinstance(loop, COMPREHENSIONS) else None
+    if isinstance(over, ast.Name):
+        bound = index.kinds.bindings(function.node).get(over.id, [])
+        over = bound[0] if len(bound) == 1 and not over.id.isupper() else over
+    if isinstance(over, ast.List | ast.Tuple | ast.Set):
+        return not any(isinstance(part, ast.Starred) for part in over.elts)
+    return isinstance(over, ast.Name | ast.Attribute) and unparsed(over).rsplit(".", 1)[-1].isupper()

@@ -387,3 +387,55 @@ def rows(cursor, name):
     assert owners(app, "of") == {"work.Work"}
     thing = next(node for node in app.nodes(ast.Name) if node.id == "thing")
     assert index.kinds.of(app, thing) is None  # its callers do not agree
+
+
+def test_kinds_follow_properties_extensions_and_applications(tmp_path: Path) -> None:
+    text = """from functools import cached_property
+
+import httpx
+from flask import Flask, current_app
+from sqlalchemy import create_engine
+
+class Box:
+    @property
+    def engine(self):
+        return create_engine("sqlite://")
+    @cached_property
+    def crm(self) -> httpx.Client:
+        return make()
+    def plain(self):
+        return httpx.Client()
+
+box = Box()
+
+def build():
+    app = Flask(__name__)
+    app.extensions["crm"] = httpx.Client()
+    app.store = Box()
+    return app
+
+def view():
+    use(box.engine, box.crm, current_app.extensions["crm"], current_app.store, current_app.other, box.plain)
+"""
+    index = index_of(tmp_path, {"app.py": text})
+    module = index.tree.modules["app.py"]
+    call = next(c for c in module.nodes(ast.Call) if getattr(c.func, "id", "") == "use")
+    assert [index.kinds.of(module, argument) for argument in call.args] == [
+        "sqlalchemy.Engine", "httpx.Client", "httpx.Client", "app.Box", None, None
+    ]  # fmt: skip
+
+
+def test_routes_that_a_list_spells_out(tmp_path: Path) -> None:
+    text = """from starlette.applications import Starlette
+from starlette.routing import Route
+
+async def a(request): ...
+async def b(request): ...
+async def c(request): ...
+
+TABLE = {"/c": c}
+app = Starlette(routes=[Route(f"/x/{f.__name__}", f, methods=["POST"]) for f in (a, b)])
+for path, handler in TABLE.items():
+    app.add_route(path, handler, methods=["POST"])
+"""
+    assert {route.function.name for route in index_of(tmp_path, {"app.py": text}).routes} == {"a", "b", "c"}

@@ -112,6 +112,32 @@ app = Starlette(routes=[Route("/hook", hook, methods=["POST"])], on_startup=[sta
             None,
             "starlette",
         ),
+        Example(
+            """import httpx
+from fastapi import APIRouter, FastAPI
+
+
+class Hub:
+    def __init__(self, client):
+        self.client = client
+        self.seen = {}
+        self.router = APIRouter()
+
+        @self.router.post("/hook")
+        async def hook(event: dict):
+            if event["id"] in self.seen:
+                return {"status": "again"}
+            await self.client.post("https://a.example", json=event)
+            self.seen[event["id"]] = True
+            return {"status": "new"}
+
+
+app = FastAPI()
+app.include_router(Hub(httpx.AsyncClient(timeout=5)).router)
+""",
+            None,
+            "fastapi",
+        ),
     )
     good = (
         """import sqlite3
@@ -337,13 +363,16 @@ def _sets(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
     waits = [node.lineno for node in index.own_nodes(function) if isinstance(node, ast.Await)]
     for node in index.own_nodes(function):
         match node:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id=owner), attr="add" | "append"), args=[key]):
+            case ast.Call(func=ast.Attribute(value=kept, attr="add" | "append"), args=[key]):
                 pass
-            case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=owner), slice=key)]):
+            case ast.Assign(targets=[ast.Subscript(value=kept, slice=key)]):
                 pass
             case _:
                 continue
-        if owner in module.local_names(function.node):
+        owner = unparsed(kept)
+        if not owner.startswith("self.") and (
+            not isinstance(kept, ast.Name) or owner in module.local_names(function.node)
+        ):
             continue
         for asked in index.own_nodes(function):
             if isinstance(asked, ast.Compare) and isinstance(asked.ops[0], ast.In | ast.NotIn) \

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
+from swarm.analysis.client_kinds import RESPONSES
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
@@ -22,6 +23,7 @@ STATUS = ("status_code", "status")
 MEANT = re.compile(
     r"\b(?:200|2xx|retr(?:y|ies)|redeliver\w*|re-?send\w*|resent|deliver(?:s|y)? again|acknowledge\w*|ack)\b"
 )
+TOLD_BY = ("ok", "status_code", "status", "is_success", "is_error", "is_client_error", "is_server_error")
 MOST_ANSWERING = 8
 
 
@@ -91,6 +93,23 @@ def hook():
             None,
             "flask",
         ),
+        Example(
+            """import requests
+from flask import Flask, request
+
+app = Flask(__name__)
+
+
+@app.post("/hook")
+def hook():
+    answer = requests.post("https://a.example", json=request.json, timeout=5)
+    if not answer.ok:
+        return {"status": "failed"}
+    return {"status": "ok"}
+""",
+            None,
+            "flask",
+        ),
     )
     good = (
         """from fastapi import FastAPI
@@ -138,6 +157,10 @@ async def other(event: dict):
                     if node not in told:
                         told.add(node)
                         yield self._finding(function, node, f"catches {kind}", kind)
+                for node in _after_bad_status(index, function):
+                    if node not in told:
+                        told.add(node)
+                        yield self._finding(function, node, "meets a bad status", "status")
         for function in _catching_all(index) if takers else ():
             for node in (part for part in index.own_nodes(function) if isinstance(part, ast.Return)):
                 if node.value is not None and _is_hidden(index, function.module, node.value, _second_name(function)):
@@ -190,6 +213,18 @@ def _hidden(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
                 case ast.Assign(targets=[ast.Name(id=name)], value=value):
                     if _is_hidden(index, module, value, handler.name) and _is_answered(index, function, name):
                         yield node, kind
+
+
+def _after_bad_status(index: Index, function: Function) -> Iterator[ast.Return]:
+    """Answers that tell of an error under 200 where another service's answer was asked for its status."""
+    module = function.module
+    for decision in index.own_of(function, ast.If):
+        asked = [part for part in walk(decision.test) if isinstance(part, ast.Attribute) and part.attr in TOLD_BY]
+        if any(index.kinds.of(module, part.value) in RESPONSES.values() for part in asked):
+            for part in (node for statement in decision.body for node in walk(statement)):
+                if isinstance(part, ast.Return) and part.value is not None \
+                        and _is_hidden(index, module, part.value, None):  # fmt: skip
+                    yield part
 
 
 def _is_answered(index: Index, function: Function, name: str) -> bool:

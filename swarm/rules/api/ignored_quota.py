@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
-from swarm.analysis.index import Index
+from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
@@ -60,6 +60,38 @@ async def hook(event: dict):
             None,
             "fastapi",
         ),
+        Example(  # another function of the module reads it
+            """import time
+
+import requests
+from flask import Flask, request
+
+app = Flask(__name__)
+session = requests.Session()
+
+
+def patient(url):
+    while (answer := session.get(url, timeout=5)).status_code == 429:
+        time.sleep(int(answer.headers.get("Retry-After", 1)))
+    return answer
+
+
+def hurried(url):
+    while True:
+        answer = session.get(url, timeout=5)
+        if answer.status_code == 429:
+            time.sleep(1)
+            continue
+        return answer
+
+
+@app.post("/hook")
+def hook():
+    return hurried("https://a.example").json() | patient("https://b.example").json()
+""",
+            None,
+            "flask",
+        ),
     )
     good = (
         """import time
@@ -89,15 +121,18 @@ def other():
 
     @distinct
     def find(self, index: Index) -> Iterable[Finding]:
-        """Comparisons of a status with 429 beside a pause or a loop, in modules that never read the header."""
+        """Comparisons of a status with 429 beside a pause or a loop, in functions that never read the header."""
         for module in index.tree.modules.values():
             if not index.routes or not any(word in module.text for word in ("429", *TOO_MANY)):
                 continue
-            if any(word in module.text.lower() for word in TELLING) or _has_wrapper(module):
+            told = any(word in module.text.lower() for word in TELLING)
+            if _has_wrapper(module):
                 continue
             for compared in _comparisons(module):
                 function = index.enclosing(module, compared)
-                if function is not None and index.on_request_path(module, compared):
+                if function is None or (told and _asks_when(index, function)):
+                    continue
+                if index.on_request_path(module, compared):
                     yield self.finding(
                         module, compared,
                         evidence=f"{function.qualname} meets a 429 and reads no Retry-After",
@@ -105,6 +140,14 @@ def other():
                         anchor=f"{function.qualname}:429",
                         mendable=False,
                     )  # fmt: skip
+
+
+def _asks_when(index: Index, function: Function) -> bool:
+    """Whether the function, what it runs, or what runs it reads when it may send again."""
+    around = [*index.reaches(function), *index.callers(function)]
+    texts = [one.module.segment(one.node).lower() for one in around]
+    texts += [unparsed(mark).lower() for mark in function.node.decorator_list]
+    return any(word in text for text in texts for word in TELLING)
 
 
 def _has_wrapper(module: Module) -> bool:

@@ -94,6 +94,24 @@ def new_order():
     sqlite3.connect("shop.db").execute("INSERT INTO orders (title) VALUES (?)", (request.form["title"],))
     return "", 201
 """,
+        """import requests
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+class Desk:
+    def ticket(self, number):
+        return requests.get(f"https://desk.example/tickets/{number}", timeout=5).json()
+
+    def note(self, number, text):
+        requests.post(f"https://desk.example/tickets/{number}/notes", json={"text": text}, timeout=5)
+
+
+@app.post("/webhook")
+def hook(event: dict):
+    return {"title": Desk().ticket(event["number"])["title"]}
+""",
     )
 
     def find(self, index: Index) -> Iterable[Finding]:
@@ -145,8 +163,11 @@ def new_order():
         """All that the handler uses, handlers in tables included."""
         seen, todo = {start: True}, [start]
         while todo:
-            for used in index.mentions(todo.pop()):
-                if used not in seen:
+            current = todo.pop()
+            named = {node.attr for node in index.own_of(current, ast.Attribute)}
+            for used in index.mentions(current):
+                # who makes an object names its class, and with it methods that nobody calls here
+                if used not in seen and (used.class_name is None or used.name in named or used.name == "__init__"):
                     seen[used] = True
                     todo.append(used)
             if not todo:  # handlers that a decorator puts into a table in one of these modules

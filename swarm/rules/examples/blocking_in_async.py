@@ -210,6 +210,28 @@ async def hook(event: dict):
         None,
         "fastapi",
     ),
+    Example(  # another thread made the session
+        """from fastapi import Depends, FastAPI
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import Session
+
+app = FastAPI()
+engine = create_engine("postgresql:///shop")
+
+
+def open_session():
+    with Session(engine) as session:
+        yield session
+
+
+@app.post("/hook")
+async def hook(event: dict, session=Depends(open_session)):
+    session.execute(text("INSERT INTO events (id) VALUES (:id)"), {"id": event["id"]})
+    session.commit()
+""",
+        None,
+        "fastapi",
+    ),
 )
 GOOD = (
     """import asyncio

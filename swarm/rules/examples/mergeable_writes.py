@@ -141,6 +141,50 @@ def hook():
 """,
         "flask",
     ),
+    Example(
+        """import requests
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+class Desk:
+    def update(self, number, **fields):
+        answer = requests.put(f"https://desk.example/tickets/{number}", json=fields, timeout=5)
+        answer.raise_for_status()
+
+
+desk = Desk()
+
+
+@app.post("/hook")
+def hook(event: dict):
+    desk.update(event["number"], state="closed")
+    desk.update(event["number"], closed_by=event["by"])
+    return {"closed": True}
+""",
+        """import requests
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+class Desk:
+    def update(self, number, **fields):
+        answer = requests.put(f"https://desk.example/tickets/{number}", json=fields, timeout=5)
+        answer.raise_for_status()
+
+
+desk = Desk()
+
+
+@app.post("/hook")
+def hook(event: dict):
+    desk.update(event["number"], state="closed", closed_by=event["by"])
+    return {"closed": True}
+""",
+        "fastapi",
+    ),
 )
 GOOD = (
     """import httpx

@@ -183,9 +183,13 @@ def _can_split(index: Index, function: Function) -> bool:
             return False
         if isinstance(part, ast.comprehension) and part.is_async:
             return False
+    given = {argument.arg for argument in parameters(node)}
     if any(index.kinds.annotated(function.module, a.annotation) in CONNECTIONS
            for a in parameters(node) if a.annotation is not None):  # fmt: skip
         return False
+    if any(name.id in given and index.kinds.of(function.module, name) in CONNECTIONS
+           for name in index.own_of(function, ast.Name)):  # fmt: skip
+        return False  # `session=Depends(open_session)`: another thread made it
     parent = function.module.parent(node)
     in_plain_place = isinstance(parent, ast.Module | ast.ClassDef)
     reached = effects_cache(index).reached(function)

@@ -127,6 +127,33 @@ async def hook(event: dict):
         db.execute("SELECT 1")
     cache.set("a", 1)
 """,
+        """import redis
+from fastapi import FastAPI, Request
+
+app = FastAPI()
+
+
+class Registry:
+    def __init__(self):
+        self.kept = {}
+
+    def get(self, name, make):
+        if name not in self.kept:
+            self.kept[name] = make()
+        return self.kept[name]
+
+
+def make_redis():
+    return redis.Redis()
+
+
+app.state.registry = Registry()
+
+
+@app.post("/hook")
+def hook(request: Request):
+    return request.app.state.registry.get("cache", make_redis).incr("hooks")
+""",
     )
 
     @distinct
@@ -139,7 +166,7 @@ async def hook(event: dict):
                 loop = next(iter(loops_around(module, call)), None) if dotted in EMBEDDED else None
                 is_told = dotted in OPENERS or (loop is not None and "sleep(" not in unparsed(loop))
                 kept = is_kept_by_hand(module, call, function) and not _is_kept_for_request(index, function, call)
-                if not is_told or kept:
+                if not is_told or kept or _is_anothers(index, function, call):
                     continue
                 yield self.finding(
                     module, call,
@@ -148,6 +175,17 @@ async def hook(event: dict):
                     anchor=f"{function.qualname}:{unparsed(call.func)}",
                     mendable=False,
                 )  # fmt: skip
+
+
+def _is_anothers(index: Index, function: Function, call: ast.Call) -> bool:
+    """Whether a function that nobody calls by name gives the connection back: who is handed it may keep it."""
+    module = function.module
+    parent = module.parent(call)
+    parent = module.parent(parent) if isinstance(parent, ast.Await) else parent
+    if not isinstance(parent, ast.Return) or index.callers(function):
+        return False
+    around = [where.parent(named) for where, named in index.names(function.name)]
+    return not any(isinstance(one, ast.Call) and unparsed(one.func).endswith("Depends") for one in around)
 
 
 def _is_kept_for_request(index: Index, function: Function, call: ast.Call) -> bool:

@@ -263,7 +263,10 @@ def hook():
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Loop:
-    """A loop of reads; `used` where its statement is kept, which may need the loop's own names."""
+    """A loop of reads; `used` where its statement is kept, which may need the loop's own names.
+
+    `is_dict` where it makes a dict at once: told, and left.
+    """
 
     function: Function
     node: ast.For | ast.Assign | ast.Return
@@ -271,6 +274,7 @@ class _Loop:
     target: ast.expr
     over: ast.expr
     used: bool
+    is_dict: bool = False
 
 
 def _loops(index: Index, function: Function) -> Iterator[_Loop]:
@@ -293,6 +297,12 @@ def _loops(index: Index, function: Function) -> Iterator[_Loop]:
                 match made.generators:
                     case [ast.comprehension(ifs=[], is_async=0) as part]:
                         yield from _of(index, function, node, made.elt, part.target, part.iter, False)
+            case (
+                ast.Assign(targets=[ast.Name()], value=ast.DictComp(generators=[part]) as by_key)
+                | ast.Return(value=ast.DictComp(generators=[part]) as by_key)
+            ) if not part.ifs:
+                for loop in _of(index, function, node, by_key.value, part.target, part.iter, False):
+                    yield replace(loop, is_dict=True)
 
 
 def _of(
@@ -331,7 +341,11 @@ def _is_finite(over: ast.expr) -> bool:
 
 def _may_be_rewritten(loop: _Loop) -> bool:
     """Whether the loop stands on lines of its own, without a remark that would be lost."""
-    return is_alone(loop.function.module, loop.node) and "#" not in loop.function.module.segment(loop.node)
+    return (
+        not loop.is_dict
+        and is_alone(loop.function.module, loop.node)
+        and "#" not in loop.function.module.segment(loop.node)
+    )
 
 
 def _rewrite(loop: _Loop, pool_of: str) -> Edit:

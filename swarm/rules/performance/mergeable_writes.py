@@ -12,7 +12,7 @@ from swarm.analysis.effects import HttpCall, effects_cache, http_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import BLOCKS, unparsed
 from swarm.analysis.module import walk
-from swarm.analysis.source import Module
+from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
 from swarm.rules.examples import mergeable_writes as examples
 from swarm.rules.rule import Mend, Rule, edited
@@ -30,7 +30,8 @@ CLIENTS = frozenset({"self._client", "self.client", "self._session", "self.sessi
 class _Update:
     """A statement that sends some fields of a resource; `key` says which resource, and over which function.
 
-    `check` is the statement behind it that does nothing but raise for a bad answer.
+    `check` is the statement behind it that does nothing but raise for a bad answer. `by_name` where the fields are
+    the call's keywords.
     """
 
     statement: ast.stmt
@@ -38,6 +39,7 @@ class _Update:
     fields: ast.Dict
     key: str
     check: ast.stmt | None = None
+    by_name: bool = False
 
 
 class MergeableWrites(Rule):
@@ -150,7 +152,11 @@ def _update(index: Index, function: Function, statement: ast.stmt) -> _Update | 
         return _sent_directly(statement, request)
     given = [*enumerate(call.args), *((keyword.arg, keyword.value) for keyword in call.keywords)]
     dicts = [(place, value) for place, value in given if isinstance(value, ast.Dict)]
-    if callee is None or callee is function or len(dicts) != 1 or not all(_is_pure(value) for _, value in given):
+    if callee is None or callee is function or not all(_is_pure(value) for _, value in given):
+        return None
+    if not dicts:
+        return _of_keywords(index, callee, statement, call)
+    if len(dicts) != 1:
         return None
     place, fields = dicts[0]
     if not isinstance(fields, ast.Dict) or not fields.keys or None in (_name(key) for key in fields.keys):
@@ -160,6 +166,21 @@ def _update(index: Index, function: Function, statement: ast.stmt) -> _Update | 
         return None
     others = [f"{where}={unparsed(value)}" for where, value in given if value is not fields]
     return _Update(statement, call, fields, f"{unparsed(call.func)}({', '.join(others)}, {place})")
+
+
+def _of_keywords(index: Index, callee: Function, statement: ast.stmt, call: ast.Call) -> _Update | None:
+    """`desk.update(number, state="closed")`, where the function takes its fields as `**fields`."""
+    taken = callee.node.args.kwarg
+    own = {argument.arg for argument in parameters(callee.node)}
+    names = [keyword.arg for keyword in call.keywords]
+    if taken is None or not names or not all(name and name not in own for name in names):
+        return None
+    if not _sends_partially(index, callee, taken.arg):
+        return None
+    pairs = [(ast.Constant(keyword.arg), keyword.value) for keyword in call.keywords]
+    fields = ast.Dict([key for key, _ in pairs], [value for _, value in pairs])
+    key = f"{unparsed(call.func)}({', '.join(map(unparsed, call.args))}, **)"
+    return _Update(statement, call, fields, key, by_name=True)
 
 
 def _sent_directly(statement: ast.stmt, request: HttpCall) -> _Update | None:
@@ -279,6 +300,10 @@ def _merged(module: Module, run: Sequence[_Update]) -> list[Edit]:
         statement for update in run[:-1] for statement in (update.statement, update.check) if statement is not None
     ]
     edits = [Edit(*whole_lines(module, statement), "") for statement in gone]
+    if last.by_name:
+        given = ", ".join(module.segment(keyword) for update in run[:-1] for keyword in update.call.keywords)
+        first_name = module.span(last.call.keywords[0])[0]
+        return [*edits, Edit(first_name, first_name, f"{given}, ")]
     start, end = module.span(last.fields)
     first = last.fields.keys[0]
     assert first is not None

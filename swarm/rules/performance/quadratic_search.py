@@ -10,7 +10,7 @@ from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
-from swarm.rules.request_code import COMPREHENSIONS, loops_around, request_functions
+from swarm.rules.request_code import COMPREHENSIONS, is_spelt_out, loops_around, request_functions
 from swarm.rules.rule import Example, Rule
 
 
@@ -197,7 +197,8 @@ def _memberships(index: Index, function: Function) -> Iterator[tuple[ast.AST, st
             if any(_begins(part, name.id) for part in walk(loop)):
                 break  # a new list in each turn
             if any(_grows(part, name.id) for part in walk(loop)):
-                yield node, name.id
+                if not is_spelt_out(index, function, loop):
+                    yield node, name.id
                 break
 
 

@@ -10,7 +10,7 @@ from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
-from swarm.rules.request_code import loops_around, request_functions
+from swarm.rules.request_code import is_spelt_out, loops_around, request_functions
 from swarm.rules.rule import Example, Rule
 
 MATCHERS = frozenset({
@@ -66,6 +66,21 @@ def tags():
     found = re.compile("|".join(re.escape(name) for name in names)).findall("text")
     return [name for name in names if WORD.match(name) and re.match(r"\\d", name)] + found
 """,
+        """import re
+
+from flask import Flask, request
+
+app = Flask(__name__)
+MARKS = ("iban", "card")
+
+
+@app.post("/hook")
+def hook():
+    text = request.get_json()["text"]
+    for mark in MARKS:
+        text = re.sub(rf"{mark}:\\S+", "***", text)
+    return text
+""",
     )
 
     @distinct
@@ -76,7 +91,8 @@ def tags():
                 dotted = index.resolve(function.module, call.func)
                 if dotted not in MATCHERS or not call.args or not _is_put_together(call.args[0]):
                     continue
-                if any(True for _ in loops_around(function.module, call)):
+                loops = list(loops_around(function.module, call))
+                if loops and not all(is_spelt_out(index, function, loop) for loop in loops):  # `re` keeps 512
                     text = " ".join(unparsed(call.args[0]).split())[:80]
                     yield self.finding(
                         function.module, call,

@@ -155,6 +155,8 @@ def _is_of_kept_object(index: Index, function: Function, owner: ast.Attribute) -
         return False
     if any(isinstance(node, ast.Assign) and unparsed(node.targets[0]) == owner.attr for node in info.node.body):
         return True  # the class's own, for all its objects
+    if function.class_name is None and any(route.function is function for route in index.routes):
+        return True  # a route that one of its methods defines: the object lasts as long as the application
     return any(
         index.resolve(module, call.func) == dotted and module.enclosing_function(call) is None
         and isinstance(module.parent(call), ast.Assign | ast.AnnAssign)
