@@ -83,9 +83,16 @@ def _is_found(case: Case, folder: Path) -> bool:
     return bool(list(rule.find(build_index(SourceTree.load(folder)))))
 
 
-@pytest.mark.parametrize("case", [*CASES, *HELD], ids=lambda case: case.name)
-def test_a_handler_is_python_in_a_known_style(case: Case) -> None:
-    compile(case.text, case.name, "exec")
+def _is_python(case: Case) -> bool:
+    try:
+        compile(case.text, case.name, "exec")
+    except SyntaxError:
+        return False
+    return True
+
+
+def test_every_handler_is_python() -> None:
+    assert [case.name for case in [*CASES, *HELD] if not _is_python(case)] == []
 
 
 def test_nearly_all_problems_are_found(tmp_path: Path) -> None:

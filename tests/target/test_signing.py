@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -93,6 +94,8 @@ def test_ed25519_by_its_public_key() -> None:
     for secret in (base64.b64encode(seed).decode(), seed.hex(), base64.b64encode(pkcs8).decode()):
         header = signed(secret, {"scheme": "ed25519", "header": "X-Sig"})["X-Sig"]
         key.public_key().verify(base64.b64decode(header), BODY)
+        with pytest.raises(InvalidSignature):
+            key.public_key().verify(base64.b64decode(header), BODY + b" ")
     sign = {"scheme": "ed25519", "header": "X-Sig", "format": "{hex}", "signed": "{timestamp}{body}"}
     key.public_key().verify(bytes.fromhex(signed(seed.hex(), sign)["X-Sig"]), b"1700000000" + BODY)
 

@@ -83,6 +83,7 @@ async def test_cancelled_in_the_moment_of_admission_gives_it_back():
     # Admitted by now, and not yet run.
     waiters[0].cancel()
     await asyncio.gather(*waiters, return_exceptions=True)
+    assert waiters[0].cancelled()
     await asyncio.wait_for(wait(), 1)
 
 
