@@ -63,6 +63,7 @@ def waited_work(index: Index) -> Iterator[Work]:
 
 
 def is_webhook(route: Route) -> bool:
+    """Whether a route's path, decorators, file or code speak of webhooks."""
     module, node = route.function.module, route.function.node
     decorators = " ".join(unparsed(decorator) for decorator in node.decorator_list)
     words = f"{route.path} {decorators} {module.path} {module.segment(node)}"
@@ -136,6 +137,7 @@ def _is_read(handler: Function, name: str) -> bool:
 
 
 def waits(index: Index, function: Function) -> bool:
+    """Whether a function may wait for anything outside: a call, a database, something that blocks."""
     cache = effects_cache(index)
     for reached in closure(index, function):
         effects = cache.of(reached)

@@ -11,6 +11,7 @@ from swarm.analysis.source import Module
 
 
 def gives_list(value: ast.AST) -> bool:
+    """Whether a value is all rows at once, to be gone through as often as one likes; awaited or not."""
     if isinstance(value, ast.Await):
         value = value.value
     if isinstance(value, ast.List | ast.ListComp | ast.Tuple):
@@ -22,6 +23,7 @@ def gives_list(value: ast.AST) -> bool:
 
 
 def rebinds(loop: ast.For, names: set[str]) -> bool:
+    """Whether a loop's body gives one of the names another value."""
     stores = {node.id for statement in loop.body for node in walk(statement)
               if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}  # fmt: skip
     return bool(stores & names)
@@ -40,6 +42,11 @@ def other_rows(index: Index, function: Function) -> bool:
 
 
 def only_read(module: Module, function: Function, name: str, many: bool, binding: ast.AST | None) -> bool:
+    """Whether a function does nothing with a name but test it and read it by constant subscripts.
+
+    With `many` the name holds rows: they may be counted and gone through, and each must be read so. `binding` is the
+    node that gives the name its value; any other that does makes it False.
+    """
     for node in walk(function.node):
         if not isinstance(node, ast.Name) or node.id != name:
             continue

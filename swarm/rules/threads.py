@@ -44,20 +44,24 @@ def is_local_part(function: Function, name: str) -> bool:
 
 
 def is_database(index: Index, module: Module, call: ast.Call) -> bool:
+    """Whether a call opens a database connection, or is a method of one."""
     if index.resolve(module, call.func) in OPENERS:
         return True
     return isinstance(call.func, ast.Attribute) and (index.kinds.of(module, call.func.value) or "") in CONNECTIONS
 
 
 def gives_connection(index: Index, module: Module, call: ast.Call) -> bool:
+    """Whether a call hands out a connection, where it is made and not later by a lambda."""
     return not in_lambda(module, call) and index.kinds.of(module, call) in CONNECTIONS
 
 
 def uses_connection(index: Index, module: Module, call: ast.Call) -> bool:
+    """Whether a connection is what a call is made on, or among its arguments."""
     owner = [call.func.value] if isinstance(call.func, ast.Attribute) else []
     given = [*call.args, *(keyword.value for keyword in call.keywords), *owner]
     return any(index.kinds.of(module, value) in CONNECTIONS for value in given)
 
 
 def in_lambda(module: Module, node: ast.AST) -> bool:
+    """Whether a node runs later, when somebody calls the lambda around it."""
     return any(isinstance(around, ast.Lambda) for around in module.ancestors(node))
