@@ -35,11 +35,30 @@ _OF_TELEGRAM: dict[str, Any] = {
     "getchat": {"id": 1, "type": "private", "first_name": "Ada"},
     "getmycommands": [],
 }
-_OF_GITHUB: tuple[tuple[str, dict[str, Any]], ...] = (
-    (r"/installation$", {"id": 1001, "app_id": 1001, "account": {"id": 1001, "login": "octocat"}}),
+_GITHUBS_OWNER = {"id": 1001, "login": "octocat", "type": "User"}
+_GITHUBS_REPO = {
+    "id": 2002, "name": "example", "full_name": "octocat/example", "owner": _GITHUBS_OWNER, "private": False,
+    "default_branch": "main", "url": "https://api.github.com/repos/octocat/example",
+}  # fmt: skip
+_GITHUBS_BRANCH = {"ref": "main", "sha": "0123456789abcdef0123456789abcdef01234567", "repo": _GITHUBS_REPO}
+_OF_GITHUB: tuple[tuple[str, Any], ...] = (
+    (r"/installation$", {"id": 1001, "app_id": 1001, "account": _GITHUBS_OWNER}),
     (r"/access_tokens$", {"token": "test-access-token", "expires_at": "2099-01-01T00:00:00Z", "permissions": {}}),
     (r"/contents/", {"type": "file", "encoding": "base64", "content": "", "name": "file", "path": "file", "size": 0}),
-)
+    (r"^/repos/[^/]+/[^/]+$", _GITHUBS_REPO),
+    (r"/pulls/[^/]+$", {
+        "id": 1001, "number": 1, "state": "open", "title": "A change", "body": "", "user": _GITHUBS_OWNER,
+        "url": f"{_GITHUBS_REPO['url']}/pulls/1", "issue_url": f"{_GITHUBS_REPO['url']}/issues/1",
+        "base": _GITHUBS_BRANCH, "head": _GITHUBS_BRANCH, "labels": [], "assignees": [], "requested_reviewers": [],
+    }),
+    (r"/(labels|comments|reviews|commits|files|assignees|collaborators|branches|tags|issues|pulls|statuses)$", []),
+)  # fmt: skip
+_GITHUBS = {
+    "id": 1001,
+    "number": 1,
+    "state": "open",
+    "user": _GITHUBS_OWNER,
+}  # its libraries refuse another kind of id
 _CHAT = {
     "id": "chatcmpl-{{uuid}}", "object": "chat.completion", "created": 1700000000, "model": "gpt",
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}],
@@ -79,19 +98,25 @@ def _route(index: Index, host: str, method: str, path: str, call: UpstreamCall) 
     body = _known_answer(host.lower(), path, call)
     if body is None:
         read = _without_errors(example_of(_read(index, path)))
-        of_github = _of_github(path) if "github" in host.lower() else None
-        if of_github is not None:
-            read = {**(read if isinstance(read, dict) else {}), **of_github}
-        body = read if isinstance(read, dict | list) and read else {"ok": True, "id": "{{uuid}}"}
+        if host.lower() in ("github", "api.github.com"):
+            read = _of_github(path, read)
+        body = read if isinstance(read, list) or (isinstance(read, dict) and read) else {"ok": True, "id": "{{uuid}}"}
     question = is_question(method, call.path, call.body)
     latency = _MODEL_LATENCY_MS if question else _POLL_LATENCY_MS if path.endswith("getUpdates") else _LATENCY_MS
     values = {"method": method, "path": path, "latency_ms": latency, "jitter_ms": latency / 8, "json": body}
     return UpstreamRoute.model_validate(values)
 
 
-def _of_github(path: str) -> dict[str, Any] | None:
-    """What GitHub's libraries need of an answer, whatever the code reads of it."""
-    return next((known for pattern, known in _OF_GITHUB if re.search(pattern, path)), None)
+def _of_github(path: str, read: Any) -> Any:
+    """What GitHub's libraries need of an answer, with what the code reads of it beside that."""
+    known = next((answer for pattern, answer in _OF_GITHUB if re.search(pattern, path)), _GITHUBS)
+    if not isinstance(known, dict):
+        return known
+    return (
+        {**known, **{name: value for name, value in read.items() if name not in known}}
+        if isinstance(read, dict)
+        else known
+    )
 
 
 def _without_errors(answer: Any) -> Any:

@@ -40,8 +40,8 @@ _SWITCHES = re.compile(r"DSN|PROXY|SENTRY|OTEL|NEW_?RELIC|DATADOG|^DD_|PATH$|FIL
 class Setting:
     """One variable. `required` where the code fails without it; `default` as far as it is a constant.
 
-    `kind` is the type that it is read as: "str", "int", "float", "bool", "list", "url"; "pem" is a private key, and
-    "pem64" one in base64.
+    `kind` is the type that it is read as: "str", "int", "float", "bool", "list", "url"; "pem" is a private key,
+    "pem64" one in base64, and "file" the path of a file that must be there.
     """
 
     name: str
@@ -303,6 +303,8 @@ def _annotated(annotation: str) -> str:
     for kind in ("int", "float", "bool"):
         if re.match(rf"{kind}\b", words):
             return kind
+    if re.search(r"\bFilePath\b", annotation):
+        return "file"
     if re.match(r"(list|List|set|Set|tuple|Tuple)\b", words):
         return "list"
     if re.match(r"(dict|Dict|Mapping)\b", words):

@@ -147,6 +147,10 @@ def _with_settings(
         name = setting.name.upper()
         if setting.name in handled:
             continue
+        if setting.kind == "file":
+            if (file := _file_like(index, setting)) is not None:
+                env[setting.name] = file
+            continue
         if _PORTS.match(name):
             env[setting.name] = "{port}"
         elif _HOSTS.match(name):
@@ -159,6 +163,16 @@ def _with_settings(
         elif setting.wants_value:
             env[setting.name] = harmless_value(setting, examples.get(setting.name))
     return draft.having(env=env, upstreams=upstreams)
+
+
+def _file_like(index: Index, setting: Setting) -> str | None:
+    """A file of the tree that may stand for one that a setting names and that is not there: that of the tests."""
+    wanted = (setting.default or setting.name.lower()).rpartition("/")[2]
+    stem, _, suffix = wanted.partition(".")
+    if setting.default in index.tree.files:
+        return None
+    alike = [name for name in sorted(index.tree.files) if stem in name.rpartition("/")[2] and name.endswith(suffix)]
+    return min(alike, key=len, default=None)
 
 
 def _is_upstream(setting: Setting) -> bool:

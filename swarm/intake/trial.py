@@ -30,7 +30,7 @@ from swarm.target.upstream.upstreams import Upstreams
 
 _MENDS = 40
 _COMMANDS = 6
-_ROUNDS = 4
+_ROUNDS = 12  # each may learn one call more of a chain
 _TRIAL_S = 150.0
 _DEADLINE_S = 25.0
 _MISSING = re.compile(r"put ([A-Za-z_0-9, ]+) into the target's `env`")
@@ -67,7 +67,7 @@ class Trials:
         sent: tuple[Sent, ...] = ()
         whole = number = 0
         begun_s = time.monotonic()
-        while whole < _ROUNDS and number < 3 * _ROUNDS:
+        while whole < _ROUNDS and number < 2 * _ROUNDS:
             if time.monotonic() - begun_s > _TRIAL_S:
                 words = f"its events take so long that swarm stopped trying after {_TRIAL_S:.0f} s"
                 draft = draft.doubting(words, "webhooks")

@@ -52,8 +52,9 @@ def loaded_beside(index: Index, module: Module) -> frozenset[Module]:
 
 
 def _services_with(index: Index, module: Module) -> list[Module]:
-    """The modules of the applications that load this one."""
-    return [app.module for app in index.apps if module in _loaded(index, app.module)]
+    """The modules of the applications that load this one; of routers that do, where no application is seen to."""
+    holders = [app for app in index.apps if module in _loaded(index, app.module)]
+    return [app.module for app in holders if app.is_app] or [router.module for router in holders]
 
 
 def _loaded(index: Index, start: Module) -> frozenset[Module]:

@@ -94,3 +94,22 @@ def test_files_that_hold_most_fields_come_first(tmp_path: Path) -> None:
     assert [name for name, _ in payload_files(tmp_path, fields)] == [
         "tests/payloads/most.json", "tests/payloads/one.json",
     ]  # fmt: skip
+
+
+def test_a_client_of_the_tests_that_signs_and_posts(tmp_path: Path) -> None:
+    files = {
+        "tests/conftest.py": """
+            class Client(TestClient):
+                def webhook(self, data):
+                    body = json.dumps(data).encode()
+                    return self.post("/hooks/", data=body, headers=signed(body))
+            """,
+        "tests/test_events.py": """
+            def test_it(client):
+                client.webhook({"action": "opened", "number": 7})
+            """,
+    }
+    write_tree(tmp_path, files)
+    found = posted(tmp_path, "/hooks/")
+    assert found.bodies == ({"action": "opened", "number": 7},)
+    assert found.path == "/hooks/"

@@ -6,7 +6,8 @@ import base64
 from pathlib import Path
 
 from swarm.intake.settings import find_settings, harmless_value
-from tests.intake.strangers import index_of
+from swarm.intake.survey import survey
+from tests.intake.strangers import index_of, write_tree
 
 
 def test_a_variable_for_each_field_of_a_class(tmp_path: Path) -> None:
@@ -88,3 +89,31 @@ def test_a_private_key_is_a_real_one_in_the_form_that_is_read(tmp_path: Path) ->
     found = {setting.name: harmless_value(setting) for setting in find_settings(index_of(tmp_path, {"app.py": text}))}
     assert found["APP_PRIVATE_KEY"].startswith("-----BEGIN RSA PRIVATE KEY-----\n")
     assert base64.b64decode(found["GH_PRIVATE_KEY"]).startswith(b"-----BEGIN RSA PRIVATE KEY-----\n")
+
+
+def test_a_file_that_must_be_there_is_the_one_of_the_tests(tmp_path: Path) -> None:
+    files = {
+        "app.py": """
+            from fastapi import FastAPI
+            from pydantic import FilePath
+            from pydantic_settings import BaseSettings
+
+
+            class Settings(BaseSettings):
+                app_key: FilePath = "app_key.pem"
+                there: FilePath = "there.txt"
+
+
+            app = FastAPI()
+
+
+            @app.post("/hook")
+            def hook(event: dict):
+                return event
+            """,
+        "there.txt": "x",
+        "tests/test_app_key.pem": "x",
+    }
+    write_tree(tmp_path, files)
+    env = survey(tmp_path, None, lambda words: None).draft.target.env
+    assert env == {"APP_KEY": "tests/test_app_key.pem"}

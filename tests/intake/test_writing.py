@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from swarm.config.load import load_agents
 from swarm.config.schema import Target, Upstream
@@ -130,3 +131,43 @@ def test_a_host_gets_a_short_name_of_its_own(hosts: list[str], names: list[str])
     for host in hosts:
         found.append(Upstream(name=host_name(host, found), host=host))
     assert [one.name for one in found] == names
+
+
+def test_an_answer_may_be_called_req(tmp_path: Path) -> None:
+    text = """
+        import requests
+
+        LEVELS = "https://api.shop.example/levels/{name}"
+
+
+        def level(request, name):
+            req = requests.get(LEVELS.replace("{name}", name), timeout=5)
+            return req.json()["level"] > request.json()["least"]
+        """
+    (route,) = routes_for(index_of(tmp_path, {"app.py": text}), "api.shop.example", [_seen("/levels/4711")])
+    assert list(route.json_body) == ["level"]
+
+
+def test_answers_of_github_are_what_its_libraries_take(tmp_path: Path) -> None:
+    text = """
+        import requests
+
+
+        def runs(repo):
+            return requests.get(f"https://api.github.com/repos/{repo}", timeout=5).json()["open_issues"] > 1
+        """
+    paths = ("/repos/octocat/example", "/repos/octocat/example/labels", "/app/installations/7/access_tokens")
+    index = index_of(tmp_path, {"app.py": text})
+    found = {
+        route.path: route.json_body for route in routes_for(index, "api.github.com", [_seen(path) for path in paths])
+    }
+    assert found["/repos/octocat/example"]["id"] == 2002
+    assert found["/repos/octocat/example/labels"] == []
+    assert found["/app/installations/{id}/access_tokens"]["token"] == "test-access-token"
+
+
+def test_a_key_of_several_lines_is_written_as_it_stands() -> None:
+    key = "-----BEGIN KEY-----\nabc\n-----END KEY-----\n"
+    written = render(Draft("it", TARGET).with_env({"APP_KEY": key})).text
+    assert "APP_KEY: |\n        -----BEGIN KEY-----\n        abc\n" in written
+    assert yaml.safe_load(written)["targets"]["it"]["env"]["APP_KEY"] == key

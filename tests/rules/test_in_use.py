@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from swarm.rules.in_use import runs_with
 from swarm.rules.scan import scan
 from tests.intake.strangers import index_of
 
@@ -118,3 +119,32 @@ def test_second_service_of_a_tree_gets_no_module_of_the_first(tmp_path: Path) ->
              "bank/__init__.py": "", "bank/app.py": _SERVICE.format(imported="")}  # fmt: skip
     found = severities(tmp_path, files, "no-operation-metrics")
     assert len(found) == 1
+
+
+def test_a_router_is_no_service_of_its_own(tmp_path: Path) -> None:
+    index = index_of(
+        tmp_path,
+        {
+            "desk/__init__.py": "",
+            "desk/main.py": "from fastapi import FastAPI\n\nfrom desk.api import router\n\n\ndef create_app():\n"
+            "    app = FastAPI()\n    app.include_router(router)\n    return app\n",
+            "desk/api.py": "from fastapi import APIRouter\n\nfrom desk.work import handle\n\nrouter = APIRouter()\n",
+            "desk/work.py": "def handle(event): ...\n",
+        },
+    )
+    modules = index.tree.modules
+    assert runs_with(index, modules["desk/work.py"], modules["desk/main.py"])
+
+
+def test_a_router_that_no_application_loads_is_what_runs(tmp_path: Path) -> None:
+    index = index_of(
+        tmp_path,
+        {
+            "api.py": "from fastapi import APIRouter\n\nfrom work import handle\n\nrouter = APIRouter()\n",
+            "work.py": "def handle(event): ...\n",
+            "other.py": "x = 1\n",
+        },
+    )
+    modules = index.tree.modules
+    assert runs_with(index, modules["work.py"], modules["api.py"])
+    assert not runs_with(index, modules["work.py"], modules["other.py"])

@@ -264,9 +264,15 @@ app = Flask(__name__)
 def cancel(name):
     print("cancelled", name, "at 100%", 7)
     print("all", "good: 100%")
+    try:
+        print(f"at 100%")
+    except OSError as exc:
+        print(f"ERROR: {exc}")
     return ""
 """
     write(tmp_path, {"app.py": text})
     mend(tmp_path, "print-in-request")
     mended = (tmp_path / "app.py").read_text()
     assert 'logger.info("cancelled %s at 100%% %s", name, 7)\n    logger.info("all good: 100%")\n' in mended
+    assert 'logger.info("at 100%")\n' in mended
+    assert 'logger.error("ERROR: %s", exc)\n' in mended

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from swarm.analysis.added_modules import is_added
@@ -19,6 +20,7 @@ from swarm.rules.logging_calls import is_print
 from swarm.rules.placing import module_logger, spliced
 from swarm.rules.rule import Example, Mend, Rule
 
+_SPEAKS_OF_ERRORS = re.compile(r"error|fail|exception|traceback|could ?n[o']t|cannot", re.IGNORECASE)
 _CONFIGURED = (  # for all loggers: a handler of one class's own logger shows nobody else's lines
     r"basicConfig\(|dictConfig\(|fileConfig\(|getLogger\(\)\.(?:setLevel|addHandler)\(|\broot\w*\.(?:setLevel|addHandler)\("
     r"|structlog\.configure|coloredlogs|logging_config|setup_logging|configure_logging|init_logging"
@@ -129,15 +131,24 @@ def _is_plain(call: ast.Call) -> bool:
 
 
 def _as_log(module: Module, call: ast.Call, logger: str) -> str:
+    return f"{logger}.{_level(module, call)}({_as_message(module, call)})"
+
+
+def _as_message(module: Module, call: ast.Call) -> str:
     first, *rest = call.args
     if rest:
-        return f"{logger}.info({_joined(module, call.args)})"
+        return _joined(module, call.args)
     if isinstance(first, ast.Constant) and isinstance(first.value, str):
-        return f"{logger}.info({module.segment(first)})"
+        return module.segment(first)
     if isinstance(first, ast.JoinedStr):
-        lazy = _lazy(module, first)
-        return f"{logger}.info({lazy or module.segment(first)})"
-    return f'{logger}.info("%s", {module.segment(first)})'
+        return _lazy(module, first) or module.segment(first)
+    return f'"%s", {module.segment(first)}'
+
+
+def _level(module: Module, call: ast.Call) -> str:
+    """`error` for what an error's handler prints of it, else `info`, at which all that was printed is seen."""
+    caught = any(isinstance(around, ast.ExceptHandler) for around in module.ancestors(call))
+    return "error" if caught and _SPEAKS_OF_ERRORS.search(module.segment(call)) else "info"
 
 
 def _joined(module: Module, values: list[ast.expr]) -> str:
@@ -167,8 +178,10 @@ def _lazy(module: Module, text: ast.JoinedStr) -> str:
         else:
             return ""
     literal = "".join(words)
-    if not values or not literal.isprintable() or '"' in literal or "\\" in literal:
+    if not literal.isprintable() or '"' in literal or "\\" in literal:
         return ""
+    if not values:  # an f-string that fills nothing in
+        return '"' + literal.replace("%%", "%") + '"'
     if any(value not in module.segment(text) for value in values):
         return ""  # written otherwise than ast would: keep the author's text
     return f'"{literal}", {", ".join(values)}'
