@@ -16,8 +16,8 @@ from swarm.cli.running import check_writable
 from swarm.config.choice import CONFIG_NAME
 from swarm.config.load import load_agents
 from swarm.config.schema import AgentsFile
-from swarm.console.wording import counted
 from swarm.core.errors import SwarmError, UsageError
+from swarm.core.wording import counted
 from swarm.models.choose import choose_provider
 from swarm.target.running.sandbox import choose_sandbox
 from swarm.target.tree.place import resolve_place

@@ -9,8 +9,8 @@ from pathlib import Path
 from swarm.cli.say import next_command, say
 from swarm.config.choice import CONFIG_NAME
 from swarm.config.load import load_agents
-from swarm.console.wording import counted
 from swarm.core.errors import TargetError, UsageError
+from swarm.core.wording import counted
 from swarm.intake.draft import Draft
 from swarm.intake.taking_in import TakenIn, take_in
 from swarm.intake.writing import Written, render

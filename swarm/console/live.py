@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, TextIO
 
 from swarm.console.plain import stamp
 from swarm.console.progress import AgentState, RunState
-from swarm.console.wording import clean, is_failure, line_of, seconds
+from swarm.console.wording import clean, is_failure, line_of
 from swarm.core import events as e
 from swarm.core.ports import Clock
 from swarm.core.spending import money
+from swarm.core.wording import seconds
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TextIO
 
-from swarm.console.wording import clean, counted, seconds
+from swarm.console.wording import clean
 from swarm.core.patches import Rejected
 from swarm.core.report import Report
 from swarm.core.spending import asked_a_provider, money, spent
+from swarm.core.wording import counted, seconds
 
 Row = tuple[str, str, str, str]  # label, before, after, change
 _DIFFERENCES_SHOWN = 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from swarm.core import events as e
+from swarm.core.wording import counted, seconds
 
 _UNSHOWABLE = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)?"  # escape sequences
@@ -16,21 +17,6 @@ def clean(text: str, limit: int = 0) -> str:
     """One line that cannot move the cursor, colour the screen or turn the text around."""
     line = " ".join(_UNSHOWABLE.sub(" ", text).split())
     return line if not limit or len(line) <= limit else line[: limit - 1].rstrip() + "…"
-
-
-def seconds(value: float) -> str:
-    """A duration for people: 840 ms, 12.3 s, 2 min 05 s."""
-    if value < 1:
-        return f"{value * 1000:.0f} ms"
-    if value < 100:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    return f"{minutes} min {rest:02d} s"
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """`1 finding`, `3 findings`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def is_failure(event: e.Event) -> bool:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from swarm.core.report import Report
 from swarm.core.spending import spent
+from swarm.core.wording import counted
 from swarm.reporting.escape import code, markdown
 from swarm.reporting.lessons import ENOUGH, Ran, earned, never_accepted, patterns_ran, tally
-from swarm.reporting.numbers import change, count, seconds
+from swarm.reporting.numbers import change, seconds
 from swarm.reporting.verdict import accepted
 
 FILENAME = "patterns-across-runs.md"
@@ -20,7 +21,7 @@ def render(reports: Sequence[Report]) -> str:
     if len(reports) < ENOUGH:
         return ""
     first, last = reports[0].run, reports[-1].run
-    head = (f"# {count(len(reports), 'run')} of {code(last.target)}\n\n{markdown(first.started)} to "
+    head = (f"# {counted(len(reports), 'run')} of {code(last.target)}\n\n{markdown(first.started)} to "
             f"{markdown(last.started)}, {code(first.id)} to {code(last.id)}. Runs that ended early count for what "
             "they did. A change between runs may be the service's, the machine's or swarm's.")  # fmt: skip
     parts = (head, _trends(reports), _rules(reports), _agents(reports), _advice(reports))
@@ -67,7 +68,7 @@ def _agents(reports: Sequence[Report]) -> str:
 
 def _advice(reports: Sequence[Report]) -> str:
     lines = [
-        f"No patch of {code(one.rule)} was accepted in {count(one.tries, 'try', 'tries')} of {one.runs} runs "
+        f"No patch of {code(one.rule)} was accepted in {counted(one.tries, 'try', 'tries')} of {one.runs} runs "
         f"(stopped by {markdown(', '.join(one.gates))}): leave its findings to a person (`advice_only`)."
         for one in never_accepted(reports)
     ]
@@ -88,5 +89,5 @@ def _advice(reports: Sequence[Report]) -> str:
 def _figures(ran: Ran) -> str:
     return (
         f"{ran.patches:g} accepted patches in {seconds(ran.seconds)} for {ran.tokens:,.0f} tokens "
-        f"({count(ran.runs, 'run')})"
+        f"({counted(ran.runs, 'run')})"
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from swarm.core import wording
+
 MISSING = "–"
 MINUS = "−"
 
@@ -55,17 +57,5 @@ def interval(low: float, high: float) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """A duration for people: 840 ms, 12.3 s, 2 min 05 s."""
-    if value is None or not math.isfinite(value):
-        return MISSING
-    if value < 1:
-        return f"{value * 1000:.0f} ms"
-    if value < 100:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    return f"{minutes} min {rest:02d} s"
-
-
-def count(number: int, one: str, many: str = "") -> str:
-    """`1 patch`, `3 patches`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    """A duration as `core.wording` tells it; the dash where there is none."""
+    return MISSING if value is None or not math.isfinite(value) else wording.seconds(value)

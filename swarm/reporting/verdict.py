@@ -20,7 +20,8 @@ from swarm.core.report import (
     ValidatedArea,
     WorkDone,
 )
-from swarm.reporting.numbers import change, count, interval, is_number, plain, quantity, seconds, share
+from swarm.core.wording import counted
+from swarm.reporting.numbers import change, interval, is_number, plain, quantity, seconds, share
 
 RAMP_STEP = 2.0  # the rates of the capacity's ramp rise by this factor
 MORE_ERRORS = 0.01  # a rise of failed requests that matters
@@ -121,12 +122,11 @@ def _worse(report: Report) -> str:
     proof, errors = report.verification, report.errors
     broken = newly_failing(proof.tests_before, proof.tests_after)
     if broken:
-        return f"{count(broken, 'test')} newly failing after the patches."
+        return f"{counted(broken, 'test')} newly failing after the patches."
     if proof.replay is not None and proof.replay.identical < proof.replay.requests:
         differ = proof.replay.requests - proof.replay.identical
-        return (
-            f"{differ} of {count(proof.replay.requests, 'replayed request')} answered differently after the patches."
-        )
+        asked = counted(proof.replay.requests, "replayed request")
+        return f"{differ} of {asked} answered differently after the patches."
     if _more_errors(errors, load_comparison(report)):
         return f"Failed requests rose from {share(errors.before)} to {share(errors.after)}."
     return ""
@@ -172,7 +172,7 @@ def _speed(item: Comparison) -> tuple[str, str, Tone]:
 
 def _tally(report: Report) -> str:
     won, lost, left = len(accepted(report)), len(rejected(report)), len(findings_left(report))
-    return f"{count(won, 'patch', 'patches')} accepted, {lost} rejected, {count(left, 'finding')} left open"
+    return f"{counted(won, 'patch', 'patches')} accepted, {lost} rejected, {counted(left, 'finding')} left open"
 
 
 def before_after_rows(report: Report) -> tuple[Row, ...]:

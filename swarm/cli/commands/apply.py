@@ -37,7 +37,7 @@ def command(
     from swarm.cli.run_folders import config_words, find_run, word_for
     from swarm.cli.say import next_command, say
     from swarm.config.choice import choose
-    from swarm.console.wording import counted
+    from swarm.core.wording import counted
     from swarm.reporting.folder import load_report
 
     folder = find_run(run, out)

@@ -16,7 +16,7 @@ def command(run: RunWord = "latest", out: Out = DEFAULT_OUT) -> int:
     from swarm.cli.applying import rollback_run
     from swarm.cli.run_folders import find_run, word_for
     from swarm.cli.say import next_command, say
-    from swarm.console.wording import counted
+    from swarm.core.wording import counted
     from swarm.reporting.folder import load_report
 
     folder = find_run(run, out)

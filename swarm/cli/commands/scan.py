@@ -34,11 +34,11 @@ def command(
     from swarm.cli.run_folders import config_of, config_words
     from swarm.cli.say import next_command, say
     from swarm.config.choice import choose
-    from swarm.console.wording import counted
     from swarm.core.errors import UsageError
     from swarm.core.fail_on import check_fail_on, reasons_to_fail
     from swarm.core.findings import severity_rank
     from swarm.core.report import Report, RunInfo
+    from swarm.core.wording import counted
     from swarm.rules.scan import scan
     from swarm.target.tree.place import resolve_place
 

@@ -18,8 +18,8 @@ def command(config: ConfigFile = None) -> int:
     from swarm.cli.say import next_command, say
     from swarm.config.choice import CONFIG_NAME
     from swarm.config.load import load_agents
-    from swarm.console.wording import counted
     from swarm.core.errors import TargetError
+    from swarm.core.wording import counted
     from swarm.target.traffic import Traffic
     from swarm.target.tree.place import resolve_place
 

@@ -8,10 +8,11 @@ from swarm.core.findings import Finding
 from swarm.core.patches import GateResult, JudgedPatch
 from swarm.core.report import Report, Score
 from swarm.core.spending import money, spent
+from swarm.core.wording import counted
 from swarm.reporting import verdict as say
 from swarm.reporting.escape import code, markdown
 from swarm.reporting.formats.json import patch_path
-from swarm.reporting.numbers import change, count, interval, plain, quantity, seconds, share
+from swarm.reporting.numbers import change, interval, plain, quantity, seconds, share
 
 NAME = "md"
 FILENAME = "report.md"
@@ -104,14 +105,14 @@ def _proof(report: Report) -> str:
         lines.append(f"- The target's own tests: {b.passed} passed and {b.failed} failed before, "
                      f"{a.passed} passed and {a.failed} failed after.")  # fmt: skip
     if proof.replay:
-        lines.append(f"- Replay: {proof.replay.identical} of {count(proof.replay.requests, 'recorded request')} "
+        lines.append(f"- Replay: {proof.replay.identical} of {counted(proof.replay.requests, 'recorded request')} "
                      "gave the same answer, the same upstream writes and the same rows.")  # fmt: skip
         lines += [f"  - differs: {markdown(text, 200)}" for text in proof.replay.differences[:10]]
     if proof.sandbox:
         lines.append(f"- Sandbox: {markdown(proof.sandbox)}.")
     if report.monitoring.files:
         by = ", ".join(markdown(name) for name in report.monitoring.validated_by) or "nothing on this machine"
-        lines.append(f"- {count(len(report.monitoring.files), 'monitoring file')}, validated by: {by}.")
+        lines.append(f"- {counted(len(report.monitoring.files), 'monitoring file')}, validated by: {by}.")
     return "## Proof\n\n" + "\n".join(lines) if lines else ""
 
 

@@ -8,8 +8,9 @@ from swarm.core.efficiency import ContextEfficiency
 from swarm.core.patches import GATES, Accepted, Rejected
 from swarm.core.report import AgentInfo, Report
 from swarm.core.spending import Spending, money, spent
+from swarm.core.wording import counted
 from swarm.reporting.escape import code, markdown
-from swarm.reporting.numbers import change, count, interval, plain, seconds, share
+from swarm.reporting.numbers import change, interval, plain, seconds, share
 from swarm.reporting.verdict import accepted, change_tone, main_comparison, rejected
 
 NAME = "patterns"
@@ -206,7 +207,7 @@ def _lessons_of_rules(report: Report) -> list[str]:
     for rule, gates in sorted(lost.items()):
         if not won[rule]:
             which = ", ".join(sorted(set(gates)))
-            tries = count(len(gates), "try", "tries")
+            tries = counted(len(gates), "try", "tries")
             lines.append(
                 f"No patch of {code(rule)} was accepted ({tries}, stopped by {which}): its findings need a person."
             )
@@ -218,7 +219,7 @@ def _lessons_of_agents(report: Report) -> list[str]:
     for a in _specialists(report):
         if a.findings == 0:
             lines.append(
-                f"{markdown(a.name)} found nothing in {count(a.turns, 'turn')}: leave it out, or widen its tools."
+                f"{markdown(a.name)} found nothing in {counted(a.turns, 'turn')}: leave it out, or widen its tools."
             )
         if a.status != "done":
             lines.append(f"{markdown(a.name)} ended {a.status}: {markdown(a.note) or 'no note was left'}.")
