@@ -27,6 +27,12 @@ def run_folders(out: Path) -> list[Path]:
     return sorted(found, key=lambda path: (bool(_RUN_ID.match(path.name)), path.name), reverse=True)
 
 
+def cut_off_runs(out: Path) -> list[Path]:
+    """Folders of runs that were killed before they had a report, newest first."""
+    found = (path for path in _with_journal(out) if _RUN_ID.match(path.name))
+    return sorted((path for path in found if not (path / "report.json").exists()), reverse=True)
+
+
 def find_run(word: str, out: Path) -> Path:
     """The folder meant by a run's id, its folder's path, or `latest`. Raises UsageError."""
     if Path(word).is_dir() and (Path(word) / "report.json").exists():
@@ -48,22 +54,28 @@ def unfinished_run(word: str, out: Path) -> Path:
 
     Raises UsageError for one that is not there, or that came to its end.
     """
-    found = [p for p in out.iterdir() if p.name != LATEST and (p / JOURNAL).exists()] if out.is_dir() else []
+    found = _with_journal(out)
     folders = sorted((p for p in found if _RUN_ID.match(p.name)), key=lambda path: path.name, reverse=True)
     if word == LATEST and folders:
         folder = folders[0]
     elif (Path(word) / JOURNAL).exists():
         folder = Path(word).resolve()
     else:
+        if word == LATEST:
+            raise UsageError(f"no run in {out} to go on with; begin one with: swarm run")
         by_name = {path.name: path for path in found}
         if word not in by_name:
             near = did_you_mean(word, [path.name for path in folders])
-            raise UsageError(f"no run {word!r} with a journal in {out}; `swarm runs` lists those with a report{near}")
+            raise UsageError(f"no run {word!r} with a journal in {out}; `swarm runs` lists them{near}")
         folder = by_name[word]
     ends = [record for record in read_journal(folder) if record.get("event") == "RunFinished"]
     if ends and ends[-1].get("exit_code") in (0, 1):
         raise UsageError(f"{folder.name} came to its end; show it with: swarm report {word_for(folder, out)}")
     return folder
+
+
+def _with_journal(out: Path) -> list[Path]:
+    return [p for p in out.iterdir() if p.name != LATEST and (p / JOURNAL).exists()] if out.is_dir() else []
 
 
 def word_for(folder: Path, out: Path) -> str:

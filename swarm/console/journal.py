@@ -87,6 +87,16 @@ class FileJournal:
         return self._files[name]
 
 
+def is_being_written(folder: Path) -> bool:
+    """Whether a swarm holds the journal of the run open."""
+    with (folder / NAME).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def read_journal(folder: Path) -> list[dict[str, Any]]:
     """The whole records of a run's journal, in order; what was being written when it was killed is left out.
 

@@ -33,7 +33,7 @@ def summary_lines(
                  f"{counted(left, 'finding')} left open, {seconds(report.run.duration_s)} in all")  # fmt: skip
     if asked_a_provider(report.agents):
         took = spent(report.agents)
-        lines.append(f"the models took {took.words} tokens: {money(took.usd)}")
+        lines.append(f"tokens of the models: {took.words}; {money(took.usd)}")
     lines += _failures(report)
     lines += ["", "Next:", *_next(report, accepted, folder, run or clean(report.run.id), resumable)]
     return lines

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from swarm.console.journal import FileJournal
 from swarm.rules.registry import all_rules
 from tests.cli.conftest import Cli
 from tests.cli.tiny import AGENTS, write_service
@@ -138,6 +139,16 @@ def test_runs_and_none(cli: Cli, applicable: Path) -> None:
     first, second, *_ = said.out.splitlines()
     assert first.startswith("20260101-000000-tiny-abcd") and "3 accepted" in first and "1 rejected" in first
     assert second.startswith("20250101-000000-tiny-0000") and "cannot be read" in second
+
+
+def test_runs_names_those_that_were_cut_off_and_how_to_go_on(cli: Cli, tmp_path: Path) -> None:
+    out = tmp_path / "reports"
+    journal = FileJournal(out / "20260101-000000-tiny-0001", lambda text: text)
+    FileJournal(out / "20260102-000000-tiny-0002", lambda text: text).close()
+    killed, running = cli("runs").out.splitlines()
+    assert killed.startswith("20260102") and killed.endswith("swarm resume 20260102-000000-tiny-0002")
+    assert running.startswith("20260101") and running.endswith("running")
+    journal.close()
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_a_target_that_has_changed_is_refused_and_the_journal_kept(tmp_path: Pat
 
 def test_words_that_mean_no_unfinished_run(cli: Cli, tmp_path: Path) -> None:
     said = cli("resume", "latest")
-    assert said.code == 2 and "no run 'latest' with a journal in reports" in said.err
+    assert said.code == 2 and "no run in reports to go on with; begin one with: swarm run" in said.err
     folder = tmp_path / "reports" / "20260101-000000-tiny-abcd"
     folder.mkdir(parents=True)
     (folder / "journal.jsonl").write_text('{"kind": "turn"}\n')

@@ -9,6 +9,7 @@ import pytest
 from swarm.core.errors import TargetError
 from swarm.core.patches import FileChange
 from swarm.core.place import TargetPlace
+from swarm.models.recording import Heading, Recorder
 from swarm.target.tree import copies
 from swarm.target.tree.copies import Copy, PatchDoesNotApply, apply_changes, clone, make_copy, read_tree
 
@@ -30,7 +31,8 @@ def names(root: Path) -> set[str]:
 
 LITTER = (
     "app/__pycache__/m.pyc", "node_modules/x/index.js", "my-env/pyvenv.cfg", "my-env/lib/python3/site.py",
-    "reports/20260101-1/report.json", "reports/20260101-1/patches/001.patch", ".pytest_cache/v",
+    "reports/20260101-1/report.json", "reports/20260101-1/patches/001.patch",
+    "elsewhere/20260101-2/journal.jsonl", "elsewhere/20260101-2/transcripts/a.jsonl", ".pytest_cache/v",
 )  # fmt: skip
 
 
@@ -46,6 +48,14 @@ def test_what_does_not_belong_to_the_service_is_left_out(tmp_path: Path, with_gi
     copy = make_copy(place_of(root), tmp_path / "copy")
     wanted = {"app/m.py", "reports/README.md", "new.py"} | ({".gitignore"} if with_git else set())
     assert names(copy.workspace) == wanted
+
+
+def test_what_a_run_keeps_of_its_models_is_no_part_of_the_service(tmp_path: Path) -> None:
+    root = tmp_path / "user"
+    plant(root, "app.py", "own/recording.jsonl")
+    Recorder(root / "kept", Heading("small", "t", "parallel"), lambda text: text)
+    assert (root / "kept" / "recording.jsonl").exists()
+    assert names(make_copy(place_of(root), tmp_path / "copy").workspace) == {"app.py", "own/recording.jsonl"}
 
 
 def test_a_target_that_git_ignores_is_copied_all_the_same(tmp_path: Path) -> None:

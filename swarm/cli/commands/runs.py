@@ -9,17 +9,24 @@ SHORT = "List the runs, newest first"
 
 
 def command(out: Out = DEFAULT_OUT) -> int:
-    """List the runs in the reports folder, newest first.
+    """List the runs in the reports folder, newest first; before them those that run, or were cut off and can go on.
 
     Example: swarm runs
     """
-    from swarm.cli.run_folders import run_folders, word_for
+    from swarm.cli.run_folders import cut_off_runs, run_folders, word_for
     from swarm.cli.say import next_command, say
+    from swarm.console.journal import is_being_written
     from swarm.core.errors import SwarmError
     from swarm.core.patches import Accepted
     from swarm.reporting.folder import load_report
 
-    folders = run_folders(out)
+    folders, cut_off = run_folders(out), cut_off_runs(out)
+    for folder in cut_off:
+        running = is_being_written(folder)
+        how = "running" if running else f"cut off   go on with: swarm resume {word_for(folder, out)}"
+        say(f"{folder.name:44} {how}")
+    if not folders and cut_off:
+        return 0
     if not folders:
         say(f"no runs in {out}")
         next_command("swarm run")

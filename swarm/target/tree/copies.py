@@ -28,6 +28,7 @@ _LEFT_OUT = frozenset(
     }
 )  # fmt: skip
 _RUN_FILES = ("report.json", "journal.jsonl", "journal", "transcripts")
+_RECORDING = b'{"kind": "recording", '  # how the heading of recorded model traffic begins
 
 
 class PatchDoesNotApply(SwarmError):
@@ -210,7 +211,18 @@ def _is_left_out(folder: Path) -> bool:
         return True
     if folder.parent.name == "reports" and any((folder / name).exists() for name in _RUN_FILES):
         return True
-    return (folder / "pyvenv.cfg").exists()
+    return (folder / "pyvenv.cfg").exists() or _is_of_a_run(folder)
+
+
+def _is_of_a_run(folder: Path) -> bool:
+    """Whether swarm writes there itself, wherever --out and --record have put it: it grows while a run goes on."""
+    if (folder / "journal.jsonl").exists() and (folder / "transcripts").is_dir():
+        return True
+    try:
+        with (folder / "recording.jsonl").open("rb") as file:
+            return file.read(len(_RECORDING)) == _RECORDING
+    except OSError:
+        return False
 
 
 def _copy_file(source: Path, goal: Path, place: TargetPlace) -> None:
