@@ -36,23 +36,36 @@ class Adding:
 def addings(index: Index, function: Function) -> Iterator[Adding]:
     """The loops of a function that only add."""
     for loop in (node for node in index.own_nodes(function) if isinstance(node, ast.For)):
-        found = _added(index, function.module, loop)
+        found = _added(index, function, loop)
         if found is not None:
             owner, made, model, commit = found
             plain = _is_plain(index, function, loop, made, model, commit)
             yield Adding(function, loop, made, owner, model, commit, plain)
 
 
-def _added(index: Index, module: Module, loop: ast.For) -> tuple[ast.expr, ast.Call, Model, ast.stmt | None] | None:
+def _added(
+    index: Index, function: Function, loop: ast.For
+) -> tuple[ast.expr, ast.Call, Model, ast.stmt | None] | None:
     """The session, the object's making, its class and the commit of a loop that only adds and flushes at once."""
-    commit = loop.body[1] if len(loop.body) == 2 else None
-    if loop.orelse or len(loop.body) > 2:
-        return None
-    match loop.body[0]:
-        case ast.Expr(value=ast.Call(func=ast.Attribute(value=owner, attr="add"), args=[ast.Call() as made])):
+    module = function.module
+    commit: ast.stmt | None
+    match loop.body:
+        case [
+            ast.Expr(value=ast.Call(func=ast.Attribute(value=owner, attr="add"), args=[ast.Call() as made])),
+            *rest,
+        ]:
+            pass
+        case [
+            ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as made),
+            ast.Expr(value=ast.Call(func=ast.Attribute(value=owner, attr="add"), args=[ast.Name(id=added)])),
+            *rest,
+        ] if name == added and _uses(function, name) == 1:
             pass
         case _:
             return None
+    if loop.orelse or len(rest) > 1:
+        return None
+    commit = rest[0] if rest else None
     model = models_of(index).find(module, made.func)
     if model is None or not model.is_class or index.kinds.of(module, owner) not in SESSIONS:
         return None
@@ -61,6 +74,14 @@ def _added(index: Index, module: Module, loop: ast.For) -> tuple[ast.expr, ast.C
     else:
         ended = _flushes(_next(module, loop), owner) or _ends_transaction(module, loop)
     return (owner, made, model, commit) if ended else None
+
+
+def _uses(function: Function, name: str) -> int:
+    """How often the function reads a name, in what it defines inside as well."""
+    return sum(
+        isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
+        for node in walk(function.node)
+    )  # fmt: skip
 
 
 def _flushes(statement: ast.stmt | None, owner: ast.expr) -> bool:

@@ -256,9 +256,8 @@ def _tables(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
                 continue
             if _is_found(index, function, looked.call, added.call):
                 continue  # what was found is changed, and added to the session again
-            if _is_unique(index, function, looked.call):
-                continue  # the second insert is refused: no event is handled twice
-            if _decides(index, function, looked.call, added.call):
+            refused = _is_unique(index, function, looked.call)  # then the second only fails where it fills in a row
+            if _decides(index, function, looked.call, added.call, only_leaving=refused):
                 told |= shared
                 yield added.call, f"the table {', '.join(sorted(shared))}"
 
@@ -305,7 +304,9 @@ def _is_found(index: Index, function: Function, read: ast.Call, written: ast.Cal
     return any(len(values) == 1 and any(part is read for part in walk(values[0])) for values in given)
 
 
-def _decides(index: Index, function: Function, read: ast.Call, written: ast.Call) -> bool:
+def _decides(
+    index: Index, function: Function, read: ast.Call, written: ast.Call, *, only_leaving: bool = False
+) -> bool:
     """Whether what was read is asked in an `if` around the insert, or in one before it that leaves."""
     module = function.module
     statement = module.statement(read)
@@ -323,7 +324,7 @@ def _decides(index: Index, function: Function, read: ast.Call, written: ast.Call
             or (cursor is not None and _fetches(test, cursor))
         )
 
-    for around in module.ancestors(written):
+    for around in module.ancestors(written) if not only_leaving else ():
         if isinstance(around, ast.If) and asks(around.test):
             return True
     for node in index.own_nodes(function):

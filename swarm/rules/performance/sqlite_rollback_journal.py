@@ -14,7 +14,12 @@ from swarm.rules.placing import import_edit
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.splices import before_definitions, free_name
 
-MAKERS = frozenset(name for name, kind in DATABASE_MAKERS.items() if kind in ENGINES and "create_" in name)
+MAKERS = frozenset(
+    {
+        "flask_sqlalchemy.SQLAlchemy",
+        *(name for name, kind in DATABASE_MAKERS.items() if kind in ENGINES and "create_" in name),
+    }
+)
 LISTENER = '''@event.listens_for(Engine, "connect")
 def {name}(connection: Any, record: object) -> None:
     """SQLite alone: readers and the writer do not wait for each other (SQLITE_WAL=0 leaves the journal as it is)."""

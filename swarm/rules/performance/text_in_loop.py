@@ -61,6 +61,22 @@ def upload():
             None,
             "flask",
         ),
+        Example(
+            """from flask import Flask, request
+
+app = Flask(__name__)
+
+
+@app.post("/csv")
+def csv():
+    out = {"body": ""}
+    for row in request.json["rows"]:
+        out["body"] += f"{row['a']},{row['b']}\\n"
+    return out
+""",
+            None,
+            "flask",
+        ),
     )
     good = (
         """from fastapi import FastAPI
@@ -125,6 +141,10 @@ def _begun(index: Index, function: Function) -> Iterator[tuple[str, str]]:
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
             if kind and not _begins_with(node.value, target) and not _holds(node.value, target):
                 yield unparsed(target), kind
+            pairs = zip(node.value.keys, node.value.values, strict=True) if isinstance(node.value, ast.Dict) else ()
+            for key, value in pairs:  # `out = {"body": ""}`
+                if isinstance(key, ast.Constant) and _kind(value):
+                    yield f"{unparsed(target)}[{unparsed(key)}]", _kind(value)
 
 
 def _kind(value: ast.expr | None) -> str:
