@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swarm.agents.casting import model_ids
+from swarm.agents.loop import LoopLimits
 from swarm.cli.running import check_words
 from swarm.cli.say import next_command, say
 from swarm.cli.words import Words
@@ -49,7 +50,7 @@ def bound_lines(request: RunRequest, choice: Choice, prices: Prices) -> list[str
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         f"At most, by the bounds of the loop ({request.pattern}); no provider was asked. Turns that break off and "
-        "are asked again come on top."
+        f"are asked again, {LoopLimits().attempts - 1} times each at most, come on top."
     ]
     lines += ["  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
               for row in rows]  # fmt: skip

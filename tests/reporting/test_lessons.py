@@ -95,6 +95,22 @@ def test_what_the_runs_suggest_is_a_swarm_with_its_reasons(tmp_path: Path, hosti
             assert told["budget"]["tokens"] >= 2 * past.most_tokens
 
 
+def test_a_run_of_unknown_cost_says_nothing_of_what_to_spend() -> None:
+    def cost(usd: float | None) -> Report:
+        one = ran(1)
+        return replace(one, agents=tuple(replace(a, cost_usd=usd) for a in one.agents))
+
+    agents, partly = len(ran(1).agents), ran(2)
+    partly = replace(partly, agents=(replace(partly.agents[0], cost_usd=90.0), *cost(None).agents[1:]))
+    assert f"# the run cost ${agents * 0.5:.2f}" in reusable.render(cost(0.5), [])
+    text = reusable.render(partly, [cost(0.5)])
+    assert (
+        f"# the dearest whose cost is known cost ${agents * 0.5:.2f}" in text
+        and "90" not in text.split("usd:")[1][:60]
+    )
+    assert "usd:" not in reusable.render(cost(None), [])
+
+
 def test_a_rule_without_luck_is_left_to_people(tmp_path: Path) -> None:
     text = reusable.render(refused(ran(2)), [refused(ran(1))])
     (tmp_path / "agents.yaml").write_text(text, encoding="utf-8")

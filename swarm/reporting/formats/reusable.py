@@ -94,7 +94,8 @@ def _figures(ran: Ran) -> str:
 
 def _budget(all_runs: Sequence[Report]) -> list[str]:
     used = max(spent(one.agents).all_tokens for one in all_runs)
-    cost = max(sum(a.cost_usd or 0.0 for a in one.agents) for one in all_runs)
+    costs = [spent(one.agents).usd for one in all_runs]  # a run of unknown cost is no cheap one: it says nothing
+    cost = max((usd for usd in costs if usd is not None), default=0.0)
     took_s = max((one.run.duration_s for one in all_runs if math.isfinite(one.run.duration_s)), default=0.0)
     runs = "the run" if len(all_runs) == 1 else f"the dearest of {len(all_runs)} runs"
     lines = ["  budget:"]
@@ -105,7 +106,8 @@ def _budget(all_runs: Sequence[Report]) -> list[str]:
         kind = "estimated" if any(a.tokens_are == "estimated" for a in all_runs[-1].agents) else "reported"
         lines.append(f"    tokens: {_rounded(used * 1.5)}  # {runs} used {used:,} ({kind}); half as much again")
     if cost > 0:
-        lines.append(f"    usd: {math.ceil(cost * 15) / 10:.1f}  # {runs} cost ${cost:.2f}; half as much again")
+        whose = "the dearest whose cost is known" if None in costs else runs
+        lines.append(f"    usd: {math.ceil(cost * 15) / 10:.1f}  # {whose} cost ${cost:.2f}; half as much again")
     return lines if len(lines) > 1 else []
 
 
