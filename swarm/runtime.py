@@ -20,7 +20,7 @@ from swarm.core.metrics import did_you_mean
 from swarm.core.ports import EventSink, Model
 
 if TYPE_CHECKING:
-    from swarm.agents.surroundings import Candidate
+    from swarm.agents.conversation.surroundings import Candidate
     from swarm.coordinator.state import Parts, RunRequest
     from swarm.models.prices import Prices
     from swarm.models.recording import Traffic

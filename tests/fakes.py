@@ -8,8 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from swarm.agents.budget import RunBudget
-from swarm.agents.surroundings import Surroundings
+from swarm.agents.conversation.budget import RunBudget
+from swarm.agents.conversation.surroundings import Surroundings
 from swarm.config.schema import Target
 from swarm.core.chat import Block, Conversation, Text, ToolCall, ToolSpec, Turn, TurnLimits, Usage
 from swarm.core.events import Event

@@ -16,7 +16,7 @@ import pytest
 
 from swarm.agents.casting import cast
 from swarm.agents.charters import full_charter
-from swarm.agents.surroundings import Candidate
+from swarm.agents.conversation.surroundings import Candidate
 from swarm.cli.running import executed, exit_code
 from swarm.config.schema import ModelAlias, Swarm, Target
 from swarm.console.journal import NAME, FileJournal, read_journal

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from swarm.agents.loop import Outcome
-from swarm.agents.surroundings import Surroundings
+from swarm.agents.conversation.loop import Outcome
+from swarm.agents.conversation.surroundings import Surroundings
 from swarm.core.chat import Usage
 from swarm.core.chat_codec import masked
 from swarm.core.codec import encode

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from swarm.agents.closing import Closing
-from swarm.agents.loop import LoopLimits, Outcome, converse
-from swarm.agents.records import conversation_record
-from swarm.agents.surroundings import Candidate, Surroundings
+from swarm.agents.conversation.closing import Closing
+from swarm.agents.conversation.loop import LoopLimits, Outcome, converse
+from swarm.agents.conversation.records import conversation_record
+from swarm.agents.conversation.surroundings import Candidate, Surroundings
 from swarm.core.chat import Conversation, TurnLimits
 from swarm.core.events import AgentStarted, Note
 from swarm.tools.tool import Tool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from swarm.agents.surroundings import Candidate
+from swarm.agents.conversation.surroundings import Candidate
 from swarm.config.schema import ModelAlias
 from swarm.core.ports import Model
 from swarm.models.playbook import MODEL_NAME

@@ -9,12 +9,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from swarm.agents.accounts import Status, agent_info, settled
-from swarm.agents.artifacts import ReadArtifact
 from swarm.agents.attempts import Attempted, attempt
 from swarm.agents.charters import READ_FINDINGS, coordinator_system
-from swarm.agents.closing import Closing
-from swarm.agents.loop import LoopLimits
-from swarm.agents.surroundings import Candidate, Surroundings
+from swarm.agents.conversation.artifacts import ReadArtifact
+from swarm.agents.conversation.closing import Closing
+from swarm.agents.conversation.loop import LoopLimits
+from swarm.agents.conversation.surroundings import Candidate, Surroundings
 from swarm.core.chat import Conversation, Message, Text
 from swarm.core.errors import ToolFailed
 from swarm.core.events import AgentFinished

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from swarm.agents.artifacts import ReadArtifact
 from swarm.agents.attempts import attempt
 from swarm.agents.charters import revision_system
-from swarm.agents.closing import Closing
-from swarm.agents.loop import LoopLimits, Outcome
-from swarm.agents.surroundings import Candidate, Surroundings
+from swarm.agents.conversation.artifacts import ReadArtifact
+from swarm.agents.conversation.closing import Closing
+from swarm.agents.conversation.loop import LoopLimits, Outcome
+from swarm.agents.conversation.surroundings import Candidate, Surroundings
 from swarm.core.chat import Conversation, Message, Text
 from swarm.core.errors import ToolFailed
 from swarm.core.events import AgentFinished

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from swarm.agents.accounts import Status, agent_info, settled
-from swarm.agents.artifacts import ReadArtifact
 from swarm.agents.attempts import Attempted, attempt
 from swarm.agents.charters import first_words, specialist_system
-from swarm.agents.loop import LoopLimits, Outcome
+from swarm.agents.conversation.artifacts import ReadArtifact
+from swarm.agents.conversation.loop import LoopLimits, Outcome
+from swarm.agents.conversation.surroundings import Candidate, Surroundings
 from swarm.agents.submission import SubmitArguments, left_out, new_findings, submission_closing
-from swarm.agents.surroundings import Candidate, Surroundings
 from swarm.config.schema import Specialist
 from swarm.core.chat import Conversation, Message, Text
 from swarm.core.events import AgentFinished, FindingReported

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from swarm.agents.closing import Closing
+from swarm.agents.conversation.closing import Closing
 from swarm.core.errors import ToolFailed
 from swarm.core.findings import Finding
 from swarm.tools.finding_store import FindingStore

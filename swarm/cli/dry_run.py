@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swarm.agents.casting import model_ids
-from swarm.agents.loop import LoopLimits
+from swarm.agents.conversation.loop import LoopLimits
 from swarm.cli.running import check_words
 from swarm.cli.say import next_command, say
 from swarm.cli.words import Words

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swarm.agents import coordinator_agent, revision
-from swarm.agents.artifacts import Artifacts, ReadArtifact
 from swarm.agents.charters import coordinator_system, revision_system, specialist_system
+from swarm.agents.conversation.artifacts import Artifacts, ReadArtifact
+from swarm.agents.conversation.toolbox import CALLS_AT_ONCE
 from swarm.agents.submission import submission_closing
-from swarm.agents.toolbox import CALLS_AT_ONCE
 from swarm.config.schema import Specialist, Swarm
 from swarm.core.chat import Conversation, Message, Text, ToolSpec, TurnLimits
 from swarm.models.estimate import beginning_bound

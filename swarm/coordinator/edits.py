@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from swarm.agents.accounts import with_more
+from swarm.agents.conversation.surroundings import Surroundings
 from swarm.agents.revision import revise
-from swarm.agents.surroundings import Surroundings
 from swarm.coordinator.benchmark import Results, Weighed, climb_all, gates_of, refused
 from swarm.coordinator.patterns import chosen_specialists
 from swarm.coordinator.state import Parts, RunRequest, RunState

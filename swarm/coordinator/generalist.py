@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
-from swarm.agents.artifacts import Artifacts, handle_of
 from swarm.agents.charters import specialist_system
-from swarm.agents.clearing import Clearing
-from swarm.agents.history import History
-from swarm.agents.loop import Outcome
-from swarm.agents.toolbox import CALLS_AT_ONCE
+from swarm.agents.conversation.artifacts import Artifacts, handle_of
+from swarm.agents.conversation.clearing import Clearing
+from swarm.agents.conversation.history import History
+from swarm.agents.conversation.loop import Outcome
+from swarm.agents.conversation.toolbox import CALLS_AT_ONCE
 from swarm.config.schema import Specialist
 from swarm.core.chat import Block, Conversation, Message, ToolCall, ToolResult, ToolSpec
 from swarm.core.efficiency import ContextEfficiency, SavingBounds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from swarm.agents.loop import LoopLimits
+from swarm.agents.conversation.loop import LoopLimits
 from swarm.bench.waterfall import typical
 from swarm.coordinator.closing import closed_on_the_way
 from swarm.coordinator.generalist import context_of

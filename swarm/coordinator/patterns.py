@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from swarm.agents.budget import Limits, RunBudget
-from swarm.agents.recall import Recall
+from swarm.agents.conversation.budget import Limits, RunBudget
+from swarm.agents.conversation.recall import Recall
+from swarm.agents.conversation.surroundings import Surroundings
 from swarm.agents.specialist import SpecialistResult, run_specialist
-from swarm.agents.surroundings import Surroundings
 from swarm.config.schema import Share, Specialist
 from swarm.coordinator.merge import join_findings
 from swarm.coordinator.state import Parts, RunRequest, RunState

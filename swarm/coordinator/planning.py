@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from swarm.agents.conversation.surroundings import Surroundings
 from swarm.agents.coordinator_agent import run_coordinator
-from swarm.agents.surroundings import Surroundings
 from swarm.coordinator.merge import Plan, join_findings, plan_edits, plan_fixes, reorder
 from swarm.coordinator.patterns import Team
 from swarm.coordinator.state import Parts, RunRequest, RunState

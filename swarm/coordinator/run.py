@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from swarm.agents.surroundings import Surroundings
+from swarm.agents.conversation.surroundings import Surroundings
 from swarm.bench.profile import Profile
 from swarm.coordinator import outcome
 from swarm.coordinator.baseline import (

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from swarm.agents.artifacts import Artifacts
-from swarm.agents.loop import Outcome
-from swarm.agents.surroundings import Candidate
+from swarm.agents.conversation.artifacts import Artifacts
+from swarm.agents.conversation.loop import Outcome
+from swarm.agents.conversation.surroundings import Candidate
 from swarm.bench.watched import Whole
 from swarm.config.schema import Swarm, Target
 from swarm.core.alerts import AlertDraft

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from swarm.agents.closing import Closing
+from swarm.agents.conversation.closing import Closing
 from swarm.core.errors import ToolFailed
 from swarm.tools.tool import Answer, Arguments, Tool, as_json
 from swarm.tools.workbench import Workbench

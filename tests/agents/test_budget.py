@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from swarm.agents.budget import LEAST_OUTPUT, Hold, Limits, Refused, RunBudget
-from swarm.agents.loop import LoopLimits, Outcome, converse
-from swarm.agents.recall import Recall
+from swarm.agents.conversation.budget import LEAST_OUTPUT, Hold, Limits, Refused, RunBudget
+from swarm.agents.conversation.loop import LoopLimits, Outcome, converse
+from swarm.agents.conversation.recall import Recall
+from swarm.agents.conversation.surroundings import Candidate
 from swarm.agents.specialist import run_specialist
-from swarm.agents.surroundings import Candidate
 from swarm.config.schema import Share, Specialist
 from swarm.core.chat import (
     Conversation,

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from swarm.agents.budget import Limits, RunBudget
 from swarm.agents.casting import cast
-from swarm.agents.loop import LoopLimits, converse
+from swarm.agents.conversation.budget import Limits, RunBudget
+from swarm.agents.conversation.loop import LoopLimits, converse
+from swarm.agents.conversation.surroundings import Candidate
 from swarm.agents.specialist import run_specialist
-from swarm.agents.surroundings import Candidate
 from swarm.config.schema import Specialist
 from swarm.core.chat import Conversation, Message, Text, ToolCall, ToolResult, TurnLimits
 from swarm.core.ports import Model

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from swarm.agents.artifacts import Artifacts, ReadArtifact, as_lines, outline
-from swarm.agents.clearing import Clearing, clear
-from swarm.agents.loop import LoopLimits, Outcome, converse
-from swarm.agents.recall import Recall
+from swarm.agents.conversation.artifacts import Artifacts, ReadArtifact, as_lines, outline
+from swarm.agents.conversation.clearing import Clearing, clear
+from swarm.agents.conversation.loop import LoopLimits, Outcome, converse
+from swarm.agents.conversation.recall import Recall
+from swarm.agents.conversation.surroundings import Candidate
 from swarm.agents.specialist import run_specialist
-from swarm.agents.surroundings import Candidate
 from swarm.config.schema import Specialist
 from swarm.core.chat import Conversation, Message, Opaque, Text, ToolCall, ToolResult, Turn, Usage
 from swarm.core.errors import ToolFailed

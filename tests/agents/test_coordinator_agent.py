@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from swarm.agents.charters import full_charter
+from swarm.agents.conversation.loop import LoopLimits
+from swarm.agents.conversation.surroundings import Candidate
 from swarm.agents.coordinator_agent import PlanResult, run_coordinator
-from swarm.agents.loop import LoopLimits
-from swarm.agents.surroundings import Candidate
 from swarm.core.chat import ModelFailed
 from swarm.models.playbook import PlaybookModel
 from tests.fakes import FakeModel, calls, finding, says, surroundings, workbench

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from swarm.agents.budget import Limits, RunBudget
-from swarm.agents.loop import LoopLimits, Outcome, converse
+from swarm.agents.conversation.budget import Limits, RunBudget
+from swarm.agents.conversation.loop import LoopLimits, Outcome, converse
 from swarm.core.chat import (
     Conversation,
     Message,
@@ -292,7 +292,7 @@ async def test_agents_that_were_refused_together_come_back_apart(tmp_path: Path,
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    monkeypatch.setattr("swarm.agents.loop.asyncio.sleep", sleep)
+    monkeypatch.setattr("swarm.agents.conversation.loop.asyncio.sleep", sleep)
     busy = ProviderFailed("HTTP 529", retryable=True, retry_after_s=4.0)
     for agent in ("performance", "security", "api", "monitoring"):
         start = Conversation(agent, "m", "s", START.messages)

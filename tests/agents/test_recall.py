@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from swarm.agents.loop import LoopLimits
-from swarm.agents.recall import Recall
-from swarm.agents.records import result_record
+from swarm.agents.conversation.loop import LoopLimits
+from swarm.agents.conversation.recall import Recall
+from swarm.agents.conversation.records import result_record
+from swarm.agents.conversation.surroundings import Candidate
 from swarm.agents.specialist import SpecialistResult, run_specialist
-from swarm.agents.surroundings import Candidate
 from swarm.config.schema import Specialist
 from swarm.console.journal import NAME, FileJournal, read_journal
 from swarm.core.chat import (

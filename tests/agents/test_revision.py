@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from swarm.agents.budget import Limits, RunBudget
-from swarm.agents.recall import Recall
+from swarm.agents.conversation.budget import Limits, RunBudget
+from swarm.agents.conversation.recall import Recall
+from swarm.agents.conversation.surroundings import Candidate
 from swarm.agents.revision import revise
-from swarm.agents.surroundings import Candidate
 from swarm.analysis.source import SourceTree
 from swarm.core.chat import ModelFailed
 from swarm.core.patches import FileChange

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import pytest
 
 from swarm.agents.charters import full_charter
-from swarm.agents.loop import LoopLimits
+from swarm.agents.conversation.loop import LoopLimits
+from swarm.agents.conversation.surroundings import Candidate
 from swarm.agents.specialist import run_specialist
-from swarm.agents.surroundings import Candidate
 from swarm.config.schema import Specialist
 from swarm.core.chat import ModelFailed
 from swarm.core.events import AgentFinished, AgentStarted, FindingReported, ToolFinished, ToolStarted

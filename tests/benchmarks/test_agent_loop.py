@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from swarm.agents.loop import LoopLimits, converse
+from swarm.agents.conversation.loop import LoopLimits, converse
 from swarm.console.journal import FileJournal
 from swarm.console.json_lines import JsonLinesConsole
 from swarm.core.chat import Conversation, Message, Text

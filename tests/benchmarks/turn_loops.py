@@ -30,12 +30,12 @@ async def run_ours(agents: int, turns: int, base_url: str) -> list[str]:
     """Journal, budgets, events, masking and parallel tools on, as in a run; the last words of each agent."""
     from pydantic import BaseModel
 
-    from swarm.agents.artifacts import Artifacts
-    from swarm.agents.budget import Limits, RunBudget
-    from swarm.agents.closing import Closing
-    from swarm.agents.loop import LoopLimits, converse
-    from swarm.agents.recall import Recall
-    from swarm.agents.surroundings import Surroundings
+    from swarm.agents.conversation.artifacts import Artifacts
+    from swarm.agents.conversation.budget import Limits, RunBudget
+    from swarm.agents.conversation.closing import Closing
+    from swarm.agents.conversation.loop import LoopLimits, converse
+    from swarm.agents.conversation.recall import Recall
+    from swarm.agents.conversation.surroundings import Surroundings
     from swarm.console.journal import FileJournal
     from swarm.console.json_lines import JsonLinesConsole
     from swarm.core.chat import Conversation, Message, Text

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from swarm.agents.charters import full_charter
-from swarm.agents.surroundings import Candidate
+from swarm.agents.conversation.surroundings import Candidate
 from swarm.config.schema import Target
 from swarm.console.journal import NAME, FileJournal, read_journal
 from swarm.coordinator.run import Run

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from swarm.agents.charters import full_charter
-from swarm.agents.clearing import Clearing
-from swarm.agents.surroundings import Candidate
+from swarm.agents.conversation.clearing import Clearing
+from swarm.agents.conversation.surroundings import Candidate
 from swarm.config.schema import Share, Specialist, Swarm, Target
 from swarm.coordinator.generalist import NEVER, context_of, footprint, merged_rounds, saving_words
 from swarm.coordinator.outcome import context_efficiency

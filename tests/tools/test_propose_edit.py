@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from swarm.agents.recall import Recall
-from swarm.agents.toolbox import Toolbox
+from swarm.agents.conversation.recall import Recall
+from swarm.agents.conversation.toolbox import Toolbox
 from swarm.analysis.source import SourceTree
 from swarm.core.chat import ToolCall, ToolResult
 from swarm.tools.proposal_store import MOST_OF_AN_AGENT

@@ -9,15 +9,15 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from swarm.agents.asking import Asking, Patience, turn_failed, turn_finished
-from swarm.agents.budget import Refused
-from swarm.agents.clearing import Clearing
-from swarm.agents.closing import Closing, validated
-from swarm.agents.history import History
-from swarm.agents.recall import Told
-from swarm.agents.records import result_record
-from swarm.agents.surroundings import Surroundings
-from swarm.agents.toolbox import Toolbox
+from swarm.agents.conversation.asking import Asking, Patience, turn_failed, turn_finished
+from swarm.agents.conversation.budget import Refused
+from swarm.agents.conversation.clearing import Clearing
+from swarm.agents.conversation.closing import Closing, validated
+from swarm.agents.conversation.history import History
+from swarm.agents.conversation.recall import Told
+from swarm.agents.conversation.records import result_record
+from swarm.agents.conversation.surroundings import Surroundings
+from swarm.agents.conversation.toolbox import Toolbox
 from swarm.core.chat import (
     Conversation,
     ModelFailed,

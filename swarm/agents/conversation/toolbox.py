@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from swarm.agents.artifacts import Shown, shown
-from swarm.agents.closing import validated
-from swarm.agents.recall import ToldResult
-from swarm.agents.records import result_record
-from swarm.agents.surroundings import Surroundings
+from swarm.agents.conversation.artifacts import Shown, shown
+from swarm.agents.conversation.closing import validated
+from swarm.agents.conversation.recall import ToldResult
+from swarm.agents.conversation.records import result_record
+from swarm.agents.conversation.surroundings import Surroundings
 from swarm.core.chat import ToolCall, ToolResult
 from swarm.core.chat_codec import masked
 from swarm.core.errors import TargetError, ToolFailed

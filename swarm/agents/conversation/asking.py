@@ -7,8 +7,8 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from swarm.agents.budget import Hold, Refused
-from swarm.agents.surroundings import Surroundings
+from swarm.agents.conversation.budget import Hold, Refused
+from swarm.agents.conversation.surroundings import Surroundings
 from swarm.core.chat import Conversation, ModelFailed, ToolSpec, Turn, TurnLimits, Usage
 from swarm.core.chat_codec import usage_record
 from swarm.core.events import TurnFailed, TurnFinished

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from swarm.agents.clearing import Clearing, clear
+from swarm.agents.conversation.clearing import Clearing, clear
 from swarm.core.chat import Block, Conversation, Message, Role
 from swarm.models.estimate import blocks_bound, blocks_tokens
 

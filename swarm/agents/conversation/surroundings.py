@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from swarm.agents.artifacts import Artifacts
-from swarm.agents.budget import Limits, RunBudget
-from swarm.agents.recall import Recall
+from swarm.agents.conversation.artifacts import Artifacts
+from swarm.agents.conversation.budget import Limits, RunBudget
+from swarm.agents.conversation.recall import Recall
 from swarm.config.schema import Share
 from swarm.core.ports import Clock, EventSink, Journal, Model
 from swarm.tools.workbench import Workbench

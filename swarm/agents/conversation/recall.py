@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from swarm.agents.artifacts import Artifacts
+from swarm.agents.conversation.artifacts import Artifacts
 from swarm.core.chat import ToolResult, Turn, Usage
 from swarm.core.chat_codec import block_of, turn_of
 from swarm.core.codec import decode_as
