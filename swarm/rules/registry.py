@@ -17,7 +17,7 @@ def all_rules() -> tuple[Rule, ...]:
     seen: dict[str, str] = {}
     for package in PACKAGES:
         for kind in discover(package, Rule):  # type: ignore[type-abstract]
-            _check(kind, seen)
+            check(kind, seen)
             rules.append(kind())
     return tuple(rules)
 
@@ -27,7 +27,8 @@ def rule_by_id(rule_id: str) -> Rule | None:
     return next((rule for rule in all_rules() if rule.id == rule_id), None)
 
 
-def _check(kind: type[Rule], seen: dict[str, str]) -> None:
+def check(kind: type[Rule], seen: dict[str, str]) -> None:
+    """Note the rule's id in `seen` (id to class). Raises BrokenPlugin for what it misses, and an id that is taken."""
     where = f"{kind.__module__}.{kind.__qualname__}"
     for name in ("id", "category", "severity", "title", "bad", "good"):
         if not getattr(kind, name, None):

@@ -13,7 +13,7 @@ import pytest
 
 from swarm.config.schema import Webhook
 from swarm.probes.deliveries import quick_answer
-from swarm.probes.hostile_input.sql_injection import SqlInjection, _bare
+from swarm.probes.hostile_input.sql_injection import SqlInjection, bare
 from swarm.probes.probe import Answer, ProbeContext
 from swarm.probes.signatures import unsigned_refused
 from swarm.probes.signatures.unsigned_refused import UnsignedRefused
@@ -52,9 +52,9 @@ def answer_of(status: int, text: str = "") -> Answer:
 
 def test_an_address_that_says_the_question_again_is_no_answer_to_it() -> None:
     said = [f"moved to https://x/zq7k'%20OR%201%3D{n}%20--%20 (1={n})" for n in (1, 2)]
-    one, two = (_bare(answer_of(302, text), f"zq7k' OR 1={n} -- ") for n, text in enumerate(said, start=1))
+    one, two = (bare(answer_of(302, text), f"zq7k' OR 1={n} -- ") for n, text in enumerate(said, start=1))
     assert one == two
-    assert _bare(answer_of(200, "[1]"), "x") != _bare(answer_of(200, "[]"), "x")
+    assert bare(answer_of(200, "[1]"), "x") != bare(answer_of(200, "[]"), "x")
 
 
 @pytest.mark.parametrize(

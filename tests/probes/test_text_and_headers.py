@@ -197,8 +197,8 @@ async def test_answers_without_a_type_say_nothing(tmp_path: Path) -> None:
 
 def test_a_server_error_is_another_probes() -> None:
     from swarm.probes.probe import Answer
-    from swarm.probes.surface.answer_headers import _lacks
+    from swarm.probes.surface.answer_headers import lacks
 
     answer = Answer("GET", "/", 500, "{}", {"content-type": "application/json"}, 0.0)
-    assert _lacks(answer) == ""
-    assert _lacks(Answer("GET", "/", 200, "{}", {"content-type": "application/problem+json"}, 0.0))
+    assert lacks(answer) == ""
+    assert lacks(Answer("GET", "/", 200, "{}", {"content-type": "application/problem+json"}, 0.0))

@@ -11,7 +11,7 @@ from swarm.analysis.index import Index, build_index
 from swarm.analysis.source import SourceTree
 from swarm.core.findings import Finding, severity_rank
 from swarm.core.plugins import BrokenPlugin
-from swarm.rules.registry import _check, all_rules, rule_by_id
+from swarm.rules.registry import all_rules, check, rule_by_id
 from swarm.rules.rule import Example, Rule
 from swarm.rules.scan import scan
 
@@ -64,13 +64,13 @@ def test_a_rule_without_documentation_or_with_a_taken_id_is_refused() -> None:
 
     Silent.__doc__ = None
     with pytest.raises(BrokenPlugin, match="docstring"):
-        _check(Silent, {})
+        check(Silent, {})
     Silent.__doc__ = "Said."
     with pytest.raises(BrokenPlugin, match="taken by elsewhere"):
-        _check(Silent, {"silent": "elsewhere"})
+        check(Silent, {"silent": "elsewhere"})
     Silent.good = ()
     with pytest.raises(BrokenPlugin, match="`good`"):
-        _check(Silent, {})
+        check(Silent, {})
 
 
 def test_a_scan_is_sorted_and_names_each_problem_once(tmp_path: Path) -> None:

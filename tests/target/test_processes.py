@@ -44,17 +44,17 @@ def lives(pid: int) -> bool:
 
 
 async def test_stop_ends_daemons_that_left_the_session_too(tmp_path: Path) -> None:
-    from swarm.target.running.server import _can_bind, free_port
+    from swarm.target.running.server import can_bind, free_port
 
     port = free_port()
     argv = [sys.executable, "-c", DAEMON, str(port)]
     child = spawn(argv, cwd=tmp_path, env=dict(os.environ), log=tmp_path / "log")
     wait_for(lambda: child.log_text().strip())
     grandchild = int(child.log_text())
-    wait_for(lambda: not _can_bind(port))
+    wait_for(lambda: not can_bind(port))
     await child.stop()
     assert not lives(child.pid) and not lives(grandchild)
-    assert _can_bind(port)
+    assert can_bind(port)
 
 
 async def test_a_child_that_ignores_sigterm_is_ended_after_the_grace(tmp_path: Path) -> None:

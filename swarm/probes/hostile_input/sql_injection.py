@@ -85,12 +85,12 @@ async def _parameter(context: ProbeContext, path: str) -> str:
     evidence = quotes_differ(one, two)
     if evidence:
         return evidence
-    if true.broken or false.broken or _bare(true, values[2]) == _bare(false, values[3]):
+    if true.broken or false.broken or bare(true, values[2]) == bare(false, values[3]):
         return ""
     # said again in a form that is not known, as a page of login says where it leads: then any two texts differ
     other = f"{_WORD}' OR 2=2 -- "
     also_true = await context.call("GET", path.replace("\0", quote(other, safe="")), headers=headers)
-    if _bare(also_true, other) != _bare(true, values[2]):
+    if bare(also_true, other) != bare(true, values[2]):
         return ""
     return "a condition that is true and one that is false are answered differently"
 
@@ -104,7 +104,7 @@ def quotes_differ(one: Answer, two: Answer) -> str:
     return ""
 
 
-def _bare(answer: Answer, value: str) -> tuple[int, str]:
+def bare(answer: Answer, value: str) -> tuple[int, str]:
     """Status and text without the value, should the service say it again."""
     text = answer.text
     for form in (

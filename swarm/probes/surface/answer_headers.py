@@ -30,14 +30,14 @@ class AnswerHeaders(Probe):
             good = context.fresh(webhook)
             answers = [await context.send(context.unsigned(webhook, good)), await context.send(good)]
             for answer in answers:
-                what = _lacks(answer)
+                what = lacks(answer)
                 if what:
                     return self.failed(f"answered {answer.status} with {what}", route_of(webhook))
             asked += sum(1 for answer in answers if _kind(answer))
         gets = [path.split("?")[0] for method, path in context.routes if method == "GET" and "{" not in path]
         paths = list(dict.fromkeys(gets))[:_MOST_ROUTES]
         for answer in await asyncio.gather(*(context.call("GET", path) for path in paths)):
-            what = _lacks(answer)
+            what = lacks(answer)
             if what:
                 return self.failed(f"GET {answer.path} answered {answer.status} with {what}")
             asked += 1 if _kind(answer) else 0
@@ -50,7 +50,7 @@ def _kind(answer: Answer) -> str:
     return answer.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _lacks(answer: Answer) -> str:
+def lacks(answer: Answer) -> str:
     """What an answer's headers leave to guesses; "" for nothing. Errors of the server itself are another's."""
     kind = _kind(answer)
     is_json = kind == "application/json" or kind.endswith("+json")

@@ -134,14 +134,15 @@ def free_port() -> int:
     """A port of loopback that nobody listens on right now."""
     for _ in range(200):
         port = random.choice(_PORTS)
-        if _can_bind(port):
+        if can_bind(port):
             return port
     with socket.socket() as anywhere:
         anywhere.bind(("127.0.0.1", 0))
         return int(anywhere.getsockname()[1])
 
 
-def _can_bind(port: int) -> bool:
+def can_bind(port: int) -> bool:
+    """Whether a loopback port is free at this moment."""
     with socket.socket() as trial:
         try:
             trial.bind(("127.0.0.1", port))
