@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from swarm.analysis.index import Index
     from swarm.analysis.parts import Function
 
-NOTE = "put into states"
+NOTE, ASYNC_MAKERS = "put into states", "makers of async sessions"
 APPLICATIONS = ("flask.Flask", "fastapi.FastAPI", "starlette.applications.Starlette")
 FLASK_STATES = ("flask.g", "flask.current_app")
 MOST_CALLERS = 12  # a function that many call takes many kinds of things
@@ -97,3 +97,34 @@ def _callers(index: Index, function: Function) -> Iterator[tuple[Module, ast.Cal
 def _is_late(index: Index, module: Module, call: ast.Call) -> bool:
     """Whether what is called is a method of something that only a run tells: `service.store(session)`."""
     return isinstance(call.func, ast.Attribute) and index.resolve(module, call.func) is None
+
+
+def assigned(index: Index, module: Module, expression: ast.expr) -> tuple[Module, ast.AST | None]:
+    """What a name or an attribute of an object was given, with the module in which that stands."""
+    if isinstance(expression, ast.Call):
+        return module, expression
+    function = module.enclosing_function(expression)
+    if isinstance(expression, ast.Name) and function is not None:
+        values = index.kinds.bindings(function).get(expression.id, [])
+        if values:
+            return module, values[0]
+    home, name = index.tree.split(index.resolve(module, expression) or "", module)
+    if home is not None and name in home.globals:
+        return home, getattr(home.globals[name], "value", None)
+    if isinstance(expression, ast.Attribute):
+        info = index.classes.get(index.kinds.of(module, expression.value) or "")
+        if info is not None and expression.attr in info.attributes:
+            return info.module, info.attributes[expression.attr]
+    return module, None
+
+
+def makes_async_sessions(index: Index) -> bool:
+    """Whether a plain `sessionmaker` of the tree is told to make async sessions: `class_=AsyncSession`."""
+    if ASYNC_MAKERS not in index.notes:
+        index.notes[ASYNC_MAKERS] = any(
+            keyword.arg == "class_"
+            and getattr(keyword.value, "id", getattr(keyword.value, "attr", "")) == "AsyncSession"
+            for _, call in index.calls_named("sessionmaker")
+            for keyword in call.keywords
+        )
+    return bool(index.notes[ASYNC_MAKERS])

@@ -20,7 +20,15 @@ from swarm.analysis.database_kinds import (
     SYNC_SESSIONS,
 )
 from swarm.analysis.entities import object_of, objects_of
-from swarm.analysis.handed_on import given_to, in_extensions, is_property, is_state, put_into_state
+from swarm.analysis.handed_on import (
+    assigned,
+    given_to,
+    in_extensions,
+    is_property,
+    is_state,
+    makes_async_sessions,
+    put_into_state,
+)
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parsing import parse_expression
 from swarm.analysis.source import FunctionNode, Module, own_nodes, own_of, parameters
@@ -134,25 +142,15 @@ class Kinds:
             return kind
         if kind not in SESSION_MAKERS:
             return None
-        built = self._assigned(module, maker)
+        home, built = assigned(self._index, module, maker)
         for keyword in built.keywords if isinstance(built, ast.Call) else []:
-            named = self._index.resolve(module, keyword.value) if keyword.arg == "class_" else None
+            named = self._index.resolve(home, keyword.value) if keyword.arg == "class_" else None
             if named and "AsyncSession" in named:
                 return MAKERS.get(named, named) if MAKERS.get(named, named) in ASYNC_SESSIONS else None
         is_async = kind == "sqlalchemy.ext.asyncio.async_sessionmaker"
+        if built is None and not is_async and makes_async_sessions(self._index):
+            return None  # which of both it is cannot be told
         return "sqlalchemy.ext.asyncio.AsyncSession" if is_async else "sqlalchemy.orm.Session"
-
-    def _assigned(self, module: Module, expression: ast.expr) -> ast.AST | None:
-        """The expression that a name stands for, where it is a module's or was assigned in the function."""
-        if isinstance(expression, ast.Call):
-            return expression
-        function = module.enclosing_function(expression)
-        if isinstance(expression, ast.Name) and function is not None:
-            values = self.bindings(function).get(expression.id, [])
-            if values:
-                return values[0]
-        home, name = self._index.tree.split(self._index.resolve(module, expression) or "", module)
-        return getattr(home.globals.get(name), "value", None) if home is not None else None
 
     def client(self, module: Module, expression: ast.AST) -> str | None:
         """The HTTP client that a value is, one that the target derives from a library's included.

@@ -22,6 +22,7 @@ GUARD_WORDS = frozenset({
     "check", "verify", "validate", "ensure", "require", "authorize", "authenticate", "assert", "guard", "allow",
     "allowed", "limit", "acquire", "lock", "refresh", "login", "authorise", "permission",
 })  # fmt: skip
+OF_NO_REQUEST = frozenset({"flask.abort", "flask.Flask", "flask.Blueprint"})
 REQUEST_LOCALS = ("flask.", "werkzeug.local")
 DATABASE_AWAITS = ("aiosqlite.", "httpx.", "sqlalchemy.ext.asyncio.", "sqlmodel.ext.asyncio.", "asyncpg.")
 SESSION_NAME = re.compile(r"(?:^|_|\.)(?:session|sess|db|conn|connection|cursor|transaction|tx)$", re.IGNORECASE)
@@ -230,7 +231,7 @@ def _reads_redis(index: Index, module: Module, call: ast.Call) -> bool:
 def _from_callee(index: Index, callee: Function, statement: ast.stmt, target: str, call: ast.Call) -> Step | None:
     requests: list[HttpCall] = []
     questions: list[HttpCall] = []
-    waits = False
+    waits = asked = False
     for reached, effects in effects_cache(index).reached(callee):
         if effects.unknown_database or effects.commits or effects.dirties or any(sql.writes for sql in effects.sql):
             return None
@@ -246,12 +247,13 @@ def _from_callee(index: Index, callee: Function, statement: ast.stmt, target: st
             asks_sdk(index, reached.module, asked) or _reads_redis(index, reached.module, asked)
             for asked in index.calls(reached)
         )
+        asked = asked or asks
         waits = waits or asks or bool(effects.http or effects.sql or effects.blocking)
         if _unknown_await(index, reached) or _is_cached(reached):
             return None
     if (
         not waits
-        or (not callee.is_async and not requests)
+        or (not callee.is_async and not requests and not asked)
         or (questions and set(callee.name.lower().split("_")) & WRITE_WORDS)
     ):
         return None
@@ -293,7 +295,8 @@ def _is_cached(function: Function) -> bool:
 def _uses_request_locals(index: Index, function: Function) -> bool:
     """Whether it uses what belongs to the request's own thread (`flask.request`, `current_app`, `g`)."""
     names = index.own_of(function, ast.Name)
-    return any((function.module.resolve(name) or "").startswith(REQUEST_LOCALS) for name in names)
+    used = {function.module.resolve(name) or "" for name in names} - OF_NO_REQUEST
+    return any(name.startswith(REQUEST_LOCALS) for name in used)
 
 
 def _unknown_await(index: Index, function: Function) -> bool:

@@ -15,8 +15,10 @@ from swarm.analysis.source import Module
 from swarm.analysis.statements import SqlCall, sql_call
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
+from swarm.rules.examples import check_then_insert as examples
+from swarm.rules.reads_by_others import passed_on
 from swarm.rules.request_code import request_functions
-from swarm.rules.rule import Example, Rule
+from swarm.rules.rule import Rule
 
 SAFE_WORDS = ("on conflict", "on_conflict", "or ignore", "or replace", "for update", "for_update", "on_duplicate",
               "integrityerror", "uniqueviolation", "begin immediate", "begin exclusive", "serializable", "advisory",
@@ -42,155 +44,8 @@ class CheckThenInsert(Rule):
     title = "Two deliveries at the same moment are both taken for the first"
     cwe = ("CWE-367",)
     sources = ("https://www.sqlite.org/lang_upsert.html",)
-    bad = (
-        Example(
-            """import sqlite3
-
-from flask import Flask, request
-
-app = Flask(__name__)
-db = sqlite3.connect("events.db")
-
-
-@app.post("/hook")
-def hook():
-    key = request.get_json()["id"]
-    if db.execute("SELECT 1 FROM events WHERE id = ?", (key,)).fetchone():
-        return "again"
-    db.execute("INSERT INTO events (id) VALUES (?)", (key,))
-    db.commit()
-    return "new"
-""",
-            None,
-            "flask",
-        ),
-        Example(
-            """import httpx
-from fastapi import FastAPI
-
-app = FastAPI()
-client = httpx.AsyncClient(timeout=5)
-SEEN = set()
-
-
-@app.post("/hook")
-async def hook(event: dict):
-    if event["id"] in SEEN:
-        return {"status": "again"}
-    await client.post("https://a.example", json=event)
-    SEEN.add(event["id"])
-    return {"status": "new"}
-""",
-            None,
-            "fastapi",
-        ),
-        Example(
-            """import redis.asyncio as redis
-from starlette.applications import Starlette
-from starlette.responses import JSONResponse
-from starlette.routing import Route
-
-
-async def is_new(store, key):
-    if await store.get(f"event:{key}"):
-        return False
-    await store.set(f"event:{key}", "1", ex=3600)
-    return True
-
-
-async def hook(request):
-    event = await request.json()
-    return JSONResponse({"new": await is_new(request.app.state.redis, event["id"])})
-
-
-async def start():
-    app.state.redis = redis.from_url("redis://cache")
-
-
-app = Starlette(routes=[Route("/hook", hook, methods=["POST"])], on_startup=[start])
-""",
-            None,
-            "starlette",
-        ),
-        Example(
-            """import httpx
-from fastapi import APIRouter, FastAPI
-
-
-class Hub:
-    def __init__(self, client):
-        self.client = client
-        self.seen = {}
-        self.router = APIRouter()
-
-        @self.router.post("/hook")
-        async def hook(event: dict):
-            if event["id"] in self.seen:
-                return {"status": "again"}
-            await self.client.post("https://a.example", json=event)
-            self.seen[event["id"]] = True
-            return {"status": "new"}
-
-
-app = FastAPI()
-app.include_router(Hub(httpx.AsyncClient(timeout=5)).router)
-""",
-            None,
-            "fastapi",
-        ),
-    )
-    good = (
-        """import sqlite3
-
-from fastapi import FastAPI
-
-app = FastAPI()
-db = sqlite3.connect("events.db")
-SEEN = set()
-
-
-@app.post("/hook")
-async def hook(event: dict):
-    if event["id"] in SEEN:
-        return {"status": "again"}
-    SEEN.add(event["id"])
-    new = db.execute("INSERT INTO events (id) VALUES (?) ON CONFLICT DO NOTHING", (event["id"],)).rowcount
-    if db.execute("SELECT 1 FROM senders WHERE id = ?", (event["from"],)).fetchone() is None:
-        return {"status": "unknown"}
-    if not new:
-        return {"status": "again"}
-    try:
-        known = db.execute("SELECT 1 FROM people WHERE id = ?", (event["from"],)).fetchone()
-        if not known:
-            db.execute("INSERT INTO people (id) VALUES (?)", (event["from"],))
-    except sqlite3.IntegrityError:
-        pass
-    return {"status": "new"}
-""",
-        """from flask import Flask, request
-from flask_sqlalchemy import SQLAlchemy
-
-app = Flask(__name__)
-db = SQLAlchemy(app)
-
-
-class Order(db.Model):
-    id = db.Column(db.Integer, primary_key=True)
-    number = db.Column(db.String(30), unique=True)
-    total = db.Column(db.Integer)
-
-
-@app.post("/hook")
-def hook():
-    order = Order.query.filter_by(number=request.json["number"]).first()
-    if order is None:
-        order = Order(number=request.json["number"])
-        db.session.add(order)
-    order.total = request.json["total"]
-    db.session.commit()
-    return ""
-""",
-    )
+    bad = examples.BAD
+    good = examples.GOOD
 
     @distinct
     def find(self, index: Index) -> Iterable[Finding]:
@@ -232,6 +87,10 @@ def _touches(index: Index, function: Function) -> Iterator[_Touch]:
             continue
         callee = index.resolve_call(function.module, call)
         if callee is None:
+            continue
+        passed = passed_on(index, callee, call)
+        if passed is not None:
+            yield _Touch(call, *_tables_of([passed]))
             continue
         read, inserted = _tables_of([sql for _, effects in cache.reached(callee) for sql in effects.sql])
         if bool(read) != bool(inserted) and not _is_safe(callee):

@@ -224,6 +224,8 @@ def _of_boto3(index: Index, module: Module, call: ast.Call) -> str:
     """The call for many beside one of an AWS client or resource."""
     if not isinstance(call.func, ast.Attribute) or call.func.attr not in OF_BOTO3:
         return ""
+    if index.kinds.of(module, call.func.value) == "boto3.Client":
+        return OF_BOTO3[call.func.attr]
     made: ast.expr | None = construction(index, module, call.func.value)
     while isinstance(made, ast.Call | ast.Attribute):
         if isinstance(made, ast.Call) and (index.resolve(module, made.func) or "").startswith("boto3."):

@@ -268,4 +268,29 @@ async def own_loop():
     time.sleep(0.1)
     return {}
 """,
+    """from fastapi import FastAPI
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import sessionmaker
+
+app = FastAPI()
+
+
+class Store:
+    def __init__(self):
+        self.sessions = sessionmaker(create_async_engine("postgresql+asyncpg:///shop"), class_=AsyncSession)
+
+    async def save(self, key):
+        async with self.sessions() as session:
+            await session.execute(text("INSERT INTO events (id) VALUES (:id)"), {"id": key})
+            await session.commit()
+
+
+store = Store()
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    await store.save(event["id"])
+""",
 )

@@ -13,9 +13,10 @@ from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
+from swarm.rules.examples import commit_per_row as examples
 from swarm.rules.reads_by_others import passed_on
 from swarm.rules.request_code import loops_around
-from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.rule import Mend, Rule, edited
 from swarm.rules.session_work import only_session_work
 from swarm.rules.splices import is_alone, whole_lines
 
@@ -43,191 +44,21 @@ class CommitPerRow(Rule):
     order = 50
     title = "A commit for every row"
     sources = ("https://www.sqlite.org/faq.html#q19",)
-    bad = (
-        Example(
-            """import sqlite3
-
-
-def save(conn: sqlite3.Connection, rows):
-    for number, row in enumerate(rows):
-        key = row["id"]
-        conn.execute("INSERT INTO seen VALUES (?, ?)", (number, key))
-        conn.commit()
-    return len(rows)
-""",
-            """import sqlite3
-
-
-def save(conn: sqlite3.Connection, rows):
-    for number, row in enumerate(rows):
-        key = row["id"]
-        conn.execute("INSERT INTO seen VALUES (?, ?)", (number, key))
-    conn.commit()
-    return len(rows)
-""",
-        ),
-        Example(
-            """import aiosqlite
-
-
-async def mark(db: aiosqlite.Connection, keys: list[int]) -> None:
-    for key in keys:
-        await db.execute(
-            "UPDATE jobs SET done = 1 WHERE id = ?",
-            (key,),
-        )
-        await db.commit()  # keep it
-""",
-            """import aiosqlite
-
-
-async def mark(db: aiosqlite.Connection, keys: list[int]) -> None:
-    for key in keys:
-        await db.execute(
-            "UPDATE jobs SET done = 1 WHERE id = ?",
-            (key,),
-        )
-    await db.commit()  # keep it
-""",
-        ),
-        Example(
-            """from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-
-
-class Base(DeclarativeBase):
-    pass
-
-
-class Answer(Base):
-    __tablename__ = "answers"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    field: Mapped[str]
-    text: Mapped[str]
-
-
-async def save(session: AsyncSession, answers: dict[str, str]) -> None:
-    for field, text in answers.items():
-        result = await session.execute(select(Answer).where(Answer.field == field))
-        known = result.scalars().first()
-        if known is None:
-            session.add(Answer(field=field, text=text))
-        else:
-            known.text = text
-        await session.commit()
-""",
-            """from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-
-
-class Base(DeclarativeBase):
-    pass
-
-
-class Answer(Base):
-    __tablename__ = "answers"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    field: Mapped[str]
-    text: Mapped[str]
-
-
-async def save(session: AsyncSession, answers: dict[str, str]) -> None:
-    for field, text in answers.items():
-        result = await session.execute(select(Answer).where(Answer.field == field))
-        known = result.scalars().first()
-        if known is None:
-            session.add(Answer(field=field, text=text))
-        else:
-            known.text = text
-    await session.commit()
-""",
-        ),
-        Example(
-            """import sqlite3
-
-
-def place(db: sqlite3.Connection, order):
-    for line in order["lines"]:
-        row = db.execute("SELECT label FROM bins WHERE sku = ?", (line["sku"],)).fetchone()
-        db.execute("INSERT INTO picks VALUES (?, ?)", (line["sku"], row[0] if row else None))
-        db.commit()
-    db.close()
-""",
-            """import sqlite3
-
-
-def place(db: sqlite3.Connection, order):
-    for line in order["lines"]:
-        row = db.execute("SELECT label FROM bins WHERE sku = ?", (line["sku"],)).fetchone()
-        db.execute("INSERT INTO picks VALUES (?, ?)", (line["sku"], row[0] if row else None))
-    db.commit()
-    db.close()
-""",
-        ),
-        Example(
-            """import sqlite3
-
-import requests
-
-
-def deliver(conn: sqlite3.Connection, rows):
-    for row in rows:
-        requests.post("https://a.example", json=row, timeout=3)
-        conn.execute("INSERT INTO sent VALUES (?)", (row["id"],))
-        conn.commit()
-""",
-            None,
-        ),
-        Example(
-            """import sqlite3
-from contextlib import closing
-
-from flask import Flask, request
-
-app = Flask(__name__)
-
-
-def write(sql, given):
-    with closing(sqlite3.connect("stock.db")) as connection, connection:
-        connection.execute(sql, given)
-
-
-@app.post("/hook")
-def hook():
-    for item in request.json:
-        write("UPDATE stock SET n = ? WHERE sku = ?", (item["n"], item["sku"]))
-    return ""
-""",
-            None,
-            "flask",
-        ),
-    )
-    good = (
-        """import sqlite3
-
-
-def save(conn: sqlite3.Connection, rows):
-    for row in rows:
-        conn.execute("INSERT INTO seen VALUES (?)", (row,))
-    conn.commit()
-
-
-def save_in_parts(conn: sqlite3.Connection, rows):
-    for number, row in enumerate(rows):
-        conn.execute("INSERT INTO seen VALUES (?)", (row,))
-        if number % 500 == 499:
-            conn.commit()
-    conn.commit()
-""",
-    )
+    bad = examples.BAD
+    good = examples.GOOD
 
     def find(self, index: Index) -> Iterable[Finding]:
         """Every loop on a request's path whose body writes and commits."""
         for function in index.functions_on_path:
             for loop, commit in _loops(index, function):
                 yield self._finding(index, function, loop, commit)
+            for block, name in _committed_by_contexts(index, function):
+                yield self.finding(
+                    function.module, block,
+                    evidence=f"each turn of a loop in {function.qualname} opens {name}, whose end commits",
+                    recommendation="Open it once around the loop, where the rows belong together",
+                    anchor=f"{function.qualname}:{name}", mendable=False, severity="low",
+                )  # fmt: skip
             for call, callee in _committed_by_others(index, function):
                 yield self.finding(
                     function.module, call,
@@ -294,6 +125,20 @@ def _committed_by_others(index: Index, function: Function) -> Iterator[tuple[ast
         writes = any(sql.verb in WRITES for sql in written) and not effects.http
         if writes and (effects.commits or _ends_with_commit(index, callee)):
             yield call, callee
+
+
+def _committed_by_contexts(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
+    """`with UnitOfWork() as work:` in a loop over rows, where the class commits as its `with` ends."""
+    cache = effects_cache(index)
+    for block in (node for node in index.own_nodes(function) if isinstance(node, ast.With | ast.AsyncWith)):
+        loop = next(loops_around(function.module, block), None)
+        if not isinstance(loop, ast.For) or unparsed(loop.iter).startswith(("range(", "itertools.count")):
+            continue
+        for given in (item.context_expr for item in block.items if isinstance(item.context_expr, ast.Call)):
+            dotted = index.kinds.of(function.module, given) or ""
+            ends = index.method(dotted, "__aexit__") or index.method(dotted, "__exit__")
+            if ends is not None and any(effects.commits for _, effects in cache.reached(ends)) and block in loop.body:
+                yield given, dotted.rpartition(".")[2]
 
 
 def _ends_with_commit(index: Index, function: Function) -> bool:

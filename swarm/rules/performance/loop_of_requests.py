@@ -10,11 +10,12 @@ from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
+from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.independence import Step, core_of, feeds_itself, is_plain, only_collects, step_of_call, uses, varies
 from swarm.rules.loops_of_writes import writes_by_turn
-from swarm.rules.request_code import request_functions
+from swarm.rules.request_code import loops_around, request_functions
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.splices import WIDTH, arguments_text, free_name, import_as, import_from, is_alone
 
@@ -265,7 +266,7 @@ def hook():
 class _Loop:
     """A loop of reads; `used` where its statement is kept, which may need the loop's own names.
 
-    `is_dict` where it makes a dict at once: told, and left.
+    `only_told` where it makes a dict, or a list inside of another expression.
     """
 
     function: Function
@@ -274,7 +275,7 @@ class _Loop:
     target: ast.expr
     over: ast.expr
     used: bool
-    is_dict: bool = False
+    only_told: bool = False
 
 
 def _loops(index: Index, function: Function) -> Iterator[_Loop]:
@@ -302,7 +303,17 @@ def _loops(index: Index, function: Function) -> Iterator[_Loop]:
                 | ast.Return(value=ast.DictComp(generators=[part]) as by_key)
             ) if not part.ifs:
                 for loop in _of(index, function, node, by_key.value, part.target, part.iter, False):
-                    yield replace(loop, is_dict=True)
+                    yield replace(loop, only_told=True)
+            case ast.ListComp(elt=value, generators=[part]) if not part.ifs and _is_inside(function.module, node):
+                whole = function.module.statement(node)
+                if isinstance(whole, ast.Return | ast.Assign):
+                    for loop in _of(index, function, whole, value, part.target, part.iter, False):
+                        yield replace(loop, only_told=True)
+
+
+def _is_inside(module: Module, made: ast.AST) -> bool:
+    """Whether a list is made as a part of a statement, not as all of its value: `return jsonify([…])`."""
+    return not isinstance(module.parent(made), ast.stmt) and not any(loops_around(module, made))
 
 
 def _of(
@@ -342,7 +353,7 @@ def _is_finite(over: ast.expr) -> bool:
 def _may_be_rewritten(loop: _Loop) -> bool:
     """Whether the loop stands on lines of its own, without a remark that would be lost."""
     return (
-        not loop.is_dict
+        not loop.only_told
         and is_alone(loop.function.module, loop.node)
         and "#" not in loop.function.module.segment(loop.node)
     )
