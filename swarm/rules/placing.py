@@ -12,7 +12,7 @@ from swarm.analysis.index import AppObject, Index
 from swarm.analysis.mentions import holds, in_small_letters
 from swarm.analysis.source import FunctionNode, Module, SourceTree
 from swarm.core.patches import FileChange
-from swarm.rules.wrapping import wrapped
+from swarm.rules.fitting import fitted
 
 # generated modules whose words say nothing of what the target does by itself; their rules know them by their class
 GUARDS = frozenset({
@@ -290,7 +290,7 @@ def _end_of_import(module: Module, imports: Sequence[ast.Import | ast.ImportFrom
 
 def spliced(module: Module, edits: Sequence[Edit]) -> FileChange:
     """The module's file with some edits made, inserts at one place in the order given (a logger after its import)."""
-    return FileChange(module.path, module.text, wrapped(module.text, apply_edits(module.text, edits)))
+    return FileChange(module.path, module.text, fitted(module.text, apply_edits(module.text, edits)))
 
 
 def on_own_line(module: Module, node: ast.stmt) -> bool:

@@ -14,7 +14,7 @@ from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Category, Confidence, Finding, Severity
 from swarm.core.patches import FileChange
-from swarm.rules.wrapping import wrapped
+from swarm.rules.fitting import fitted
 
 # a `noqa` that names codes counts only where they are of the kinds that these rules speak of
 DELIBERATE = re.compile(
@@ -115,7 +115,7 @@ def edited(module: Module, edits: Iterable[Edit]) -> FileChange:
         (imports.setdefault(edit.start, []) if is_import else others).append(edit)
     for start, several in imports.items():
         others.append(Edit(start, start, _imports_at_one_place([edit.text for edit in several])))
-    return FileChange(module.path, module.text, wrapped(module.text, apply_edits(module.text, others)))
+    return FileChange(module.path, module.text, fitted(module.text, apply_edits(module.text, others)))
 
 
 def _imports_at_one_place(texts: list[str]) -> str:

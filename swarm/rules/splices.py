@@ -156,3 +156,11 @@ def is_alone(module: Module, node: ast.stmt) -> bool:
     line_end = module.text.find("\n", end)
     after = module.text[end : line_end if line_end >= 0 else len(module.text)].strip()
     return not before.strip() and (not after or after.startswith("#"))
+
+
+def is_atom(module: Module, node: ast.expr) -> bool:
+    """Whether `.method()` may be written behind an expression as it stands, without brackets around it."""
+    if isinstance(node, ast.JoinedStr | ast.Constant) and module.segment(node)[-1:] in ("'", '"'):
+        text = module.segment(node)
+        return text.count(text[-1]) == 2  # one text, not several side by side
+    return isinstance(node, ast.Name | ast.Attribute | ast.Call | ast.Subscript)

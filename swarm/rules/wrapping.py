@@ -8,7 +8,8 @@ import io
 import tokenize
 from itertools import pairwise
 
-_USUAL = 100
+from swarm.rules.splices import WIDTH
+
 _INDENT = "    "
 _OPENING, _CLOSING = "([{", ")]}"
 _DEPTH = 4
@@ -20,7 +21,7 @@ def wrapped(before: str, after: str) -> str:
     A line that cannot be broken without a doubt (a comment at its end, a part of a longer statement) stays.
     """
     old = before.splitlines()
-    limit = max([_USUAL, *map(len, old)])
+    limit = max([WIDTH, *map(len, old)])
     lines = after.splitlines(keepends=True)
     if all(len(line) <= limit + 1 for line in lines):
         return after
@@ -31,10 +32,11 @@ def wrapped(before: str, after: str) -> str:
             if len(line) > limit:
                 lines[number] = _broken(line, limit) + lines[number][len(line) :]
     text = "".join(lines)
-    return text if _same(text, after) else after
+    return text if is_same_code(text, after) else after
 
 
-def _same(one: str, other: str) -> bool:
+def is_same_code(one: str, other: str) -> bool:
+    """Whether two texts differ in their layout alone."""
     try:
         return ast.dump(ast.parse(one)) == ast.dump(ast.parse(other))
     except SyntaxError:

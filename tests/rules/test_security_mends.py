@@ -17,6 +17,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from swarm.rules.security.secrets.secret_words import is_secret, opens
 from tests.rules.mending import find, loaded, mend, write
 
 HOOK = '''"""Lead hooks."""
@@ -259,3 +260,11 @@ def test_a_strict_wsgi_server_takes_the_refusal(tmp_path: Path) -> None:
     ((status, headers),) = seen
     assert status.startswith("413")
     assert not any(is_hop_by_hop(name) for name, _ in headers)
+
+
+@pytest.mark.parametrize("name", ["secret_key.pem", "keys/app_secret_key.pem", "./jwt.key", "token_secret.json"])
+def test_the_name_of_a_key_s_file_is_no_key(name: str) -> None:
+    for setting in ("github_app_secret_key", "jwt_secret", "signing_key"):
+        assert not opens(setting, name)
+        assert not is_secret(setting, name)
+    assert opens("jwt_secret", "swordfish")

@@ -62,6 +62,9 @@ _MADE_UP = re.compile(
     r"xxx|\.\.\.|example|your|placeholder|dummy|fake|sample|redacted|1234567890|abcdefgh", re.IGNORECASE
 )
 _NO_KEY_BEGINS_SO = ("/", "./", "~", "$", "{", "[", "(", "^", "%", ".", "--")
+_FILE = re.compile(
+    r"[\w./\\-]+\.(pem|key|crt|cer|der|p8|p12|pfx|jks|pub|asc|json|ya?ml|toml|ini|cfg|conf|env|txt|db)", re.IGNORECASE
+)
 _APP_PASSWORD = re.compile(r"[a-z]{4}( [a-z]{4}){3}")  # as a large mail provider hands them out
 
 
@@ -86,6 +89,8 @@ def opens(name: str, value: str) -> bool:
     value = value.strip()
     if not is_own_key(name) or len(value) < 3 or _NOTHING.match(value) or " " in value or "://" in value:
         return False
+    if _FILE.fullmatch(value):
+        return False  # where the key lies
     if re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+", value) or value.startswith(("/", "./", "X-", "x-")):
         return False
     if len(_letters(value)) > 11 and _letters(value) in _letters(name):
@@ -113,7 +118,12 @@ def looks_secret(name: str, value: str) -> bool:
         return True
     if len(value) < 8 or len(set(value)) < 4 or " " in value or value.startswith(_NO_KEY_BEGINS_SO):
         return False
-    if value.lower().startswith(("x-", "http", "urn:")) or "://" in value or re.search(r"[\n{}<>]", value):
+    if (
+        _FILE.fullmatch(value)
+        or value.lower().startswith(("x-", "http", "urn:"))
+        or "://" in value
+        or re.search(r"[\n{}<>]", value)
+    ):
         return False
     variables = re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+(,[A-Z0-9_]+)*", value)
     if variables and sum(letter.isdigit() for letter in value) < 6:

@@ -19,6 +19,7 @@ from swarm.rules.security.signatures.digests import (
     is_signature,
     may_be_none,
 )
+from swarm.rules.splices import is_atom
 
 # what else catches the error that `encode` raises
 _CAUGHT = ("TypeError", "UnicodeError", "UnicodeEncodeError", "ValueError")
@@ -160,5 +161,4 @@ def _as_bytes(index: Index, module: Module, side: ast.expr) -> str:
     optional = may_be_none(module, side) and not is_signature(index, module, side)
     if optional and not is_shared_secret(module, side):
         return f'({text} or "").encode()'
-    plain = isinstance(side, ast.Name | ast.Attribute | ast.Call | ast.Subscript)
-    return f"{text}.encode()" if plain else f"({text}).encode()"
+    return f"{text}.encode()" if is_atom(module, side) else f"({text}).encode()"

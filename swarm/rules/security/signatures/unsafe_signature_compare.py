@@ -22,7 +22,7 @@ from swarm.rules.security.signatures.digests import (
     may_be_none,
     may_be_unset,
 )
-from swarm.rules.splices import before_definitions, free_name
+from swarm.rules.splices import before_definitions, free_name, is_atom
 
 _HELPER = "_is_valid_secret"
 _HELPER_TEXT = '''def {name}(sent, secret):
@@ -289,7 +289,7 @@ def _replacement(index: Index, module: Module, compare: ast.Compare) -> str | No
         empty = '""' if is_text else 'b""'
         if optional:
             text = f"({text} or {empty})"
-        elif is_text and not isinstance(side, ast.Name | ast.Attribute | ast.Call | ast.Subscript):
+        elif is_text and not is_atom(module, side):
             text = f"({text})"
         if is_text and text.endswith(".decode()"):
             texts.append(text.removesuffix(".decode()"))
