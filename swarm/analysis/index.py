@@ -288,7 +288,14 @@ class Index:
         for expression in [*signature.defaults, *signature.kw_defaults, *self.decorators(function)]:
             places += within(expression, *_NAMING) if expression is not None else []
         for argument in [*signature.posonlyargs, *signature.args, *signature.kwonlyargs]:
-            places += within(argument.annotation, *_NAMING) if argument.annotation is not None else []
+            if argument.annotation is None:
+                continue
+            home, written = self.written_out(module, argument.annotation)
+            if home is module:
+                places += within(written, *_NAMING)
+            else:
+                named_there = (self.named_function(home, node) for node in within(written, *_NAMING))
+                yield from (named for named in named_there if named is not None)
         for node in cast("list[ast.Name | ast.Attribute]", places):
             if not isinstance(node.ctx, ast.Load) or not self._may_lead(module, node):
                 continue
@@ -314,6 +321,15 @@ class Index:
         """The names of all that the target's classes hold."""
         attributes = (name for info in self.classes.values() for name in info.attributes)
         return frozenset((*attributes, *self._methods_by_name))
+
+    def written_out(self, module: Module, annotation: ast.expr) -> tuple[Module, ast.expr]:
+        """An annotation with the module that it stands in, an alias of `Annotated[…, Depends(…)]` followed."""
+        if isinstance(annotation, ast.Name | ast.Attribute):
+            home, name = self.tree.split(self.resolve(module, annotation) or "", module)
+            value = getattr(home.globals.get(name), "value", None) if home is not None else None
+            if home is not None and isinstance(value, ast.Subscript):
+                return home, value
+        return module, annotation
 
     def decorators(self, function: Function) -> tuple[ast.expr, ...]:
         """What is put around a function: its own decorators, and what a view class of Flask lists for its verbs."""

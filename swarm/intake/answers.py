@@ -110,8 +110,8 @@ def _route(index: Index, host: str, method: str, path: str, call: UpstreamCall) 
 def _of_github(path: str, read: Any) -> Any:
     """What GitHub's libraries need of an answer, with what the code reads of it beside that."""
     known = next((answer for pattern, answer in _OF_GITHUB if re.search(pattern, path)), _GITHUBS)
-    if not isinstance(known, dict):
-        return known
+    if isinstance(known, list):
+        return read if isinstance(read, list) else known
     return (
         {**known, **{name: value for name, value in read.items() if name not in known}}
         if isinstance(read, dict)

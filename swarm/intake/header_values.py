@@ -32,11 +32,14 @@ def header_parameters(index: Index, function: Function) -> list[tuple[str, str]]
     defaults |= {a.arg: d for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None}
     found = []
     for argument in every:
-        places = [defaults.get(argument.arg), *(ast.walk(argument.annotation) if argument.annotation else ())]
+        home, written = function.module, argument.annotation
+        if written is not None:
+            home, written = index.written_out(function.module, written)
+        places = [defaults.get(argument.arg), *(ast.walk(written) if written is not None else ())]
         call = next((node for node in places if isinstance(node, ast.Call)
                      and unparsed(node.func).rsplit(".", 1)[-1] == "Header"), None)  # fmt: skip
         if call is not None:
-            alias = next((text_of(index, function.module, k.value) for k in call.keywords if k.arg == "alias"), None)
+            alias = next((text_of(index, home, k.value) for k in call.keywords if k.arg == "alias"), None)
             found.append((argument.arg, alias or argument.arg.replace("_", "-")))
     return found
 

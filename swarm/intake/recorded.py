@@ -137,6 +137,16 @@ def _comes_from(function: Defined, node: ast.expr, parameters: list[str]) -> str
     return None
 
 
+def named_bodies(root: Path, fields: set[str]) -> tuple[dict[str, Any], ...]:
+    """Tables with a name in the tests that hold all fields which a handler reads at its top, the fullest first."""
+    found = []
+    for tree in _trees(root) if len(fields) > 1 else ():
+        known = Written.of(tree)
+        found += [known.value(given) for given in known.values.values() if isinstance(given, ast.Dict)]
+    fitting = [body for body in found if isinstance(body, dict) and fields <= set(body)]
+    return tuple(sorted(fitting, key=lambda body: -len(json.dumps(body, default=str)))[:_MOST_PAYLOADS])
+
+
 def payload_files(root: Path, fields: set[str]) -> tuple[tuple[str, dict[str, Any]], ...]:
     """JSON files that hold most fields which a handler reads at its top, the likest first, with names below root.
 

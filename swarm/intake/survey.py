@@ -18,7 +18,7 @@ from swarm.intake.databases import find_storage
 from swarm.intake.draft import Draft
 from swarm.intake.interpreter import Interpreter, find_interpreter
 from swarm.intake.preparation import migration_texts, setup_command, test_command
-from swarm.intake.recorded import Posted, payload_files, posted
+from swarm.intake.recorded import Posted, named_bodies, payload_files, posted
 from swarm.intake.senders import hosts_called, known_body, merged
 from swarm.intake.settings import Setting, example_values, find_settings, harmless_value
 from swarm.intake.tables import create_tables
@@ -217,6 +217,7 @@ def payloads_of(root: Path, entry: Entry, told: Posted) -> tuple[tuple[str | dic
     kept: list[tuple[int, str | dict[str, object]]] = [*examples, *wholes]
     found = tuple(body for alike, body in kept if alike * 2 >= most)[:_MOST_PAYLOADS]
     is_form = told.is_form
+    found = found or named_bodies(root, fields)
     if found:
         return (*found, *_kinds_left(found, entry))[:_MOST_PAYLOADS], is_form or entry.is_form
     function = entry.route.function

@@ -439,3 +439,21 @@ for path, handler in TABLE.items():
     app.add_route(path, handler, methods=["POST"])
 """
     assert {route.function.name for route in index_of(tmp_path, {"app.py": text}).routes} == {"a", "b", "c"}
+
+
+def test_dependencies_under_an_alias_of_another_module(tmp_path: Path) -> None:
+    files = {
+        "app/__init__.py": "",
+        "app/deps.py": "from typing import Annotated\n\nfrom fastapi import Depends, Request\n\n\n"
+        "async def verified(request: Request) -> bytes:\n    return await request.body()\n\n\n"
+        "Verified = Annotated[bytes, Depends(verified)]\n",
+        "app/main.py": "from fastapi import FastAPI\n\nfrom app.deps import Verified\n\napp = FastAPI()\n\n\n"
+        '@app.post("/hook")\nasync def hook(body: Verified):\n    return len(body)\n',
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    index = build_index(SourceTree.load(tmp_path))
+    (route,) = index.routes
+    assert [one.name for one in index.mentions(route.function)] == ["verified"]
+    assert {one.name for one in index.reachable()} >= {"hook", "verified"}

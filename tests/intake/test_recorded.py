@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from swarm.intake.recorded import payload_files, posted
+from swarm.intake.recorded import named_bodies, payload_files, posted
 from tests.intake.strangers import write_tree
 
 
@@ -113,3 +113,20 @@ def test_a_client_of_the_tests_that_signs_and_posts(tmp_path: Path) -> None:
     found = posted(tmp_path, "/hooks/")
     assert found.bodies == ({"action": "opened", "number": 7},)
     assert found.path == "/hooks/"
+
+
+def test_tables_with_a_name_that_hold_all_fields(tmp_path: Path) -> None:
+    text = """
+        OPENED = {"action": "opened", "repository": {"name": "shop"}, "sender": 1}
+        SHORT = {"action": "opened"}
+
+
+        def test_it():
+            closed = {"action": "closed", "repository": {}}
+            assert Event.model_validate(OPENED)
+        """
+    write_tree(tmp_path, {"tests/test_models.py": text})
+    assert named_bodies(tmp_path, {"action", "repository"}) == (
+        {"action": "opened", "repository": {"name": "shop"}, "sender": 1},
+    )
+    assert named_bodies(tmp_path, {"action"}) == ()

@@ -23,7 +23,7 @@ from swarm.analysis.dataflow.interpreter import MOST_STEPS, Interpreter, OutOfSt
 from swarm.analysis.dataflow.objects import MOST_DEPTH
 from swarm.analysis.dataflow.values import OUTSIDE, UNKNOWN, Taint, Value, marked
 from swarm.analysis.layout import unparsed
-from swarm.analysis.module import walk
+from swarm.analysis.module import Module, walk
 from swarm.analysis.parts import Function, Route
 from swarm.analysis.source import parameters
 
@@ -143,9 +143,9 @@ class _Walk:
             return marked(value, "flat") if converter == "default" or converter == "string" else value
         if route.framework != "fastapi":
             return UNKNOWN
-        depends = self._depends(argument, default)
+        depends = self._depends(argument, default, module)
         if depends is not None:
-            return self._dependency(depends, route, frame)
+            return self._dependency(*depends, route, frame)
         if isinstance(default, ast.Call) and has_pattern(default):
             return UNKNOWN
         if is_plain(index, module, argument.annotation):
@@ -165,17 +165,18 @@ class _Walk:
         source = self._run.source("request", frame.module, argument, f"parameter `{argument.arg}` of the request")
         return Value(taints=(source,), text=OUTSIDE)
 
-    def _depends(self, argument: ast.arg, default: ast.expr | None) -> ast.Call | None:
-        places: list[ast.AST] = [default] if default is not None else []
-        if isinstance(argument.annotation, ast.Subscript):
-            places += list(walk(argument.annotation.slice))
-        for place in places:
+    def _depends(self, argument: ast.arg, default: ast.expr | None, module: Module) -> tuple[ast.Call, Module] | None:
+        """The `Depends(…)` that gives a parameter, and the module that it is written in."""
+        places: list[tuple[ast.AST, Module]] = [(default, module)] if default is not None else []
+        if argument.annotation is not None:
+            home, written = self._index.written_out(module, argument.annotation)
+            places += [(part, home) for part in walk(written.slice)] if isinstance(written, ast.Subscript) else []
+        for place, home in places:
             if isinstance(place, ast.Call) and unparsed(place.func).rsplit(".", 1)[-1] in ("Depends", "Security"):
-                return place
+                return place, home
         return None
 
-    def _dependency(self, depends: ast.Call, route: Route, frame: Frame) -> Value:
-        module = frame.module
+    def _dependency(self, depends: ast.Call, module: Module, route: Route, frame: Frame) -> Value:
         named = self._index.named_function(module, depends.args[0]) if depends.args else None
         if named is None or frame.depth > MOST_DEPTH - 3:
             dotted = self._index.resolve(module, depends.args[0]) if depends.args else None
