@@ -264,6 +264,7 @@ async def cut_and_resumed(seed: int, folder: Path, target: Target, place: Path, 
     (folder / "second" / "run" / NAME).write_bytes(b"".join(lines[:cut]) + torn)
     before = read_journal(folder / "second" / "run")
     second = await _ran(seed, request, Troubled(chance, rate), folder / "second", None, hangs_after_s, before)
+    second = replace(second, faults=first.faults + second.faults)
     after = read_journal(folder / "second" / "run")
     twice = done_twice(after)
     new = [record["kind"] for record in after[len(before) :]]
