@@ -45,14 +45,14 @@ class ConnectionPerQuery(Rule):
 
     Why: a connection costs TCP, TLS and a login, 5 to 50 ms, and a process of the server's; under load the server
     runs out of them. Example: `psycopg.connect(URL)` or `redis.from_url(URL)` inside a handler. Of SQLite, which
-    has no handshake, only connections inside loops are told.
+    has no handshake, only connections inside loops are told, and as low, as Redis is, whose log-in is short.
 
     What to do: a pool made at the start. No patch is written: its size, and who closes it, belong to the service.
     """
 
     id = "connection-per-query"
     category = "performance"
-    severity = "low"
+    severity = "medium"
     title = "A database connection is opened on every request"
     sources = ("https://www.psycopg.org/psycopg3/docs/advanced/pool.html",)
     bad = (
@@ -174,6 +174,7 @@ def hook(request: Request):
                     recommendation=f"Keep connections: {OPENERS.get(dotted, 'one before the loop')}",
                     anchor=f"{function.qualname}:{unparsed(call.func)}",
                     mendable=False,
+                    severity="low" if dotted in EMBEDDED or dotted.startswith("redis.") else None,
                 )  # fmt: skip
 
 
