@@ -6,7 +6,7 @@ import ast
 from collections import deque
 from collections.abc import Iterator, Sequence, Set
 from functools import cached_property
-from typing import TypeVar, cast
+from typing import TypeVar, cast, overload
 
 from swarm.analysis.call_paths import routes_by_function
 from swarm.analysis.common_methods import COMMON_METHODS
@@ -21,6 +21,7 @@ __all__ = ["AppObject", "ClassInfo", "Framework", "Function", "Index", "Route", 
 REGISTERING_CALLS = ("append", "add", "register", "setdefault", "update", "insert", "on", "subscribe")
 QUEUED = ("delay", "apply_async", "apply_async_on_commit")  # of Celery's tasks
 N = TypeVar("N", bound=ast.AST)
+M = TypeVar("M", bound=ast.AST)
 _NAMING = (ast.Name, ast.Attribute)
 HANDING_CALLS = {"to_thread": 0, "run_in_executor": 1, "run_in_threadpool": 0, "run_sync": 0}
 
@@ -109,7 +110,11 @@ class Index:
         """The nodes of the function's body in order, those of nested functions left out."""
         return own_nodes(function.node)
 
-    def own_of(self, function: Function, *kinds: type[N]) -> tuple[N, ...]:
+    @overload
+    def own_of(self, function: Function, kind: type[N], other: type[M], /) -> tuple[N | M, ...]: ...
+    @overload
+    def own_of(self, function: Function, /, *kinds: type[N]) -> tuple[N, ...]: ...
+    def own_of(self, function: Function, /, *kinds: type[N]) -> tuple[N, ...]:
         """Those of the function's own nodes that are of exactly these classes, in order."""
         return own_of(function.node, *kinds)
 
@@ -171,11 +176,10 @@ class Index:
 
     def _find_named(self, module: Module, expression: ast.AST) -> Function | None:
         if isinstance(expression, ast.Name) and expression.id in module.defined:
-            for around in module.ancestors(expression):
-                if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
-                    nested = self._by_dotted.get(f"{self._by_node[around].dotted}.{expression.id}")
-                    if nested is not None:
-                        return nested
+            for around in module.functions_around(expression):
+                nested = self._by_dotted.get(f"{self._by_node[around].dotted}.{expression.id}")
+                if nested is not None:
+                    return nested
         dotted = self.resolve(module, expression)
         if dotted in self._by_dotted:
             return self._by_dotted[dotted]

@@ -261,9 +261,7 @@ class Kinds:
         return found
 
     def _of_name(self, module: Module, name: ast.Name, depth: int) -> str | None:
-        for around in module.ancestors(name):
-            if not isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
-                continue
+        for around in module.functions_around(name):
             if name.id in ("self", "cls") and parameters(around)[:1] and parameters(around)[0].arg == name.id:
                 return self._own_class(module, around)
             if name.id in module.local_names(around):

@@ -11,9 +11,10 @@ import ast
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import TypeVar, cast
+from typing import TypeVar, cast, overload
 
 N = TypeVar("N", bound=ast.AST)
+M = TypeVar("M", bound=ast.AST)
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _SHARED = (ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop)
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -167,9 +168,15 @@ def own_nodes(function: ast.AST) -> tuple[ast.AST, ...]:
     return kept
 
 
-def own_of(function: ast.AST, *kinds: type[N]) -> tuple[N, ...]:
+@overload
+def own_of(function: ast.AST, kind: type[N], other: type[M], /) -> tuple[N | M, ...]: ...
+@overload
+def own_of(function: ast.AST, /, *kinds: type[N]) -> tuple[N, ...]: ...
+def own_of(function: ast.AST, /, *kinds: type[N]) -> tuple[N, ...]:
     """Those of exactly these classes, in order."""
-    several: dict[tuple[type[N], ...], tuple[N, ...]] = vars(function).setdefault(_KEPT_OF, {})
+    several: dict[tuple[type[N], ...], tuple[N, ...]] | None = vars(function).get(_KEPT_OF)
+    if several is None:
+        several = vars(function)[_KEPT_OF] = {}
     found = several.get(kinds)
     if found is None:
         found = several[kinds] = tuple(_find_own(function, kinds))

@@ -18,10 +18,13 @@ _TOKEN = re.compile(
 
 def holds(text: str, pattern: str) -> bool:
     """What `re.search(pattern, text) is not None` says."""
-    return any(
-        any(word in text for word in words) and found.search(text) is not None
-        for words, found in _alternatives(pattern)
-    )
+    for words, found in _alternatives(pattern):
+        for word in words:
+            if word in text:
+                if found.search(text) is not None:
+                    return True
+                break
+    return False
 
 
 @cache

@@ -112,6 +112,13 @@ class Module:
         place = place_of(node)
         return place[0].function_around(place[1]) if place is not None else None
 
+    def functions_around(self, node: ast.AST) -> Iterator[FunctionNode]:
+        """The functions around the node, innermost first."""
+        around = self.enclosing_function(node)
+        while around is not None:
+            yield around
+            around = self.enclosing_function(around)
+
     def enclosing_class(self, node: ast.AST) -> ast.ClassDef | None:
         """The innermost class around the node (not the node itself)."""
         for around in self.ancestors(node):
@@ -187,10 +194,8 @@ class Module:
         name = expression.id
         if name not in self.globals and name not in self.imports and name not in BUILTINS:
             return None  # a local variable, or nothing at all: most names are, and need no search
-        for around in self.ancestors(expression):
-            is_function = isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef)
-            if is_function and name in self.local_names(cast("FunctionNode", around)):
-                return None
+        if any(name in self.local_names(around) for around in self.functions_around(expression)):
+            return None
         if name in self.globals:
             return f"{self.dotted}.{name}" if self.dotted else name
         return self.imports.get(name) or (name if name in BUILTINS else None)

@@ -35,7 +35,7 @@ class Adding:
 
 def addings(index: Index, function: Function) -> Iterator[Adding]:
     """The loops of a function that only add."""
-    for loop in (node for node in index.own_nodes(function) if isinstance(node, ast.For)):
+    for loop in index.own_of(function, ast.For):
         found = _added(index, function, loop)
         if found is not None:
             owner, made, model, commit = found

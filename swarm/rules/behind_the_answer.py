@@ -194,7 +194,7 @@ def _doubt(index: Index, route: Route, steps: Sequence[Step], after: list[ast.st
             told = object_doubt(index, handler, step.callee, function)
             if told:
                 return told
-        if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in index.own_nodes(function)):
+        if index.own_of(function, ast.Yield, ast.YieldFrom):
             return f"{function.qualname} is a generator"
         for argument in step.arguments:
             if not is_plain(index, handler, argument):

@@ -58,7 +58,7 @@ def loop_queries(index: Index, function: Function) -> Iterator[LoopQuery]:
     module = function.module
     if not models_of(index).by_dotted:
         return
-    for loop in (node for node in index.own_nodes(function) if isinstance(node, ast.For)):
+    for loop in index.own_of(function, ast.For):
         targets = _targets(loop)
         for call in (node for part in loop.body for node in walk(part) if isinstance(node, ast.Call)):
             sql = sql_call(index, module, call)

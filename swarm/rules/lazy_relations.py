@@ -83,7 +83,7 @@ def _import(index: Index, module: Module) -> Edit:
 
 def _loops(index: Index, function: Function) -> Iterator[tuple[str, ast.expr, list[ast.AST]]]:
     """The name of each loop's object, what it goes through, and what its turns run."""
-    for node in index.own_nodes(function):
+    for node in index.own_of(function, ast.For, *COMPREHENSIONS):
         if isinstance(node, ast.For) and isinstance(node.target, ast.Name):
             yield node.target.id, node.iter, list(node.body)
         elif isinstance(node, COMPREHENSIONS) and isinstance(node.generators[0].target, ast.Name):

@@ -79,7 +79,7 @@ def _doubt(
     index: Index, route: Route, call: ast.Call, callee: ast.expr, function: Function, arguments: tuple[ast.expr, ...]
 ) -> str:
     handler = route.function
-    if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in index.own_nodes(function)):
+    if index.own_of(function, ast.Yield, ast.YieldFrom):
         return f"{function.qualname} is a generator"
     if function.class_name or "." in function.qualname:
         told = object_doubt(index, handler, callee, function)

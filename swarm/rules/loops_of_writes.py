@@ -21,7 +21,7 @@ LEAVING = (ast.Break, ast.Return, ast.Yield, ast.YieldFrom)
 
 def writes_by_turn(index: Index, function: Function) -> Iterator[tuple[ast.For, ast.Call]]:
     """The `for` loops whose turns each make one outgoing write, to where the turn says, and wait for nothing else."""
-    for loop in (node for node in index.own_nodes(function) if isinstance(node, ast.For)):
+    for loop in index.own_of(function, ast.For):
         counts = isinstance(loop.iter, ast.Call) and unparsed(loop.iter.func) in COUNTING
         inner = [part for statement in loop.body for part in walk(statement)]
         if counts or any(isinstance(part, LEAVING) for part in inner):

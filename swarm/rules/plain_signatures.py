@@ -55,10 +55,12 @@ def _is_plain_parameter(function: Function, argument: ast.arg) -> bool:
 def _is_plain_annotation(annotation: ast.expr, any_too: bool) -> bool:
     """`dict[str, Any]` is plain, a bare `Any` only where `any_too`; words of a `Literal` do not count."""
     text = unparsed(annotation)
-    try:
-        tree = parse_expression(text.strip("'\""))
-    except SyntaxError:
-        return False
+    tree = annotation
+    if text.strip("'\"") != text:
+        try:
+            tree = parse_expression(text.strip("'\""))
+        except SyntaxError:
+            return False
     if isinstance(tree, ast.Subscript) and unparsed(tree.value).rsplit(".", 1)[-1] == "Literal":
         return True
     words = {n.id for n in walk(tree) if isinstance(n, ast.Name)}
@@ -71,7 +73,7 @@ def gives_plain(index: Index, function: Function) -> bool:
     annotation = function.node.returns
     if annotation is not None and unparsed(annotation) not in ("Any", "typing.Any"):
         return _is_plain_annotation(annotation, any_too=False) or _is_model(index, function.module, annotation)
-    returned = [node.value for node in index.own_nodes(function) if isinstance(node, ast.Return) and node.value]
+    returned = [node.value for node in index.own_of(function, ast.Return) if node.value]
     return bool(returned) and all(_is_plain_value(index, function, value) for value in returned)
 
 

@@ -9,7 +9,7 @@ from typing import cast
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
-from swarm.analysis.module import within
+from swarm.analysis.module import own_of, within
 from swarm.analysis.source import Module
 
 KEPT_BY = ("cache", "lru_cache", "cached_property", "alru_cache", "fixture")
@@ -33,6 +33,9 @@ def is_kept(function: Function) -> bool:
 
 def loops_around(module: Module, node: ast.AST) -> Iterator[ast.AST]:
     """The loops and comprehensions of its own function that run the node each turn, the innermost first."""
+    function = module.enclosing_function(node)
+    if function is not None and not own_of(function, ast.For, ast.AsyncFor, ast.While, *COMPREHENSIONS):
+        return
     inner, once = node, False
     for around in module.ancestors(node):
         if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):

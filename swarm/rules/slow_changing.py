@@ -131,7 +131,7 @@ def _tables(index: Index, function: Function, statement: SqlCall) -> frozenset[s
     if not statement.unknown_tables:
         return statement.tables
     module, models = function.module, models_of(index)
-    loops = [node for node in index.own_nodes(function) if isinstance(node, ast.For | ast.AsyncFor)]
+    loops = index.own_of(function, ast.For, ast.AsyncFor)
     used = {node.id for node in walk(statement.call) if isinstance(node, ast.Name)}
     for loop in loops:
         if not used & {node.id for node in walk(loop.target) if isinstance(node, ast.Name)}:

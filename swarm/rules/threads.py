@@ -19,7 +19,7 @@ def is_thread_safe(index: Index, function: Function) -> bool:
     effects = effects_cache(index).of(function)
     if effects.uses_loop or {name for name in effects.writes_memory if not is_local_part(function, name)}:
         return False
-    if any(isinstance(node, ast.Global | ast.Nonlocal) for node in index.own_nodes(function)):
+    if index.own_of(function, ast.Global, ast.Nonlocal):
         return False
     for call in index.calls(function):
         if isinstance(call.func, ast.Attribute) and is_database(index, function.module, call):

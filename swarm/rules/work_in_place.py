@@ -34,7 +34,7 @@ def work_in_place(index: Index, told: set[Function]) -> Iterator[InPlace]:
         if "POST" not in route.methods or handler in seen or not is_webhook(route):
             continue
         seen.add(handler)
-        for statement in (node for node in index.own_nodes(handler) if isinstance(node, ast.Expr | ast.Assign)):
+        for statement in index.own_of(handler, ast.Expr, ast.Assign):
             call = _waits_for(index, handler, statement)
             after, _ = surroundings(handler, statement, 1) if call is not None else (None, [])
             if call is not None and after is not None and _is_answer_alone(index, handler, statement, after):

@@ -16,7 +16,7 @@ COUNTING = ("range", "itertools.count", "count")
 
 def asked_again(index: Index, function: Function) -> Iterator[tuple[ast.For | ast.While, ast.Call]]:
     """The loops of a function without a pause that make one and the same call until they like its answer."""
-    for loop in (node for node in index.own_nodes(function) if isinstance(node, ast.For | ast.While)):
+    for loop in index.own_of(function, ast.For, ast.While):
         if not _repeats(loop) or any(isinstance(part, ast.Try) for part in loop.body):
             continue  # what catches its failure is judged by its `except`
         calls = [node for node in walk(loop) if isinstance(node, ast.Call)]

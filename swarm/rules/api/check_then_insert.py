@@ -220,7 +220,7 @@ def _sets(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
     if not function.is_async:
         return
     module = function.module
-    waits = [node.lineno for node in index.own_nodes(function) if isinstance(node, ast.Await)]
+    waits = [node.lineno for node in index.own_of(function, ast.Await)]
     for node in index.own_nodes(function):
         match node:
             case ast.Call(func=ast.Attribute(value=kept, attr="add" | "append"), args=[key]):

@@ -162,7 +162,7 @@ async def other(event: dict):
                         told.add(node)
                         yield self._finding(function, node, "meets a bad status", "status")
         for function in _catching_all(index) if takers else ():
-            for node in (part for part in index.own_nodes(function) if isinstance(part, ast.Return)):
+            for node in index.own_of(function, ast.Return):
                 if node.value is not None and _is_hidden(index, function.module, node.value, _second_name(function)):
                     yield self._finding(function, node, "is called with errors", "handler")
 
@@ -199,7 +199,7 @@ def _answering(index: Index, handler: Function) -> list[Function]:
 def _hidden(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
     """The answers of `except` blocks that tell of an error under 200, with what is caught."""
     module = function.module
-    for handler in (node for node in index.own_nodes(function) if isinstance(node, ast.ExceptHandler)):
+    for handler in index.own_of(function, ast.ExceptHandler):
         parts = [part for statement in handler.body for part in walk(statement)]
         if any(isinstance(part, ast.Attribute) and part.attr in STATUS and isinstance(part.ctx, ast.Store)
                for part in parts):  # fmt: skip

@@ -265,7 +265,7 @@ def _goes_on_by_status(index: Index, module: Module) -> bool:
         function.module is module
         and effects_cache(index).of(function).http
         and any(_asks_status(node) for node in index.own_nodes(function))
-        and not any(isinstance(node, ast.Try) for node in index.own_nodes(function))
+        and not index.own_of(function, ast.Try)
         for function in index.reachable()
     )
 

@@ -111,7 +111,7 @@ class RetryWithoutPause(Rule):
 
 def _places(index: Index, function: Function) -> Iterator[_Place]:
     module = function.module
-    for loop in (node for node in index.own_nodes(function) if isinstance(node, ast.For | ast.While)):
+    for loop in index.own_of(function, ast.For, ast.While):
         tries = [statement for statement in loop.body if isinstance(statement, ast.Try)]
         if not tries or not _is_retry(loop):
             continue

@@ -160,7 +160,7 @@ def _waiting(index: Index) -> Iterator[Function]:
             continue
         if function not in index.reachable():
             continue
-        if any(isinstance(part, ast.Yield | ast.YieldFrom) for part in index.own_nodes(function)):
+        if index.own_of(function, ast.Yield, ast.YieldFrom):
             continue
         effects = effects_cache(index).of(function)
         if effects.http or effects.sql or effects.commits:

@@ -173,7 +173,7 @@ def _can_await(module: Module, call: ast.Call) -> bool:
 
 
 def _is_generator(index: Index, function: Function) -> bool:
-    return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in index.own_nodes(function))
+    return bool(index.own_of(function, ast.Yield, ast.YieldFrom))
 
 
 def _can_split(index: Index, function: Function) -> bool:

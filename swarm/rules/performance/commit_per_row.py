@@ -99,7 +99,7 @@ class CommitPerRow(Rule):
 
 def _loops(index: Index, function: Function) -> Iterator[tuple[ast.For, ast.stmt]]:
     """Loops with a write and a commit directly in their bodies."""
-    for loop in (node for node in index.own_nodes(function) if isinstance(node, ast.For)):
+    for loop in index.own_of(function, ast.For):
         commits = [statement for statement in loop.body if _method(statement) == "commit"]
         calls = [node for statement in loop.body for node in walk(statement) if isinstance(node, ast.Call)]
         found = (sql_call(index, function.module, call) for call in calls)
@@ -144,7 +144,7 @@ def _committed_by_contexts(index: Index, function: Function) -> Iterator[tuple[a
 def _ends_with_commit(index: Index, function: Function) -> bool:
     """Whether a `with` of a driver's connection, or of a session's `begin()`, commits what the function writes."""
     module = function.module
-    for block in (node for node in index.own_nodes(function) if isinstance(node, ast.With | ast.AsyncWith)):
+    for block in index.own_of(function, ast.With, ast.AsyncWith):
         for given in (item.context_expr for item in block.items):
             named = given.func if isinstance(given, ast.Call) else given
             if getattr(named, "attr", "") == "begin":

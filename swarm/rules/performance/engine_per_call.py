@@ -374,7 +374,7 @@ def _lifespans(index: Index) -> Iterator[Function]:
         for call in module.nodes(ast.Call):
             for keyword in call.keywords:
                 function = index.named_function(module, keyword.value) if keyword.arg == "lifespan" else None
-                yields = function is not None and any(isinstance(n, ast.Yield) for n in index.own_nodes(function))
+                yields = function is not None and bool(index.own_of(function, ast.Yield))
                 if function is not None and yields and function.is_async:
                     yield function
 

@@ -129,7 +129,7 @@ class Loop:
 
 
 def _loops(index: Index, function: Function) -> Iterator[Loop]:
-    for node in index.own_nodes(function):
+    for node in index.own_of(function, ast.For, ast.ListComp, ast.DictComp):
         if isinstance(node, ast.For) and not node.orelse:
             yield from _of_for(index, function, node)
         elif isinstance(node, ast.ListComp | ast.DictComp):

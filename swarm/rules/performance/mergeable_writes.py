@@ -223,7 +223,7 @@ def _sends_partially(index: Index, callee: Function, parameter: str) -> bool:
     inside = {id(node) for node in walk(payload)}
     for statement in _derivations(index, callee, derived):
         inside |= {id(node) for node in walk(statement)}
-    uses = (node for node in index.own_nodes(callee) if isinstance(node, ast.Name) and node.id in derived)
+    uses = (node for node in index.own_of(callee, ast.Name) if node.id in derived)
     return all(id(node) in inside for node in uses)
 
 
@@ -248,13 +248,13 @@ def _derived(index: Index, callee: Function, parameter: str) -> frozenset[str]:
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name) \
                 and _made_of(node.value, frozenset(names)):  # fmt: skip
             names.add(node.targets[0].id)
-    assigned = [n.id for n in index.own_nodes(callee) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    assigned = [n.id for n in index.own_of(callee, ast.Name) if isinstance(n.ctx, ast.Store)]
     return frozenset(name for name in names if assigned.count(name) == (name != parameter))
 
 
 def _derivations(index: Index, callee: Function, derived: frozenset[str]) -> Iterator[ast.AST]:
-    for node in index.own_nodes(callee):
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in derived:
+    for node in index.own_of(callee, ast.Assign):
+        if isinstance(node.targets[0], ast.Name) and node.targets[0].id in derived:
             yield node
 
 

@@ -128,7 +128,7 @@ def _one_line(sql: SqlCall) -> str:
 
 def _queries(index: Index, function: Function) -> Iterator[_Query]:
     module = function.module
-    for loop in (node for node in index.own_nodes(function) if isinstance(node, ast.For)):
+    for loop in index.own_of(function, ast.For):
         targets = {node.id for node in walk(loop.target) if isinstance(node, ast.Name)}
         for call in (node for statement in loop.body for node in walk(statement) if isinstance(node, ast.Call)):
             sql = sql_call(index, module, call)

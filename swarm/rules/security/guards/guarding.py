@@ -64,8 +64,8 @@ def is_guarded(index: Index, route: Route) -> bool:
 
 def _hands_to_checker(index: Index, function: Function) -> bool:
     """Whether requests are handed to an object of a library that checks its senders' signatures by itself."""
-    for node in index.own_nodes(function):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+    for node in index.own_of(function, ast.Name):
+        if isinstance(node.ctx, ast.Load):
             made = getattr(function.module.globals.get(node.id), "value", None)
             if isinstance(made, ast.Call) and (index.resolve(function.module, made.func) or "").startswith(_CHECKERS):
                 return True

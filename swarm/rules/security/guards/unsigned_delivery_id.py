@@ -104,7 +104,7 @@ class UnsignedDeliveryId(Rule):
         """Every place where such an id tells a repetition."""
         if not checks_signatures(index):
             return
-        told: set[ast.AST] = set()
+        told: set[Function] = set()
         for route in index.routes:
             if not set(route.methods) & BODY_METHODS:
                 continue
@@ -112,18 +112,19 @@ class UnsignedDeliveryId(Rule):
             if any("sha256(" in text and "hmac" not in text for text in (f.module.segment(f.node) for f in used)):
                 continue  # a digest of the body is looked at as well
             for function in used:
+                if function in told:
+                    continue
+                told.add(function)
                 for node, header in _remembered(index, function):
-                    if node not in told:
-                        told.add(node)
-                        yield self.finding(
-                            function.module,
-                            node,
-                            evidence=f"{function.qualname} tells repetitions by {header}, which is not signed",
-                            recommendation="Remember an id from the signed body, or a digest of the body.",
-                            anchor=f"{function.qualname} {header}",
-                            mendable=False,
-                            confidence="medium",
-                        )
+                    yield self.finding(
+                        function.module,
+                        node,
+                        evidence=f"{function.qualname} tells repetitions by {header}, which is not signed",
+                        recommendation="Remember an id from the signed body, or a digest of the body.",
+                        anchor=f"{function.qualname} {header}",
+                        mendable=False,
+                        confidence="medium",
+                    )
 
 
 def _is_own(function: Function) -> bool:
@@ -132,6 +133,8 @@ def _is_own(function: Function) -> bool:
 
 def _remembered(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
     """Where an id from a header is looked up among those that were seen: the place and the header."""
+    if not any(_is_headers(node) for node in index.own_of(function, ast.Attribute)):
+        return
     nodes = index.own_of(function, ast.Assign, ast.Compare, ast.Call)
     names = {
         target.id: header

@@ -113,7 +113,7 @@ def _taken(index: Index) -> Iterator[tuple[Function, ast.AST, str]]:
         module = function.module
         if is_added(module):
             continue
-        for node in index.own_nodes(function):
+        for node in index.own_of(function, ast.Compare, ast.Call):
             if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq):
                 sides = [node.left, *node.comparators]
             elif isinstance(node, ast.Call) and module.resolve(node.func) in _COMPARING:

@@ -108,9 +108,7 @@ def _is_setting(module: Module, part: ast.AST) -> bool:
 
 def _returns_signature(index: Index, function: Function, depth: int) -> bool:
     """Whether a function gives back a digest; one that gives a verdict does not."""
-    returns = [
-        node.value for node in index.own_nodes(function) if isinstance(node, ast.Return | ast.Yield) and node.value
-    ]
+    returns = [node.value for node in index.own_of(function, ast.Return, ast.Yield) if node.value]
     return any(
         not isinstance(value, ast.Compare | ast.BoolOp | ast.Constant)
         and not (isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.Not))
@@ -217,7 +215,7 @@ def _form_of_call(index: Index, module: Module, node: ast.Call, depth: int) -> F
     noted = _form_of_annotation(called.node.returns)
     if noted != "unknown":
         return noted
-    returns = [inner.value for inner in index.own_nodes(called) if isinstance(inner, ast.Return) and inner.value]
+    returns = [inner.value for inner in index.own_of(called, ast.Return) if inner.value]
     forms = {form_of(index, called.module, value, depth + 1) for value in returns}
     return forms.pop() if len(forms) == 1 else "unknown"
 

@@ -198,9 +198,8 @@ def _names_of_keys(index: Index) -> frozenset[str]:
             continue
         compared = [
             [node.left, *node.comparators] if isinstance(node, ast.Compare) else node.args
-            for node in index.own_nodes(function)
-            if isinstance(node, ast.Compare)
-            or (isinstance(node, ast.Call) and module.resolve(node.func) in _COMPARING)
+            for node in index.own_of(function, ast.Compare, ast.Call)
+            if isinstance(node, ast.Compare) or module.resolve(node.func) in _COMPARING
         ]
         for sides in compared:
             if any(from_request(module, side) for side in sides):
@@ -263,8 +262,8 @@ def _called(index: Index, module: Module, key: ast.expr, depth: int) -> set[str]
             given = argument(call, position, key.id)
             if given is not None and index.resolve_call(where, call) is function:
                 names |= _called(index, where, _bare(given), depth + 1)
-    for node in index.own_nodes(function):
-        if isinstance(node, ast.Assign) and any(last_name(target) == key.id for target in node.targets):
+    for node in index.own_of(function, ast.Assign):
+        if any(last_name(target) == key.id for target in node.targets):
             value = _bare(node.value)
             if isinstance(value, ast.Name | ast.Attribute | ast.Subscript) and last_name(value) != key.id:
                 names |= _called(index, module, value, depth + 1)
@@ -303,7 +302,7 @@ def _asked_for(index: Index) -> frozenset[str]:
         for negated in module.nodes(ast.UnaryOp):
             found |= _named_in(negated)
         for call in module.nodes(ast.Call):
-            if module.segment(call.func) in ("bool", "all", "any", "len"):
+            if isinstance(call.func, ast.Name) and call.func.id in ("bool", "all", "any", "len"):
                 found |= {last_name(part) for given in call.args for part in walk(given)}
     return frozenset(found - {""})
 

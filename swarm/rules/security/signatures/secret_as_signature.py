@@ -116,7 +116,7 @@ def _taken(index: Index) -> Iterator[tuple[Function, ast.expr, str]]:
 
 
 def _comparisons(index: Index, function: Function) -> Iterator[tuple[ast.expr, tuple[ast.expr, ast.expr]]]:
-    for node in index.own_nodes(function):
+    for node in index.own_of(function, ast.Compare, ast.Call):
         if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.Eq | ast.NotEq):
             if not is_condition_of_query(index, function.module, node):
                 yield node, (node.left, node.comparators[0])

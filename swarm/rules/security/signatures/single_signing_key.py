@@ -162,7 +162,7 @@ def _checks(index: Index) -> Iterator[_Check]:
         return
     for function in index.functions:
         module = function.module
-        for node in index.own_nodes(function):
+        for node in index.own_of(function, ast.Compare, ast.Call):
             if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.Eq | ast.NotEq):
                 sides = [node.left, node.comparators[0]]
             elif isinstance(node, ast.Call) and module.resolve(node.func) in _COMPARING and len(node.args) == 2:
@@ -220,7 +220,7 @@ def _local_value(node: ast.Name, function: Function) -> ast.expr | None:
 
 def _keyed_return(index: Index, helper: Function) -> ast.Call | None:
     """The keyed call of a function that returns a digest and does nothing else of note."""
-    returns = [node for node in index.own_nodes(helper) if isinstance(node, ast.Return)]
+    returns = [*index.own_of(helper, ast.Return)]
     calls = [
         node for node in index.own_nodes(helper)
         if isinstance(node, ast.Call) and (helper.module.resolve(node.func) or "") in _KEYED and node.args

@@ -340,8 +340,8 @@ def _refusal_text(index: Index, function: Function, inner: ast.If | None) -> str
         candidates: list[ast.stmt] = [inner.body[-1]]
     else:
         raised = [
-            node for node in index.own_nodes(function)
-            if isinstance(node, ast.Raise) or (isinstance(node, ast.Expr) and is_refusal(index, module, [node]))
+            node for node in index.own_of(function, ast.Raise, ast.Expr)
+            if isinstance(node, ast.Raise) or is_refusal(index, module, [node])
         ]  # fmt: skip
         candidates = [node for node in raised if _REFUSED.search(module.segment(node))]
     for statement in reversed(candidates):

@@ -261,7 +261,7 @@ def _was_sent(index: Index, module: Module, side: ast.expr) -> bool:
     called = index.resolve_call(module, value) if isinstance(value, ast.Call) else None
     if called is None:
         return False
-    returned = [node.value for node in index.own_nodes(called) if isinstance(node, ast.Return) and node.value]
+    returned = [node.value for node in index.own_of(called, ast.Return) if node.value]
     return any(from_request(called.module, value) for value in returned)
 
 

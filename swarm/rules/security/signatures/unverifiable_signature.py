@@ -186,7 +186,7 @@ def _comparisons(index: Index) -> Iterator[tuple[Function, ast.expr, ast.expr, a
     for function in index.functions:
         if is_added(function.module):
             continue
-        for node in index.own_nodes(function):
+        for node in index.own_of(function, ast.Compare, ast.Call):
             if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq):
                 if is_condition_of_query(index, function.module, node):
                     continue

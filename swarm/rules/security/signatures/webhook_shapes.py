@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index, Route
@@ -98,19 +99,19 @@ def read_id_headers(index: Index) -> tuple[str, ...]:
     """
     found: dict[str, None] = {}
     for function in sorted(index.reachable(), key=lambda one: (one.module.path, one.node.lineno)):
-        names = _request_names(function) | {"request"}
         for node in index.own_of(function, ast.Call, ast.Subscript):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get":
                 if node.args:
-                    _note_header(found, names, node.func.value, node.args[0])
+                    _note_header(found, function, node.func.value, node.args[0])
             elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
-                _note_header(found, names, node.value, node.slice)
+                _note_header(found, function, node.value, node.slice)
     return tuple(found)
 
 
-def _note_header(found: dict[str, None], requests: frozenset[str], owner: ast.expr, key: ast.expr) -> None:
-    is_headers = isinstance(owner, ast.Attribute) and owner.attr in _READERS
-    is_headers = is_headers and isinstance(owner, ast.Attribute) and _is_request(owner.value, requests)
+def _note_header(found: dict[str, None], function: Function, owner: ast.expr, key: ast.expr) -> None:
+    if not isinstance(owner, ast.Attribute) or owner.attr not in _READERS:
+        return
+    is_headers = _is_request(owner.value, _request_names(function) | {"request"})
     if is_headers and isinstance(key, ast.Constant) and isinstance(key.value, str):
         name = key.value.lower()
         if _ID_HEADER.match(name):
@@ -156,6 +157,12 @@ class Parsed:
 
 def json_readers(index: Index) -> tuple[Parsed, ...]:
     """Every place on a request's way that parses the request's body as JSON."""
+    if "json readers" not in index.notes:
+        index.notes["json readers"] = _find_json_readers(index)
+    return cast("tuple[Parsed, ...]", index.notes["json readers"])
+
+
+def _find_json_readers(index: Index) -> tuple[Parsed, ...]:
     return tuple(
         Parsed(function, node, _name_of(function.module, node))
         for function in sorted(index.reachable(), key=lambda one: (one.module.path, one.node.lineno))
@@ -184,7 +191,7 @@ def _reads_body(index: Index, function: Function, call: ast.Call) -> bool:
     if isinstance(call.func, ast.Attribute) and call.func.attr in ("json", "get_json"):
         owner = unparsed(call.func.value)
         return owner == "request" or owner.endswith(".request") or owner in _request_names(function)
-    if index.resolve(function.module, call.func) in ("json.loads", "orjson.loads", "ujson.loads") and call.args:
+    if call.args and index.resolve(function.module, call.func) in ("json.loads", "orjson.loads", "ujson.loads"):
         given = unparsed(call.args[0])
         return re.search(r"\b(raw_?)?(body|payload|raw|data|content)\b|request", given, re.IGNORECASE) is not None
     return False
@@ -317,7 +324,7 @@ def _parent_asks(module: Module, call: ast.expr) -> bool:
 
 def _asks(index: Index, function: Function, name: str, depth: int) -> bool:
     """Whether the function, or one that it hands the value to, asks it by a text key."""
-    for node in index.own_nodes(function):
+    for node in index.own_of(function, ast.Subscript, ast.Attribute, ast.Call):
         if isinstance(node, ast.Subscript) and _is_name(node.value, name):
             if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
                 return True

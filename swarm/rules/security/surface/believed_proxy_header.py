@@ -168,8 +168,8 @@ def _given_back(index: Index, function: Function) -> str:
     if is_added(function.module) or _asks_who_brought_it(index, function, {}):
         return ""
     module, held = function.module, _held(index, function, {})
-    for node in index.own_nodes(function):
-        if isinstance(node, ast.Return) and node.value is not None:
+    for node in index.own_of(function, ast.Return):
+        if node.value is not None:
             header = _header_in(module, node.value, held)
             if header:
                 return header

@@ -95,11 +95,10 @@ class DebugEnabled(Rule):
 def _switches(index: Index, module: Module) -> Iterator[ast.Constant]:
     flask = any(app.framework == "flask" for app in index.apps)
     for call in module.nodes(ast.Call):
+        debug = next((k.value for k in call.keywords if k.arg == "debug" and _is_true(k.value)), None)
         is_run = flask and isinstance(call.func, ast.Attribute) and call.func.attr == "run"
-        if is_run or (index.resolve(module, call.func) or "") in _APPS:
-            for keyword in call.keywords:
-                if keyword.arg == "debug" and _is_true(keyword.value):
-                    yield keyword.value  # type: ignore[misc]
+        if debug is not None and (is_run or (index.resolve(module, call.func) or "") in _APPS):
+            yield debug  # type: ignore[misc]
     names = {app.name for app in index.apps if app.module is module and app.is_app}
     for assign in module.nodes(ast.Assign):
         target = assign.targets[0]

@@ -95,6 +95,8 @@ class OpenCors(Rule):
 
 def _by_library(index: Index, module: Module) -> Iterator[tuple[ast.AST, str]]:
     for call in module.nodes(ast.Call):
+        if not any(keyword.arg in ("allow_credentials", "supports_credentials") for keyword in call.keywords):
+            continue
         names = [index.resolve(module, call.func) or ""]
         if call.args:
             names.append(index.resolve(module, call.args[0]) or "")  # add_middleware(CORSMiddleware, …)
