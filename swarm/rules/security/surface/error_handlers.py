@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
@@ -28,7 +29,10 @@ class ErrorHandler:
 def error_handlers(index: Index, module: Module) -> Iterator[ErrorHandler]:
     """Those of a module, each once for the broadest kind that it was registered for."""
     found: dict[FunctionNode, ErrorHandler] = {}
-    for function, registered_in, asked, place in _registered(index):
+    if "registered error handlers" not in index.notes:
+        index.notes["registered error handlers"] = tuple(_registered(index))
+    registered = cast("tuple[tuple[Function, Module, ast.expr, int], ...]", index.notes["registered error handlers"])
+    for function, registered_in, asked, place in registered:
         if function.module is not module:
             continue
         kind = unparsed(asked)
