@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from swarm.analysis.added_modules import is_added
@@ -283,6 +284,7 @@ class EffectsCache:
     def __init__(self, index: Index) -> None:
         self._index = index
         self._known: dict[Function, Effects] = {}
+        self._reached: dict[Function, tuple[tuple[Function, Effects], ...]] = {}
 
     def of(self, function: Function) -> Effects:
         """The function's own effects."""
@@ -290,9 +292,11 @@ class EffectsCache:
             self._known[function] = _effects_of(self._index, function)
         return self._known[function]
 
-    def reached(self, function: Function) -> list[tuple[Function, Effects]]:
+    def reached(self, function: Function) -> Sequence[tuple[Function, Effects]]:
         """The effects of the function and of all that it calls in the target."""
-        return [(reached, self.of(reached)) for reached in self._index.reaches(function)]
+        if function not in self._reached:
+            self._reached[function] = tuple((one, self.of(one)) for one in self._index.reaches(function))
+        return self._reached[function]
 
 
 def effects_cache(index: Index) -> EffectsCache:

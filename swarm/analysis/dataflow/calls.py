@@ -70,6 +70,7 @@ class Calls:
     def __init__(self, interpreter: Interpreter) -> None:
         self._run = interpreter
         self._kept: dict[Function, dict[object, dict[tuple[bool, tuple[object, int]], _Kept]]] = {}
+        self._defaults: dict[Function, Mapping[str, Value]] = {}
         self.active: set[Function] = set()
         self._ties: set[object] = set()  # what the outcome being worked out goes by, beside its arguments
         self.is_aside = False  # whether what is seen is thrown away: such outcomes serve nobody who wants to see
@@ -262,8 +263,10 @@ class Calls:
         env: Env,
     ) -> Value | None:
         """A method of an object whose class is not known: of whichever class of the target's has one so named."""
+        if name in COMMON_METHODS:
+            return None
         several = [f for f in self._run.index.methods_named(name) if not _is_abstract(f)]
-        if not 1 <= len(several) <= MOST_CANDIDATES or name in COMMON_METHODS:
+        if not 1 <= len(several) <= MOST_CANDIDATES:
             return None
         result: Value | None = None
         for target in several:
@@ -344,7 +347,7 @@ class Calls:
         self, target: Function, bound: Mapping[str, Value], frame: Frame, closure: Mapping[str, Value]
     ) -> Outcome:
         env: Env = dict(closure)
-        env.update(defaults_of(target))
+        env.update(self.defaults(target))
         env.update(bound)
         inner = Frame(target.module, target, frame.route, frame.depth + 1)
         self.active.add(target)
@@ -353,6 +356,12 @@ class Calls:
         finally:
             self.active.discard(target)
         return outcome_of(inner, end, list(bound))
+
+    def defaults(self, target: Function) -> Mapping[str, Value]:
+        """Parameters that a call leaves out."""
+        if target not in self._defaults:
+            self._defaults[target] = defaults_of(target)
+        return self._defaults[target]
 
     def may_enter(self, target: Function, frame: Frame, margin: int = 0) -> bool:
         """Whether a call is followed: not into what is being followed, nor too deep. Refusing ties the outcomes."""

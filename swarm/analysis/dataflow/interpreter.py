@@ -58,8 +58,9 @@ class Interpreter:
         self.statements = Statements(self)
         self.left = MOST_STEPS
         self._globals: dict[tuple[str, str], Value] = {}
+        self._literals: dict[ast.Constant, Value] = {}
         self._evaluators: dict[type[ast.expr], Callable[..., Value]] = {
-            ast.Constant: lambda node, frame, env: literal(node.value),
+            ast.Constant: self._literal,
             ast.Name: self._name,
             ast.Attribute: self._attribute,
             ast.Subscript: self._subscript,
@@ -113,6 +114,11 @@ class Interpreter:
         return replace(value, taints=tuple(taint.through(step) for taint in value.taints))
 
     # -- names and parts
+
+    def _literal(self, node: ast.Constant, frame: Frame, env: Env) -> Value:
+        if node not in self._literals:
+            self._literals[node] = literal(node.value)
+        return self._literals[node]
 
     def _name(self, node: ast.Name, frame: Frame, env: Env) -> Value:
         if node.id in env:

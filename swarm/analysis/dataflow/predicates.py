@@ -6,7 +6,6 @@ import ast
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from swarm.analysis.dataflow.binding import defaults_of
 from swarm.analysis.dataflow.frames import Env, Frame, join_envs
 from swarm.analysis.dataflow.guards import Ways, truth_of
 from swarm.analysis.dataflow.values import Value, marked, without_taint
@@ -53,7 +52,7 @@ class Predicates:
 
     def _where_it_answers(self, target: Function, bound: Mapping[str, Value], frame: Frame) -> Ways:
         inner = Frame(target.module, target, frame.route, frame.depth + 1)
-        env = {**defaults_of(target), **bound}
+        env = {**self._run.calls.defaults(target), **bound}
         before = len(self._run.seen)
         was_aside, self._run.calls.is_aside = self._run.calls.is_aside, True
         self._run.calls.active.add(target)

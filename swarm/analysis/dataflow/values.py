@@ -101,6 +101,8 @@ def merged(taints: Iterable[Taint]) -> tuple[Taint, ...]:
 
 def derived(*values: Value, marks: tuple[str, ...] = ()) -> Value:
     """Something unknown that is made of these."""
+    if not any(value.taints for value in values):
+        return UNKNOWN
     taints = merged(taint for value in values for taint in value.taints)
     return Value(taints=tuple(t.marked(*marks) for t in taints) if marks else taints)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from swarm.analysis.effects import http_call
 from swarm.analysis.index import Index
@@ -31,7 +31,7 @@ class Place:
     call: ast.Call
     given: ast.keyword | None
     is_aiohttp: bool
-    owner: str
+    owner: str = "the module"
     by_hand: bool = False  # in a program that a person runs: no request waits for it
     streams: bool = False  # a session that may be meant to read on and on
     keyword: str = "timeout"  # what limits it; "": nothing can be given to it
@@ -42,27 +42,33 @@ class Place:
 def places(index: Index, module: Module) -> Iterator[Place]:
     """Every one in the module."""
     is_by_hand = is_program(module)
+    for place in (*_calls(index, module), *_waits(index, module)):
+        function = index.enclosing(module, place.call)
+        if function is None:
+            yield place
+        else:
+            by_hand = is_by_hand and not index.on_request_path(module, place.call)
+            yield replace(place, owner=function.qualname, by_hand=by_hand)
+
+
+def _calls(index: Index, module: Module) -> Iterator[Place]:
     for call in module.nodes(ast.Call):
-        function = index.enclosing(module, call)
-        owner = function.qualname if function is not None else "the module"
-        by_hand = function is not None and is_by_hand and not index.on_request_path(module, call)
         given = next((keyword for keyword in call.keywords if keyword.arg == "timeout"), None)
         is_none = given is not None and is_endless(index, module, given.value)
         if any(keyword.arg is None for keyword in call.keywords) or (given is not None and not is_none):
             continue
         dotted = index.resolve(module, call.func)
-        kind = index.kinds.of(module, call) if dotted is not None else None
-        if kind in HTTPX_CLIENTS and dotted == kind:
+        if dotted in HTTPX_CLIENTS and index.kinds.of(module, call) == dotted:
             if is_none:
-                yield Place(call, given, False, owner, by_hand)
+                yield Place(call, given, False)
             continue
         if dotted in ("aiohttp.ClientSession", "aiohttp.client.ClientSession"):
             limited = each_has_its_own(module) or is_limited_around(index, module, call)
             if given is not None or not limited:
-                yield Place(call, given, True, owner, by_hand, _STREAMS.search(module.text) is not None)
+                yield Place(call, given, True, streams=_STREAMS.search(module.text) is not None)
             continue
         if dotted == "urllib.request.urlopen" and len(call.args) < _WITH_TIMEOUT:
-            yield Place(call, given, False, owner, by_hand)
+            yield Place(call, given, False)
             continue
         request = http_call(index, module, call)
         if request is None:
@@ -78,13 +84,12 @@ def places(index: Index, module: Module) -> Iterator[Place]:
         if is_none or limited:
             if request.library == "aiohttp":
                 continue
-            yield Place(call, given, False, owner, by_hand)
+            yield Place(call, given, False)
+
+
+def _waits(index: Index, module: Module) -> Iterator[Place]:
     for wait in waits(index, module):
-        function = index.enclosing(module, wait.call)
-        owner = function.qualname if function is not None else "the module"
-        by_hand = function is not None and is_program(module) and not index.on_request_path(module, wait.call)
-        yield Place(wait.call, wait.given, False, owner, by_hand, keyword=wait.keyword, whole=wait.whole,
-                     spread=wait.spread)  # fmt: skip
+        yield Place(wait.call, wait.given, False, keyword=wait.keyword, whole=wait.whole, spread=wait.spread)
 
 
 def _is_send(call: ast.Call) -> bool:

@@ -141,7 +141,7 @@ def hook():
 
 def _inner_loops(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
     module = function.module
-    for node in index.own_nodes(function):
+    for node in index.own_of(function, ast.For, *COMPREHENSIONS):
         if isinstance(node, ast.For):
             target, over = node.target, node.iter
             first = node.body[0] if len(node.body) == 1 else None

@@ -134,9 +134,7 @@ def _begun_by_class(index: Index, function: Function) -> dict[str, str]:
 
 def _begun(index: Index, function: Function) -> Iterator[tuple[str, str]]:
     """What names and attributes the function sets to an empty or fixed text, bytes, list, tuple or dict."""
-    for node in index.own_nodes(function):
-        if not isinstance(node, ast.Assign | ast.AnnAssign):
-            continue
+    for node in index.own_of(function, ast.Assign, ast.AnnAssign):
         kind = _kind(node.value)
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
             if kind and not _begins_with(node.value, target) and not _holds(node.value, target):
@@ -164,7 +162,7 @@ def _kind(value: ast.expr | None) -> str:
 
 def _grown(index: Index, function: Function, begun: dict[str, str]) -> Iterator[tuple[ast.stmt, str, str]]:
     copied = ("a list", "bytes", "a tuple")
-    for node in index.own_nodes(function):
+    for node in index.own_of(function, ast.Assign, ast.AugAssign) if begun else ():
         match node:
             case ast.Assign(targets=[target], value=ast.BinOp(op=ast.Add()) as added) if _begins_with(added, target):
                 name = unparsed(target)

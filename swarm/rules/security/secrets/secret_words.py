@@ -6,6 +6,7 @@ import itertools
 import math
 import re
 from collections import Counter
+from functools import lru_cache
 
 _SECRET = re.compile(
     r"(^|_)(secret|secrets|token|api_?key|apikey|password|passwd|pwd|pass|passphrase|private_?key|signing_?key"
@@ -61,6 +62,7 @@ _RANDOM = re.compile(r"(\w{2,8}[-_])?([0-9a-f]{24,}|(?=.*\d.*\d.*\d)(?=.*[a-z])(
 _MADE_UP = re.compile(
     r"xxx|\.\.\.|example|your|placeholder|dummy|fake|sample|redacted|1234567890|abcdefgh", re.IGNORECASE
 )
+MOST_NAMES = 4096  # whose kind is remembered: code says the same ones again and again
 _NO_KEY_BEGINS_SO = ("/", "./", "~", "$", "{", "[", "(", "^", "%", ".", "--")
 _FILE = re.compile(
     r"[\w./\\-]+\.(pem|key|crt|cer|der|p8|p12|pfx|jks|pub|asc|json|ya?ml|toml|ini|cfg|conf|env|txt|db)", re.IGNORECASE
@@ -68,6 +70,7 @@ _FILE = re.compile(
 _APP_PASSWORD = re.compile(r"[a-z]{4}( [a-z]{4}){3}")  # as a large mail provider hands them out
 
 
+@lru_cache(MOST_NAMES)
 def is_secret_name(name: str) -> bool:
     """Whether a variable of this name holds a secret, not a thing about one (its URL, header, lifetime)."""
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.replace("-", "_"))  # a header's, a script's
@@ -79,6 +82,7 @@ def is_placeholder(value: str) -> bool:
     return bool(_PLACEHOLDER.match(value.strip()))
 
 
+@lru_cache(MOST_NAMES)
 def is_own_key(name: str) -> bool:
     """Whether the service itself signs, seals or lets in by what has this name."""
     return bool(_OWN_KEY.search(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.replace("-", "_"))))
