@@ -30,6 +30,7 @@ DATABASE_METHODS = frozenset({
 SESSION_NAME = re.compile(r"session|\bdb\b|conn", re.IGNORECASE)
 READ_VERBS = frozenset({"GET", "HEAD", "OPTIONS"})
 ORM_METHODS = frozenset({"execute", "exec", "scalar", "scalars", "get", "query", "commit", "flush", "refresh"})
+_KEPT_CLIENTS = HTTP_CLIENTS | ENGINES
 BLOCKING_CALLS = frozenset({
     "time.sleep", "os.system", "subprocess.run", "subprocess.call", "subprocess.check_call",
     "subprocess.check_output", "subprocess.getoutput", "urllib.request.urlopen", "urllib.request.urlretrieve",
@@ -252,7 +253,7 @@ def memory_writes(index: Index, function: Function) -> frozenset[str]:
         outside.update(getattr(declared, "names", ()))
     for part in index.own_of(function, ast.Assign, ast.Delete, ast.AugAssign, ast.AnnAssign, ast.Call):
         targets: list[ast.expr] = []
-        if isinstance(part, ast.Assign) and index.kinds.of(module, part.value) in HTTP_CLIENTS | ENGINES:
+        if isinstance(part, ast.Assign) and index.kinds.of(module, part.value) in _KEPT_CLIENTS:
             continue  # a client kept for later calls is no state of the program's
         if isinstance(part, ast.Assign | ast.Delete):
             targets = part.targets

@@ -55,13 +55,19 @@ class Layout:
                 by_kind[kind].append(at)
             else:
                 by_kind[kind] = [at]
+            fields = _fields.get(kind)
+            if fields is None:
+                fields = _fields_of(kind)
+            if not fields:
+                continue  # names and constants: half of all
             count = len(todo)
-            for name in _fields.get(kind) or _fields_of(kind):
+            for name in fields:
                 value = getattr(node, name, None)
-                if isinstance(value, ast.AST):
+                if isinstance(value, list):  # `case True:` holds the bare value
+                    if value:
+                        todo += [item for item in reversed(value) if isinstance(item, ast.AST)]
+                elif isinstance(value, ast.AST):
                     todo.append(value)
-                elif isinstance(value, list):  # `case True:` holds the bare value
-                    todo += [item for item in reversed(value) if isinstance(item, ast.AST)]
             above += [at] * (len(todo) - count)
         sizes = [1] * len(nodes)
         for at in range(len(nodes) - 1, 0, -1):
