@@ -325,6 +325,12 @@ def _joined(separator: Value, several: Value) -> Value:
 
 def _replaced(receiver: Value, arguments: Sequence[Value]) -> Value:
     old, new = arguments[0].constant, arguments[1].constant
+    template = receiver.constant
+    if isinstance(template, str) and not receiver.taints and isinstance(old, str) and old:
+        parts: list[Value] = []  # `"https://api.example/{name}".replace("{name}", name)`: a template that is filled
+        for piece in template.split(old):
+            parts += [literal(piece), arguments[1]]
+        return concatenated(parts[:-1])
     result = derived(receiver, *arguments[1:2])
     if isinstance(old, str) and isinstance(new, str) and old:
         gone = old not in new or (old in _QUOTES and new == old * 2)

@@ -51,8 +51,9 @@ class QuickAnswer(Probe):
             await settled(context)
             slow = [answer for answer in answers if not answer.ok]
             if slow:
-                seen = slow[0].status or f"nothing within {_QUICK_S:g} s"
-                return self.failed(f"with upstreams that take {_SLOW_S:g} s the answer is {seen}", route_of(webhook))
+                status = slow[0].status
+                seen = f"the answer was {status}" if status else f"no answer came within {_QUICK_S:g} s"
+                return self.failed(f"while upstreams took {_SLOW_S:g} s, {seen}", route_of(webhook))
         return self.passed(f"answers within {_QUICK_S:g} s while upstreams take {_SLOW_S:g} s")
 
 

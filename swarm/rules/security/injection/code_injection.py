@@ -17,6 +17,16 @@ from swarm.rules.splices import import_as
 _QUOTES = ("'", '"')
 
 
+_OF_FORMULAS = (
+    "Read plain data with `ast.literal_eval` or `json.loads`. For formulas bound the length, parse them with "
+    "`ast.parse(text, mode='eval')`, go through the tree and compute numbers, names of a fixed set and "
+    "+ - * / and comparisons yourself (bound the exponents of **); refuse every other node with 400."
+)
+_OF_STEPS = (
+    "Keep what may be run in a fixed mapping of names to functions; let a request name one, refuse others with 400."
+)
+
+
 class CodeInjection(MendingFlowRule):
     """Text of a request is run as Python: whoever sends it runs what he likes.
 
@@ -70,14 +80,17 @@ class CodeInjection(MendingFlowRule):
 
     def hits(self, seen: Seen, index: Index) -> Iterator[Hit]:
         """What is run."""
-        if calls(seen, "eval", "exec", "compile", "builtins.eval", "builtins.exec"):
-            yield Hit(seen.argument(0, "source"), harmless=_is_literal)
+        if calls(seen, "eval", "builtins.eval"):
+            yield Hit(seen.argument(0, "source"), harmless=_is_literal, recommendation=_OF_FORMULAS)
+        elif calls(seen, "exec", "compile", "builtins.exec"):
+            yield Hit(seen.argument(0, "source"), harmless=_is_literal, recommendation=_OF_STEPS)
         elif calls(seen, "importlib.import_module", "__import__", "runpy.run_path", "runpy.run_module"):
             yield Hit(
                 seen.argument(0),
                 ("rooted", "host"),
                 severity="high",
                 title="A request chooses the module that is imported",
+                recommendation="Choose it from a fixed mapping of names to modules; refuse any other name with 400.",
             )
 
     def edits(self, index: Index, place: Reached) -> list[Edit]:

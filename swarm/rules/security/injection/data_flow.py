@@ -34,7 +34,10 @@ _SECOND_HAND: tuple[SourceKind, ...] = ("upstream", "stored")
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A value that must not hold data from outside, unless it earned one of the `accepted` marks or is `harmless`."""
+    """A value that must not hold data from outside, unless it earned one of the `accepted` marks or is `harmless`.
+
+    `title`, `severity`, `confidence` and `recommendation` stand in for the rule's own, where this place has others.
+    """
 
     value: Value
     accepted: tuple[str, ...] = ()
@@ -42,6 +45,7 @@ class Hit:
     title: str = ""
     severity: Severity | None = None
     confidence: Confidence | None = None
+    recommendation: str = ""
 
     def dirty(self, kinds: tuple[SourceKind, ...]) -> list[Taint]:
         """The sources that reach it unchecked, those of the request first."""
@@ -122,7 +126,8 @@ class FlowRule(Rule):
         start = f" ({first.file}:{first.line}: {first.text})" if first is not None else ""
         finding = self.finding(
             seen.module, seen.node, evidence=f"{_WHENCE[taint.kind]}{start} {self.harm}",
-            recommendation=self.recommendation, anchor=f"{where}: {told(seen)}", mendable=mendable,
+            recommendation=place.hit.recommendation or self.recommendation,
+            anchor=f"{where}: {told(seen)}", mendable=mendable,
             confidence=place.hit.confidence or _CONFIDENCE[taint.kind], title=place.hit.title,
             severity="medium" if taint.kind in _SECOND_HAND else place.hit.severity,
         )  # fmt: skip

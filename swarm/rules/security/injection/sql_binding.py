@@ -17,6 +17,12 @@ _OPERATOR = re.compile(
     r"|\b(?:VALUES|IN)\s*\((?:[^()]*,)?\s*$",
     re.IGNORECASE,
 )
+_ALL_OF_A_LIST = re.compile(r"\bIN\s*\(\s*$", re.IGNORECASE)
+_RUNNING = frozenset({
+    "execute", "scalar", "scalars", "exec", "stream", "stream_scalars", "fetch_all", "fetch_one", "fetch_val",
+    "iterate",
+})  # fmt: skip
+_NARROWING = frozenset({"filter", "where", "having", "and_", "or_", "not_", "order_by"})
 
 
 def is_value_position(text: BuiltText, hole: Hole) -> bool:
@@ -32,6 +38,8 @@ def binding_of(module: Module, text: BuiltText, hole: Hole) -> Binding | None:
     before = text.written[: hole.place]
     if before.count("'") % 2 == 1:
         return quoted(module, text, hole)
+    if _ALL_OF_A_LIST.search(before) and text.written[hole.place + 1 :].lstrip().startswith(")"):
+        return None  # `IN ({ids})`: a list, which one parameter cannot be
     return unquoted(module, text, hole)
 
 
@@ -121,7 +129,14 @@ def _ordered(
 
 def _named(module: Module, call: ast.Call, bindings: list[Binding], names: list[str]) -> list[Edit] | None:
     parent = module.parent(call)
-    if not isinstance(parent, ast.Call) or not parent.args or parent.args[0] is not call or parent.keywords:
+    if not isinstance(parent, ast.Call):
+        return None
+    name = parent.func.attr if isinstance(parent.func, ast.Attribute) else getattr(parent.func, "id", "")
+    if name in _NARROWING and call in parent.args:  # a part of a query, which takes no parameters beside it
+        values = ", ".join(f"{name}={binding.value}" for name, binding in zip(names, bindings, strict=True))
+        end = module.span(call)[1]
+        return [Edit(end, end, f".bindparams({values})")]
+    if name not in _RUNNING or not parent.args or parent.args[0] is not call or parent.keywords:
         return None
     items = ", ".join(f'"{name}": {binding.value}' for name, binding in zip(names, bindings, strict=True))
     if len(parent.args) == 1:

@@ -12,6 +12,14 @@ from swarm.rules.rule import Example
 from swarm.rules.security.injection.data_flow import FlowRule, Hit
 
 _WHO = re.compile(r"user|account|role|admin|tenant|permission|scope|owner|auth|email|uid|group|staff", re.IGNORECASE)
+_OF_KEYS = (
+    "Refuse keys that are not in a fixed set, or keep all that a sender may choose below one key of its own "
+    "(`session['preferences'] = {key: value}`), which nothing else reads."
+)
+_OF_VALUES = (
+    "Set it from what the service looked up itself after a check, such as the row of the user whose password or "
+    "token was right, never from the request; for a change of role, ask the one who may grant it."
+)
 _CHECKS = re.compile(r"verif|check|authenticat|login|compare_digest|validat|authoriz|password|signature|decode", re.I)
 
 
@@ -60,9 +68,9 @@ class TrustBoundary(FlowRule):
         """Writes into the session."""
         if seen.what != "store" or seen.receiver.kind != "session" or _is_checked(seen, index):
             return
-        yield Hit(seen.argument(0), title="A request chooses a key of the session")
+        yield Hit(seen.argument(0), title="A request chooses a key of the session", recommendation=_OF_KEYS)
         if _WHO.search(str(seen.argument(0).constant)):
-            yield Hit(seen.argument(1))
+            yield Hit(seen.argument(1), recommendation=_OF_VALUES)
 
 
 def _is_checked(seen: Seen, index: Index) -> bool:

@@ -17,6 +17,11 @@ _LOADS = (
     "yaml.unsafe_load", "yaml.unsafe_load_all", "pickle.Unpickler", "torch.load",
 )  # fmt: skip
 _YAML = ("yaml.load", "yaml.load_all")
+_INSTEAD_OF_PICKLE = (
+    "Write it with `json.dumps` where it is made and read it with `json.loads` here; for as long as old values are "
+    "about, try JSON first. Where objects must stay, put `hmac.new(key, data, 'sha256').digest()` before the bytes "
+    "where they are made, and unpickle only what `hmac.compare_digest` finds unchanged."
+)
 _SAFE = ("SafeLoader", "CSafeLoader", "BaseLoader", "CBaseLoader")
 
 
@@ -62,7 +67,7 @@ class UnsafeDeserialisation(MendingFlowRule):
     def hits(self, seen: Seen, index: Index) -> Iterator[Hit]:
         """What is read so."""
         if calls(seen, *_LOADS):
-            yield Hit(seen.argument(0))
+            yield Hit(seen.argument(0), recommendation=_INSTEAD_OF_PICKLE)
         elif calls(seen, *_YAML):
             loader = seen.argument(1, "Loader")
             if not loader.dotted.endswith(_SAFE):

@@ -29,17 +29,21 @@ _DEPTH = 3
 
 @dataclass(frozen=True, slots=True)
 class _Empty:
-    """A secret that is empty where its variable is not set; `reader` is None where it is a field of settings."""
+    """A secret that is empty where its variable is not set, or set to nothing (`must_be_set`); `reader` is None where
+    it is a field of settings."""
 
     module: Module
     node: ast.expr
     name: str
-    reader: ast.Call | None
+    reader: ast.Call | ast.Subscript | None
+    must_be_set: bool = False
 
 
 class EmptySigningKey(Rule):
     """Where its variable is not set, the key is empty: anybody can make a signature with the empty key, and the check
-    says yes. Nothing in the code asks whether it is set.
+    says yes. Nothing in the code asks whether it is set. `os.environ["SECRET"]` refuses a variable that is not there,
+    and takes one that is set to nothing, as a line `SECRET=` of an environment file sets it: a low finding, until a
+    probe proves it.
 
     The mend takes a random key in place of the empty one, which nobody knows: every signature is refused until the
     variable is set. A service whose environment sets it sees no difference.
@@ -96,6 +100,17 @@ class EmptySigningKey(Rule):
             None,
             "starlette",
         ),
+        # a variable that is there, and holds nothing
+        Example(
+            'import hmac\nimport os\n\nSECRET = os.environ["HOOK_SECRET"]\n\n\ndef is_good(body: bytes, sent: str):\n'
+            '    made = hmac.new(SECRET.encode(), body, "sha256").hexdigest()\n'
+            "    return hmac.compare_digest(made.encode(), sent.encode())\n",
+            "import hmac\nimport os\nimport secrets\n\n"
+            'SECRET = os.environ["HOOK_SECRET"] or secrets.token_hex(32)\n\n\n'
+            "def is_good(body: bytes, sent: str):\n"
+            '    made = hmac.new(SECRET.encode(), body, "sha256").hexdigest()\n'
+            "    return hmac.compare_digest(made.encode(), sent.encode())\n",
+        ),
     )
     good = (
         # somebody asks
@@ -106,8 +121,9 @@ class EmptySigningKey(Rule):
         # it signs what goes out
         'import hmac\nimport os\n\nSECRET = os.getenv("SHOP_SECRET", "")\n\n\ndef sign(body: bytes) -> str:\n'
         '    return hmac.new(SECRET.encode(), body, "sha256").hexdigest()\n',
-        # no default: nothing starts
-        'import hmac\nimport os\n\nSECRET = os.environ["HOOK_SECRET"]\n\n\ndef is_good(body: bytes, sent: str):\n'
+        # a key that is looked at where it is read
+        'import hmac\nimport os\n\nSECRET = os.environ["HOOK_SECRET"]\nif len(SECRET) < 16:\n'
+        '    raise SystemExit("HOOK_SECRET is too short")\n\n\ndef is_good(body: bytes, sent: str):\n'
         '    made = hmac.new(SECRET.encode(), body, "sha256").hexdigest()\n'
         "    return hmac.compare_digest(made.encode(), sent.encode())\n",
     )
@@ -119,7 +135,8 @@ class EmptySigningKey(Rule):
             yield self.finding(
                 empty.module,
                 empty.node,
-                evidence=f"{empty.name} is empty where it is not set, and signatures are checked with it",
+                evidence=f"{empty.name} is empty where it is {_when(empty)}, and signatures are checked with it",
+                severity="low" if empty.must_be_set else None,
                 recommendation="Refuse to start, or every request, where the secret is not set.",
                 anchor=empty.name,
                 mendable=empty.reader is not None,
@@ -134,7 +151,7 @@ class EmptySigningKey(Rule):
         edits: list[Edit] = []
         for empty in _empty(index):
             if empty.module is module and empty.reader is not None and empty.node.lineno in lines:
-                text = read_or(module, empty.reader, random)
+                text = _read_or(module, empty.reader, random)
                 if text is not None:
                     edits.append(Edit(*module.span(empty.reader), text))
         if not edits:
@@ -148,8 +165,35 @@ class EmptySigningKey(Rule):
         )
 
 
+def _when(empty: _Empty) -> str:
+    return "set to nothing" if empty.must_be_set else "not set"
+
+
+def _read_or(module: Module, reader: ast.Call | ast.Subscript, random: str) -> str | None:
+    if isinstance(reader, ast.Call):
+        return read_or(module, reader, random)
+    text = f"{module.segment(reader)} or {random}"
+    is_plain = isinstance(module.parent(reader), ast.Assign | ast.AnnAssign | ast.Return | ast.keyword | ast.Dict)
+    return text if is_plain else f"({text})"
+
+
+def _set_to_nothing(index: Index, module: Module, signing: frozenset[str]) -> Iterator[tuple[ast.Subscript, str]]:
+    """`os.environ["KEY"]` of a key that signatures are checked with."""
+    for read in module.nodes(ast.Subscript):
+        name = read.slice.value if isinstance(read.slice, ast.Constant) else None
+        if (
+            not isinstance(name, str)
+            or not isinstance(read.ctx, ast.Load)
+            or module.resolve(read.value) != "os.environ"
+        ):
+            continue
+        if {name, name.lower(), *_bound_to(module, read)} & signing:
+            yield read, name
+
+
 def _empty(index: Index) -> Iterator[_Empty]:
-    keys = _names_of_keys(index)
+    signing = _names_of_signing_keys(index)
+    keys = signing | _names_of_compared(index)
     asked = _asked_for(index) if keys else frozenset()
     for module in index.tree.modules.values():
         if not keys or is_added(module):
@@ -157,10 +201,14 @@ def _empty(index: Index) -> Iterator[_Empty]:
         for call in module.nodes(ast.Call):
             if module.resolve(call.func) in _READERS and len(call.args) == 2 and not call.keywords:
                 variable, default = (part.value if isinstance(part, ast.Constant) else None for part in call.args)
-                if default == "" and isinstance(variable, str) and is_secret_name(variable):
+                if default == "" and isinstance(variable, str):
                     names = {variable, variable.lower(), *_bound_to(module, call)}
-                    if names & keys and not names & asked:
+                    known = keys if is_secret_name(variable) else signing
+                    if names & known and not names & asked:
                         yield _Empty(module, call, variable, call)
+        for read, name in _set_to_nothing(index, module, signing):
+            if not {name, *_bound_to(module, read)} & asked:
+                yield _Empty(module, read, name, read, must_be_set=True)
         for field in module.nodes(ast.AnnAssign):
             owner = module.parent(field)
             is_empty = isinstance(field.value, ast.Constant) and field.value.value == ""
@@ -171,7 +219,7 @@ def _empty(index: Index) -> Iterator[_Empty]:
                     yield _Empty(module, field.value, name, None)
 
 
-def _bound_to(module: Module, call: ast.Call) -> Iterator[str]:
+def _bound_to(module: Module, call: ast.expr) -> Iterator[str]:
     """What a read variable is called: the names that it is assigned to, a keyword or a key of a dictionary."""
     inner: ast.AST = call
     for around in module.ancestors(call):
@@ -189,8 +237,8 @@ def _bound_to(module: Module, call: ast.Call) -> Iterator[str]:
         inner = around
 
 
-def _names_of_keys(index: Index) -> frozenset[str]:
-    """What the keys of checks are called: of keyed digests where something is compared, of secrets compared."""
+def _names_of_compared(index: Index) -> frozenset[str]:
+    """What is compared with what was sent is called."""
     found: set[str] = set()
     for function in index.functions:
         module = function.module
@@ -204,6 +252,12 @@ def _names_of_keys(index: Index) -> frozenset[str]:
         for sides in compared:
             if any(from_request(module, side) for side in sides):
                 found |= {last_name(_bare(side)) for side in sides if not from_request(module, side)}
+    return frozenset(name for name in found if name)
+
+
+def _names_of_signing_keys(index: Index) -> frozenset[str]:
+    """What the keys of digests that are checked are called."""
+    found: set[str] = set()
     for module, call in _keyed(index):
         if not _is_compared_somewhere(index, module, call):
             continue

@@ -205,9 +205,10 @@ def _with_key(index: Index, found: _Found, keyed: ast.Call, home: Function) -> _
     key, is_bytes = keyed.args[0], True
     if isinstance(key, ast.Call) and isinstance(key.func, ast.Attribute) and key.func.attr == "encode":
         key, is_bytes = key.func.value, False
-    if not isinstance(key, ast.Name | ast.Attribute | ast.Subscript):
+    first = key.values[0] if isinstance(key, ast.BoolOp) and isinstance(key.op, ast.Or) else key
+    if not isinstance(first, ast.Name | ast.Attribute | ast.Subscript):
         return None
-    variable = _variable(index, home, key, 0)
+    variable = _variable(index, home, first, 0)
     if not variable:
         return None
     return _Check(found.function, found.compare, found.made, found.name, found.helper, key, is_bytes, variable)
@@ -307,7 +308,7 @@ def _edits(check: _Check) -> list[Edit]:
     within: list[Edit] = []  # edits inside of the digest's expression
     apart: list[Edit] = []
     if check.helper is None:
-        within.append(Edit(*module.span(check.key), "key"))
+        within.append(Edit(*_with_brackets(module, check.key), "key"))
     else:
         end = module.span(check.made)[1] - 1
         has_arguments = isinstance(check.made, ast.Call) and bool(check.made.args or check.made.keywords)
@@ -322,6 +323,14 @@ def _edits(check: _Check) -> list[Edit]:
         _wrapped(module, value, "[", loop, "]", within),
         _wrapped(module, check.compare, f"{word}([", f"for one in {check.name}", "])", renamed),
     ]
+
+
+def _with_brackets(module: Module, key: ast.expr) -> tuple[int, int]:
+    """The place of `a or b`, the brackets around it included: a name in its place needs none."""
+    start, end = module.span(key)
+    has_brackets = isinstance(key, ast.BoolOp) and module.text[start - 1 : start] == "(" and module.text[end] == ")"
+    is_argument = module.text[: start - 1].rstrip()[-1:].isalnum()
+    return (start - 1, end + 1) if has_brackets and not is_argument else (start, end)
 
 
 def _names(node: ast.AST, name: str) -> Iterator[ast.Name]:

@@ -24,7 +24,9 @@ def unsent(index: Index, function: Function, node: ast.If) -> tuple[str, Edit | 
     name = first.left if isinstance(first, ast.Compare) and isinstance(first.ops[0], ast.IsNot) else first
     if not isinstance(name, ast.Name) or node.orelse or not from_request(module, name):
         return None
-    if not names_signature(function, name):
+    checked = [*parts[1:], *node.body]
+    is_checked = any(isinstance(inner, ast.Name) and inner.id == name.id for part in checked for inner in walk(part))
+    if not is_checked and not names_signature(function, name):
         return None
     if len(parts) > 1:
         asks = any(asks_signature(index, function, part) for part in parts[1:])

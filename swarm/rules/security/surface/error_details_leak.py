@@ -306,7 +306,9 @@ def _with_traceback(module: Module, call: ast.AST, error: str = "True") -> list[
         return []
     if any(keyword.arg == "exc_info" for keyword in call.keywords) or not call.args:
         return []
-    if "format_exc" in unparsed(call):
+    function = module.enclosing_function(call)
+    told = [assigned(part, function) if isinstance(part, ast.Name) else part for part in walk(call)]
+    if any("format_exc" in unparsed(part) for part in (call, *told)):
         return []  # it writes the traceback already
     last = max([*call.args, *[keyword.value for keyword in call.keywords]], key=lambda node: module.span(node)[1])
     end = module.span(last)[1]
