@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from swarm.rules.splices import import_from
 
 LIBRARY, OPTION = "sqlalchemy.orm", "selectinload"
 OPTIONS = (".options(", "contains_eager", "joinedload", "selectinload", "subqueryload", "immediateload", "raiseload")
+OTHERWISE = re.compile(r"""['"]lazy['"]: ['"](?!select['"])""")  # SQLModel's `sa_relationship_kwargs`
 PLAIN_LAZY = ("", "select", "True")  # loaded at the first look, as a plain list or object
 
 
@@ -110,7 +112,7 @@ def _source(index: Index, function: Function, over: ast.expr) -> tuple[Module, a
 
 def _is_lazy(relation: Relation) -> bool:
     lazy = next((unparsed(k.value).strip("'\"") for k in relation.call.keywords if k.arg == "lazy"), "")
-    return lazy in PLAIN_LAZY
+    return lazy in PLAIN_LAZY and not OTHERWISE.search(unparsed(relation.call))
 
 
 def _root(index: Index, module: Module, value: ast.AST, model: Model) -> ast.expr | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from swarm.analysis.effects import effects_cache, http_call
@@ -11,6 +12,7 @@ from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 
 PAUSES = ("sleep", "wait", "wait_for", "delay", "backoff", "pause", "throttle")
+WAITING = re.compile(r"wait|poll|\bblock", re.IGNORECASE)  # the other side answers when there is something
 COUNTING = ("range", "itertools.count", "count")
 
 
@@ -26,7 +28,7 @@ def asked_again(index: Index, function: Function) -> Iterator[tuple[ast.For | as
         for call in calls:
             given = [part for value in [call.func, *call.args, *call.keywords] for part in walk(value)]
             changes = any(isinstance(part, ast.Name) and part.id in stored for part in given)
-            if not changes and _calls_out(index, function, call):
+            if not changes and not WAITING.search(unparsed(call)) and _calls_out(index, function, call):
                 yield loop, call
                 break
 

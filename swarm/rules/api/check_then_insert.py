@@ -234,6 +234,9 @@ def _sets(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
             not isinstance(kept, ast.Name) or owner in module.local_names(function.node)
         ):
             continue
+        if any(isinstance(part.ctx, ast.Load) and unparsed(part.value) == owner
+               for part in index.own_of(function, ast.Subscript)):  # fmt: skip
+            continue  # what is kept is given back: a cache, which may well be filled twice
         for asked in index.own_nodes(function):
             if isinstance(asked, ast.Compare) and isinstance(asked.ops[0], ast.In | ast.NotIn) \
                     and unparsed(asked.comparators[0]) == owner and unparsed(asked.left) == unparsed(key) \

@@ -180,4 +180,32 @@ def hook():
     db.session.commit()
     return ""
 """,
+    """import httpx
+from fastapi import FastAPI
+
+app = FastAPI()
+client = httpx.AsyncClient(timeout=5)
+CACHE = {}
+
+
+class Rates:
+    def __init__(self):
+        self.kept = {}
+
+    async def of(self, base):
+        if base not in self.kept:
+            self.kept[base] = (await client.get(f"https://rates.example/{base}")).json()
+        return self.kept[base]
+
+
+rates = Rates()
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    if event["base"] in CACHE:
+        return CACHE[event["base"]]
+    CACHE[event["base"]] = await rates.of(event["base"])
+    return CACHE[event["base"]]
+""",
 )

@@ -208,4 +208,13 @@ def pages(first):
         if url is None:
             return found
 """,
+    """import requests
+
+
+def next_job(session: requests.Session):
+    while True:
+        answer = session.get("https://jobs.example/next", params={"wait": 30}, timeout=40)
+        if answer.status_code == 200:
+            return answer.json()
+""",
 )
