@@ -276,3 +276,29 @@ def cancel(name):
     assert 'logger.info("cancelled %s at 100%% %s", name, 7)\n    logger.info("all good: 100%")\n' in mended
     assert 'logger.info("at 100%")\n' in mended
     assert 'logger.error("ERROR: %s", exc)\n' in mended
+
+
+def test_a_log_line_beside_a_call_does_not_hear_its_errors(tmp_path: Path) -> None:
+    text = """import logging
+
+import httpx
+from fastapi import FastAPI
+
+log = logging.getLogger(__name__)
+app = FastAPI()
+
+
+@app.post("/tell")
+async def tell():
+    try:
+        async with httpx.AsyncClient(timeout=5) as client:
+            answer = await client.post("https://chat.example", json={})
+            if answer.status_code >= 400:
+                log.warning("chat answered %s", answer.status_code)
+    except Exception:
+        pass
+    return {}
+"""
+    write(tmp_path, {"app.py": text})
+    mend(tmp_path, "swallowed-exception")
+    assert "failed, going on without it" in (tmp_path / "app.py").read_text()

@@ -16,6 +16,7 @@ from swarm.core.findings import Finding
 from swarm.rules.behind_the_answer import OWN_MODULE
 from swarm.rules.middlewares import is_installed
 from swarm.rules.rule import Example, Rule
+from swarm.rules.security.guards.remembered_deliveries import claims_or_looks
 
 INSERT = re.compile(r"^\s*INSERT\s+INTO\s+[\"`]?(\w+)", re.IGNORECASE)
 REPEATABLE = re.compile(r"ON\s+CONFLICT|ON\s+DUPLICATE|INSERT\s+OR|WHERE\s+NOT\s+EXISTS", re.IGNORECASE)
@@ -133,7 +134,7 @@ def hook(event: dict):
         for function in used:
             if OWN_MODULE in function.module.text:
                 continue  # a job's row is no effect of the event's
-            if any(REMEMBERS.search(name) for name in _identifiers(function)):
+            if any(REMEMBERS.search(name) for name in _identifiers(function)) or claims_or_looks(index, function):
                 return
             effects = effects_cache(index).of(function)
             inserts += [sql for sql in effects.sql if _adds_again(sql, tables)]

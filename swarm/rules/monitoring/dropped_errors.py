@@ -248,7 +248,8 @@ def _is_plain_no(value: ast.expr) -> bool:
 def _is_excused(index: Index, module: Module, around: ast.AST, body: Sequence[ast.stmt]) -> bool:
     if any(_is_optional(index, module, node) for statement in body for node in walk(statement)):
         return True
-    if len(body) == 1 and any(is_log_call(module, n) or is_print(module, n) for n in walk(body[0])):
+    logs = len(body) == 1 and any(is_log_call(module, n) or is_print(module, n) for n in walk(body[0]))
+    if logs and not _asks_others(index, module, body):
         return True  # logging itself may fail in silence
     if _TELEMETRY.search(module.path.lower()) or all(_is_telemetry(statement) for statement in body):
         return True

@@ -16,6 +16,10 @@ _ID = re.compile(
 _ONCE = re.compile(r"INSERT\s+OR\s+IGNORE|ON\s+CONFLICT[^;]*DO\s+NOTHING|INSERT\s+IGNORE", re.IGNORECASE)
 _SEEN = re.compile(r"(^|[_.])(seen|processed|handled|is_known|duplicate|dedup\w*|replayed)($|_|\b)", re.IGNORECASE)
 _ID_OF = re.compile(r"(id|sid|uuid|key|nonce|reference)\b", re.IGNORECASE)
+_DELIVERIES = re.compile(
+    r"from\s+\w*(deliver|event|webhook|notification|message)\w*\s+where\s+\w*id\b", re.IGNORECASE
+)
+_AGAIN = re.compile(r"duplicat|already|\bseen\b|repeat|replay", re.IGNORECASE)
 _TAKEN = re.compile(r"IntegrityError|UniqueViolation|DuplicateKey|UniqueConstraint")
 _METHODS = frozenset({"on_conflict_do_nothing", "setnx"})
 
@@ -27,7 +31,12 @@ def claims_deliveries(index: Index) -> bool:
 
     What follows where the id was there already is the code's own matter; a live probe sends one twice.
     """
-    return any(_claims(index, function) or _looks_first(index, function) for function in index.reachable())
+    return any(claims_or_looks(index, function) for function in index.reachable())
+
+
+def claims_or_looks(index: Index, function: Function) -> bool:
+    """The same of one function."""
+    return _claims(index, function) or _looks_first(index, function)
 
 
 def _claims(index: Index, function: Function) -> bool:
@@ -63,7 +72,22 @@ def _looks_first(index: Index, function: Function) -> bool:
     if not leaving:
         return False
     own = {node.id for node in index.own_of(function, ast.Name) if isinstance(node.ctx, ast.Store)}
-    return any(_asks_of_seen(part, own) for node in leaving for part in within(node.test, ast.Compare, ast.Call))
+    return any(
+        _answers_again(function, node)
+        or any(_asks_of_seen(part, own) for part in within(node.test, ast.Compare, ast.Call))
+        for node in leaving
+    )
+
+
+def _answers_again(function: Function, node: ast.If) -> bool:
+    """`if await connection.fetchval("SELECT 1 FROM deliveries …", delivery): return {"status": "duplicate"}`."""
+    asked = [ask for ask in within(node.test, ast.Call) if ask.args or ask.keywords]
+    if isinstance(node.test, ast.Name):  # what was found on a line before
+        made = [one.value for one in within(function.node, ast.Assign)
+                if any(isinstance(to, ast.Name) and to.id == node.test.id for to in one.targets)]  # fmt: skip
+        asked += [ask for value in made for ask in within(value, ast.Call) if ask.args or ask.keywords]
+    by_id = any(_ID.search(unparsed(ask)) or _DELIVERIES.search(unparsed(ask)) for ask in asked)
+    return by_id and any(_AGAIN.search(function.module.segment(statement)) for statement in node.body)
 
 
 def _asks_of_seen(node: ast.AST, own: set[str]) -> bool:
