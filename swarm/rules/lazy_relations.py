@@ -21,6 +21,7 @@ from swarm.rules.splices import import_from
 LIBRARY, OPTION = "sqlalchemy.orm", "selectinload"
 OPTIONS = (".options(", "contains_eager", "joinedload", "selectinload", "subqueryload", "immediateload", "raiseload")
 OTHERWISE = re.compile(r"""['"]lazy['"]: ['"](?!select['"])""")  # SQLModel's `sa_relationship_kwargs`
+CHAINED = re.compile(r"(\n[ \t]+)\.")
 PLAIN_LAZY = ("", "select", "True")  # loaded at the first look, as a plain list or object
 
 
@@ -70,7 +71,8 @@ def eager_edits(index: Index, module: Module, loads: Sequence[LazyLoad]) -> list
     edits = [_import(index, module)] if imported is not None else []
     for root, options in by_root.items():
         end = module.span(root)[1]
-        edits.append(Edit(end, end, f".options({', '.join(options)})"))
+        own_line = CHAINED.match(module.text[end:])  # each method of the chain stands on a line of its own
+        edits.append(Edit(end, end, f"{own_line[1] if own_line else ''}.options({', '.join(options)})"))
     return edits
 
 

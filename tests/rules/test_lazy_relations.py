@@ -53,6 +53,12 @@ BODIES = {
             told.append([account.name, len(account.invoices)])""",
     "a query": """found = session.query(Account).order_by(Account.id).all()
         told += [[account.name, [invoice.id for invoice in account.invoices]] for account in found]""",
+    "a chain on several lines": """found = (
+            session.query(Account)
+            .order_by(Account.id)
+            .all()
+        )
+        told += [[account.name, len(account.invoices)] for account in found]""",
     "a statement under a name": """statement = select(Invoice).order_by(Invoice.id)
         for invoice in session.execute(statement).scalars():
             if invoice.account is not None:

@@ -78,6 +78,7 @@ class QueryPerRow(Rule):
             recommendation=f"Load it for all objects at once: .options(selectinload({name}))",
             anchor=f"{load.function.qualname}:{name}",
             mendable=load.root is not None,
+            severity=None if load.root is not None else "medium",  # how many there are, another function knows
         )  # fmt: skip
 
     def _finding(self, query: LoopQuery) -> Finding:
