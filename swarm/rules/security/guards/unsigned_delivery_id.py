@@ -133,7 +133,8 @@ def _is_own(function: Function) -> bool:
 
 def _remembered(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
     """Where an id from a header is looked up among those that were seen: the place and the header."""
-    if not any(_is_headers(node) for node in index.own_of(function, ast.Attribute)):
+    taken = _header_parameters(function)
+    if not taken and not any(_is_headers(node) for node in index.own_of(function, ast.Attribute)):
         return
     nodes = index.own_of(function, ast.Assign, ast.Compare, ast.Call)
     names = {
@@ -141,7 +142,7 @@ def _remembered(index: Index, function: Function) -> Iterator[tuple[ast.AST, str
         for node in nodes if isinstance(node, ast.Assign) and (header := _header_of(node.value))
         for target in node.targets if isinstance(target, ast.Name)
     }  # fmt: skip
-    names.update(_header_parameters(function))
+    names.update(taken)
     for assign in index.own_of(function, ast.Assign):
         if isinstance(assign.value, ast.Name) and assign.value.id in names:
             names.update({t.id: names[assign.value.id] for t in assign.targets if isinstance(t, ast.Name)})
