@@ -14,7 +14,7 @@ from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Category, Confidence, Finding, Severity
 from swarm.core.patches import FileChange
-from swarm.rules.fitting import fitted
+from swarm.rules.writing.fitting import fitted
 
 # a `noqa` that names codes counts only where they are of the kinds that these rules speak of
 DELIBERATE = re.compile(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from swarm.analysis.collecting import collector_off
 from swarm.analysis.index import Index
 from swarm.core.findings import Category, Finding, confidence_rank, severity_rank
-from swarm.rules.in_use import with_scripts_low
+from swarm.rules.facts.in_use import with_scripts_low
 from swarm.rules.looking import found_by
 from swarm.rules.registry import all_rules
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swarm.rules.fitting import fitted
+from swarm.rules.writing.fitting import fitted
 
 OWN = "".join(f"name_{number} = 'text {number}'\n" for number in range(8))
 ADDED = 'limit = call("A", f"{number}", "it\'s", "", key="b")\n"""doc"""\n'

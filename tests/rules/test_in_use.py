@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from swarm.rules.in_use import runs_with
+from swarm.rules.facts.in_use import runs_with
 from swarm.rules.scan import scan
 from tests.intake.strangers import index_of
 

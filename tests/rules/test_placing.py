@@ -8,7 +8,7 @@ import pytest
 
 from swarm.analysis.index import build_index
 from swarm.analysis.source import SourceTree
-from swarm.rules.placing import main_app, sibling_import
+from swarm.rules.writing.placing import main_app, sibling_import
 from tests.rules.mending import loaded, mend, write
 
 LATE = """import requests

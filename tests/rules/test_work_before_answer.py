@@ -9,7 +9,7 @@ import pytest
 
 from swarm.analysis.index import Index, build_index
 from swarm.analysis.source import SourceTree
-from swarm.rules.performance.work_before_answer import WorkBeforeAnswer
+from swarm.rules.performance.waiting.work_before_answer import WorkBeforeAnswer
 from swarm.rules.scan import scan
 
 HEAD = """\

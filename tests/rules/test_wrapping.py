@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from swarm.rules.wrapping import wrapped
+from swarm.rules.writing.wrapping import wrapped
 
 BROKEN = (
     """

@@ -13,14 +13,14 @@ from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
 from swarm.analysis.statements import sql_call
 from swarm.core.findings import Finding
-from swarm.rules.behind_the_answer import waits
+from swarm.rules.answering.behind_the_answer import waits
+from swarm.rules.answering.durably import as_function, handed_over, verbs_for, with_module
+from swarm.rules.answering.left_to_memory import TASKS, LeftWork, left_work
 from swarm.rules.distinct import distinct
-from swarm.rules.durably import as_function, handed_over, verbs_for, with_module
 from swarm.rules.examples import acknowledged_before_stored as examples
-from swarm.rules.left_to_memory import TASKS, LeftWork, left_work
-from swarm.rules.placing import main_app
 from swarm.rules.rule import Mend, Rule
-from swarm.rules.splices import is_alone
+from swarm.rules.writing.placing import main_app
+from swarm.rules.writing.splices import is_alone
 
 QUEUES = ("queue.Queue", "queue.SimpleQueue", "queue.LifoQueue", "asyncio.Queue", "collections.deque",
           "multiprocessing.Queue")  # fmt: skip

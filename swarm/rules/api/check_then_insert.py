@@ -16,8 +16,8 @@ from swarm.analysis.statements import SqlCall, sql_call
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.examples import check_then_insert as examples
-from swarm.rules.reads_by_others import passed_on
-from swarm.rules.request_code import request_functions
+from swarm.rules.facts.request_code import request_functions
+from swarm.rules.queries.reads_by_others import passed_on
 from swarm.rules.rule import Rule
 
 SAFE_WORDS = ("on conflict", "on_conflict", "or ignore", "or replace", "for update", "for_update", "on_duplicate",

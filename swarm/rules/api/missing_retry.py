@@ -19,12 +19,12 @@ from swarm.analysis.route_paths import argument
 from swarm.analysis.source import FunctionNode, Module, parameters
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
-from swarm.rules.clients import construction
 from swarm.rules.examples import missing_retry as examples
-from swarm.rules.placing import free_file, import_edit, main_app
-from swarm.rules.reaching import import_of
+from swarm.rules.facts.clients import construction
 from swarm.rules.rule import Mend, Rule, edited
-from swarm.rules.splices import free_name, names_in
+from swarm.rules.writing.placing import free_file, import_edit, main_app
+from swarm.rules.writing.reaching import import_of
+from swarm.rules.writing.splices import free_name, names_in
 
 RETRYING = ("tenacity", "stamina", "backoff", "retrying", "retry", "aiohttp_retry", "httpx_retries")
 RETRY_WORDS = ("retry", "backoff", "stamina", "tenacity")

@@ -12,7 +12,7 @@ from swarm.core.findings import Finding
 from swarm.rules.api.endless_calls import Place, places
 from swarm.rules.examples import missing_timeout as examples
 from swarm.rules.rule import Mend, Rule, edited
-from swarm.rules.splices import add_keyword, after_imports, free_name, import_as
+from swarm.rules.writing.splices import add_keyword, after_imports, free_name, import_as
 
 CONSTANT = """# for one outgoing call, in seconds; 0: no limit
 {name} = float({os}.getenv("{name}", "10")) or None

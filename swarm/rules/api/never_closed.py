@@ -10,7 +10,7 @@ from swarm.analysis.module import unparsed, walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
-from swarm.rules.request_code import is_kept_by_hand, request_functions
+from swarm.rules.facts.request_code import is_kept_by_hand, request_functions
 from swarm.rules.rule import Example, Rule
 
 SESSIONS = frozenset({

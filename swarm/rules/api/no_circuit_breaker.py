@@ -15,10 +15,10 @@ from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
-from swarm.rules.placing import free_file, import_edit, main_app, text_mentions
-from swarm.rules.reaching import import_of
 from swarm.rules.rule import Example, Mend, Rule, edited
-from swarm.rules.splices import free_name, names_in
+from swarm.rules.writing.placing import free_file, import_edit, main_app, text_mentions
+from swarm.rules.writing.reaching import import_of
+from swarm.rules.writing.splices import free_name, names_in
 
 STEM = "upstream_guard"
 MARK = "UPSTREAM_BREAKER_FAILURES"

@@ -13,10 +13,10 @@ from swarm.analysis.model_calls import asks_model
 from swarm.analysis.module import walk
 from swarm.analysis.tables import Table, tables_of
 from swarm.core.findings import Finding
-from swarm.rules.behind_the_answer import OWN_MODULE
-from swarm.rules.middlewares import is_installed
+from swarm.rules.answering.behind_the_answer import OWN_MODULE
 from swarm.rules.rule import Example, Rule
 from swarm.rules.security.guards.remembered_deliveries import claims_or_looks
+from swarm.rules.writing.middlewares import is_installed
 
 INSERT = re.compile(r"^\s*INSERT\s+INTO\s+[\"`]?(\w+)", re.IGNORECASE)
 REPEATABLE = re.compile(r"ON\s+CONFLICT|ON\s+DUPLICATE|INSERT\s+OR|WHERE\s+NOT\s+EXISTS", re.IGNORECASE)

@@ -10,7 +10,7 @@ from swarm.analysis.edits import Edit
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module
-from swarm.rules.splices import add_keyword, import_from
+from swarm.rules.writing.splices import add_keyword, import_from
 
 TENACITY = frozenset({"tenacity.retry", "tenacity.Retrying", "tenacity.AsyncRetrying"})
 URLLIB3 = frozenset({

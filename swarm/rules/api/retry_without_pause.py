@@ -17,7 +17,7 @@ from swarm.rules.api.asked_again import asked_again
 from swarm.rules.api.retry_settings import Setting, paused, settings
 from swarm.rules.examples import retry_without_pause as examples
 from swarm.rules.rule import Mend, Rule, edited
-from swarm.rules.splices import import_as
+from swarm.rules.writing.splices import import_as
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from swarm.analysis.index import Function, Index
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
-from swarm.rules.clients import construction
+from swarm.rules.facts.clients import construction
 from swarm.rules.rule import Example, Mend, Rule, edited
-from swarm.rules.splices import after_imports, free_name, import_as, is_alone
+from swarm.rules.writing.splices import after_imports, free_name, import_as, is_alone
 
 CHECKS = frozenset({
     "raise_for_status", "status_code", "ok", "is_success", "is_error", "is_client_error", "is_server_error", "status",

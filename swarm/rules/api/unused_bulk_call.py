@@ -12,9 +12,9 @@ from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.analysis.statements import sql_call
 from swarm.core.findings import Finding
-from swarm.rules.clients import construction
 from swarm.rules.distinct import distinct
-from swarm.rules.request_code import loops_around, request_functions
+from swarm.rules.facts.clients import construction
+from swarm.rules.facts.request_code import loops_around, request_functions
 from swarm.rules.rule import Example, Rule
 
 BULK = re.compile(r"^(?:bulk|batch|multi|many|all)_|_(?:bulk|batch|many|all|multi)$")

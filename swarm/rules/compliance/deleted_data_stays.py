@@ -15,10 +15,10 @@ from swarm.analysis.models import is_library, models_of
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
-from swarm.rules.personal_columns import personal_columns
-from swarm.rules.placing import bound_names, free_file, import_edit, sibling_import
+from swarm.rules.facts.personal_columns import personal_columns
 from swarm.rules.rule import Example, Mend, Rule, edited
-from swarm.rules.splices import before_definitions
+from swarm.rules.writing.placing import bound_names, free_file, import_edit, sibling_import
+from swarm.rules.writing.splices import before_definitions
 
 _ENGINE_MAKERS = frozenset(name for name, kind in DATABASE_MAKERS.items() if kind in ENGINES and "create_" in name)
 _SQLITE = re.compile(r"sqlite(\+\w+)?:///(?!:memory:)\S")

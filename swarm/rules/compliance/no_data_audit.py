@@ -9,11 +9,11 @@ from pathlib import Path
 from swarm.analysis.database_kinds import DATABASE_MAKERS, ENGINES
 from swarm.analysis.index import Index
 from swarm.core.findings import Finding
-from swarm.rules.audit_chain import chained
-from swarm.rules.middlewares import installed, is_installed, middleware_text
-from swarm.rules.personal_columns import personal_columns
-from swarm.rules.placing import main_app, text_mentions
+from swarm.rules.facts.personal_columns import personal_columns
 from swarm.rules.rule import Example, Mend, Rule
+from swarm.rules.writing.audit_chain import chained
+from swarm.rules.writing.middlewares import installed, is_installed, middleware_text
+from swarm.rules.writing.placing import main_app, text_mentions
 
 _CLASS = "DataAuditMiddleware"
 _ENGINE_MAKERS = frozenset(name for name, kind in DATABASE_MAKERS.items() if kind in ENGINES and "create_" in name)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Index
 from swarm.core.findings import Finding
-from swarm.rules.personal_columns import personal_columns
+from swarm.rules.facts.personal_columns import personal_columns
 from swarm.rules.rule import Example, Rule
 
 _DROPS = (

@@ -18,13 +18,13 @@ from swarm.core.patches import FileChange
 from swarm.rules.compliance.shown_objects import is_settings, shows_person
 from swarm.rules.compliance.written_words import is_correspondent, is_written_words
 from swarm.rules.distinct import distinct
-from swarm.rules.in_use import runs_with
-from swarm.rules.logging_calls import is_log_call, is_print
-from swarm.rules.personal_columns import PERSONAL_NAME
-from swarm.rules.placing import bound_names, free_file, import_edit, main_app
-from swarm.rules.reaching import import_of
+from swarm.rules.facts.in_use import runs_with
+from swarm.rules.facts.logging_calls import is_log_call, is_print
+from swarm.rules.facts.personal_columns import PERSONAL_NAME
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.signatures.digests import assigned, last_name
+from swarm.rules.writing.placing import bound_names, free_file, import_edit, main_app
+from swarm.rules.writing.reaching import import_of
 
 # a full name of these is no person's
 _THINGS = re.compile(

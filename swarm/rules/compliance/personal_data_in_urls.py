@@ -11,7 +11,7 @@ from swarm.analysis.index import Index, Route
 from swarm.analysis.query_parameters import read_parameter
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
-from swarm.rules.personal_columns import PERSONAL_NAME
+from swarm.rules.facts.personal_columns import PERSONAL_NAME
 from swarm.rules.rule import Example, Rule
 
 

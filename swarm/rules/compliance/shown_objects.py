@@ -7,7 +7,7 @@ import ast
 from swarm.analysis.index import ClassInfo, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module
-from swarm.rules.personal_columns import PERSONAL_NAME
+from swarm.rules.facts.personal_columns import PERSONAL_NAME
 
 _SHOWING = ("pydantic.BaseModel", "pydantic.main.BaseModel", "sqlmodel.SQLModel")
 _DEPTH = 4

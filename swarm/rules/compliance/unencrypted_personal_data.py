@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from swarm.analysis.index import Index
 from swarm.analysis.models import models_of
 from swarm.core.findings import Finding
-from swarm.rules.personal_columns import personal_columns
+from swarm.rules.facts.personal_columns import personal_columns
 from swarm.rules.rule import Example, Rule
 
 _ORDERING = ("order_by", "group_by", "filter_by", "distinct")

@@ -13,7 +13,7 @@ from swarm.analysis.effects import WRITE_WORDS, http_call, sql_call
 from swarm.analysis.index import Index
 from swarm.analysis.module import unparsed, walk
 from swarm.analysis.source import Module
-from swarm.rules.logging_calls import is_log_call, is_print, tells_of_it
+from swarm.rules.facts.logging_calls import is_log_call, is_print, tells_of_it
 
 BROAD = ("Exception", "BaseException")
 # all that a client may raise where another system fails: as good as everything around a call of that client

@@ -10,8 +10,8 @@ from swarm.analysis.edits import Edit
 from swarm.analysis.index import AppObject, Index
 from swarm.analysis.source import FunctionNode, Module
 from swarm.core.findings import Finding
-from swarm.rules.placing import bound_names, code_mentions, free_name, main_app
 from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.writing.placing import bound_names, code_mentions, free_name, main_app
 
 _HEALTH = re.compile(
     r"/_{0,2}(health[\w-]*|healthz?|livez?|liveness|readyz?|readiness|alive|ping|status|heartbeat|lbheartbeat|up)_{0,2}/?$",

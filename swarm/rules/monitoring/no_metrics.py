@@ -7,9 +7,9 @@ from pathlib import Path
 
 from swarm.analysis.index import Index
 from swarm.core.findings import Finding
-from swarm.rules.middlewares import installed, middleware_text
-from swarm.rules.placing import main_app, text_mentions
 from swarm.rules.rule import Example, Mend, Rule
+from swarm.rules.writing.middlewares import installed, middleware_text
+from swarm.rules.writing.placing import main_app, text_mentions
 
 KNOWN_METRICS = (
     r"prometheus[-_](?!lines)\w|\w[-_]prometheus|prometheus\.Counter|aioprometheus|opentelemetry|statsd|datadog|ddtrace|newrelic|elastic-?apm|influxdb|micrometer"

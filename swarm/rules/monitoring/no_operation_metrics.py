@@ -14,11 +14,11 @@ from swarm.analysis.mentions import holds, in_small_letters
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
-from swarm.rules.in_use import runs_with
+from swarm.rules.facts.in_use import runs_with
 from swarm.rules.monitoring.no_metrics import KNOWN_METRICS
-from swarm.rules.placing import free_file, free_name, import_edit, main_app
-from swarm.rules.reaching import import_of
 from swarm.rules.rule import Example, Mend, Rule, edited
+from swarm.rules.writing.placing import free_file, free_name, import_edit, main_app
+from swarm.rules.writing.reaching import import_of
 
 _TEXT = Path(__file__).with_name("operation_metrics.txt")
 _OWN = '"""How long the operations of this service take:'

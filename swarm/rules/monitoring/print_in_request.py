@@ -15,10 +15,10 @@ from swarm.analysis.mentions import holds
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
-from swarm.rules.in_use import loaded_beside
-from swarm.rules.logging_calls import is_print
-from swarm.rules.placing import module_logger, spliced
+from swarm.rules.facts.in_use import loaded_beside
+from swarm.rules.facts.logging_calls import is_print
 from swarm.rules.rule import Example, Mend, Rule
+from swarm.rules.writing.placing import module_logger, spliced
 
 _SPEAKS_OF_ERRORS = re.compile(r"error|fail|exception|traceback|could ?n[o']t|cannot", re.IGNORECASE)
 _CONFIGURED = (  # for all loggers: a handler of one class's own logger shows nobody else's lines

@@ -14,8 +14,8 @@ from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.monitoring.dropped_errors import dropped, suppressed
 from swarm.rules.monitoring.unheard_errors import returns_in_finally, unseen_results
-from swarm.rules.placing import module_logger, on_own_line, spliced
 from swarm.rules.rule import Example, Mend, Rule
+from swarm.rules.writing.placing import module_logger, on_own_line, spliced
 
 _LOGS = ("debug", "info", "warning", "error", "exception", "critical", "log", "print")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from swarm.rules.durably import module_text
+from swarm.rules.answering.durably import module_text
 from tests.rules.durable_work.jobs import JOBS, SCRIPT
 
 

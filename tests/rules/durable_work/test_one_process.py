@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from swarm.rules.durably import module_text
+from swarm.rules.answering.durably import module_text
 from tests.rules.durable_work.jobs import app_of, command, load, rows, served, until
 
 

@@ -9,7 +9,7 @@ import time
 from types import ModuleType
 from typing import Any
 
-from swarm.rules.kept_answers import module_text
+from swarm.rules.keeping.kept_answers import module_text
 
 
 def load(name: str) -> ModuleType:

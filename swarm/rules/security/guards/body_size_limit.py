@@ -7,9 +7,9 @@ from pathlib import Path
 
 from swarm.analysis.index import Index
 from swarm.core.findings import Finding
-from swarm.rules.middlewares import installed, middleware_text
-from swarm.rules.placing import code_mentions, main_app
 from swarm.rules.rule import Example, Mend, Rule
+from swarm.rules.writing.middlewares import installed, middleware_text
+from swarm.rules.writing.placing import code_mentions, main_app
 
 # reading the length, not writing it: an answer with a Content-Length limits nothing
 _KNOWN = (
@@ -78,7 +78,7 @@ class BodySizeLimit(Rule):
         return installed(
             index,
             findings,
-            middleware_text(Path(__file__).parent, "body_limit", "BodyLimitMiddleware"),
+            middleware_text(Path(__file__).parent / "templates", "body_limit", "BodyLimitMiddleware"),
             "Refuse bodies that are too large",
             "Answers 413 to bodies over MAX_BODY_BYTES (default 1 MB; 0 turns it off) before reading them.",
         )

@@ -14,8 +14,8 @@ from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.routes import DEPENDS, HOOKS, ROUTING, VIEW_BASES, find_hooks
 from swarm.analysis.source import Module, parameters
-from swarm.rules.placing import GUARDS
 from swarm.rules.security.signatures.digests import is_signature
+from swarm.rules.writing.placing import GUARDS
 
 # what asks for a proof goes by such a name, and so does what the proof is read from
 _ASKING = re.compile(

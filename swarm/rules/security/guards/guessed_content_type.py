@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from swarm.analysis.index import Index
 from swarm.core.findings import Finding
-from swarm.rules.middlewares import installed, is_installed
-from swarm.rules.placing import main_app, text_mentions
 from swarm.rules.rule import Example, Mend, Rule
 from swarm.rules.security.guards.generated import middleware
+from swarm.rules.writing.middlewares import installed, is_installed
+from swarm.rules.writing.placing import main_app, text_mentions
 
 _CLASS = "AnswerHeadersMiddleware"
 _KNOWN = r"nosniff|X-Content-Type-Options|\btalisman\b|secweb|secure_headers|\bsecure\.(Secure|SecureHeaders)|helmet"

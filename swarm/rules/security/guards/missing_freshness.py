@@ -14,10 +14,10 @@ from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
-from swarm.rules.placing import bound_names
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.signatures.digests import assigned
 from swarm.rules.security.signatures.signature_of_parsed_body import handed_in
+from swarm.rules.writing.placing import bound_names
 
 _KEYED = ("hmac.new", "hmac.digest", "hmac.HMAC")
 _STAMP = re.compile(r"^(t|ts|x[-_].*timestamp|.*timestamp.*|.*[-_]ts|webhook[-_]timestamp)$", re.IGNORECASE)

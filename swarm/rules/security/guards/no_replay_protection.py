@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from swarm.analysis.index import Index
 from swarm.core.findings import Finding
-from swarm.rules.middlewares import installed, is_installed
-from swarm.rules.placing import main_app
 from swarm.rules.rule import Example, Mend, Rule
 from swarm.rules.security.guards.generated import middleware
 from swarm.rules.security.guards.remembered_deliveries import claims_deliveries
 from swarm.rules.security.signatures.webhook_shapes import body_routes, checks_signatures, read_id_headers, senders
+from swarm.rules.writing.middlewares import installed, is_installed
+from swarm.rules.writing.placing import main_app
 
 _CLASS = "ReplayGuardMiddleware"
 # code that remembers deliveries; words that a retry or a cache may use as well are not among them

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from swarm.analysis.index import Index
 from swarm.core.findings import Finding
-from swarm.rules.audit_chain import chained
-from swarm.rules.middlewares import installed, is_installed
-from swarm.rules.placing import main_app, text_mentions
 from swarm.rules.rule import Example, Mend, Rule
 from swarm.rules.security.guards.generated import middleware
 from swarm.rules.security.signatures.webhook_shapes import body_routes, checks_signatures
+from swarm.rules.writing.audit_chain import chained
+from swarm.rules.writing.middlewares import installed, is_installed
+from swarm.rules.writing.placing import main_app, text_mentions
 
 _CLASS = "SecurityAuditMiddleware"
 _KNOWN = (

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from swarm.analysis.index import Index
 from swarm.core.findings import Finding
-from swarm.rules.middlewares import installed, is_installed
-from swarm.rules.placing import code_mentions, main_app, text_mentions
 from swarm.rules.rule import Example, Mend, Rule
 from swarm.rules.security.guards.generated import middleware
+from swarm.rules.writing.middlewares import installed, is_installed
+from swarm.rules.writing.placing import code_mentions, main_app, text_mentions
 
 _CLASS = "RateLimitMiddleware"
 # answering 429 or a library that does; a client that reads a 429 of another service limits nobody

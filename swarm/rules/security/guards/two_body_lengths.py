@@ -8,9 +8,9 @@ from pathlib import Path
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
-from swarm.rules.middlewares import Middleware, installed, is_installed
-from swarm.rules.placing import GUARDS, main_app
 from swarm.rules.rule import Example, Mend, Rule
+from swarm.rules.writing.middlewares import Middleware, installed, is_installed
+from swarm.rules.writing.placing import GUARDS, main_app
 
 _CLASS = "BodyLengthsMiddleware"
 
@@ -70,7 +70,7 @@ class TwoBodyLengths(Rule):
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
         """A middleware in a module of its own, outside of all that answers."""
-        text = (Path(__file__).parent / "body_lengths.txt").read_text(encoding="utf-8")
+        text = (Path(__file__).parent / "templates" / "body_lengths.txt").read_text(encoding="utf-8")
         return installed(
             index,
             findings,

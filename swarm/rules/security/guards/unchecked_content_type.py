@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from swarm.analysis.index import Index
 from swarm.core.findings import Finding
-from swarm.rules.middlewares import installed, is_installed
-from swarm.rules.placing import code_mentions, main_app
 from swarm.rules.rule import Example, Mend, Rule
 from swarm.rules.security.guards.generated import middleware
 from swarm.rules.security.signatures.webhook_shapes import bodies_are_json, json_readers
+from swarm.rules.writing.middlewares import installed, is_installed
+from swarm.rules.writing.placing import code_mentions, main_app
 
 _CLASS = "ContentTypeMiddleware"
 _KNOWN = (

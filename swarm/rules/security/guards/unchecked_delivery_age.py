@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from swarm.analysis.index import Index
 from swarm.core.findings import Finding
-from swarm.rules.middlewares import installed, is_installed
-from swarm.rules.placing import code_mentions, main_app
 from swarm.rules.rule import Example, Mend, Rule
 from swarm.rules.security.guards.generated import middleware
 from swarm.rules.security.signatures.webhook_shapes import body_routes, checks_signatures, senders
+from swarm.rules.writing.middlewares import installed, is_installed
+from swarm.rules.writing.placing import code_mentions, main_app
 
 _CLASS = "DeliveryAgeMiddleware"
 _KNOWN = r"tolerance|max_age_s|too_old|is_fresh|is_stale|clock_skew|replay_window"

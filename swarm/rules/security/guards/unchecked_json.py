@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.core.findings import Finding
-from swarm.rules.middlewares import installed, is_installed
-from swarm.rules.placing import main_app
 from swarm.rules.rule import Example, Mend, Rule
 from swarm.rules.security.guards.generated import middleware
 from swarm.rules.security.signatures.webhook_shapes import (
@@ -18,6 +16,8 @@ from swarm.rules.security.signatures.webhook_shapes import (
     json_readers,
     takes_objects_only,
 )
+from swarm.rules.writing.middlewares import installed, is_installed
+from swarm.rules.writing.placing import main_app
 
 _CLASS = "CheckedJsonMiddleware"
 

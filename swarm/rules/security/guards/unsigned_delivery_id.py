@@ -11,10 +11,10 @@ from swarm.analysis.index import Function, Index
 from swarm.analysis.module import walk
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
-from swarm.rules.placing import GUARDS
 from swarm.rules.rule import Example, Rule
 from swarm.rules.security.guards.guarding import ways_of
 from swarm.rules.security.signatures.webhook_shapes import BODY_METHODS, checks_signatures
+from swarm.rules.writing.placing import GUARDS
 
 _ID = re.compile(
     r"^(x-)?([a-z0-9]+-)*(delivery|delivery-id|event-id|event-uuid|webhook-id|message-id|request-id|idempotency-key"

@@ -11,8 +11,8 @@ from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.rules.rule import Example
 from swarm.rules.security.injection.data_flow import Hit, MendingFlowRule, Reached, calls
-from swarm.rules.security.injection.filled_places import bindings
-from swarm.rules.splices import import_as
+from swarm.rules.security.injection.texts.filled_places import bindings
+from swarm.rules.writing.splices import import_as
 
 _QUOTES = ("'", '"')
 

@@ -14,10 +14,10 @@ from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module, own_of
 from swarm.rules.rule import Example
-from swarm.rules.security.injection.built_text import HOLE
 from swarm.rules.security.injection.data_flow import Hit, MendingFlowRule, Reached, calls, given, holds
-from swarm.rules.security.injection.filled_places import Filling, Place, bindings
-from swarm.rules.splices import import_as
+from swarm.rules.security.injection.texts.built_text import HOLE
+from swarm.rules.security.injection.texts.filled_places import Filling, Place, bindings
+from swarm.rules.writing.splices import import_as
 
 _RUN = ("subprocess.run", "subprocess.call", "subprocess.check_call", "subprocess.check_output", "subprocess.Popen")
 _SHELL = (

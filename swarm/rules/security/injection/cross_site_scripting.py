@@ -12,9 +12,9 @@ from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.rules.rule import Example
 from swarm.rules.security.injection.data_flow import Hit, MendingFlowRule, Reached, calls, given, holds
-from swarm.rules.security.injection.filled_places import Filling, Place, imported
-from swarm.rules.security.injection.markup_context import is_escapable
-from swarm.rules.security.injection.plain_values import is_plain_value
+from swarm.rules.security.injection.texts.filled_places import Filling, Place, imported
+from swarm.rules.security.injection.texts.markup_context import is_escapable
+from swarm.rules.security.injection.texts.plain_values import is_plain_value
 
 _PAGES = ("fastapi.responses.HTMLResponse", "starlette.responses.HTMLResponse")
 _FLASK = ("flask.make_response", "flask.Response", "flask.wrappers.Response", "werkzeug.wrappers.Response")

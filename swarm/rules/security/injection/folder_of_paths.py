@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from swarm.analysis.index import Index
 from swarm.analysis.source import FunctionNode, Module
-from swarm.rules.security.injection.built_text import HOLE, BuiltText, read_text
-from swarm.rules.security.injection.filled_places import bindings
+from swarm.rules.security.injection.texts.built_text import HOLE, BuiltText, read_text
+from swarm.rules.security.injection.texts.filled_places import bindings
 
 _SAME = ("str", "pathlib.Path", "pathlib.PurePath", "os.fspath", "os.path.abspath", "os.path.realpath",
          "os.path.normpath", "os.path.expanduser", "anyio.Path", "aiofiles.os.path.abspath")  # fmt: skip

@@ -9,8 +9,8 @@ from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.patches import FileChange
-from swarm.rules.placing import free_file, import_edit, main_app
-from swarm.rules.reaching import import_of
+from swarm.rules.writing.placing import free_file, import_edit, main_app
+from swarm.rules.writing.reaching import import_of
 
 _FLASK = {404: "NotFound", 400: "BadRequest"}
 _REFUSALS = {

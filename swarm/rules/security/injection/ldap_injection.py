@@ -12,7 +12,7 @@ from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.rules.rule import Example
 from swarm.rules.security.injection.data_flow import Hit, MendingFlowRule, Reached, calls, given, holds
-from swarm.rules.security.injection.filled_places import Filling, imported
+from swarm.rules.security.injection.texts.filled_places import Filling, imported
 
 _SEARCHES = (".search", ".search_s", ".search_st", ".search_ext", ".search_ext_s", ".paged_search", ".compare_s",
              ".search_subtree", ".modify_s", ".delete_s", ".simple_bind_s")  # fmt: skip

@@ -17,8 +17,8 @@ from swarm.analysis.source import FunctionNode, Module, parameters
 from swarm.core.patches import FileChange
 from swarm.rules.rule import Example
 from swarm.rules.security.injection.data_flow import Hit, MendingFlowRule, Reached, calls, given
-from swarm.rules.security.injection.filled_places import bindings
 from swarm.rules.security.injection.kept_modules import KeptModule
+from swarm.rules.security.injection.texts.filled_places import bindings
 
 _REDIRECTS = (
     "flask.redirect", "werkzeug.utils.redirect", "starlette.responses.RedirectResponse",

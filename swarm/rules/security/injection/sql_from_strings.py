@@ -18,10 +18,10 @@ from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Confidence, Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
-from swarm.rules.security.injection.built_text import BuiltText, Hole, read_text
-from swarm.rules.security.injection.copied_text import is_steady, moved
 from swarm.rules.security.injection.data_flow import Hit, Reached, told
-from swarm.rules.security.injection.sql_binding import Style, bind, is_value_position
+from swarm.rules.security.injection.texts.built_text import BuiltText, Hole, read_text
+from swarm.rules.security.injection.texts.copied_text import is_steady, moved
+from swarm.rules.security.injection.texts.sql_binding import Style, bind, is_value_position
 from swarm.rules.security.signatures.digests import assigned
 
 _EXECUTES = (

@@ -10,10 +10,10 @@ from swarm.analysis.dataflow.frames import Seen
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.rules.rule import Example
-from swarm.rules.security.injection.built_text import read_text
 from swarm.rules.security.injection.data_flow import Hit, MendingFlowRule, Reached, calls
-from swarm.rules.security.injection.markup_context import is_escapable
-from swarm.rules.security.injection.quoted_holes import free_names, unquoted, without_f
+from swarm.rules.security.injection.texts.built_text import read_text
+from swarm.rules.security.injection.texts.markup_context import is_escapable
+from swarm.rules.security.injection.texts.quoted_holes import free_names, unquoted, without_f
 
 _TEMPLATES = (
     "flask.render_template_string", "jinja2.Template", "jinja2.environment.Template", "mako.template.Template",

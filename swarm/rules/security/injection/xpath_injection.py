@@ -10,11 +10,11 @@ from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module, own_of
 from swarm.rules.rule import Example
-from swarm.rules.security.injection.built_text import BuiltText, read_text
-from swarm.rules.security.injection.copied_text import is_steady, moved
 from swarm.rules.security.injection.data_flow import Hit, MendingFlowRule, Reached, calls, given, holds
-from swarm.rules.security.injection.filled_places import bindings, is_text
-from swarm.rules.security.injection.quoted_holes import bindings_of, free_names, without_f
+from swarm.rules.security.injection.texts.built_text import BuiltText, read_text
+from swarm.rules.security.injection.texts.copied_text import is_steady, moved
+from swarm.rules.security.injection.texts.filled_places import bindings, is_text
+from swarm.rules.security.injection.texts.quoted_holes import bindings_of, free_names, without_f
 
 _ACCEPTED = ("xpath", "without:'", 'without:"')
 _FIRST = (".xpath", "lxml.etree.XPath", "lxml.etree.ETXPath")

@@ -14,11 +14,11 @@ from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
-from swarm.rules.placing import bound_names
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.secrets.literal_secrets import Literal, is_guarded, literal_secrets
 from swarm.rules.security.secrets.secret_words import has_known_form, is_placeholder, is_secret_name, looks_secret
 from swarm.rules.security.secrets.shown_secrets import is_only_shown
+from swarm.rules.writing.placing import bound_names
 
 # What one worker signs or encrypts another must read: a random value for each process would break that.
 _SHARED_BY_WORKERS = re.compile(r"^(app_|flask_)?secret_?key$|session|cookie|jwt|csrf|encrypt|fernet", re.IGNORECASE)

@@ -14,7 +14,7 @@ from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
-from swarm.rules.logging_calls import is_log_call, is_print
+from swarm.rules.facts.logging_calls import is_log_call, is_print
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.secrets.secret_words import is_secret_name
 from swarm.rules.security.signatures.digests import assigned, is_signature, last_name

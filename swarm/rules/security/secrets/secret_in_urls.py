@@ -15,7 +15,7 @@ from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Rule
-from swarm.rules.security.injection.built_text import read_text
+from swarm.rules.security.injection.texts.built_text import read_text
 from swarm.rules.security.secrets.secret_words import is_secret_name
 from swarm.rules.security.signatures.digests import assigned, is_shared_secret, last_name
 

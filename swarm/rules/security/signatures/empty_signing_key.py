@@ -15,11 +15,11 @@ from swarm.analysis.route_paths import argument
 from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
-from swarm.rules.placing import bound_names
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.secrets.secret_in_code import imports_of, read_or
 from swarm.rules.security.secrets.secret_words import is_secret_name
 from swarm.rules.security.signatures.digests import assigned, from_request, last_name
+from swarm.rules.writing.placing import bound_names
 
 _READERS = ("os.getenv", "os.environ.get")
 _KEYED = ("hmac.new", "hmac.digest", "hmac.HMAC")

@@ -14,10 +14,10 @@ from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
-from swarm.rules.placing import bound_names, code_mentions
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.signatures.digests import assigned, last_name
-from swarm.rules.splices import before_definitions, import_as
+from swarm.rules.writing.placing import bound_names, code_mentions
+from swarm.rules.writing.splices import before_definitions, import_as
 
 _WIDTH = 118
 _KEYED = ("hmac.new", "hmac.digest", "hmac.HMAC")

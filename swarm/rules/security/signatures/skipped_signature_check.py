@@ -26,7 +26,7 @@ from swarm.rules.security.signatures.signing_secrets import (
     switch_of,
 )
 from swarm.rules.security.signatures.unsent_signatures import names_signature, unsent
-from swarm.rules.splices import is_alone
+from swarm.rules.writing.splices import is_alone
 
 _REFUSED = re.compile(r"40[013]|HTTPException|signature|unauthori|forbidden|denied", re.IGNORECASE)
 

@@ -19,7 +19,7 @@ from swarm.rules.security.signatures.digests import (
     is_signature,
     may_be_none,
 )
-from swarm.rules.splices import is_atom
+from swarm.rules.writing.splices import is_atom
 
 # what else catches the error that `encode` raises
 _CAUGHT = ("TypeError", "UnicodeError", "UnicodeEncodeError", "ValueError")

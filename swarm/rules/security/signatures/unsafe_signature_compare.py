@@ -22,7 +22,7 @@ from swarm.rules.security.signatures.digests import (
     may_be_none,
     may_be_unset,
 )
-from swarm.rules.splices import before_definitions, free_name, is_atom
+from swarm.rules.writing.splices import before_definitions, free_name, is_atom
 
 _HELPER = "_is_valid_secret"
 _HELPER_TEXT = '''def {name}(sent, secret):

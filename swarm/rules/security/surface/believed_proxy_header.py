@@ -12,8 +12,8 @@ from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
-from swarm.rules.placing import GUARDS
 from swarm.rules.rule import Example, Rule
+from swarm.rules.writing.placing import GUARDS
 
 _HEADERS = frozenset({
     "x-forwarded-for", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip", "x-cluster-client-ip",

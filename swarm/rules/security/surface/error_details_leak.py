@@ -16,11 +16,11 @@ from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.examples import error_details_leak as examples
-from swarm.rules.logging_calls import is_log_call
-from swarm.rules.placing import LoggerChoice, module_logger, on_own_line, spliced
+from swarm.rules.facts.logging_calls import is_log_call
 from swarm.rules.rule import Mend, Rule
 from swarm.rules.security.signatures.digests import assigned
 from swarm.rules.security.surface.error_handlers import error_handlers
+from swarm.rules.writing.placing import LoggerChoice, module_logger, on_own_line, spliced
 
 _ANSWERS = ("HTTPException", "JSONResponse", "PlainTextResponse", "Response", "HTMLResponse", "ORJSONResponse",
             "jsonify", "make_response", "abort", "UJSONResponse", "dumps")  # fmt: skip

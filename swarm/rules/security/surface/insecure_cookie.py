@@ -12,7 +12,7 @@ from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
-from swarm.rules.splices import import_as
+from swarm.rules.writing.splices import import_as
 
 _SECRET = re.compile(r"session|sess_?id|^sid$|token|auth|jwt|remember|csrf|login|api_?key", re.IGNORECASE)
 

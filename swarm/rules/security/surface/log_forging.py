@@ -12,9 +12,9 @@ from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
-from swarm.rules.logging_calls import is_log_call
-from swarm.rules.placing import free_file, import_edit, main_app, sibling_import, text_mentions
+from swarm.rules.facts.logging_calls import is_log_call
 from swarm.rules.rule import Example, Mend, Rule
+from swarm.rules.writing.placing import free_file, import_edit, main_app, sibling_import, text_mentions
 
 _CALL = "keep_records_on_one_line"
 # a format that escapes by itself, or records that somebody makes already

@@ -10,9 +10,9 @@ from swarm.analysis.edits import Edit
 from swarm.analysis.index import AppObject, Index
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
-from swarm.rules.placing import code_mentions
 from swarm.rules.rule import Example, Mend, Rule, edited
-from swarm.rules.splices import add_keyword
+from swarm.rules.writing.placing import code_mentions
+from swarm.rules.writing.splices import add_keyword
 
 _ARGUMENTS = {"openapi_url", "docs_url", "redoc_url"}
 # code that uses the description itself would break without it

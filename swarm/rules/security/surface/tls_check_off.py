@@ -13,8 +13,8 @@ from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
-from swarm.rules.security.injection.filled_places import bindings
-from swarm.rules.splices import import_as
+from swarm.rules.security.injection.texts.filled_places import bindings
+from swarm.rules.writing.splices import import_as
 
 _VERBS = ("get", "post", "put", "patch", "delete", "head", "options", "request", "stream", "send")
 _SESSIONS = ("requests.Session", "requests.sessions.Session", "requests.session")

@@ -1,0 +1,1 @@
+"""Which answers may be kept, and the module that keeps them."""

@@ -1,0 +1,1 @@
+"""Rules about databases: statements, commits, connections and indexes."""
