@@ -50,7 +50,6 @@ class Command:
     start: str
     source: str
     folder: str = ""
-    needs_port: bool = False  # it hears its port from PORT alone
 
 
 def start_commands(root: Path, applications: tuple[Application, ...]) -> tuple[Command, ...]:
@@ -85,7 +84,7 @@ def _main(app: Application) -> Iterator[Command]:
     """`python main.py`, where the module serves as a program and hears its port from the environment."""
     for node in app.module.tree.body:
         if isinstance(node, ast.If) and "__name__" in unparsed(node.test) and "PORT" in app.module.text:
-            yield Command(f"python {app.module.path}", f"{app.module.path}:{node.lineno}", needs_port=True)
+            yield Command(f"python {app.module.path}", f"{app.module.path}:{node.lineno}")
 
 
 def _written(root: Path) -> Iterator[tuple[str, str]]:

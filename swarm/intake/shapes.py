@@ -35,7 +35,6 @@ class Shape:
     items: Shape | None = None
     choices: list[Any] = field(default_factory=list)
     kind: str = ""
-    is_body: bool = False
 
     def key(self, name: str) -> Shape:
         """The shape of one field."""

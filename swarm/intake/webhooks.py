@@ -292,7 +292,7 @@ def _passed(index: Index, function: Function, parameter: str, among: frozenset[F
 
 def body_of(index: Index, function: Function) -> tuple[tuple[dict[str, Any], ...], bool]:
     """Example bodies that the code itself tells: of a model in the signature, else of the fields that it reads."""
-    shape = Shape(is_body=True)
+    shape = Shape()
     reader = Reader(index, shape, of_request=True)
     names: dict[str, Shape] = {}
     from_model: dict[str, Any] = {}

@@ -75,18 +75,6 @@ def point_latest(folder: Path) -> None:
     temporary.replace(latest)
 
 
-def latest_run(reports: Path) -> Path:
-    """The folder that `latest` names. Raises UsageError where there is none."""
-    latest = reports / "latest"
-    if latest.is_file():
-        named = reports / latest.read_text(encoding="utf-8").strip()
-        if named.is_dir() and named.parent == reports:
-            return named
-    if latest.is_dir():
-        return latest.resolve()
-    raise UsageError(f"{reports}: no run yet; `swarm run` makes one")
-
-
 def load_report(folder: Path) -> Report:
     """The report of a run's folder. Raises UsageError where it holds none that can be read."""
     path = folder / "report.json"

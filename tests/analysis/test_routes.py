@@ -6,7 +6,6 @@ import ast
 
 import pytest
 
-from swarm.analysis.call_paths import call_path
 from swarm.analysis.index import Index, build_index
 from swarm.analysis.source import SourceTree
 from swarm.core.patches import FileChange
@@ -225,14 +224,12 @@ def alone(): ...
 """
 
 
-def test_the_routes_that_reach_a_function_and_the_way_down_to_it() -> None:
+def test_the_routes_that_reach_a_function() -> None:
     index = index_of(main=LAYERS)
     by_name = {function.name: function for function in index.functions}
     assert [route.path for route in index.routes_reaching(by_name["deep"])] == ["/one", "/two"]
     assert index.routes_reaching(by_name["alone"]) == ()
-    one = index.routes[0]
-    assert [f.name for f in call_path(index, one, by_name["deep"])] == ["one", "middle", "deep"]
-    assert call_path(index, one, by_name["alone"]) == ()
+    assert [route.path for route in index.routes_reaching(by_name["middle"])] == ["/one"]
 
 
 def test_only_handlers_of_a_shared_loop_run_on_it() -> None:

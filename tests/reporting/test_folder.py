@@ -12,7 +12,7 @@ import pytest
 from swarm.core.errors import UsageError
 from swarm.core.report import Report
 from swarm.reporting.catalogue import all_formats
-from swarm.reporting.folder import latest_run, load_report, point_latest, write_file, write_run
+from swarm.reporting.folder import load_report, point_latest, write_file, write_run
 
 
 def test_the_contracts_files_are_there(report: Report, tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_the_contracts_files_are_there(report: Report, tmp_path: Path) -> None:
     assert set(wanted) <= set(written)
     on_disk = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     assert on_disk == set(written)
-    assert latest_run(folder.parent).name == report.run.id
+    assert (folder.parent / "latest").resolve() == folder.resolve()
 
 
 def test_json_and_folder_agree_on_patches(report: Report, tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_latest_moves_and_survives_without_links(
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         point_latest(tmp_path / name)
-        assert latest_run(tmp_path).name == name
+        assert (tmp_path / "latest").resolve() == tmp_path / name
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError("no links here")
@@ -81,12 +81,6 @@ def test_latest_moves_and_survives_without_links(
     monkeypatch.setattr(Path, "symlink_to", refuse)
     point_latest(tmp_path / "one")
     assert (tmp_path / "latest").read_text() == "one\n"
-    assert latest_run(tmp_path).name == "one"
-
-
-def test_no_run_yet(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no run yet"):
-        latest_run(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../out", "/etc/x", "a/../../b", "", "a\\b"])
