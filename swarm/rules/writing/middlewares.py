@@ -48,13 +48,13 @@ def middleware_text(folder: Path, stem: str, class_name: str) -> Middleware:
     core = (folder / f"{stem}_core.txt").read_text(encoding="utf-8")
     asgi = (folder / f"{stem}_asgi.txt").read_text(encoding="utf-8")
     wsgi = (folder / f"{stem}_wsgi.txt").read_text(encoding="utf-8")
-    asgi_core = core.replace("@IMPORTS@", "from typing import Any\n").replace(
-        "@STDLIB@", "import os\nfrom typing import Any\n"
-    )
-    wsgi_core = core.replace("@IMPORTS@", "from typing import Any, Iterable\n").replace(
-        "@STDLIB@", "import io\nimport os\nfrom typing import Any, Iterable\n"
-    )
-    return Middleware(stem, class_name, asgi_core + asgi, wsgi_core + wsgi)
+    return Middleware(stem, class_name, _with_imports(core + asgi, ""), _with_imports(core + wsgi, "import io\n"))
+
+
+def _with_imports(text: str, first: str) -> str:
+    """A template's text with the imports that it uses where it wants them."""
+    typed = "from typing import Any, Iterable\n" if "Iterable[" in text else "from typing import Any\n"
+    return text.replace("@IMPORTS@", typed).replace("@STDLIB@", f"{first}import os\n{typed}")
 
 
 def is_installed(index: Index, class_name: str) -> bool:
