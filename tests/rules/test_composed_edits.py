@@ -22,8 +22,7 @@ def test_imports_of_two_groups_at_one_place_keep_their_groups(tmp_path: Path) ->
     head, _, rest = (tmp_path / "shop/db.py").read_text().partition("\n\n")
     assert head == "import os\nimport sqlite3\nfrom contextlib import suppress\nfrom typing import Any"
     assert set(rest.split("\n\n")[0].splitlines()) == {
-        "from sqlalchemy import create_engine", "from sqlalchemy import event",
-        "from sqlalchemy.engine import Engine",
+        "from sqlalchemy import create_engine, event", "from sqlalchemy.engine import Engine",
     }  # fmt: skip
 
 

@@ -10,9 +10,11 @@ from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit, apply_edits
 from swarm.analysis.index import AppObject, Index
 from swarm.analysis.mentions import holds, in_small_letters
+from swarm.analysis.parsing import parse_module
 from swarm.analysis.source import FunctionNode, Module, SourceTree
 from swarm.core.patches import FileChange
 from swarm.rules.writing.fitting import fitted
+from swarm.rules.writing.splices import WIDTH
 
 # generated modules whose words say nothing of what the target does by itself; their rules know them by their class
 GUARDS = frozenset({
@@ -214,12 +216,33 @@ def import_edit(tree: SourceTree, module: Module, statement: str) -> Edit:
         own = any(tree.split(dotted, module)[0] for dotted in _origins(module, before_it[-1:]))
         is_group_of_its_own = before_it and not own and not edit.text.startswith("\n")
         return Edit(edit.start, edit.end, "\n" + edit.text) if is_group_of_its_own else edit
+    if (joined := _joined_import(module, alike, statement)) is not None:
+        return joined
     before = [node for node in alike if ("." * node.level + (node.module or "")) < source]
     if before:
         at = module.line_start((before[-1].end_lineno or before[-1].lineno) + 1)
     else:
         at = module.line_start(alike[0].lineno)
     return Edit(at, at, statement + "\n")
+
+
+def _joined_import(module: Module, alike: Sequence[ast.ImportFrom], statement: str) -> Edit | None:
+    """One name more in an import of the same module, in its alphabetical place; None where that is no short line."""
+    wanted = parse_module(statement).body[0]
+    assert isinstance(wanted, ast.ImportFrom)
+    same = [node for node in alike if (node.level, node.module) == (wanted.level, wanted.module)]
+    line = module.line(same[0].lineno) if same else ""
+    name = wanted.names[0].name
+    if len(same) != 1 or len(wanted.names) != 1 or wanted.names[0].asname or "(" in line or "#" in line:
+        return None
+    if same[0].end_lineno != same[0].lineno or len(line) + len(name) + 2 > WIDTH:
+        return None
+    following = next((alias for alias in same[0].names if alias.name.lower() > name.lower()), None)
+    if following is None:
+        end = module.span(same[0])[1]
+        return Edit(end, end, f", {name}")
+    start = module.span(following)[0]
+    return Edit(start, start, f"{name}, ")
 
 
 def _origins(module: Module, imports: Sequence[ast.stmt]) -> list[str]:

@@ -64,8 +64,7 @@ async def tagged(session: AsyncSession, lead: str, tags: list[str]) -> None:
     await session.commit()
 """,
             """from fastapi import FastAPI
-from sqlalchemy import insert
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 

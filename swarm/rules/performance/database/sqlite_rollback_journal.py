@@ -78,8 +78,7 @@ from contextlib import suppress
 from typing import Any
 
 from fastapi import FastAPI
-from sqlalchemy import event
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.ext.asyncio import create_async_engine
 
