@@ -224,14 +224,21 @@ def unparsed(node: ast.AST) -> str:
     Before Python 3.12 it cannot write an f-string with a letter in an inner text that wants a backslash. Such a one
     is told by what it is made of, in a form that no Python reads: it must never get into anybody's code.
     """
+    if isinstance(node, ast.Name):
+        return node.id
     kept: str | None = vars(node).get(_KEPT_TEXT)
     if kept is None:
-        try:
-            kept = ast.unparse(node)
-        except ValueError:
-            kept = f"⟨{ast.dump(node)}⟩"
-        vars(node)[_KEPT_TEXT] = kept
+        kept = vars(node)[_KEPT_TEXT] = _written(node)
     return kept
+
+
+def _written(node: ast.AST) -> str:
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Attribute):
+        return f"{unparsed(node.value)}.{node.attr}"  # most are dotted names, and `ast.unparse` takes long to begin
+    try:
+        return ast.unparse(node)
+    except ValueError:
+        return f"⟨{ast.dump(node)}⟩"
 
 
 def parameters(function: FunctionNode) -> list[ast.arg]:

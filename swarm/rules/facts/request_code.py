@@ -64,10 +64,20 @@ def is_kept_by_hand(module: Module, node: ast.AST, function: Function) -> bool:
     for around in module.ancestors(node):
         if around is function.node:
             return False
-        asked = unparsed(around.test) if isinstance(around, ast.If) else ""
-        if " is None" in asked or "not in" in asked:
+        if isinstance(around, ast.If) and any(
+            _asks_for_none(compare) for compare in within(around.test, ast.Compare)
+        ):
             return True
     return False
+
+
+def _asks_for_none(compare: ast.Compare) -> bool:
+    """`client is None`, `key not in clients`."""
+    return any(
+        isinstance(operator, ast.NotIn)
+        or (isinstance(operator, ast.Is) and isinstance(side, ast.Constant) and side.value is None)
+        for operator, side in zip(compare.ops, compare.comparators, strict=True)
+    )
 
 
 def is_spelt_out(index: Index, function: Function, loop: ast.AST) -> bool:
