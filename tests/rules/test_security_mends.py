@@ -268,3 +268,16 @@ def test_the_name_of_a_key_s_file_is_no_key(name: str) -> None:
         assert not opens(setting, name)
         assert not is_secret(setting, name)
     assert opens("jwt_secret", "swordfish")
+
+
+def test_a_setting_that_names_a_key_s_file_is_left_alone(tmp_path: Path) -> None:
+    text = """from pydantic import FilePath
+from pydantic_settings import BaseSettings
+
+
+class Settings(BaseSettings):
+    app_secret_key: FilePath = "app_secret_key.pem"
+    webhook_secret: str = "hunter2"
+"""
+    write(tmp_path, {"app.py": text})
+    assert [finding.line for finding in find(tmp_path, "secret-in-code")] == [7]

@@ -16,7 +16,13 @@ from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.secrets.literal_secrets import Literal, is_guarded, literal_secrets
-from swarm.rules.security.secrets.secret_words import has_known_form, is_placeholder, is_secret_name, looks_secret
+from swarm.rules.security.secrets.secret_words import (
+    has_known_form,
+    is_file_name,
+    is_placeholder,
+    is_secret_name,
+    looks_secret,
+)
 from swarm.rules.security.secrets.shown_secrets import is_only_shown
 from swarm.rules.writing.placing import bound_names
 
@@ -246,7 +252,7 @@ def _is_literal(node: ast.expr | None) -> TypeGuard[ast.Constant]:
     if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
         return False
     value = node.value.strip()
-    return bool(value) and not is_placeholder(value)
+    return bool(value) and not is_placeholder(value) and not is_file_name(value)
 
 
 def _replacement(module: Module, secret: _Secret, random: str) -> str | None:

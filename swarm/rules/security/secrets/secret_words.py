@@ -83,6 +83,11 @@ def is_placeholder(value: str) -> bool:
 
 
 @lru_cache(MOST_NAMES)
+def is_file_name(value: str) -> bool:
+    """Whether a text says where a key lies, and is none."""
+    return _FILE.fullmatch(value.strip()) is not None
+
+
 def is_own_key(name: str) -> bool:
     """Whether the service itself signs, seals or lets in by what has this name."""
     return bool(_OWN_KEY.search(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.replace("-", "_"))))
@@ -93,8 +98,8 @@ def opens(name: str, value: str) -> bool:
     value = value.strip()
     if not is_own_key(name) or len(value) < 3 or _NOTHING.match(value) or " " in value or "://" in value:
         return False
-    if _FILE.fullmatch(value):
-        return False  # where the key lies
+    if is_file_name(value):
+        return False
     if re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+", value) or value.startswith(("/", "./", "X-", "x-")):
         return False
     if len(_letters(value)) > 11 and _letters(value) in _letters(name):
