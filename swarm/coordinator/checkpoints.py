@@ -1,8 +1,9 @@
 """Phases that a run has finished, in its journal beside a digest of what went into them.
 
 A resumed run takes a phase from there where the same goes in again; anything that cannot be read or that comes out
-otherwise counts as not there, and the phase is done anew. The recording of the target's behaviour is in no journal
-(it holds the bodies of requests): a run that was cut off before its proof was whole records again.
+otherwise counts as not there, and the phase is done anew. Of patches only the lines that they write are kept. The
+recording of the target's behaviour is in no journal (it holds the bodies of requests): a run that was cut off before
+its proof was whole records again.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from swarm.analysis.source import SourceTree
 from swarm.coordinator.baseline import Tested
 from swarm.coordinator.benchmark import Results, Weighed
+from swarm.coordinator.own_lines import with_code, without_code
 from swarm.coordinator.state import Parts, RunRequest, RunState
 from swarm.core.chat_codec import masked
 from swarm.core.codec import decode, decode_as, encode
@@ -48,10 +51,12 @@ class Checkpoints:
         kept = [record for record in parts.records if record.get("kind") == "checkpoint"]
         self._known = {str(record.get("phase")): record for record in kept}
         self._tree = ""
+        self._source = SourceTree({}, {}, frozenset(), {}, "")
         self.reused: list[str] = []
 
-    def same_tree(self, now: TreeDigest) -> None:
+    def same_tree(self, now: TreeDigest, source: SourceTree) -> None:
         """Keep what the target is now, or compare it with what it was. Raises TargetError where it is another."""
+        self._source = source
         target = _digest(self._request.target.model_dump(mode="json"))
         self._tree = _digest([now.whole, target, self._parts.version])
         known = next((record for record in self._parts.records if record.get("kind") == "tree"), None)
@@ -163,13 +168,20 @@ class Checkpoints:
         return ProvenPhase(Proven(stack, judgement, (), unbuilt), weighed, planted)
 
     def _keep(self, phase: str, planned: Sequence[Fix], value: Mapping[str, Any]) -> None:
-        record = {"phase": phase, "inputs": self._inputs(planned), "value": masked(value, self._parts.mask)}
+        kept = masked(without_code(value, self._source), self._parts.mask)
+        record = {"phase": phase, "inputs": self._inputs(planned), "value": kept}
         self._parts.journal.append("checkpoint", record)
 
     def _taken(self, phase: str, planned: Sequence[Fix]) -> dict[str, Any] | None:
         record = self._known.get(phase, {})
         value = record.get("value")
-        return value if isinstance(value, dict) and record.get("inputs") == self._inputs(planned) else None
+        if not isinstance(value, dict) or record.get("inputs") != self._inputs(planned):
+            return None
+        try:
+            found: dict[str, Any] = with_code(value, self._source)
+        except (TypeError, ValueError):
+            return None
+        return found
 
     def _inputs(self, planned: Sequence[Fix]) -> str:
         return _digest([self._tree, encode(tuple(planned))])

@@ -121,7 +121,8 @@ class Run:
                 self.request.target_name, self.request.target, self.request.folder, self.parts.scratch
             )
             self._keep_original(original)
-            self.checkpoints.same_tree(await asyncio.to_thread(tree_digest, original.copy))
+            digest = await asyncio.to_thread(tree_digest, original.copy)
+            self.checkpoints.same_tree(digest, original.index.tree)
             files, routes = len(original.index.tree.modules), len(original.index.routes)
             summary.append(f"{files} file{'s' * (files != 1)}, {routes} route{'s' * (routes != 1)}")
         workbench = self._workbench(original)
