@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import threading
 from collections import deque
 from collections.abc import Iterator, Set
 from functools import cached_property
@@ -31,6 +32,7 @@ class Index(Definitions):
     def __init__(self, tree: SourceTree) -> None:
         super().__init__(tree)
         self.notes: dict[str, object] = {}  # what later analyses keep with the index
+        self.alone = threading.RLock()  # held by who looks with a rule: what is half worked out is no other's answer
         self._mentioned: dict[Function, tuple[Function, ...]] = {}
         self._named: dict[ast.AST, Function | None] = {}
         self._callees: dict[Function, tuple[Function, ...]] = {}

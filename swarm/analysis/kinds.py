@@ -62,7 +62,7 @@ class Kinds:
     def of(self, module: Module, expression: ast.AST, depth: int = 0) -> str | None:
         """The dotted class of an expression's value ("httpx.AsyncClient", "service.crm.Crm"), or None."""
         if depth > MAX_DEPTH:
-            self.answers.cuts += 1
+            self.answers.cut()
             return None
         kind: str | None = self.answers.of(expression, self._find, module, expression, depth)
         return kind

@@ -1,4 +1,8 @@
-"""Looking with a rule: once over each tree, and an error of the rule's own ends its search alone."""
+"""Looking with a rule: once over each tree, and an error of the rule's own ends its search alone.
+
+One rule looks over a tree at a time. Specialists look side by side, in threads, and what is half worked out is for a
+moment what it will not be in the end.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +19,15 @@ def found_by(rule: Rule, index: Index) -> tuple[Finding, ...]:
     """What a rule finds; where it breaks down, what it had found by then, and `blind_rules` names it."""
     kind = type(rule)
     key = f"found by {kind.__module__}.{kind.__qualname__}"
-    kept = index.notes.get(key)
-    if kept is None:
-        found: list[Finding] = []
-        try:
-            found.extend(rule.find(index))
-        except Exception as error:  # noqa: BLE001 - a tree that one rule cannot read is no reason to end a run
-            _broken(index)[rule.id] = f"{type(error).__name__}: {error}".rstrip(": ")
-        kept = index.notes[key] = tuple(found)
+    with index.alone:
+        kept = index.notes.get(key)
+        if kept is None:
+            found: list[Finding] = []
+            try:
+                found.extend(rule.find(index))
+            except Exception as error:  # noqa: BLE001 - a tree that one rule cannot read is no reason to end a run
+                _broken(index)[rule.id] = f"{type(error).__name__}: {error}".rstrip(": ")
+            kept = index.notes[key] = tuple(found)
     assert isinstance(kept, tuple)
     return kept
 

@@ -22,7 +22,8 @@ def scan(index: Index, categories: Collection[Category] | None = None) -> tuple[
                 for finding in found_by(rule, index):
                     found.setdefault(finding.id, finding)
     told_by = {rule.id: rule.told_by for rule in all_rules() if rule.told_by}
-    return tuple(sorted(with_scripts_low(index, _joined(found.values(), told_by)), key=_order))
+    with index.alone:
+        return tuple(sorted(with_scripts_low(index, _joined(found.values(), told_by)), key=_order))
 
 
 def _joined(findings: Collection[Finding], told_by: Mapping[str, str]) -> list[Finding]:

@@ -68,7 +68,8 @@ def build_patch(fix: Fix, index: Index, rules: Mapping[str, Rule], number: int) 
     if not findings:
         return NotMended("an earlier patch has already mended it")
     try:
-        mend = rule.mend(index, findings)
+        with index.alone:
+            mend = rule.mend(index, findings)
     except Exception as error:  # noqa: BLE001 - one rule that cannot write here keeps no other from doing so
         return NotMended(f"the rule broke down over it ({type(error).__name__}: {error}): a mistake of swarm's")
     if mend is None or not any(change.before != change.after for change in mend.changes):

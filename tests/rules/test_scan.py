@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import get_args
+
+import pytest
 
 from swarm.analysis.index import build_index
 from swarm.analysis.source import SourceTree
+from swarm.core.findings import Category
 from swarm.rules.scan import scan
 from tests.rules.mending import mend, write
 
@@ -37,3 +44,24 @@ def test_text_that_forges_the_log_is_told_once_and_with_its_way(tmp_path: Path) 
 def test_without_an_application_its_places_are_told(tmp_path: Path) -> None:
     write(tmp_path, {"app.py": NO_APP})
     assert logged(tmp_path) == [("log-injection", True)]
+
+
+@pytest.fixture
+def busy_threads() -> Iterator[None]:
+    """Threads take turns five hundred times as often as they do otherwise."""
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(usual_s / 500)
+    yield
+    sys.setswitchinterval(usual_s)
+
+
+def test_specialists_that_look_side_by_side_find_what_they_find_alone(busy_threads: None) -> None:
+    tree = SourceTree.load(Path(__file__).parents[2] / "service")
+    categories: tuple[Category, ...] = get_args(Category)
+    alone = {category: scan(build_index(tree), (category,)) for category in categories}
+    assert any(alone.values())
+    for _ in range(5):
+        index = build_index(SourceTree.load(Path(__file__).parents[2] / "service"))
+        with ThreadPoolExecutor(len(categories)) as threads:
+            together = threads.map(lambda category: scan(index, (category,)), categories)  # noqa: B023 - done within
+            assert dict(zip(categories, together, strict=True)) == alone
