@@ -57,12 +57,14 @@ def _count(found: Any, file: str, name: str, value: Any, own: Any, seen: Any, de
 
 
 def census() -> Any:
-    """Sizes by `file:name`."""
+    """Sizes by `file:name`; None where no module of the target is loaded."""
     own = {}
     for name, module in list(sys.modules.items()):
         file = _own_file(module)
         if file is not None:
             own[name] = (file, module)
+    if not own:
+        return None
     found: dict[str, int] = {}
     seen: set[int] = set()
     for file, module in own.values():
@@ -77,9 +79,13 @@ def _serve() -> None:
         _sleep(LOOK_EVERY_S)
         try:
             if os.path.exists(_file + ".ask"):
-                with open(_file + ".part", "w") as file:
-                    json.dump(census(), file)
-                os.replace(_file + ".part", _file)
+                sizes = census()
+                if sizes is None:
+                    continue  # a master process, which has nothing of the target in it
+                part = f"{_file}.{os.getpid()}"  # its workers may answer side by side
+                with open(part, "w") as file:
+                    json.dump(sizes, file)
+                os.replace(part, _file)
                 os.remove(_file + ".ask")
         except Exception:
             pass

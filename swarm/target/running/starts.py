@@ -188,7 +188,7 @@ class Forkable:
             return None
         try:
             return server.fork(start, log)
-        except OSError:
+        except (OSError, ValueError, KeyError):  # it has ended, or answers something else
             self._state = "unfit"
             return None
 
