@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,8 +107,9 @@ async def measure_ends(standing: Standing, stack: Stack) -> Ends:
     ]  # fmt: skip
     whole = await see_whole(standing, servers, trace_file)
     await standing.keep(trees[BEFORE], trees[AFTER])
-    before = _side(traffic, whole.before, loaded.before, under[0])
-    after = _side(traffic, whole.after, loaded.after, under[1])
+    same = frozenset(one.number for one in whole.before)
+    before = _side(traffic, whole.before, same, loaded.before, under[0])
+    after = _side(traffic, whole.after, same, loaded.after, under[1])
     return Ends(
         whole,
         loaded,
@@ -214,12 +215,20 @@ async def _scraped(ends: tuple[Watched, Watched]) -> list[Samples | None]:
     return list(await asyncio.gather(*(scrape(one.server.base_url) for one in ends)))
 
 
-def _side(traffic: Traffic, wholes: Sequence[Whole], runs: Sequence[LoadRun], under: UnderLoad) -> Side:
-    """Work done, upstream calls and caches of one end."""
+def _side(
+    traffic: Traffic, wholes: Sequence[Whole], same: Collection[int], runs: Sequence[LoadRun], under: UnderLoad
+) -> Side:
+    """Work done, upstream calls and caches of one end.
+
+    Calls a webhook are counted of the requests that both ends had (`same`): others make more calls, or fewer.
+    """
     learned = WritesByKind.learned([(traffic.kind(one.number), one) for one in wholes])
     return Side(
         _work_done(traffic, learned, runs, under.calls, under.drain_s),
-        _use(wholes, (*under.calls, *(call for one in wholes for call in one.calls))),
+        _use(
+            [one for one in wholes if one.number in same],
+            (*under.calls, *(call for one in wholes for call in one.calls)),
+        ),
         _cache(*under.scraped),
         tuple(sorted({name for name, _ in under.scraped[1] or ()})),
     )

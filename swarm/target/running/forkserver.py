@@ -65,10 +65,11 @@ class ForkServer:
     def ask(self, message: Mapping[str, Any], descriptors: Sequence[int] = (), within_s: float = _ANSWER_S) -> Any:
         """One question and its answer. Raises OSError where none comes."""
         data = json.dumps(message).encode()
+        data = _LENGTH.pack(len(data)) + data
         with self._lock:
             self._channel.settimeout(within_s)
-            sent = socket.send_fds(self._channel, [_LENGTH.pack(len(data)) + data], descriptors)
-            self._channel.sendall((_LENGTH.pack(len(data)) + data)[sent:])
+            sent = socket.send_fds(self._channel, [data], descriptors)
+            self._channel.sendall(data[sent:])
             return json.loads(self._exactly(_LENGTH.unpack(self._exactly(_LENGTH.size))[0]))
 
     def fork(self, start: Start, log: Path) -> Child:
