@@ -10,10 +10,10 @@ from swarm.analysis.effects import effects_cache, http_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
+from swarm.rules.facts.independence import only_counts
 
 PAUSES = ("sleep", "wait", "wait_for", "delay", "backoff", "pause", "throttle")
 WAITING = re.compile(r"wait|poll|\bblock", re.IGNORECASE)  # the other side answers when there is something
-COUNTING = ("range", "itertools.count", "count")
 
 
 def asked_again(index: Index, function: Function) -> Iterator[tuple[ast.For | ast.While, ast.Call]]:
@@ -36,7 +36,7 @@ def asked_again(index: Index, function: Function) -> Iterator[tuple[ast.For | as
 def _repeats(loop: ast.For | ast.While) -> bool:
     """Whether turns differ in nothing that is named: `while True`, `while not done`, `for attempt in range(3)`."""
     if isinstance(loop, ast.For):
-        return isinstance(loop.iter, ast.Call) and unparsed(loop.iter.func) in COUNTING
+        return only_counts(loop)
     stored = {node.id for node in walk(loop) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     asked = {node.id for node in walk(loop.test) if isinstance(node, ast.Name)}
     return isinstance(loop.test, ast.Constant) or bool(stored & asked)

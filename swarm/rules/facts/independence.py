@@ -90,6 +90,11 @@ def only_collects(statements: Sequence[ast.stmt], bound: str) -> bool:
     return bool(statements)
 
 
+def only_counts(loop: ast.For) -> bool:
+    """Whether a loop goes through numbers alone: `for attempt in range(3)`."""
+    return isinstance(loop.iter, ast.Call) and unparsed(loop.iter.func) in ("range", "itertools.count", "count")
+
+
 def feeds_itself(loop: ast.For, value: ast.expr) -> bool:
     """Whether a turn's call uses what an earlier turn bound, collected or put into a place of."""
     stored: set[str] = set()

@@ -15,6 +15,7 @@ from swarm.analysis.models import Column, Model, is_library, last_name, models_o
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.analysis.statements import sql_call
+from swarm.rules.facts.independence import only_counts
 
 LISTING = ("all", "fetchall", "sorted", "list", "tuple")
 CHAIN = ("where", "filter", "filter_by", "order_by")
@@ -64,7 +65,7 @@ def loop_queries(index: Index, function: Function) -> Iterator[LoopQuery]:
             sql = sql_call(index, module, call)
             if sql is None or sql.construct is None or sql.verb != "SELECT" or not call.args or sql.construct is call:
                 continue
-            if _inner_loop(module, call) is not loop or not _compares(sql.construct, targets) or _is_range(loop):
+            if _inner_loop(module, call) is not loop or not _compares(sql.construct, targets) or only_counts(loop):
                 continue
             yield _described(index, LoopQuery(function, loop, call, sql.construct, sql.tables))
 
@@ -75,10 +76,6 @@ def _targets(loop: ast.For) -> set[str]:
 
 def _inner_loop(module: Module, node: ast.AST) -> ast.AST | None:
     return next((a for a in module.ancestors(node) if isinstance(a, ast.For | ast.While | ast.AsyncFor)), None)
-
-
-def _is_range(loop: ast.For) -> bool:
-    return isinstance(loop.iter, ast.Call) and unparsed(loop.iter.func) in ("range", "itertools.count", "count")
 
 
 def _compares(statement: ast.expr, targets: set[str]) -> bool:

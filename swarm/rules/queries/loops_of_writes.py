@@ -10,21 +10,18 @@ from collections.abc import Iterator
 
 from swarm.analysis.effects import HttpCall, effects_cache, outgoing_call
 from swarm.analysis.index import Function, Index
-from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import parameters
-from swarm.rules.facts.independence import feeds_itself
+from swarm.rules.facts.independence import feeds_itself, only_counts
 
-COUNTING = ("range", "itertools.count", "count")
 LEAVING = (ast.Break, ast.Return, ast.Yield, ast.YieldFrom)
 
 
 def writes_by_turn(index: Index, function: Function) -> Iterator[tuple[ast.For, ast.Call]]:
     """The `for` loops whose turns each make one outgoing write, to where the turn says, and wait for nothing else."""
     for loop in index.own_of(function, ast.For):
-        counts = isinstance(loop.iter, ast.Call) and unparsed(loop.iter.func) in COUNTING
         inner = [part for statement in loop.body for part in walk(statement)]
-        if counts or any(isinstance(part, LEAVING) for part in inner):
+        if only_counts(loop) or any(isinstance(part, LEAVING) for part in inner):
             continue
         turn = _names(loop.target)
         sends = [part for part in inner if isinstance(part, ast.Call) and _goes_to(index, function, part, turn)]
