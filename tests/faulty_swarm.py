@@ -1,4 +1,4 @@
-"""A small swarm on a small target, with faults thrown at it by chance: of the provider, of the model, of the user."""
+"""A small swarm on a small target, on bad days of provider, model and user: how each of its runs ended."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ import pytest
 
 from swarm.agents.casting import cast
 from swarm.agents.charters import full_charter
+from swarm.agents.conversation.loop import LoopLimits
 from swarm.agents.conversation.surroundings import Candidate
 from swarm.cli.running import executed, exit_code
 from swarm.config.schema import ModelAlias, Swarm, Target
@@ -25,19 +27,21 @@ from swarm.coordinator.benchmark import Weighed
 from swarm.coordinator.run import Run
 from swarm.coordinator.state import Parts, RunRequest, RunState
 from swarm.core.errors import BUG_EXIT_CODE, SwarmError
-from swarm.core.events import Event, FindingReported, Note
+from swarm.core.events import Event, FindingReported, Note, TurnFailed, TurnFinished
+from swarm.core.ports import Model
 from swarm.core.report import Report
 from swarm.core.spending import spent
 from swarm.models.anthropic import AnthropicModel
 from swarm.models.playbook import PlaybookModel
 from swarm.models.prices import load_prices
+from swarm.models.recording import FILE, Heading, Traffic
 from swarm.reporting.formats import json as json_format
 from swarm.rules.registry import all_rules
 from swarm.runtime import SystemClock, make_mask
 from swarm.target.running.sandbox import ProcessLimits
 from swarm.verify.verifier import Proven
-from tests.scripted_claude import FLAT, Call, ScriptedClaude, Seen, patch
-from tests.strict_server import Break, Raw, Refuse, Say, Step, StrictServer, text, thinking, tool_use
+from tests.bad_days import Troubled
+from tests.strict_server import StrictServer
 
 EXIT_CODES = frozenset({0, 1, 2, 3, 4, 5, 130})
 STALL_S = 0.25
@@ -83,7 +87,6 @@ SWARM = Swarm.model_validate(
     }
 )
 ALIASES = {"chain": ModelAlias(id="claude-opus-5-5", fallbacks=["claude-sonnet-5-5"])}
-GET = "requests.get(f\"{os.environ['STOCK_URL']}/stock/{sku}\")"
 
 
 def write_target(folder: Path) -> Target:
@@ -100,99 +103,6 @@ def write_target(folder: Path) -> Target:
             "load": {"rate": 20, "seconds": 1},
         }
     )
-
-
-@dataclass
-class Troubled:
-    """A director that plays a good model, and a bad day of the provider or the model by chance."""
-
-    chance: random.Random
-    rate: float
-    thrown: Counter[str] = field(default_factory=Counter)
-
-    def __post_init__(self) -> None:
-        writes = self.chance.random() < 0.1  # a proof of its own patch takes most of a run's time
-        self._claude = ScriptedClaude(_own if writes else lambda seen: (), fixes=lambda finding: False)
-
-    def __call__(self, body: dict[str, Any]) -> Step:
-        if self.chance.random() >= self.rate:
-            return self._claude(body)
-        name = self.chance.choice(sorted(FAULTS))
-        self.thrown[name] += 1
-        return FAULTS[name](body, self)
-
-    def counts(self, body: dict[str, Any]) -> int | Refuse:
-        """What a request reads, as its turn will tell; not to be had at times."""
-        if self.chance.random() >= self.rate:
-            return FLAT["input_tokens"]
-        return Refuse(self.chance.choice([404, 429, 529]), "overloaded_error")
-
-
-def _own(seen: Seen) -> list[Call]:
-    ids = [one for one, finding in seen.findings().items() if finding.get("rule") == "missing-timeout"]
-    return [patch(one, "app.py", GET, f"{GET[:-1]}, timeout=5)") for one in ids]
-
-
-def _half(body: dict[str, Any], day: Troubled) -> Step:
-    return Say([thinking("hm"), tool_use("half", "list_files", {"folder": "." * 40})], "max_tokens", cut_json=True)
-
-
-def _repeats(body: dict[str, Any], day: Troubled) -> Step:
-    number = Seen(body).turn
-    return Say([tool_use(f"same-{number}-{n}", "list_files", {}) for n in range(3)], "tool_use")
-
-
-def _many(body: dict[str, Any], day: Troubled) -> Step:
-    number = Seen(body).turn
-    return Say([tool_use(f"many-{number}-{n}", "read_file", {"file": f"{n}.py"}) for n in range(20)], "tool_use")
-
-
-def _wrong(body: dict[str, Any], day: Troubled) -> Step:
-    number = Seen(body).turn
-    given: list[tuple[str, dict[str, Any]]] = [
-        ("no_such_tool", {}), ("read_file", {"fiel": 1}), ("submit", {"finding_ids": ["0000000000"], "fixes": 3}),
-        ("propose_edit", {"edits": []}), ("submit_plan", {"order": ["x", "x"]}),
-    ]  # fmt: skip
-    return Say([tool_use(f"w-{number}-{n}", name, words) for n, (name, words) in enumerate(given)], "tool_use")
-
-
-def _drops_all(body: dict[str, Any], day: Troubled) -> Step:
-    empty = {"finding_ids": [], "fixes": [], "new_findings": [], "notes": "Nothing is wrong."}
-    return Say([tool_use(f"d-{Seen(body).turn}", "submit", empty)], "tool_use")
-
-
-FAULTS: dict[str, Any] = {
-    "429": lambda body, day: Refuse(429, "rate_limit_error", {"retry-after": day.chance.choice(["0", "0.1", "900"])}),
-    "529": lambda body, day: Refuse(529, "overloaded_error"),
-    "500": lambda body, day: Refuse(500, "api_error"),
-    "401": lambda body, day: Refuse(401, "authentication_error"),
-    "404": lambda body, day: Refuse(404, "not_found_error"),
-    "too long": lambda body, day: Refuse(400, "invalid_request_error"),
-    "drop": lambda body, day: Break("drop"),
-    "stall": lambda body, day: Break("stall"),
-    "no end": lambda body, day: Break("end"),
-    "error event": lambda body, day: Break("error", day.chance.choice(["overloaded_error", "invalid_request_error"])),
-    "no json": lambda body, day: Raw(b"event: message_start\ndata: {oops\n\n"),
-    "a page": lambda body, day: Raw(b"<html>502</html>", "text/html"),
-    "half a call": _half,
-    "refusal": lambda body, day: Say([text("I'd rather not.")], "refusal"),
-    "pause": lambda body, day: Say([text("One moment.")], "pause_turn"),
-    "pause about nothing": lambda body, day: Say([], "pause_turn"),
-    "nameless call": lambda body, day: Say([tool_use("", "list_files", {})], "tool_use"),
-    "uncounted": lambda body, day: Say([text("Hm.")], "end_turn", {"input_tokens": 0, "output_tokens": 0}),
-    "lingers": lambda body, day: Say([text("Hm.")], "end_turn", lingers_s=1.0),
-    "half a character": lambda body, day: Say([tool_use("h", "read_file", {"file": "\ud800"})], "tool_use"),
-    "full": lambda body, day: Say([text("…")], "model_context_window_exceeded"),
-    "empty": lambda body, day: Say([], "end_turn"),
-    "blank": lambda body, day: Say([text(" ")], "end_turn"),
-    "chat": lambda body, day: Say([text("All done, I think.")], "end_turn"),
-    "unknown reason": lambda body, day: Say([text("x")], "by_itself"),
-    "repeats": _repeats,
-    "many": _many,
-    "wrong": _wrong,
-    "twice one id": lambda body, day: Say([tool_use("x", "list_files", {})] * 2, "tool_use"),
-    "drops all": _drops_all,
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +134,7 @@ class Events:
     def __init__(self) -> None:
         self.findings: set[str] = set()
         self.notes: list[str] = []
+        self.tokens = 0
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -231,6 +142,8 @@ class Events:
                 self.findings.add(finding)
             case Note(message=message):
                 self.notes.append(message)
+            case TurnFinished() | TurnFailed():
+                self.tokens += event.input_tokens + event.output_tokens
 
 
 async def one_run(seed: int, folder: Path, target: Target, place: Path, *, hangs_after_s: float) -> Ended:
@@ -249,12 +162,13 @@ async def one_run(seed: int, folder: Path, target: Target, place: Path, *, hangs
 
 
 async def cut_and_resumed(seed: int, folder: Path, target: Target, place: Path, *, hangs_after_s: float) -> Ended:
-    """A run on a bad day, killed at any record of its journal, and gone on with on another such day."""
+    """A run on a bad day, recorded, killed at any record of its journal, and gone on with on another such day."""
     chance = random.Random(f"cut run {seed}")
     pattern = chance.choice(["parallel", "parallel", "sequential", "single"])
     request = RunRequest(f"run-{seed}", "small", SWARM, "tiny", target, place, pattern, "anthropic", "by script")
     rate = chance.choice([0.0, 0.1, 0.3])
-    first = await _ran(seed, request, Troubled(chance, rate), folder / "first", None, hangs_after_s)
+    kept = (folder / "first" / "kept", folder / "second" / "kept")
+    first = await _ran(seed, request, Troubled(chance, rate), folder / "first", None, hangs_after_s, kept=kept[0])
     if first.code != 0:
         return first
     lines = (folder / "first" / "run" / NAME).read_bytes().splitlines(keepends=True)
@@ -263,15 +177,19 @@ async def cut_and_resumed(seed: int, folder: Path, target: Target, place: Path, 
     (folder / "second" / "run").mkdir(parents=True)
     (folder / "second" / "run" / NAME).write_bytes(b"".join(lines[:cut]) + torn)
     before = read_journal(folder / "second" / "run")
-    second = await _ran(seed, request, Troubled(chance, rate), folder / "second", None, hangs_after_s, before)
+    cut_recording(*kept, calls=_calls(before) + chance.randrange(2))  # a call is recorded just before it is journaled
+    second = await _ran(
+        seed, request, Troubled(chance, rate), folder / "second", None, hangs_after_s, before, kept=kept[1]
+    )
     second = replace(second, faults=first.faults + second.faults)
     after = read_journal(folder / "second" / "run")
-    twice = done_twice(after)
-    new = [record["kind"] for record in after[len(before) :]]
+    twice = done_twice(after) + recorded_twice(kept[1])
+    new = after[len(before) :]
     if after[: len(before)] != before or twice:
         second = replace(second, code=BUG_EXIT_CODE, why=f"cut after {cut} records: done twice: {twice[:3]}")
-    elif second.asked > new.count("turn") + new.count("model_failed"):  # some give up before they are heard
-        second = replace(second, code=BUG_EXIT_CODE, why=f"cut after {cut} records: {second.asked} requests, {new}")
+    elif second.asked > _calls(new):  # some give up before they are heard
+        kinds = [record["kind"] for record in new]
+        second = replace(second, code=BUG_EXIT_CODE, why=f"cut after {cut} records: {second.asked} requests, {kinds}")
     return second
 
 
@@ -290,17 +208,52 @@ def done_twice(records: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
     return [what for what, times in done.items() if times > 1]
 
 
+def _calls(records: Sequence[Mapping[str, Any]]) -> int:
+    """How many calls were heard of, whole or broken."""
+    return sum(record["kind"] in ("turn", "model_failed") for record in records)
+
+
+def cut_recording(whole: Path, cut: Path, *, calls: int) -> None:
+    """The recording as it was after so many calls."""
+    cut.mkdir()
+    left, kept = calls, []
+    for line in (whole / FILE).read_bytes().splitlines(keepends=True):
+        left -= json.loads(line)["kind"] == "call"
+        if left < 0:
+            break
+        kept.append(line)
+    (cut / FILE).write_bytes(b"".join(kept))
+
+
+def recorded_twice(folder: Path) -> list[tuple[Any, ...]]:
+    """Turns that a recording holds more than once of the very same call; those that no loop takes are asked again."""
+    calls = [json.loads(line) for line in (folder / FILE).read_text(encoding="utf-8").splitlines()]
+    taken = [one for one in calls if "turn" in one and not _same_ids(one["turn"]["blocks"])]
+    return [call for call, times in Counter((one["agent"], one["model"], one["asked"]) for one in taken).items()
+            if times > 1]  # fmt: skip
+
+
+def _same_ids(blocks: Sequence[Mapping[str, Any]]) -> bool:
+    ids = [block["id"] for block in blocks if block["type"] == "tool_call"]
+    return len(set(ids)) < len(ids)
+
+
 async def _ran(
     seed: int, request: RunRequest, day: Troubled, folder: Path, cancelled_in_s: float | None,
-    hangs_after_s: float, records: Sequence[Mapping[str, Any]] = (),
+    hangs_after_s: float, records: Sequence[Mapping[str, Any]] = (), kept: Path | None = None,
 ) -> Ended:  # fmt: skip
-    """One attempt at a run; `records` are those of an earlier one, whose findings must not be lost either."""
+    """One attempt at a run; `records` are those of an earlier one, whose findings must not be lost either.
+
+    `kept` is the folder of its recording, where there is to be one.
+    """
     loop = asyncio.get_running_loop()
     began_s, events = loop.time(), Events()
     events.findings |= {one for record in records for one in record.get("finding_ids", ())}
     server = StrictServer(director=day, counts=day.counts)
     async with server.running():
-        model = AnthropicModel(server.environ(), stall_s=STALL_S)
+        heading = Heading(request.swarm_name, request.target_name, request.pattern)
+        traffic = Traffic(heading, record=kept, going_on=kept is not None and kept.exists())
+        model = traffic.model(lambda: AnthropicModel(server.environ(), stall_s=STALL_S), make_mask(("test-key",)))
         run = Run(request, _parts(request, folder, model, events, records))
         task = asyncio.ensure_future(executed(run))
         if cancelled_in_s is not None:
@@ -334,6 +287,8 @@ def _ended(
         code, why = exit_code(early, ()), str(early or "")
     if mistakes:
         code, why = BUG_EXIT_CODE, f"the server refused: {mistakes[0]}"
+    if report is not None and spent(report.agents).all_tokens != events.tokens and not run.checkpoints.reused:
+        code, why = BUG_EXIT_CODE, f"{spent(report.agents).all_tokens} tokens told, {events.tokens} taken"
     if report is not None and passed_budget(report, run.request):
         code, why = BUG_EXIT_CODE, "a budget was passed"
     kept = {finding.id for finding in report.findings} if report else {f.id for f in run.state.findings}
@@ -352,7 +307,7 @@ def passed_budget(report: Report, request: RunRequest) -> bool:
 
 
 def _parts(
-    request: RunRequest, folder: Path, model: AnthropicModel, events: Events, records: Sequence[Mapping[str, Any]]
+    request: RunRequest, folder: Path, model: Model, events: Events, records: Sequence[Mapping[str, Any]]
 ) -> Parts:
     prices = load_prices()
     playbook = PlaybookModel(full_charter())
@@ -378,7 +333,10 @@ def _parts(
 
 
 def leave_out_measuring(patch: pytest.MonkeyPatch) -> None:
-    """Runs without probes, load and scores: they take most of a run's time, and no fault of these reaches them."""
+    """Runs without probes, load and scores: they take most of a run's time, and no fault of these reaches them.
+
+    Nor is there a reason to wait as long as for a provider that is far away.
+    """
 
     async def nothing(*given: Any, **named: Any) -> tuple[()]:
         return ()
@@ -399,6 +357,8 @@ def leave_out_measuring(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("swarm.coordinator.run.score_run", lambda *given: None)
     patch.setattr("swarm.coordinator.run.benchmark_and_settle", accept)
     patch.setattr("swarm.coordinator.edits.climb_all", unweighed)
+    for module in ("specialist", "coordinator_agent", "revision"):
+        patch.setattr(f"swarm.agents.{module}.LoopLimits", partial(LoopLimits, first_wait_s=0.05))
 
 
 async def many_runs(

@@ -37,7 +37,7 @@ _ROLES = {"text": {"user", "assistant"}, "tool_use": {"assistant"}, "tool_result
 class Say:
     """A scripted turn: content blocks as the API has them. `cut_json` ends a tool's arguments halfway.
 
-    `lingers_s` is how long the connection stays open after the last event.
+    `lingers_s` is how long the connection stays open after the last event; `details` are of a refusal.
     """
 
     blocks: Sequence[dict[str, Any]]
@@ -45,6 +45,7 @@ class Say:
     usage: dict[str, int] = field(default_factory=lambda: {"input_tokens": 20, "output_tokens": 7})
     cut_json: bool = False
     lingers_s: float = 0.0
+    details: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +337,7 @@ async def _stream(request: web.Request, model: str, step: Say | Break) -> web.St
         return response
     for index, block in enumerate(step.blocks):
         await _send_block(send, index, block, step.cut_json)
-    delta = {"stop_reason": step.stop_reason, "stop_sequence": None}
+    delta = {"stop_reason": step.stop_reason, "stop_sequence": None, "stop_details": step.details}
     await send("message_delta", {"delta": delta, "usage": {"output_tokens": usage["output_tokens"]}})
     await send("message_stop", {})
     await asyncio.sleep(step.lingers_s)

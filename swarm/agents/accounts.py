@@ -13,12 +13,13 @@ from swarm.core.chat_codec import masked
 from swarm.core.codec import encode
 from swarm.core.report import AgentInfo
 
+Role = Literal["specialist", "coordinator"]
 Status = Literal["done", "degraded", "failed"]
 
 
 def agent_info(
     name: str,
-    role: Literal["specialist", "coordinator"],
+    role: Role,
     outcomes: Sequence[Outcome],
     *,
     model: str,

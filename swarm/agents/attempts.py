@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from swarm.agents.accounts import Role, agent_info
 from swarm.agents.conversation.closing import Closing
 from swarm.agents.conversation.loop import LoopLimits, Outcome, converse
 from swarm.agents.conversation.records import conversation_record
@@ -33,7 +34,7 @@ class Attempted:
 
 
 async def attempt(
-    role: str,
+    role: Role,
     conversation: Conversation,
     tools: Sequence[Tool],
     closing: Callable[[], Closing],
@@ -47,6 +48,18 @@ async def attempt(
     """
     outcomes: list[Outcome] = []
     notes: list[str] = []
+    started_s = around.since_start_s()
+
+    def cut(outcome: Outcome) -> None:
+        agent, last = conversation.agent, candidates[len(outcomes)]
+        around.cut_off.append(
+            agent_info(
+                agent, role, (*outcomes, outcome), model=last.model_id, provider=last.model.provider,
+                status="degraded", started_s=started_s, finished_s=around.since_start_s(),
+                findings=sum(finding.agent == agent for finding in around.bench.findings.all()), note=outcome.note,
+            )
+        )  # fmt: skip
+
     for number, candidate in enumerate(candidates):
         around.emit(AgentStarted(conversation.agent, role, candidate.model_id, candidate.model.provider))
         own = replace(conversation, model=candidate.model_id)
@@ -55,7 +68,7 @@ async def attempt(
         if told.beginning is None:
             around.journal.append("conversation", beginning)
         bounds = limits if candidate.model.provider != "offline" else replace(limits, turn=_OFFLINE_TURN)
-        outcome = await converse(candidate.model, own, tools, closing(), around, bounds, told)
+        outcome = await converse(candidate.model, own, tools, closing(), around, bounds, told, cut)
         outcomes.append(outcome)
         words = around.mask(outcome.note)
         ended = {"agent": own.agent, "model": own.model, "ending": outcome.ending, "note": words}

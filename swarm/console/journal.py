@@ -17,7 +17,7 @@ from swarm.core.events import Event
 from swarm.core.masking import field_names
 
 NAME = "journal.jsonl"
-_CHEAP = frozenset({"result"})
+_CHEAP = frozenset({"asked", "result"})
 _SYNC_EVERY_S = 0.05
 _ENCODE = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -52,6 +52,7 @@ class FileJournal:
 
         All is brought to disk at most twenty times a second: sixty agents at once would wait for each other's syncs
         otherwise. A result of a tool waits for the next turn: at worst the tool runs once more.
+        So does that a provider is asked: at worst that turn is in no sum.
         """
         line = self._mask(_ENCODE({"kind": kind, **record})) + "\n"
         self._journal.write(line)

@@ -20,7 +20,7 @@ from swarm.agents.conversation.loop import Outcome
 from swarm.agents.conversation.toolbox import CALLS_AT_ONCE
 from swarm.config.schema import Specialist
 from swarm.core.chat import Block, Conversation, Message, ToolCall, ToolResult, ToolSpec
-from swarm.core.efficiency import ContextEfficiency, SavingBounds
+from swarm.core.efficiency import ContextEfficiency, Makeup, SavingBounds, SavingMeans
 from swarm.core.report import AgentInfo
 from swarm.core.spending import spent
 from swarm.models.estimate import METHOD, blocks_tokens, messages_tokens, prefix_tokens
@@ -33,13 +33,14 @@ NEVER = Clearing(over_tokens=0)
 class Footprint:
     """Tokens of one conversation: the most that it held at once, and all that its turns read and wrote.
 
-    `prefix_tokens` of them are there before the work begins: charter, tools and first words.
+    `prefix_tokens` of them are there before the work begins: charter, tools and first words. `makeup` is of the most.
     """
 
     peak_tokens: int
     total_tokens: int
     turns: int
     prefix_tokens: int
+    makeup: Makeup
 
 
 def context_of(
@@ -62,6 +63,10 @@ def context_of(
     one = footprint(start, specs, rounds, rule)
     whole = footprint(start, specs, [_whole(each, artifacts) for each in rounds], NEVER)
     own = [footprint(_first(talk), talk.specs, list(_rounds(talk.conversation)), rule) for talk in talks]
+    own_whole = [
+        footprint(_first(talk), talk.specs, [_whole(each, artifacts) for each in _rounds(talk.conversation)], NEVER)
+        for talk in talks
+    ]
     took = sum(talk.tally.usage.context_tokens + talk.tally.usage.output_tokens for talk in talks)
     alike = sum(each.total_tokens for each in own)
     reported = not any(talk.tally.usage.estimated for talk in talks)
@@ -84,7 +89,18 @@ def context_of(
         total_saving=1 - total / all_of_it if all_of_it else None,
         whole_peak_tokens=plain,
         bounds=bounds,
+        means=_means(own, own_whole, one, whole) if len(own) > 1 else None,
+        makeup=max(own, key=lambda each: each.peak_tokens).makeup,
     )  # fmt: skip
+
+
+def _means(own: Sequence[Footprint], own_whole: Sequence[Footprint], one: Footprint, whole: Footprint) -> SavingMeans:
+    """Of specialists and of the generalist, each as they were and with whole results."""
+
+    def saved(*held: Footprint) -> float:
+        return 1 - max(each.peak_tokens for each in held) / whole.peak_tokens
+
+    return SavingMeans(isolation=saved(*own_whole), digests=saved(one), together=saved(*own))
 
 
 def saving_bounds(own: Mapping[str, Footprint], one: Footprint, agents: Sequence[AgentInfo]) -> SavingBounds | None:
@@ -125,15 +141,21 @@ def footprint(start: Conversation, specs: Sequence[ToolSpec], rounds: Sequence[R
     """Go through the rounds as the loop does, and count by characters."""
     history = History(start)
     prefix, peak, total = prefix_tokens(start.system, specs), 0, 0
+    makeup = Makeup(start.agent, 0, 0, 0, 0)
     for said, told in rounds:
-        held = prefix + messages_tokens(history.shown.messages) + blocks_tokens(said)
-        peak, total = max(peak, held), total + held
+        shown = history.shown.messages
+        held = prefix + messages_tokens(shown) + blocks_tokens(said)
+        total += held
+        if held > peak:
+            peak, charter = held, prefix_tokens(start.system, ())
+            words = messages_tokens(one for one in shown if one.role == "assistant") + blocks_tokens(said)
+            makeup = Makeup(start.agent, charter, prefix - charter, held - prefix - words, words)
         history.took(held)
         history.answered(said)
         if told:
             history.told(*told)
             history.clear(rule)
-    return Footprint(peak, total, len(rounds), prefix + messages_tokens(start.messages))
+    return Footprint(peak, total, len(rounds), prefix + messages_tokens(start.messages), makeup)
 
 
 def merged_rounds(talks: Sequence[Outcome]) -> Iterator[Round]:

@@ -30,7 +30,7 @@ def build_report(request: RunRequest, parts: Parts, state: RunState) -> Report:
     """The report of a run, whole or ended early."""
     finished_s = parts.clock.now_s()
     # two attempts have two clocks
-    time = time_efficiency([] if state.resumed else state.agents)
+    time = time_efficiency([] if state.resumed or state.cut_off else state.agents)
     context = context_efficiency(request, state)
     before = typical(state.waterfalls_before)
     measured = Measured(
@@ -143,6 +143,10 @@ def time_efficiency(agents: Sequence[AgentInfo]) -> TimeEfficiency:
 def context_efficiency(request: RunRequest, state: RunState) -> ContextEfficiency:
     """Of a swarm beside one generalist with its work; of a run of the generalist, what it held itself."""
     agents = state.agents
+    if state.cut_off:
+        return ContextEfficiency(
+            None, spent(agents).all_tokens, None, None, None, "agents were cut off at their work"
+        )
     if request.pattern != "single":
         return context_of(
             agents, state.talks, generalist(chosen_specialists(request)), GENERALIST, LoopLimits().clearing,

@@ -61,6 +61,7 @@ class Run:
         self.state = RunState()
         self.checkpoints = Checkpoints(request, parts)
         self._recording: asyncio.Future[Recording] | None = None
+        self._around: Surroundings | None = None
 
     async def execute(self) -> Report:
         """Go through the phases; whatever ends them early, return the report of what was done.
@@ -86,10 +87,19 @@ class Run:
         except (asyncio.CancelledError, KeyboardInterrupt):
             self._end_early(Interrupted("interrupted; what was done is kept"))
         finally:
+            self._account()
             if self._recording is not None:
                 self._recording.cancel()
                 await asyncio.gather(self._recording, return_exceptions=True)
         return outcome.build_report(request, parts, state)
+
+    def _account(self) -> None:
+        """What agents took that had no end, and what is to be said of the counting."""
+        if self._around is not None:
+            self.state.agents += self._around.cut_off
+            self.state.cut_off = bool(self._around.cut_off)
+            for line in self._around.budget.notes:
+                self.note(line)
 
     def _end_early(self, error: SwarmError) -> None:
         self.state.early = error
@@ -128,6 +138,7 @@ class Run:
         workbench = self._workbench(original)
         try:
             around = surroundings(self.request, self.parts, workbench, self.state)
+            self._around = around
             await self._measured_before(workbench)
             async with self.phase("specialists") as summary:
                 baseline, team = await self._baseline_beside_specialists(original, workbench, around)
@@ -163,8 +174,6 @@ class Run:
                 score_run(self.state, before, after, done.planted)
         if self.checkpoints.reused:
             self.note(f"taken from the journal, the target being the same: {', '.join(self.checkpoints.reused)}")
-        for line in around.budget.notes if self.request.budget_usd else ():
-            self.note(line)
         spent = around.budget.ended_by
         if spent:
             raise BudgetExceeded(f"{spent}; what the agents had found by then was worked on to the end")

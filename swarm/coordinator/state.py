@@ -123,4 +123,5 @@ class RunState:
     early: SwarmError | None = None
     degraded: bool = False
     resumed: bool = False  # parts of it are an earlier attempt's: what its agents took cannot be summed up
+    cut_off: bool = False  # agents were cancelled: what they had done by then is no measure of a swarm
     workable: bool = False  # the target starts and its own tests pass: from here on a report is worth writing

@@ -92,7 +92,9 @@ def _values(expression: TargetExpression, m: Measured) -> Values:
         case "error_rate" | "api_error_rate":
             return _errors(metric, m)
         case "time_savings":
-            return None, _percent(m.time.saving), "specialists' wall time against the sum of their times"
+            remark = "specialists' wall time against the sum of their times"
+            told = remark if m.time.saving is not None else "no whole run of specialists, in one go, was timed"
+            return None, _percent(m.time.saving), told
         case "security_score":
             return m.security.before, m.security.after, m.security.reason
         case "compliance_score":

@@ -117,12 +117,13 @@ class TurnLimits:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What a model did with its turn."""
+    """What a model did with its turn; `why` is what its provider told of a refusal."""
 
     blocks: tuple[Block, ...]
     stop_reason: StopReason
     usage: Usage = field(default_factory=Usage)
     model: str = ""
+    why: str = ""
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:

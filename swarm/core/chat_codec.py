@@ -27,6 +27,7 @@ def turn_record(agent: str, number: int, turn: Turn, mask: Mask) -> dict[str, An
         "stop_reason": turn.stop_reason,
         "blocks": [block_record(block, mask) for block in turn.blocks],
         "usage": usage_record(turn.usage),
+        **({"why": mask(turn.why)} if turn.why else {}),
     }
 
 
@@ -44,7 +45,7 @@ def usage_record(usage: Usage) -> dict[str, Any]:
 def turn_of(record: Mapping[str, Any]) -> Turn:
     """The turn of a `turn_record`."""
     blocks = tuple(block for item in record["blocks"] if (block := block_of(item)) is not None)
-    return Turn(blocks, record["stop_reason"], Usage(**record["usage"]), record["model"])
+    return Turn(blocks, record["stop_reason"], Usage(**record["usage"]), record["model"], record.get("why", ""))
 
 
 def block_record(block: Block, mask: Mask) -> dict[str, Any]:

@@ -27,12 +27,36 @@ class SavingBounds:
 
 
 @dataclass(frozen=True, slots=True)
+class SavingMeans:
+    """What each means saves by itself of the largest context, beside one conversation with whole results.
+
+    `isolation`: a conversation for each specialist, results whole in all of them. `digests`: one conversation,
+    results shown in short, kept beside it and cleared. Shares from 0 to 1.
+    """
+
+    isolation: float
+    digests: float
+    together: float
+
+
+@dataclass(frozen=True, slots=True)
+class Makeup:
+    """What the largest context of a specialist was made of at its largest, in tokens by characters."""
+
+    agent: str
+    charter: int
+    tools: int
+    results: int
+    words: int
+
+
+@dataclass(frozen=True, slots=True)
 class ContextEfficiency:
     """Tokens of the swarm against one generalist; None where they are not known.
 
     `saving` is of the largest context, `total_saving` of the tokens of all turns; `whole_peak_tokens` is what the
     generalist would hold with whole results of which none leaves the conversation; `bounds` are why no more was
-    saved, None where there was nothing to divide.
+    saved, None where there was nothing to divide; `means` say what brought it, `makeup` where the rest goes.
     """
 
     swarm_peak_tokens: int | None
@@ -44,6 +68,8 @@ class ContextEfficiency:
     total_saving: float | None = None
     whole_peak_tokens: int | None = None
     bounds: SavingBounds | None = None
+    means: SavingMeans | None = None
+    makeup: Makeup | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 The folder holds `recording.jsonl`: a heading, then a line a call, in order. A call is what was new to the model since
 its agent's call before, and the whole turn or the failure that came of it; secrets are masked. A replayed run goes
 by its agents' order of calls: what tools answer may differ in figures, and the model's turns are those of then.
+A run that was cut off records on when it is resumed. A turn that is there and in no journal, the run having been
+killed in between, is taken from there: it was paid for, and none stands in a recording twice.
 """
 
 from __future__ import annotations
@@ -42,6 +44,14 @@ class Heading:
         return {"kind": "recording", "format": FORMAT, **own}
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """An agent's messages so far; a digest for each, of it and all before it."""
+
+    messages: tuple[Message, ...] = ()
+    digests: tuple[str, ...] = ()
+
+
 class Recorder:
     """Appends to a recording. Raises UsageError where the folder cannot be written, or holds one already.
 
@@ -50,7 +60,8 @@ class Recorder:
 
     def __init__(self, folder: Path, heading: Heading, mask: Mask, *, going_on: bool = False) -> None:
         self._path, self._mask = folder / FILE, mask
-        self._seen: dict[str, tuple[Message, ...]] = {}
+        self._seen: dict[str, _Said] = {}
+        self._kept: dict[str, Mapping[str, Any]] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if self._path.exists() and not going_on:
@@ -58,24 +69,37 @@ class Recorder:
             cut_torn_line(self._path)
             if not self._path.exists() or not self._path.stat().st_size:
                 self._append(heading.record())
+            elif going_on:
+                calls = read_recording(folder, heading, "--record").calls.values()
+                self._kept = {str(one.get("asked")): one["turn"] for each in calls for one in each if "turn" in one}
         except OSError as error:
             raise UsageError(
                 f"--record {folder}: cannot be written ({error.strerror}); name another folder"
             ) from None
 
+    def kept(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> Turn | None:
+        """The turn that an earlier attempt at this run has had of this very call; None for a call that is new."""
+        if not self._kept:
+            return None
+        charter = charter_digest(conversation, tools, self._mask)
+        said, _, _ = self._grown(conversation)
+        record = self._kept.pop(_asked(conversation, charter, said), None)
+        return None if record is None else turn_of(record)
+
     def keep(self, conversation: Conversation, tools: Sequence[ToolSpec], answer: Turn | ModelFailed) -> None:
         """One call and what came of it."""
         mask, agent = self._mask, conversation.agent
-        known = self._seen.get(agent, ())
-        same = _common(known, conversation.messages)
+        said, same, new = self._grown(conversation)
+        charter = charter_digest(conversation, tools, mask)
         record: dict[str, Any] = {
             "kind": "call",
             **_where(conversation),
-            "charter": charter_digest(conversation, tools, mask),
+            "charter": charter,
+            "asked": _asked(conversation, charter, said),
             "from": same,
-            "new": messages_record(conversation.messages[same:], mask),
+            "new": new,
         }
-        if not known or not same:
+        if not same:
             record["system"] = mask(conversation.system)
             record["tools"] = [tool.name for tool in tools]
         if isinstance(answer, ModelFailed):
@@ -84,12 +108,22 @@ class Recorder:
             record["failed"] = failed
         else:
             record["turn"] = turn_record(agent, 0, answer, mask)
-        self._seen[agent] = conversation.messages
+        self._seen[agent] = said
         self._append(record)
 
     def keep_count(self, conversation: Conversation, tokens: int | None) -> None:
         """What a turn would read, as it was counted."""
         self._append({"kind": "count", **_where(conversation), "tokens": tokens})
+
+    def _grown(self, conversation: Conversation) -> tuple[_Said, int, list[dict[str, Any]]]:
+        """What is said by now, how many messages of it were said in the agent's call before, and the others."""
+        before = self._seen.get(conversation.agent, _Said())
+        same = _common(before.messages, conversation.messages)
+        new = messages_record(conversation.messages[same:], self._mask)
+        digests = list(before.digests[:same])
+        for message in new:
+            digests.append(_digest(digests[-1] if digests else "", json.dumps(message, sort_keys=True, default=str)))
+        return _Said(conversation.messages, tuple(digests)), same, new
 
     def _append(self, record: Mapping[str, Any]) -> None:
         with self._path.open("a", encoding="utf-8", errors="backslashreplace") as file:
@@ -104,7 +138,10 @@ class RecordedModel:
         self.provider = inner.provider
 
     async def next_turn(self, conversation: Conversation, tools: Sequence[ToolSpec], limits: TurnLimits) -> Turn:
-        """The inner model's turn or failure."""
+        """The inner model's turn or failure; the turn of an earlier attempt where it was recorded and not heard."""
+        known = self._recorder.kept(conversation, tools)
+        if known is not None:
+            return known
         try:
             turn = await self._inner.next_turn(conversation, tools, limits)
         except ModelFailed as error:
@@ -133,23 +170,23 @@ class Recording:
     counts: dict[tuple[str, str, int], int | None] = field(default_factory=dict)
 
 
-def read_recording(folder: Path, heading: Heading) -> Recording:
-    """Raises UsageError, in one line, where there is none, or it is of another run."""
+def read_recording(folder: Path, heading: Heading, word: str = "--replay") -> Recording:
+    """Raises UsageError, in one line that begins with `word`, where there is none, or it is of another run."""
     path = folder / FILE
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
         records = [json.loads(line) for line in lines if line]
     except OSError:
-        raise UsageError(f"--replay {folder}: there is no {FILE}; make one with --record {folder}") from None
+        raise UsageError(f"{word} {folder}: there is no {FILE}; make one with --record {folder}") from None
     except ValueError:
-        raise UsageError(f"--replay {folder}: {FILE} cannot be read as a recording; make it anew") from None
+        raise UsageError(f"{word} {folder}: {FILE} cannot be read as a recording; make it anew") from None
     first = records[0] if records and isinstance(records[0], dict) else {}
     if first.get("kind") != "recording" or first.get("format") != FORMAT:
-        raise UsageError(f"--replay {folder}: {FILE} is no recording of this version of swarm; make it anew")
+        raise UsageError(f"{word} {folder}: {FILE} is no recording of this version of swarm; make it anew")
     for name, wanted in heading.record().items():
         if first.get(name) != wanted:
             raise UsageError(
-                f"--replay {folder}: it is of another run: {name} is {first.get(name)!r} there and {wanted!r} here"
+                f"{word} {folder}: it is of another run: {name} is {first.get(name)!r} there and {wanted!r} here"
             )
     recording = Recording(folder)
     for record in records[1:]:
@@ -211,8 +248,16 @@ def _where(conversation: Conversation) -> dict[str, Any]:
 
 def charter_digest(conversation: Conversation, tools: Sequence[ToolSpec], mask: Callable[[str], str]) -> str:
     """What makes an agent's call another one whatever is said: its system prompt and the names of its tools."""
-    words = "\0".join([mask(conversation.system), *(tool.name for tool in tools)])
-    return hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()[:_SHOWN]
+    return _digest(mask(conversation.system), *(tool.name for tool in tools))[:_SHOWN]
+
+
+def _asked(conversation: Conversation, charter: str, said: _Said) -> str:
+    """One and the same for calls that ask the same model the very same."""
+    return _digest(conversation.agent, conversation.model, charter, *said.digests[-1:])[: 2 * _SHOWN]
+
+
+def _digest(*words: str) -> str:
+    return hashlib.sha256("\0".join(words).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _common(known: Sequence[Message], now: Sequence[Message]) -> int:

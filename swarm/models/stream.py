@@ -11,6 +11,7 @@ from swarm.core.chat import Block, Opaque, StopReason, Text, ToolCall, Turn, Usa
 from swarm.models.estimate import CHARS_PER_TOKEN
 from swarm.models.failures import ProviderFailed
 
+_WHY_CHARS = 200
 _DEEPEST = 64  # brackets in the arguments of a call
 _STOP_REASONS = frozenset(get_args(StopReason))
 _RETRYABLE_ERRORS = frozenset({"overloaded_error", "api_error", "rate_limit_error", "timeout_error"})
@@ -54,7 +55,7 @@ class TurnReader:
     def __init__(self) -> None:
         self.stopped = False
         self._model = ""
-        self._stop_reason = ""
+        self._stop_reason = self._why = ""
         self._usage: dict[str, int] = {}
         self._blocks: dict[int, _Growing] = {}
 
@@ -70,6 +71,7 @@ class TurnReader:
                 self._count(event["message"].get("usage"))
             case "message_delta":
                 self._stop_reason = event["delta"].get("stop_reason") or self._stop_reason
+                self._why = _why(event["delta"].get("stop_details")) or self._why
                 self._count(event.get("usage"))
             case "message_stop":
                 self.stopped = True
@@ -106,6 +108,7 @@ class TurnReader:
                 usage.get("cache_creation_input_tokens", 0),
             ),
             self._model,
+            self._why,
         )
 
     def _delta(self, block: _Growing, delta: dict[str, Any]) -> None:
@@ -134,6 +137,13 @@ def told_error(error: Any, status: int = 200, words: str = "", retry_after_s: fl
     return ProviderFailed(
         f"{prefix}: {kind or 'error'}: {text[:300]}", retryable=retryable, retry_after_s=retry_after_s
     )
+
+
+def _why(details: Any) -> str:
+    """The category of a refusal and its explanation; empty where neither is told."""
+    told = details if isinstance(details, dict) else {}
+    parts = (told.get("category"), told.get("explanation"))
+    return str(_sound(": ".join(part for part in parts if isinstance(part, str) and part)[:_WHY_CHARS]))
 
 
 def _block(block: _Growing) -> Block | None:

@@ -8,14 +8,16 @@ from typing import Any, ClassVar
 import pytest
 
 from swarm.agents.charters import full_charter
+from swarm.agents.conversation.budget import RunBudget
 from swarm.agents.conversation.loop import LoopLimits
 from swarm.agents.conversation.surroundings import Candidate
 from swarm.agents.specialist import run_specialist
 from swarm.config.schema import Specialist
-from swarm.core.chat import ModelFailed
+from swarm.core.chat import Conversation, ModelFailed, Turn
 from swarm.core.events import AgentFinished, AgentStarted, FindingReported, ToolFinished, ToolStarted
 from swarm.core.findings import Finding
 from swarm.models.playbook import PlaybookModel, Step
+from swarm.models.prices import load_prices
 from swarm.tools.registry import all_tools, tools_for
 from swarm.tools.tool import Answer, Tool
 from swarm.tools.workbench import Workbench
@@ -187,6 +189,32 @@ async def test_one_that_fails_does_not_take_the_others_down(bench: Workbench):
         run_specialist("good", ONE, [PLAYBOOK], around, tools=TOOLS),
     )
     assert (bad.info.status, good.info.status) == ("failed", "done")
+
+
+async def test_what_one_did_that_is_cut_off_is_told(bench: Workbench):
+    asked = asyncio.Event()
+
+    class Silent(FakeModel):
+        async def next_turn(self, conversation: Conversation, tools: Any, limits: Any) -> Turn:
+            if len(conversation.messages) > 1:
+                asked.set()
+                await asyncio.sleep(60)
+            return await super().next_turn(conversation, tools, limits)
+
+    around = surroundings(bench, clock=FakeClock(live=True), budget=RunBudget(FakeClock(), load_prices()))
+    model = Silent(calls(("scan", {})), provider="anthropic")
+    task = asyncio.create_task(
+        run_specialist("perf", ONE, [Candidate(model, "claude-sonnet-5-5")], around, tools=TOOLS, limits=FAST)
+    )
+    await asked.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled()
+    (told,) = around.cut_off
+    assert (told.name, told.status, told.note, told.turns, told.tool_calls) == ("perf", "degraded", "cut off", 1, 1)
+    assert (told.input_tokens, told.findings, [span[0] for span in told.tool_spans]) == (10, 3, ["scan"])
+    assert told.cost_usd is not None and told.cost_usd > 0
+    assert "1 turn of perf had no answer yet" in around.budget.notes[0]
 
 
 def test_the_four_specialists_of_the_seed_each_get_a_charter_to_walk():

@@ -26,6 +26,7 @@ from tests.cli.tiny import (
     swarm_environment,
     write_service,
 )
+from tests.strict_server import StrictServer
 
 PHASES = ("baseline", "specialists", "verify", "benchmark")
 # nothing for the performance specialist to mend, so that a run of it alone has no benchmark to make
@@ -190,8 +191,9 @@ def test_reader_that_leaves_does_not_end_the_run(tmp_path: Path) -> None:
 
 def test_broken_provider_falls_back_and_says_so(tmp_path: Path) -> None:
     service, tmp = write_service(tmp_path / "service", app=CLEAN), tmp_path / "tmp"
-    env = swarm_environment(tmp, ANTHROPIC_BASE_URL="http://127.0.0.1:9", ANTHROPIC_API_KEY="not-a-key-at-all")
-    done = run_program("run", "--only", "performance", cwd=service, env=env)
+    with StrictServer().serving() as server:
+        env = swarm_environment(tmp, **server.environ("not-a-key-at-all"))
+        done = run_program("run", "--only", "performance", cwd=service, env=env)
     assert done.returncode == 0, done.stderr
     assert "provider anthropic (ANTHROPIC_API_KEY is set)" in done.stdout.splitlines()[0]
     report = report_of(service / "reports")
@@ -199,7 +201,7 @@ def test_broken_provider_falls_back_and_says_so(tmp_path: Path) -> None:
     assert {agent["status"] for agent in report["agents"]} == {"degraded"}
     assert {agent["provider"] for agent in report["agents"]} == {"offline"}
     told = " ".join(report["run"]["notes"])
-    assert "performance: " in told and "connection" in told
+    assert "performance: " in told and "HTTP 401: authentication_error" in told
     assert "degraded" in done.stdout
     assert not any("not-a-key-at-all" in path.read_text() for path in (service / "reports").rglob("*.json*"))
 

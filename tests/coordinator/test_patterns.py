@@ -159,6 +159,11 @@ async def test_all_patterns_find_the_same_and_the_swarm_holds_less(kind: str, tm
     assert bounds is not None and bounds.agents == 4 and single.context.bounds is None
     assert 1 / 4 < bounds.largest_share < 1 and bounds.largest in {a.name for a in ran["parallel"].state.agents}
     assert context.saving - 0.01 < bounds.even < bounds.free == 0.75
+    means, makeup = context.means, context.makeup
+    assert means is not None and makeup is not None and single.context.means is None
+    assert max(means.isolation, means.digests) <= means.together and means.isolation > 0
+    assert (means.digests > 0) == (kind == "claude")  # a playbook reads nothing, and here no scan is long
+    assert makeup.charter + makeup.tools <= bounds.most_prefix_tokens and makeup.results > makeup.words > 0
     assert 0 < bounds.least_prefix_tokens <= bounds.most_prefix_tokens < bounds.generalist_prefix_tokens
 
 

@@ -19,6 +19,7 @@ from swarm.core.chat import (
     TurnLimits,
     Usage,
 )
+from swarm.core.chat_codec import turn_of, turn_record
 from swarm.models.anthropic import AnthropicModel
 from tests.strict_server import Break, Raw, Refuse, Say, Script, StrictServer, text, thinking, tool_use
 
@@ -140,6 +141,21 @@ async def test_no_server_and_no_key_are_failures_too():
 async def test_half_a_call_at_max_tokens_is_told_by_the_stop_reason():
     turn, _ = await _turn(Say([tool_use("t1", "probe", {"long": "x" * 50})], "max_tokens", cut_json=True))
     assert turn.stop_reason == "max_tokens"
+
+
+@pytest.mark.parametrize(
+    ("details", "why"),
+    [
+        ({"type": "refusal", "category": "cyber", "explanation": "It may help\ud800."}, "cyber: It may help?."),
+        ({"type": "refusal", "category": None, "explanation": None}, ""),
+        ({"category": ["of", "another"], "explanation": 7}, ""),
+        (None, ""),
+    ],
+)
+async def test_why_a_model_refused_is_told_and_kept(details: dict[str, Any] | None, why: str):
+    turn, _ = await _turn(Say([text("No.")], "refusal", details=details))
+    assert (turn.stop_reason, turn.why) == ("refusal", why)
+    assert turn_of(turn_record("a", 1, turn, str)) == turn
 
 
 @pytest.mark.parametrize("module", ["swarm.models.choose", "swarm.tools.registry", "swarm.agents.specialist"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,34 @@ async def test_a_recorder_that_was_killed_within_a_line_goes_on_with_a_line_of_i
         )
         await model.next_turn(SECOND, TOOLS, LIMITS)
         assert (await replay(tmp_path / "r").next_turn(SECOND, TOOLS, LIMITS)).text == "done"
+
+
+async def test_a_turn_that_was_recorded_and_not_journaled_is_neither_paid_nor_kept_twice(tmp_path: Path):
+    await record(tmp_path, ProviderFailed("HTTP 529", retryable=True), THOUGHT, says("done"))
+    path = tmp_path / FILE
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))  # killed after the first turn
+    inner = FakeModel(says("done"), provider="anthropic")
+    model = RecordedModel(inner, Recorder(tmp_path, HEADING, mask, going_on=True))
+    assert await model.next_turn(START, TOOLS, LIMITS) == THOUGHT
+    assert inner.seen == []
+    assert (await model.next_turn(SECOND, TOOLS, LIMITS)).text == "done"
+    assert inner.seen == [SECOND]
+    calls = [json.loads(line) for line in path.read_text().splitlines()[1:]]
+    assert ["turn" in call for call in calls] == [False, True, True]
+    played = replay(tmp_path)
+    with pytest.raises(ProviderFailed):
+        await played.next_turn(START, TOOLS, LIMITS)
+    assert [(await played.next_turn(c, TOOLS, LIMITS)).text for c in (START, SECOND)] == ["", "done"]
+
+
+@pytest.mark.parametrize("change", [{"agent": "other"}, {"model": "claude-y"}, {"system": "Another charter."}])
+async def test_what_is_asked_otherwise_is_asked(tmp_path: Path, change: dict[str, str]):
+    await record(tmp_path, THOUGHT, says("done"))
+    other = RecordedModel(FakeModel(says("new")), Recorder(tmp_path, HEADING, mask, going_on=True))
+    assert (await other.next_turn(replace(SECOND, **change), TOOLS, LIMITS)).text == "new"
+    told = SECOND.plus(Message("assistant", (Text("x"),))).plus(Message("user", (Text("y"),)))
+    again = RecordedModel(FakeModel(says("new")), Recorder(tmp_path, HEADING, mask, going_on=True))
+    assert (await again.next_turn(told, TOOLS, LIMITS)).text == "new"
 
 
 async def test_counts_come_again_as_they_were(tmp_path: Path):

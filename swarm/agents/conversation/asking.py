@@ -86,6 +86,7 @@ class Asking:
             deadline_s = min(deadline_s, remaining_s)
         usage, turns = Usage(), 0
         failed: ModelFailed | None = None
+        self._tell_asked(shown.agent, hold)
         try:
             turn = await self._model.next_turn(shown, specs, TurnLimits(hold.output_tokens, deadline_s))
             usage, turns = turn.usage, 1
@@ -95,10 +96,19 @@ class Asking:
                 failed = ModelFailed("two calls of one turn have the same id", retryable=True, usage=usage)
         except ModelFailed as error:
             usage, failed = error.usage, error
+        except asyncio.CancelledError:
+            budget.unheard(shown.agent, hold.provider, hold.model, hold.input_tokens, hold.output_tokens)
+            raise
         finally:
             cost = budget.settle(hold, usage, turns=turns)
             self._count(usage, cost)
         return Asked(turn, cost) if failed is None else _Broken(failed, cost)
+
+    def _tell_asked(self, agent: str, hold: Hold) -> None:
+        """Journal that a provider is asked: a run that is killed before the answer cannot know what that took."""
+        if hold.provider != "offline":
+            most = {"input_tokens": hold.input_tokens, "output_tokens": hold.output_tokens}
+            self._around.journal.append("asked", {"agent": agent, "most": most})
 
     def _wait_s(self, broken: _Broken, attempt: int, agent: str) -> float:
         """How long to wait before the next attempt. Raises ModelFailed where there is to be none."""

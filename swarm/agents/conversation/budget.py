@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from swarm.core.chat import Usage
 from swarm.core.ports import Clock
+from swarm.core.spending import money
+from swarm.core.wording import counted
 from swarm.models.prices import Prices
 
 LEAST_OUTPUT = 1_024  # tokens; an answer cut shorter than that hands nothing over
@@ -46,6 +49,20 @@ class Hold:
     output_tokens: int
     tokens: int
     usd: float
+
+    @property
+    def input_tokens(self) -> int:
+        """What is read at most."""
+        return self.tokens - self.output_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """A call that was under way when its run was cut off. It took so much at most; `usd` None: no price is known."""
+
+    agent: str
+    tokens: int
+    usd: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +108,7 @@ class RunBudget:
         self._holds: list[Hold] = []
         self._members: dict[str, RunBudget] = {}
         self._unpriced: set[str] = set()
+        self._unheard: list[Unheard] = []
         self._freed = asyncio.Event()
         self._refused: str | None = None
 
@@ -148,6 +166,14 @@ class RunBudget:
             one._usd += cost or 0.0
         return cost
 
+    def unheard(self, agent: str, provider: str, model: str, input_tokens: int, output_tokens: int) -> None:
+        """Count a call whose answer nobody heard as the dearest that it can have been: no limit is passed by it."""
+        most_usd = 0.0 if provider == "offline" else self._prices.most_usd(model, input_tokens, output_tokens)
+        for one in self._line:
+            one._tokens += input_tokens + output_tokens
+            one._usd += most_usd or 0.0
+        self._root._unheard.append(Unheard(agent, input_tokens + output_tokens, most_usd))
+
     def fits(self, provider: str, model: str, input_tokens: int, output_tokens: int) -> bool:
         """Whether such a call fits whole into what is neither spent nor held."""
         call = self._call(provider, model, input_tokens)
@@ -191,9 +217,11 @@ class RunBudget:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know about the counting."""
-        return tuple(
-            f"the price of {model} is not known: its turns count as tokens, not as dollars"
-            for model in sorted(self._root._unpriced)
+        root = self._root
+        unpriced = sorted(root._unpriced) if root._limits.usd is not None else ()
+        return (
+            *(f"the price of {model} is not known: its turns count as tokens, not as dollars" for model in unpriced),
+            *([_unheard_words(root._unheard)] if root._unheard else ()),
         )
 
     def _call(self, provider: str, model: str, input_tokens: int) -> _Call:
@@ -228,3 +256,14 @@ class RunBudget:
                 f"({spent.tokens} used, {call.input_tokens} to be read)"
             )
         return f"{self._whose} budget of ${limits.usd:g} has no room for a further turn (${spent.usd:.4g} spent)"
+
+
+def _unheard_words(calls: Sequence[Unheard]) -> str:
+    costs = [one.usd for one in calls]
+    usd = None if None in costs else sum(cost or 0.0 for cost in costs)
+    names = ", ".join(dict.fromkeys(one.agent for one in calls))
+    return (
+        f"{counted(len(calls), 'turn')} of {names} had no answer yet when the run was cut off: what that took was "
+        f"never told. It is in no sum here, and counts against budgets as what it was at most "
+        f"({sum(one.tokens for one in calls):,} tokens, {money(usd)})"
+    )

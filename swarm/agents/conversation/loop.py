@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -37,6 +37,7 @@ from swarm.tools.tool import Tool
 
 Ending = Literal[
     "submitted", "end_turn", "turns", "budget", "refusal", "context", "stuck", "wrong_submission", "model_failed",
+    "cut_off",
 ]  # fmt: skip
 
 _CUT_OFF = "(cut off)"
@@ -59,11 +60,11 @@ class LoopLimits:
     max_turns: int = 24
     turn: TurnLimits = field(default_factory=TurnLimits)
     clearing: Clearing = Clearing()
-    attempts: int = 3
+    attempts: int = 5
     nudges: int = 2
     pauses: int = 4
     refused_repeats: int = 4
-    longest_wait_s: float = 20.0
+    longest_wait_s: float = 60.0  # limits of a provider are by the minute
     first_wait_s: float = 0.5
 
 
@@ -104,13 +105,20 @@ async def converse(
     around: Surroundings,
     limits: LoopLimits | None = None,
     told: Told | None = None,
+    cut: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Outcome:
     """Talk until the model submits, stops, fails, or a bound is reached; each of these is an Outcome.
 
     Every turn and every result is journaled before it is used; what `told` holds of an earlier attempt at this
-    conversation is gone through first, without asking or running anything. Raises only for cancellation and bugs.
+    conversation is gone through first, without asking or running anything. Raises only for cancellation and bugs;
+    before it is cancelled, `cut` is handed what there is.
     """
-    return await _Talk(model, conversation, tools, closing, around, limits or LoopLimits(), told or Told()).run()
+    talk = _Talk(model, conversation, tools, closing, around, limits or LoopLimits(), told or Told())
+    try:
+        return await talk.run()
+    except asyncio.CancelledError:
+        cut(talk.outcome("cut_off", note="cut off"))
+        raise
 
 
 class _Talk:
@@ -140,27 +148,35 @@ class _Talk:
         if self._told.broken != Usage():
             cost = self._charged(self._told.broken, turns=0)
             self._around.emit(turn_failed(self._agent, "before it was cut off", None, self._told.broken, cost))
+        for most in self._told.unheard:
+            self._around.budget.unheard(self._agent, self._model.provider, self._model_id, *most)
         while True:
             if self._tally.turns >= self._limits.max_turns:
-                return self._outcome("turns", note=f"{self._limits.max_turns} turns were not enough")
+                return self.outcome("turns", note=f"{self._limits.max_turns} turns were not enough")
             try:
                 turn = await self._turn()
             except ModelFailed as error:
-                return self._outcome("model_failed", note=str(error))
+                return self.outcome("model_failed", note=str(error))
             if isinstance(turn, Refused):
-                return self._outcome("budget", note=turn.reason)
+                return self.outcome("budget", note=turn.reason)
             outcome = await self._take(turn)
             if outcome is not None:
                 return outcome
+
+    def outcome(self, ending: Ending, submission: BaseModel | None = None, note: str = "") -> Outcome:
+        """All of it, ended so."""
+        return Outcome(
+            ending, submission, self._history.whole, self._tally, self._toolbox, self._specs, self._text, note
+        )
 
     async def _take(self, turn: Turn) -> Outcome | None:
         """Do what the turn asks; an Outcome where the conversation is over."""
         self._text = turn.text or self._text
         match turn.stop_reason:
             case "refusal":
-                return self._outcome("refusal", note="the model refused")
+                return self.outcome("refusal", note=f"the model refused{f' ({turn.why})' if turn.why else ''}")
             case "model_context_window_exceeded":
-                return self._outcome("context", note="the conversation outgrew the model's window")
+                return self.outcome("context", note="the conversation outgrew the model's window")
             case "max_tokens":
                 # A call may be there in half: none of them is run, nor kept.
                 kept = tuple(block for block in turn.blocks if not isinstance(block, ToolCall))
@@ -200,12 +216,12 @@ class _Talk:
         self._history.clear(self._limits.clearing)
         self._tally.cleared = self._history.cleared
         if submission is not None:
-            return self._outcome("submitted", submission)
+            return self.outcome("submitted", submission)
         self._wrong += bool(closings)
         if self._wrong > self._closing.repairs:
-            return self._outcome("wrong_submission", note=f"{self._closing.name} was wrong {self._wrong} times")
+            return self.outcome("wrong_submission", note=f"{self._closing.name} was wrong {self._wrong} times")
         if self._toolbox.refused_repeats > self._limits.refused_repeats:
-            return self._outcome("stuck", note="the model made the same call over and over")
+            return self.outcome("stuck", note="the model made the same call over and over")
         return None
 
     def _submit(self, call: ToolCall) -> tuple[ToolResult, BaseModel | None]:
@@ -232,7 +248,7 @@ class _Talk:
     def _nudge(self, words: str) -> Outcome | None:
         self._nudges += 1
         if self._nudges > self._limits.nudges:
-            return self._outcome("end_turn", note="the model stopped without submitting")
+            return self.outcome("end_turn", note="the model stopped without submitting")
         self._history.told(Text(words))
         return None
 
@@ -270,8 +286,3 @@ class _Talk:
         tally.usage = tally.usage + usage
         known = tally.cost_usd is not None and cost is not None
         tally.cost_usd = (tally.cost_usd or 0.0) + (cost or 0.0) if known else None
-
-    def _outcome(self, ending: Ending, submission: BaseModel | None = None, note: str = "") -> Outcome:
-        return Outcome(
-            ending, submission, self._history.whole, self._tally, self._toolbox, self._specs, self._text, note
-        )

@@ -32,7 +32,8 @@ class ToldResult:
 class Told:
     """One conversation as far as the journal has it; empty for one that was never begun.
 
-    `broken` is what turns took that broke off; `failed` is why the model gave it up, where another model took over.
+    `broken` is what turns took that broke off, `unheard` the tokens read and written at most by those that had no
+    answer yet; `failed` is why the model gave it up, where another model took over.
     """
 
     beginning: Record | None = None
@@ -40,6 +41,7 @@ class Told:
     results: dict[tuple[int, str], ToldResult] = field(default_factory=dict)
     failed: str | None = None
     broken: Usage = field(default_factory=Usage)
+    unheard: list[tuple[int, int]] = field(default_factory=list)
 
 
 class Recall:
@@ -97,7 +99,11 @@ class Recall:
         if not conversations:
             return
         told = conversations[-1]
-        if kind == "turn":
+        if kind in ("turn", "model_failed") and told.unheard:
+            told.unheard.pop()  # the last that was asked was heard
+        if kind == "asked":
+            told.unheard.append((record["most"]["input_tokens"], record["most"]["output_tokens"]))
+        elif kind == "turn":
             told.turns.append(turn_of(record))
             self.turns += 1
         elif kind == "result":

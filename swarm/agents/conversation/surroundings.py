@@ -10,6 +10,7 @@ from swarm.agents.conversation.budget import Limits, RunBudget
 from swarm.agents.conversation.recall import Recall
 from swarm.config.schema import Share
 from swarm.core.ports import Clock, EventSink, Journal, Model
+from swarm.core.report import AgentInfo
 from swarm.tools.workbench import Workbench
 
 
@@ -17,7 +18,8 @@ from swarm.tools.workbench import Workbench
 class Surroundings:
     """`mask` hides known secret values in text; `run_began_s` is the clock's time when the run began.
 
-    `recall` is what the journal of a cut-off run holds; empty for a new one. Its artifacts are the run's.
+    `recall` is what the journal of a cut-off run holds; empty for a new one. Its artifacts are the run's. `cut_off`
+    takes what agents had done and spent whose work was cancelled.
     """
 
     bench: Workbench
@@ -28,6 +30,7 @@ class Surroundings:
     mask: Callable[[str], str]
     run_began_s: float
     recall: Recall = field(default_factory=Recall)
+    cut_off: list[AgentInfo] = field(default_factory=list)
 
     @property
     def artifacts(self) -> Artifacts:

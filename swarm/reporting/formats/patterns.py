@@ -100,7 +100,7 @@ def _tokens(report: Report) -> str:
         saved = f"Context saved against one generalist: not measured, because {markdown(context.method)}."
     head = "| agent | input | from the cache | written to it | output | cost | peak context "
     head += f"| results shortened · cleared | tokens are | per finding |\n|{'---|' * 10}"
-    parts = ["## Tokens", saved, _bounds(context), f"{head}\n" + "\n".join(rows)]
+    parts = ["## Tokens", saved, _bounds(context), _means(context), f"{head}\n" + "\n".join(rows)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -125,6 +125,27 @@ def _bounds(context: ContextEfficiency) -> str:
             f"{share(1 - bounds.coordinator_peak_tokens / context.generalist_peak_tokens)} less than one generalist."
         )
     return "What bounds it:\n\n" + "\n".join(f"- {line}" for line in lines)
+
+
+def _means(context: ContextEfficiency) -> str:
+    """What saved how much by itself, and what the largest context is made of."""
+    lines = []
+    if context.means is not None:
+        means = context.means
+        lines.append(
+            f"Beside one conversation with whole results, none of them cleared ({context.whole_peak_tokens or 0:,} "
+            f"tokens): a conversation for each specialist saves {share(means.isolation)} by itself, digests, "
+            f"artifacts and clearing {share(means.digests)}, both {share(means.together)}."
+        )
+    if context.makeup is not None:
+        makeup = context.makeup
+        held = max(1, makeup.charter + makeup.tools + makeup.results + makeup.words)
+        lines.append(
+            f"The largest context of a specialist ({markdown(makeup.agent)}): "
+            f"charter {share(makeup.charter / held)}, tools {share(makeup.tools / held)}, "
+            f"results {share(makeup.results / held)}, its own words and calls {share(makeup.words / held)}."
+        )
+    return "What saves it, and where the rest goes:\n\n" + "\n".join(f"- {line}" for line in lines) if lines else ""
 
 
 def _kinds(took: Spending) -> tuple[str, ...]:

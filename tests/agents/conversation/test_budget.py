@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from swarm.agents.conversation.budget import LEAST_OUTPUT, Hold, Limits, Refused, RunBudget
+from swarm.agents.conversation.budget import LEAST_OUTPUT, Hold, Limits, Refused, RunBudget, Spent
 from swarm.agents.conversation.loop import LoopLimits, Outcome, converse
 from swarm.agents.conversation.recall import Recall
 from swarm.agents.conversation.surroundings import Candidate
@@ -28,6 +28,7 @@ from swarm.core.chat import (
     TurnLimits,
     Usage,
 )
+from swarm.core.chat_codec import turn_record
 from swarm.models.estimate import conversation_tokens
 from swarm.models.prices import load_prices
 from tests.agents.samples import Echo, done
@@ -261,13 +262,25 @@ async def test_a_budget_that_is_large_enough_slows_nobody_down(tmp_path: Path):
     assert model.most_at_once == 12 and budget.ended_by is None
 
 
-async def test_one_whose_call_is_cancelled_gives_its_room_back(tmp_path: Path):
-    budget = purse(tokens=12_000)
-    asking, waiting = asyncio.ensure_future(_stuck(budget, tmp_path)), asyncio.ensure_future(held(budget, 4_000))
+async def test_one_whose_call_is_cancelled_holds_nobody_up_and_may_have_taken_all(tmp_path: Path):
+    budget = purse(tokens=30_000)
+    asking, waiting = asyncio.ensure_future(_stuck(budget, tmp_path)), asyncio.ensure_future(held(budget, 15_000))
     await asyncio.sleep(0)
+    assert budget.notes == () and not waiting.done()
     asking.cancel()
-    await asyncio.gather(asking, return_exceptions=True)
-    assert (await asyncio.wait_for(waiting, 1)).output_tokens == 8_000
+    assert (await asyncio.wait_for(waiting, 1)).output_tokens < 8_000 and asking.cancelled()
+    assert budget.spent.tokens > 8_000
+    (note,) = budget.notes
+    assert "1 turn of a had no answer yet" in note and f"({budget.spent.tokens:,} tokens, $0.0" in note
+
+
+async def test_a_call_that_nobody_heard_passes_no_limit_though_its_price_is_not_known():
+    budget = purse(tokens=10_000, usd=1.0)
+    share = budget.within("api", Limits(tokens=6_000))
+    share.unheard("api", "anthropic", "made-up", 4_000, 2_000)
+    assert share.exceeded() and not budget.exceeded()
+    assert budget.spent == Spent(0.0, 6_000, 0.0, 0)
+    assert "(6,000 tokens, cost unknown)" in budget.notes[-1]
 
 
 async def _stuck(budget: RunBudget, tmp_path: Path) -> None:
@@ -322,6 +335,28 @@ async def test_a_specialist_has_the_share_that_agents_yaml_gives_it(tmp_path: Pa
     result = await run_specialist("api", charter, [Candidate(model, MODEL)], around, tools=[Echo()])
     assert result.info.status == "degraded" and "api's budget of 8000 tokens" in result.info.note
     assert 0 < budget.spent.tokens <= 8_000 and budget.ended_by
+
+
+@pytest.mark.parametrize(
+    ("heard", "lost"), [((), 1), (("turn",), 0), (("model_failed", "asked"), 1), (("asked",), 2)]
+)
+async def test_what_was_asked_and_not_heard_before_a_kill_is_told(tmp_path: Path, heard: tuple[str, ...], lost: int):
+    beginning = {"agent": "a", "model": MODEL}
+    asked = {"agent": "a", "most": {"input_tokens": 700, "output_tokens": 300}}
+    turn = turn_record("a", 1, calls(("echo", {})), str)
+    told = {"asked": asked, "turn": turn, "model_failed": {"agent": "a"}}
+    records = [{"kind": "conversation", **beginning}, {"kind": "asked", **asked}]
+    recall = Recall([*records, *({"kind": kind, **told[kind]} for kind in heard)])
+    budget = purse()
+    around = surroundings(workbench(tmp_path), budget=budget)
+    model = FakeModel(calls(("submit", {"answer": 42}), first=9), provider="anthropic")
+    start = Conversation("a", MODEL, "", START)
+    outcome = await converse(model, start, [Echo()], done(), around, told=recall.conversation("a", beginning))
+    assert outcome.ending == "submitted"
+    assert budget.spent.tokens == 1_000 * lost + 15 * outcome.tally.turns
+    assert outcome.tally.usage.input_tokens == 10 * outcome.tally.turns  # no sum holds what was never told
+    assert len(budget.notes) == bool(lost)
+    assert not lost or f"{lost} turn" in budget.notes[0]
 
 
 async def test_what_broke_off_before_a_run_was_cut_off_is_still_paid(tmp_path: Path):

@@ -154,6 +154,11 @@ async def test_every_way_to_stop_is_an_outcome(tmp_path: Path, turns: list[Turn]
         assert all(a != b for a, b in pairwise(roles))
 
 
+async def test_why_the_model_refused_stands_in_the_note(tmp_path: Path):
+    refused = Turn((), "refusal", Usage(1, 1), "m", "cyber: it may help")
+    assert (await talk(FakeModel(refused), tmp_path)).note == "the model refused (cyber: it may help)"
+
+
 async def test_near_the_last_turn_the_model_is_told_to_submit(tmp_path: Path):
     model = FakeModel(calls(("echo", {})), calls(SUBMIT))
     await talk(model, tmp_path, LoopLimits(max_turns=3))
@@ -163,7 +168,7 @@ async def test_near_the_last_turn_the_model_is_told_to_submit(tmp_path: Path):
 async def test_another_attempt_where_it_may_help_and_none_where_not(tmp_path: Path):
     busy = ModelFailed("busy", retryable=True)
     assert (await talk(FakeModel(busy, busy, calls(SUBMIT)), tmp_path)).ending == "submitted"
-    outcome = await talk(FakeModel(busy, busy, busy), tmp_path)
+    outcome = await talk(FakeModel(*[busy] * FAST.attempts), tmp_path)
     assert (outcome.ending, outcome.note) == ("model_failed", "busy")
     model = FakeModel(ModelFailed("bad key", retryable=False))
     assert (await talk(model, tmp_path)).note == "bad key"
@@ -209,6 +214,24 @@ async def test_turns_and_results_are_journaled_before_they_are_used(tmp_path: Pa
     await talk(FakeModel(calls(("echo", {})), second), tmp_path, echo=Watching(), journal=journal)
     assert order == ["tool after 1 turns", "model after 1 results"]
     assert [kind for kind, _ in journal.records] == ["turn", "result", "turn", "result"]
+
+
+async def test_that_a_provider_is_asked_is_journaled_before_it_is(tmp_path: Path):
+    journal = FakeJournal()
+    asked: list[int] = []
+
+    def busy(conversation: Conversation) -> Turn:
+        asked.append(len(journal.of("asked")))
+        raise ModelFailed("busy", retryable=True)
+
+    def second(conversation: Conversation) -> Turn:
+        asked.append(len(journal.of("asked")))
+        return calls(SUBMIT)
+
+    await talk(FakeModel(busy, second, provider="anthropic"), tmp_path, journal=journal)
+    assert asked == [1, 2]
+    assert [kind for kind, _ in journal.records] == ["asked", "model_failed", "asked", "turn", "result"]
+    assert all(record["agent"] == "a" and record["most"]["input_tokens"] > 100 for record in journal.of("asked"))
 
 
 async def test_a_cancelled_turn_keeps_the_results_that_were_there(tmp_path: Path):
