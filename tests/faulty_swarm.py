@@ -263,16 +263,16 @@ async def _ran(
             task.cancel()
             await asyncio.wait({task}, timeout=10)
         await model.close()
-    spent = {
+    took = {
         "faults": day.thrown.total(), "seconds": loop.time() - began_s, "asked": len(server.requests),
     }  # fmt: skip
     if not done:
-        return Ended(seed, None, why="hung", **spent)
-    return _ended(seed, task, run, events, server.mistakes, spent)
+        return Ended(seed, None, why="hung", **took)
+    return _ended(seed, task, run, events, server.mistakes, took)
 
 
 def _ended(
-    seed: int, task: asyncio.Task[Any], run: Run, events: Events, mistakes: Sequence[str], spent: dict[str, Any]
+    seed: int, task: asyncio.Task[Any], run: Run, events: Events, mistakes: Sequence[str], took: dict[str, Any]
 ) -> Ended:
     report: Report | None = None
     error = None if task.cancelled() else task.exception()
@@ -296,7 +296,7 @@ def _ended(
         kept |= {one["id"] for one in json.loads(json_format.render(report))["findings"]}
     accepted = sum(one.verdict.__class__.__name__ == "Accepted" for one in run.state.patches)
     lost = tuple(sorted(events.findings - kept))
-    return Ended(seed, code, lost, len(events.findings), accepted, why=why, **spent)
+    return Ended(seed, code, lost, len(events.findings), accepted, why=why, **took)
 
 
 def passed_budget(report: Report, request: RunRequest) -> bool:
