@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.client_kinds import HTTP_CLIENTS, HTTP_VERBS, POOL_MANAGERS
 from swarm.analysis.database_kinds import DATABASES, ENGINES, SESSIONS, SYNC_DRIVERS
+from swarm.analysis.handed_statements import handed_statement, is_handed_in
 from swarm.analysis.index import Function, Index
 from swarm.analysis.kinds import ORM_SESSIONS
 from swarm.analysis.layout import unparsed
 from swarm.analysis.models import models_of
+from swarm.analysis.module import walk
 from swarm.analysis.ownership import opened_here
 from swarm.analysis.source import Module, parameters
 from swarm.analysis.statements import SQL_METHODS, SqlCall, sql_call, sql_text
@@ -39,6 +41,8 @@ BLOCKING_CALLS = frozenset({
     "bcrypt.checkpw", "bcrypt.hashpw", "hashlib.pbkdf2_hmac", "hashlib.scrypt", "shutil.copytree", "shutil.rmtree",
     "shutil.make_archive", "shutil.unpack_archive",
 })  # fmt: skip
+# clients of model providers whose answers their thread waits for
+SYNC_SDKS = frozenset({"anthropic.Anthropic", "openai.OpenAI", "openai.AzureOpenAI"})
 # of clients of Redis, AWS and MongoDB: no trip each
 WAITLESS = frozenset({
     "pipeline", "register_script", "lock", "pubsub", "close", "from_url", "get_paginator", "get_waiter",
@@ -99,7 +103,22 @@ def outgoing_call(index: Index, module: Module, call: ast.Call) -> HttpCall | No
             return HttpCall(call, "urllib3", _verb(call, "request"), None, False)
         if index.kinds.of(module, call.func.value) in POOL_MANAGERS:
             return HttpCall(call, "urllib3", _verb(call, "request"), call.func.value, False)
+    if isinstance(call.func, ast.Name) and index.calls_named("partial"):
+        return _of_partial(index, module, call)
     return http_call(index, module, call)
+
+
+def _of_partial(index: Index, module: Module, call: ast.Call) -> HttpCall | None:
+    """What a name asks that stands for `functools.partial(requests.get, timeout=5)`."""
+    home, name = index.tree.split(index.resolve(module, call.func) or "", module)
+    value = getattr(home.globals.get(name), "value", None) if home is not None else None
+    if home is None or not isinstance(value, ast.Call) or len(value.args) != 1:
+        return None
+    if index.resolve(home, value.func) != "functools.partial":
+        return None
+    library, _, verb = (index.resolve(home, value.args[0]) or "").rpartition(".")
+    known = library in ("httpx", "requests") and verb in HTTP_VERBS
+    return HttpCall(call, library, _verb(call, verb), None, False) if known else None
 
 
 def _verb_of_urlopen(index: Index, module: Module, call: ast.Call) -> str:
@@ -159,14 +178,17 @@ def _effects_of(index: Index, function: Function) -> Effects:
     """The function's own effects."""
     module = function.module
     http, sql, commits, blocking = [], [], [], []
+    owners: list[ast.expr] = []
     unknown_database = uses_loop = False
     for call in index.calls(function):
         request = outgoing_call(index, module, call)
         if request is not None:
             http.append(request)
         statement = sql_call(index, module, call)
+        handed = handed_statement(index, module, call) if statement is None else None
+        sql += [one for one in (statement, handed) if one is not None]
         if statement is not None:
-            sql.append(statement)
+            owners.append(statement.owner)
         if isinstance(call.func, ast.Attribute) and call.func.attr == "commit":
             commits.append(call)
         if _blocks(index, module, call, request):
@@ -174,7 +196,6 @@ def _effects_of(index: Index, function: Function) -> Effects:
         dotted = index.resolve(module, call.func) or ""
         uses_loop = uses_loop or dotted.startswith("asyncio.")
         unknown_database = unknown_database or (statement is None and _is_unknown(index, module, call))
-    owners = [statement.owner for statement in sql]
     owners += [call.func.value for call in commits if isinstance(call.func, ast.Attribute)]
     return Effects(
         tuple(http), tuple(sql), tuple(commits), tuple(blocking),
@@ -188,6 +209,9 @@ def _is_unknown(index: Index, module: Module, call: ast.Call) -> bool:
     if not isinstance(call.func, ast.Attribute) or call.func.attr not in DATABASE_METHODS:
         return False
     if index.resolve_call(module, call) is not None:
+        return False
+    around = index.enclosing(module, call)
+    if around is not None and is_handed_in(index, around, call):
         return False
     method, owner = call.func.attr, call.func.value
     if method in ("scalar", "scalars") and not call.args:
@@ -225,6 +249,12 @@ def _blocks(index: Index, module: Module, call: ast.Call, request: HttpCall | No
         return True
     if request is not None:
         return not request.is_async
+    if isinstance(call.func, ast.Attribute) and call.func.attr in ("create", "parse", "count_tokens"):
+        owner: ast.expr = call.func
+        while isinstance(owner, ast.Attribute) and index.kinds.of(module, owner) not in SYNC_SDKS:
+            owner = owner.value
+        if index.kinds.of(module, owner) in SYNC_SDKS:
+            return True
     if isinstance(call.func, ast.Attribute) and call.func.attr not in WAITLESS \
             and index.kinds.of(module, call.func.value) in ("boto3.Client", "pymongo.Collection"):  # fmt: skip
         return call.func.attr != "find"  # a cursor waits when it is gone through
@@ -246,11 +276,12 @@ def memory_writes(index: Index, function: Function) -> frozenset[str]:
     if is_added(module):
         return frozenset()  # the figures that a mend's module keeps are no state of the program's
     own = {argument.arg for argument in parameters(node)}
+    own -= {node.args.kwarg.arg} if node.args.kwarg is not None else set()  # `**options` is a dict of its own
     outside: set[str] = set()
     written: set[str] = set()
     local = module.local_names(node)
     for declared in index.own_of(function, ast.Global, ast.Nonlocal):
-        outside.update(getattr(declared, "names", ()))
+        outside.update(name for name in getattr(declared, "names", ()) if not _is_made_once(index, function, name))
     for part in index.own_of(function, ast.Assign, ast.Delete, ast.AugAssign, ast.AnnAssign, ast.Call):
         targets: list[ast.expr] = []
         if isinstance(part, ast.Assign) and index.kinds.of(module, part.value) in _KEPT_CLIENTS:
@@ -265,6 +296,8 @@ def memory_writes(index: Index, function: Function) -> frozenset[str]:
         for target in targets:
             if isinstance(target, ast.Subscript) and _is_weak(index, module, target.value):
                 continue  # what may go at any time is no state of the program's
+            if isinstance(target, ast.Attribute) and _is_made_once(index, function, unparsed(target)):
+                continue
             root = target
             while isinstance(root, ast.Attribute | ast.Subscript):
                 root = root.value
@@ -273,6 +306,24 @@ def memory_writes(index: Index, function: Function) -> frozenset[str]:
     if function.name == "__init__":
         written = {name for name in written if not name.startswith("self.")}
     return frozenset(written | outside)
+
+
+def _is_made_once(index: Index, function: Function, name: str) -> bool:
+    """`if _client is None: _client = Client(settings.url)`: a thing for all requests, none of which changes it."""
+    module = function.module
+    own = {*module.local_names(function.node)} - {"self", "cls"}
+    found = False
+    for stored in index.own_of(function, ast.Assign):
+        if all(unparsed(target) != name for target in stored.targets):
+            continue
+        around = module.parent(stored)
+        asked = around.test if isinstance(around, ast.If) else None
+        used = {part.id for part in walk(stored.value) if isinstance(part, ast.Name)}
+        if asked is None or not isinstance(stored.value, ast.Call) or used & own \
+                or unparsed(asked).partition(" or ")[0] not in (f"{name} is None", f"not {name}"):  # fmt: skip
+            return False
+        found = True
+    return found
 
 
 def _is_weak(index: Index, module: Module, owner: ast.expr) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 from swarm.analysis.common_methods import COMMON_METHODS
+from swarm.analysis.implementations import derived
 from swarm.analysis.source import Module, parameters
 
 if TYPE_CHECKING:
@@ -74,8 +75,9 @@ def given_to(index: Index, function: Function, name: str) -> Iterator[tuple[Modu
     place = names.index(name) - (names[0] in ("self", "cls"))
     for module, call in _callers(index, function):
         by_name = next((word.value for word in call.keywords if word.arg == name), None)
-        starred = any(isinstance(value, ast.Starred) for value in call.args)
-        by_place = call.args[place] if 0 <= place < len(call.args) and not starred else None
+        given = call.args[1:] if _is_view(call) else call.args
+        starred = any(isinstance(value, ast.Starred) for value in given)
+        by_place = given[place] if 0 <= place < len(given) and not starred else None
         yield module, by_name if by_name is not None else by_place
 
 
@@ -84,14 +86,40 @@ def _callers(index: Index, function: Function) -> Iterator[tuple[Module, ast.Cal
     owner = function.dotted.rpartition(".")[0]
     is_init = function.name == "__init__"
     name = owner.rpartition(".")[2] if is_init else function.name
-    calls = index.calls_named(name)
-    if len(calls) > MOST_CALLERS and not is_init:
+    if is_init:
+        yield from _made(index, owner)
         return
-    dotted = owner if is_init else function.dotted
+    calls = index.calls_named(name)
+    if len(calls) > MOST_CALLERS:
+        return
     alone = function.class_name is not None and name not in COMMON_METHODS and len(index.methods_named(name)) == 1
     for module, call in calls:
-        if index.resolve(module, call.func) == dotted or (alone and not is_init and _is_late(index, module, call)):
+        if index.resolve(module, call.func) == function.dotted or (alone and _is_late(index, module, call)):
             yield module, call
+
+
+def _made(index: Index, dotted: str) -> Iterator[tuple[Module, ast.Call]]:
+    """The calls that run a class's `__init__`: its own, and those of classes that derive from it."""
+    for module, call in index.calls_named(dotted.rpartition(".")[2]):
+        if index.resolve(module, call.func) == dotted:
+            yield module, call
+    for module, call in index.calls_named("as_view"):
+        if isinstance(call.func, ast.Attribute) and index.resolve(module, call.func.value) == dotted:
+            yield module, call
+    for info in derived(index, dotted):
+        init = info.methods.get("__init__")
+        if init is None:
+            yield from _made(index, info.dotted)
+            continue
+        for call in index.calls(init):
+            match call.func:
+                case ast.Attribute(value=ast.Call(func=ast.Name(id="super")), attr="__init__"):
+                    yield info.module, call
+
+
+def _is_view(call: ast.Call) -> bool:
+    """`Hook.as_view("hook", store)`: what stands behind the name goes to each view's `__init__`."""
+    return isinstance(call.func, ast.Attribute) and call.func.attr == "as_view"
 
 
 def _is_late(index: Index, module: Module, call: ast.Call) -> bool:

@@ -12,6 +12,7 @@ from typing import cast
 from swarm.analysis.call_paths import routes_by_function
 from swarm.analysis.common_methods import COMMON_METHODS
 from swarm.analysis.definitions import Definitions, is_none
+from swarm.analysis.implementations import working
 from swarm.analysis.kinds import Kinds
 from swarm.analysis.module import unparsed, walk, within
 from swarm.analysis.parts import AppObject, ClassInfo, Framework, Function, Route
@@ -70,7 +71,8 @@ class Index(Definitions):
             return None  # no class of the target has such a method
         kind = self.kinds.of(module, expression.value)
         if kind is not None:
-            return self.method(kind, expression.attr)
+            method = self.method(kind, expression.attr)
+            return working(self, method) if method is not None else None
         unknown = module.resolve(expression) is None or _is_late(module, expression.value)
         return several[0] if len(several) == 1 and expression.attr not in COMMON_METHODS and unknown else None
 
@@ -80,14 +82,33 @@ class Index(Definitions):
         if function is not None:
             return function
         dotted = self.resolve(module, call.func)
-        return self.method(dotted, "__init__") if dotted in self.classes else None
+        if dotted in self.classes:
+            return self.method(dotted, "__init__")
+        if not self._methods_by_name.get("__call__") or not isinstance(call.func, ast.Name | ast.Attribute):
+            return None
+        return self.method(self.kinds.of(module, call.func) or "", "__call__")  # an object that is called
+
+    def run_by(self, module: Module, call: ast.Call) -> Function | None:
+        """The same, or what a partial runs that the call names; its arguments may not be the call's own."""
+        return self.resolve_call(module, call) or self.behind_partial(module, call.func)
+
+    def behind_partial(self, module: Module, expression: ast.AST) -> Function | None:
+        """The function that `fetch_user = functools.partial(fetch, "users")` runs, named `fetch_user`."""
+        if not isinstance(expression, ast.Name) or not self.calls_named("partial"):
+            return None
+        home, name = self.tree.split(self.resolve(module, expression) or "", module)
+        value = getattr(home.globals.get(name), "value", None) if home is not None else None
+        if home is None or not isinstance(value, ast.Call) or not value.args:
+            return None
+        is_partial = self.resolve(home, value.func) == "functools.partial"
+        return self.named_function(home, value.args[0]) if is_partial else None
 
     # -- the call graph
 
     def callees(self, function: Function) -> tuple[Function, ...]:
         """The target's functions that this one calls directly, in the order of the calls."""
         if function not in self._callees:
-            found = (self.resolve_call(function.module, call) for call in self.calls(function))
+            found = (self.run_by(function.module, call) for call in self.calls(function))
             self._callees[function] = tuple(dict.fromkeys(callee for callee in found if callee is not None))
         return self._callees[function]
 
@@ -170,7 +191,7 @@ class Index(Definitions):
     def _may_lead(self, module: Module, node: ast.Name | ast.Attribute) -> bool:
         """Whether a name may be a function's or a table's of functions: most are not, and need no search."""
         if isinstance(node, ast.Name):
-            return node.id in module.nameable
+            return node.id in module.nameable or node.id in module.nested_names
         return node.attr in self._members or module.resolve(node) is not None
 
     @cached_property
@@ -203,6 +224,8 @@ class Index(Definitions):
             return
         home, name = self.tree.split(dotted, module) if dotted else (None, "")
         value = getattr(home.globals.get(name), "value", None) if home is not None else None
+        if value is None and isinstance(node, ast.Name):  # a table that the function around has made
+            home, value = module, self._of_closure(module, node)
         if value is None and isinstance(node, ast.Attribute):  # `self.handlers`, a table that `__init__` fills
             info = self.classes.get(self.kinds.of(module, node.value) or "")
             home, value = (info.module, info.attributes.get(node.attr)) if info is not None else (None, None)
@@ -212,6 +235,13 @@ class Index(Definitions):
                     named = self.named_function(home, part)
                     if named is not None:
                         yield named
+
+    def _of_closure(self, module: Module, name: ast.Name) -> ast.AST | None:
+        for around in list(module.functions_around(name))[1:]:
+            values = self.kinds.bindings(around).get(name.id, [])
+            if values:
+                return values[0] if len(values) == 1 else None
+        return None
 
     @cached_property
     def registered(self) -> tuple[Function, ...]:

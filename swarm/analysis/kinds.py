@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from swarm.analysis.answers import Answers
+from swarm.analysis.bindings import bound_in
 from swarm.analysis.client_kinds import HTTP_CLIENTS, HTTP_VERBS, RESPONSES
 from swarm.analysis.database_kinds import (
     ASYNC_SESSIONS,
@@ -242,22 +243,7 @@ class Kinds:
         """For each local name the expressions that are bound to it in the function."""
         if function in self._bindings:
             return self._bindings[function]
-        found: dict[str, list[ast.AST]] = {}
-        for node in own_nodes(function):
-            match node:
-                case ast.Assign(targets=targets, value=value):
-                    for target in targets:
-                        if isinstance(target, ast.Name):
-                            found.setdefault(target.id, []).append(value)
-                case ast.AnnAssign(target=ast.Name(id=name), value=value) if value is not None:
-                    found.setdefault(name, []).append(value)
-                case ast.NamedExpr(target=ast.Name(id=name), value=value):
-                    found.setdefault(name, []).append(value)
-                case ast.withitem(context_expr=value, optional_vars=ast.Name(id=name)):
-                    found.setdefault(name, []).append(value)
-                case ast.AsyncFor(target=ast.Name(id=name), iter=ast.Call() as value):
-                    found.setdefault(name, []).append(value)  # `async for session in get_session():`
-        self._bindings[function] = found
+        self._bindings[function] = found = bound_in(function)
         return found
 
     def _of_name(self, module: Module, name: ast.Name, depth: int) -> str | None:

@@ -76,6 +76,7 @@ class Models:
     def __init__(self, index: Index) -> None:
         self._index = index
         self.by_dotted: dict[str, Model] = {}
+        self._aliases: set[str] = set()  # attributes under which classes keep a mapped one: `model = Order`
         index.notes["models"] = self  # what asks for it while it is read finds what there is
         for dotted, info in index.classes.items():
             table = self._table_name(info, 0)
@@ -86,14 +87,22 @@ class Models:
         for module in index.tree.modules.values():
             self._read_tables(module)
         self._read_indexes()
+        for info in index.classes.values():
+            kept = ((name, index.resolve(info.module, value)) for name, value in info.attributes.items()
+                    if isinstance(value, ast.Name | ast.Attribute))  # fmt: skip
+            self._aliases |= {name for name, dotted in kept if dotted in self.by_dotted}
 
     def find(self, module: Module, expression: ast.AST, depth: int = 0) -> Model | None:
         """The table that an expression names: a mapped class, an alias of one, a `Table`, `X.__table__`."""
         if not isinstance(expression, ast.Name | ast.Attribute) or not self.by_dotted:
             return None
         dotted = self._index.resolve(module, expression)
+        if dotted is not None and (known := self.by_dotted.get(dotted.removesuffix(".__table__"))) is not None:
+            return known
+        if isinstance(expression, ast.Attribute) and expression.attr in self._aliases and depth < MAX_DEPTH:
+            return self._of_class(module, expression, depth)
         if dotted is not None:
-            return self.by_dotted.get(dotted.removesuffix(".__table__"))
+            return None
         if isinstance(expression, ast.Name) and depth < MAX_DEPTH:
             function = module.enclosing_function(expression)
             for value in self._index.kinds.bindings(function).get(expression.id, []) if function is not None else []:
@@ -103,6 +112,14 @@ class Models:
                 if found is not None:
                     return found
         return None
+
+    def _of_class(self, module: Module, named: ast.Attribute, depth: int) -> Model | None:
+        """`Orders.model`, `self.model`, where the class says `model = Order`."""
+        index = self._index
+        owner = index.resolve(module, named.value)
+        info = index.classes.get(owner if owner in index.classes else index.kinds.of(module, named.value) or "")
+        value = info.attributes.get(named.attr) if info is not None else None
+        return self.find(info.module, value, depth + 1) if info is not None and value is not None else None
 
     def column(self, module: Module, expression: ast.AST) -> tuple[Model, Column] | None:
         """The column that `Model.attribute` or `table.c.name` names."""

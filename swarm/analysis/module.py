@@ -206,6 +206,13 @@ class Module:
         return self.defined.union(self.imports, self.globals)
 
     @cached_property
+    def nested_names(self) -> frozenset[str]:
+        """Names that functions bind which hold other functions: those may use them too."""
+        functions: list[FunctionNode] = [*self.nodes(ast.FunctionDef), *self.nodes(ast.AsyncFunctionDef)]
+        around = {outer for outer in map(self.enclosing_function, functions) if outer is not None}
+        return frozenset(name for outer in around for name in self.local_names(outer))
+
+    @cached_property
     def defined(self) -> frozenset[str]:
         """The last names of all functions that the module defines, at whatever depth."""
         functions: list[FunctionNode] = [*self.nodes(ast.FunctionDef), *self.nodes(ast.AsyncFunctionDef)]

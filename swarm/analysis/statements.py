@@ -107,7 +107,8 @@ def _of_session(index: Index, module: Module, call: ast.Call, method: str, owner
     if isinstance(owner, ast.Attribute) and owner.attr == "query":
         model = models.find(module, owner.value)
         if model is not None:
-            return SqlCall(call, _source(call), _chain_verb(module, call), frozenset({model.table}), owner, call)
+            whole = _chain(module, call)
+            return SqlCall(call, _source(whole), _chain_verb(module, call), frozenset({model.table}), owner, whole)
     kind = index.kinds.of(module, owner)
     if method == "flush" and kind in SESSIONS:
         return SqlCall(call, _source(call), "FLUSH", frozenset(), owner, call)
@@ -119,8 +120,10 @@ def _of_session(index: Index, module: Module, call: ast.Call, method: str, owner
     tables = _object_tables(index, models, module, call)
     if kind is None and not tables:
         return None
-    verb = _chain_verb(module, call) if method == "query" else OBJECT_METHODS[method]
-    return SqlCall(call, _source(call), verb, tables, owner, call, not tables)
+    if method != "query":
+        return SqlCall(call, _source(call), OBJECT_METHODS[method], tables, owner, call, not tables)
+    whole = _chain(module, call)
+    return SqlCall(call, _source(whole), _chain_verb(module, call), tables, owner, whole, not tables)
 
 
 def _source(call: ast.Call) -> str:
@@ -136,6 +139,16 @@ def _object_tables(index: Index, models: Models, module: Module, call: ast.Call)
             model = models.by_dotted.get(index.kinds.of(module, part) or "")
             found |= {model.table} if model is not None else set()
     return frozenset(found)
+
+
+def _chain(module: Module, call: ast.Call) -> ast.Call:
+    """All that is called on what a call gives: `session.query(Lead)` with `.filter(…)` and `.first()` behind it."""
+    while True:
+        attribute = module.parent(call)
+        outer = module.parent(attribute) if isinstance(attribute, ast.Attribute) else None
+        if not isinstance(outer, ast.Call) or outer.func is not attribute:
+            return call
+        call = outer
 
 
 def _chain_verb(module: Module, call: ast.Call) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
@@ -9,9 +10,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 import requests
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from tests.rules.mending import loaded, mend, write
 
@@ -220,3 +224,57 @@ def test_modules_of_a_package_share_one(tmp_path: Path, monkeypatch: pytest.Monk
     with loaded(tmp_path / "src", "shop.app") as app, loaded(tmp_path / "src", "shop.http_retries") as http_retries:
         monkeypatch.setattr(http_retries.time, "sleep", lambda pause_s: None)
         assert app.app.test_client().post("/hook").json == {"left": 5, "stock": 5}
+
+
+AIOHTTP = """import aiohttp
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+class Api:
+    def __init__(self, session: aiohttp.ClientSession):
+        self.session = session
+
+    async def state(self, url):
+        async with self.session.get(url) as answer:
+            return answer.status, await answer.text()
+
+    async def later(self, url):
+        answer = await self.session.get(url)
+        return answer.status, await answer.text()
+
+
+@app.post("/hook")
+async def hook(url: str):
+    api = Api(app.state.session)
+    return [await api.state(url), await api.later(url)]
+"""
+
+
+@pytest.mark.parametrize("method", ["state", "later"])
+@pytest.mark.parametrize(
+    ("answers", "seen"), [([503, 200], (200, "2")), ([503, 503, 429, 200], (429, "3")), ([0, 200], (200, "2"))]
+)
+async def test_an_answer_of_aiohttp_is_asked_for_again_and_its_connections_are_given_back(
+    tmp_path: Path, answers: list[int], seen: tuple[int, str], method: str
+) -> None:
+    write(tmp_path, {"shop.py": AIOHTTP})
+    mend(tmp_path, "missing-retry")
+    asked = 0
+
+    async def answer(request: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        if not answers[asked - 1] and request.transport is not None:
+            request.transport.close()
+        return web.Response(status=answers[asked - 1] or 200, text=str(asked))
+
+    application = web.Application()
+    application.router.add_get("/", answer)
+    async with TestServer(application) as server, aiohttp.ClientSession(version=aiohttp.HttpVersion10) as session:
+        with loaded(tmp_path, "shop") as shop, loaded(tmp_path, "http_retries") as http_retries:
+            http_retries.asyncio = SimpleNamespace(sleep=lambda pause_s: asyncio.sleep(0))
+            api = shop.Api(session)
+            assert await getattr(api, method)(str(server.make_url("/"))) == seen
+    assert not getattr(session.connector, "_acquired", None)

@@ -57,7 +57,7 @@ def waited_work(index: Index) -> Iterator[Work]:
     """The work of every webhook's handler that its answer does not depend on."""
     seen: set[Function] = set()
     for route in index.routes:
-        if "POST" in route.methods and route.function not in seen and is_webhook(route):
+        if {"POST", "PUT"} & {*route.methods} and route.function not in seen and is_webhook(route):
             seen.add(route.function)
             yield from _of_handler(index, route)
 

@@ -124,7 +124,7 @@ def _left(index: Index, function: Function) -> Iterator[tuple[ast.Call, str]]:
             yield call, "a thread"
         elif name == "add_task" and isinstance(call.func, ast.Attribute) and call.args:
             kind = index.kinds.of(module, call.func.value) or ""
-            named = index.named_function(module, call.args[0])
+            named = index.named_function(module, call.args[0]) or index.behind_partial(module, call.args[0])
             if kind.endswith(".BackgroundTasks") and named is not None and waits(index, named):
                 yield call, "a task in memory"
         elif name in ("put", "put_nowait", "append") and isinstance(call.func, ast.Attribute):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from swarm.analysis.effects import effects_cache
+from swarm.analysis.handed_statements import handed_statement
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.models import last_name, mentioned, models_of
@@ -17,7 +18,6 @@ from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.examples import check_then_insert as examples
 from swarm.rules.facts.request_code import request_functions
-from swarm.rules.queries.reads_by_others import passed_on
 from swarm.rules.rule import Rule
 
 SAFE_WORDS = ("on conflict", "on_conflict", "or ignore", "or replace", "for update", "for_update", "on_duplicate",
@@ -88,7 +88,7 @@ def _touches(index: Index, function: Function) -> Iterator[_Touch]:
         callee = index.resolve_call(function.module, call)
         if callee is None:
             continue
-        passed = passed_on(index, callee, call)
+        passed = handed_statement(index, function.module, call)
         if passed is not None:
             yield _Touch(call, *_tables_of([passed]))
             continue

@@ -32,6 +32,7 @@ MOST_CALLERS = 30
 NO_RETRY = re.compile(r"retr|probe|ping|health|poll", re.IGNORECASE)  # what is asked again anyway
 STEM = "http_retries"
 MARK = "HTTP_RETRY_ATTEMPTS"
+IN_WITH = "with_retries_in"
 TEXT = Path(__file__).parent / "http_retries.txt"
 
 
@@ -56,8 +57,8 @@ class MissingRetry(Rule):
     and counted; a pause that would end later is not begun. In the end the last answer is returned or the last error
     raised, as it would have been. Of POSTs only a question to a model API, which changes nothing there, and one
     with an idempotency key; never a PATCH or a DELETE (its second answer differs); never where something retries
-    already: a retry library, a loop around the call, a transport or adapter with retries. Calls of aiohttp and
-    `urlopen` are advised.
+    already: a retry library, a loop around the call, a transport or adapter with retries. Calls of `urlopen` are
+    advised.
     """
 
     id = "missing-retry"
@@ -116,7 +117,8 @@ class MissingRetry(Rule):
 def _existing(index: Index) -> Module | None:
     """The module that an earlier mend put there."""
     for path, module in index.tree.modules.items():
-        if path.rpartition("/")[2].startswith(STEM) and is_added(module) and MARK in module.text:
+        if path.rpartition("/")[2].startswith(STEM) and is_added(module) and MARK in module.text \
+                and IN_WITH in module.text:  # fmt: skip
             return module
     return None
 
@@ -124,22 +126,28 @@ def _existing(index: Index) -> Module | None:
 def _rewrite(index: Index, module: Module, chosen: Sequence[_Place], beside: Module, stem: str) -> list[Edit]:
     """Each call handed to the generated module's function for it, and that imported once."""
     edits: list[Edit] = []
-    names: dict[bool, str] = {}
+    names: dict[str, str] = {}
     wanted: list[str] = []
-    for is_async in sorted({place.request.is_async for place in chosen}):
-        plain = "with_retries_async" if is_async else "with_retries"
-        names[is_async] = plain if plain not in names_in(module) else free_name(module, f"{plain}_of_calls")
+    for plain in sorted({_retrying(place) for place in chosen}):
+        names[plain] = plain if plain not in names_in(module) else free_name(module, f"{plain}_of_calls")
         if f"{stem}.{plain}" in {origin[-len(stem) - len(plain) - 1 :] for origin in module.imports.values()}:
-            names[is_async] = plain
+            names[plain] = plain
             continue  # an earlier mend imported it
-        wanted.append(plain if names[is_async] == plain else f"{plain} as {names[is_async]}")
+        wanted.append(plain if names[plain] == plain else f"{plain} as {names[plain]}")
     if wanted:
         statement = import_of(index.tree, module, beside, stem, ", ".join(wanted))
         edits.append(import_edit(index.tree, module, statement))
     for place in chosen:
         start, end = module.span(place.request.call)
-        edits += [Edit(start, start, f"{names[place.request.is_async]}(lambda: "), Edit(end, end, ")")]
+        edits += [Edit(start, start, f"{names[_retrying(place)]}(lambda: "), Edit(end, end, ")")]
     return edits
+
+
+def _retrying(place: _Place) -> str:
+    """The generated module's function for a call."""
+    if isinstance(place.function.module.parent(place.request.call), ast.withitem):
+        return IN_WITH
+    return "with_retries_async" if place.request.is_async else "with_retries"
 
 
 def _places(index: Index, function: Function) -> Iterator[_Place]:
@@ -195,9 +203,11 @@ def _is_asked_to_get(index: Index, function: Function, request: HttpCall) -> boo
 def _is_plain(module: Module, request: HttpCall) -> bool:
     """Whether the call may be handed on as it stands: awaited in place, nothing streamed or awaited in it."""
     call = request.call
-    if request.library not in ("httpx", "requests") or request.verb == "?":
+    if request.library not in ("httpx", "requests", "aiohttp") or request.verb == "?":
         return False
-    awaited = isinstance(module.parent(call), ast.Await)
+    around = module.parent(call)
+    in_with = request.library == "aiohttp" and isinstance(around, ast.withitem)  # requests' own would not be closed
+    awaited = in_with or isinstance(around, ast.Await)
     streamed = any(keyword.arg in ("stream", "files", "content", "data") for keyword in call.keywords)
     waits = any(isinstance(node, ast.Await | ast.Yield | ast.NamedExpr) for node in walk(call))
     return awaited == request.is_async and not streamed and not waits

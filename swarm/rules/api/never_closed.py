@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
+from swarm.analysis.database_kinds import DRIVER_CONNECTIONS
 from swarm.analysis.index import ClassInfo, Function, Index
 from swarm.analysis.module import unparsed, walk
+from swarm.analysis.ownership import is_fresh
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -137,10 +139,18 @@ def _opened(index: Index, function: Function) -> Iterator[tuple[ast.Call, str, s
         what = f"`{unparsed(call.func)}(…)`"
         if dotted in index.classes and _opens_for_itself(index, index.classes[dotted]):
             what = f"a session of {what}"
-        elif dotted not in _OPENING and not (dotted in STREAMS and _streams(call)):
+        elif dotted not in _OPENING and not (dotted in STREAMS and _streams(call)) \
+                and not _hands_out(index, function, call):  # fmt: skip
             continue
         if not is_kept_by_hand(function.module, call, function):
             yield call, name, what
+
+
+def _hands_out(index: Index, function: Function, call: ast.Call) -> bool:
+    """Whether a function of the target's opens a new connection of a driver's for each who calls it."""
+    kind = index.kinds.of(function.module, call) or ""
+    maker = index.resolve_call(function.module, call) if kind in DRIVER_CONNECTIONS else None
+    return maker is not None and is_fresh(index, function.module, call)
 
 
 def _streams(call: ast.Call) -> bool:

@@ -35,7 +35,7 @@ def settings(index: Index, module: Module) -> Iterator[Setting]:
         return
     for call in module.nodes(ast.Call):
         dotted = index.resolve(module, call.func) or ""
-        given = {keyword.arg for keyword in call.keywords}
+        given = {keyword.arg for keyword in call.keywords if not _is_no_wait(index, module, keyword)}
         if dotted in TENACITY and "wait" not in given and None not in given and not _pauses(call) \
                 and _calls_services(index, module, call):  # fmt: skip
             yield Setting(call, "tenacity", dotted)
@@ -56,11 +56,22 @@ def paused(module: Module, setting: Setting) -> list[Edit]:
     name, imported = _wait(module)
     wait = f"wait={name}(multiplier=0.1, max=2)"
     if isinstance(setting.node, ast.Call):
-        edits = [add_keyword(module, setting.node, wait)]
+        none = next((keyword for keyword in setting.node.keywords if keyword.arg == "wait"), None)
+        edits = [Edit(*module.span(none), wait) if none is not None else add_keyword(module, setting.node, wait)]
     else:
         end = module.span(setting.node)[1]
         edits = [Edit(end, end, f"({wait})")]
     return [*edits, imported] if imported else edits
+
+
+def _is_no_wait(index: Index, module: Module, keyword: ast.keyword) -> bool:
+    """`wait=wait_none()`, `wait=wait_fixed(0)`."""
+    value = keyword.value
+    if keyword.arg != "wait" or not isinstance(value, ast.Call):
+        return False
+    dotted = index.resolve(module, value.func)
+    zero = len(value.args) == 1 and isinstance(value.args[0], ast.Constant) and value.args[0].value == 0
+    return dotted == "tenacity.wait_none" or (dotted == "tenacity.wait_fixed" and zero)
 
 
 def _wait(module: Module) -> tuple[str, Edit | None]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 from swarm.analysis.edits import Edit
-from swarm.analysis.effects import HttpCall, outgoing_call
+from swarm.analysis.effects import HttpCall, effects_cache, outgoing_call
+from swarm.analysis.handed_requests import requests_of
 from swarm.analysis.index import Function, Index
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
@@ -16,6 +18,7 @@ from swarm.rules.facts.clients import construction
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.writing.splices import after_imports, free_name, import_as, is_alone
 
+NOTE = "functions that give answers back"
 CHECKS = frozenset({
     "raise_for_status", "status_code", "ok", "is_success", "is_error", "is_client_error", "is_server_error", "status",
 })  # fmt: skip
@@ -31,6 +34,8 @@ class _Place:
     statement: ast.stmt
     name: str | None
     mendable: bool
+    item: ast.withitem | None = None  # of aiohttp's `async with`
+    status: str = "status_code"
 
 
 class UncheckedStatus(Rule):
@@ -142,6 +147,44 @@ def stock(item):
 """,
             None,
         ),
+        Example(
+            """import logging
+
+import aiohttp
+
+log = logging.getLogger(__name__)
+
+
+async def tell(session: aiohttp.ClientSession, order):
+    async with session.post("https://a.example/orders", json=order):
+        log.info("told")
+
+
+async def stock(session: aiohttp.ClientSession, item):
+    async with session.get(f"https://a.example/{item}") as answer:
+        return await answer.json()
+""",
+            """import logging
+
+import aiohttp
+
+log = logging.getLogger(__name__)
+
+
+async def tell(session: aiohttp.ClientSession, order):
+    async with session.post("https://a.example/orders", json=order) as response:
+        if response.status >= 400:
+            log.warning("tell: the POST was answered with %s", response.status)
+        log.info("told")
+
+
+async def stock(session: aiohttp.ClientSession, item):
+    async with session.get(f"https://a.example/{item}") as answer:
+        if answer.status >= 400:
+            log.warning("stock: the GET was answered with %s", answer.status)
+        return await answer.json()
+""",
+        ),
     )
     good = (
         """import httpx
@@ -233,12 +276,12 @@ class Stock:
 def _places(index: Index, function: Function) -> Iterator[_Place]:
     module = function.module
     for call in index.calls(function):
-        request = outgoing_call(index, module, call)
+        request = outgoing_call(index, module, call) or _by_another(index, module, call)
         if request is None or request.library == "urllib" or _has_hooks(index, module, request.owner):
             continue  # urlopen raises for a bad status by itself
         if any(keyword.arg == "raise_for_status" for keyword in call.keywords):
             continue
-        if request.library == "aiohttp":
+        if request.library == "aiohttp" and not isinstance(module.parent(call), ast.Await):
             yield from _in_context(function, request)
             continue
         outer: ast.AST = call
@@ -251,26 +294,59 @@ def _places(index: Index, function: Function) -> Iterator[_Place]:
             outer, around = around, module.parent(around)
         known = request.library != "urllib3"  # its answers have no `status_code` that could be logged
         if isinstance(around, ast.Expr):
-            yield _Place(function, call, request.verb, around, None, known and is_alone(module, around))
+            fine = known and is_alone(module, around)
+            yield _Place(function, call, request.verb, around, None, fine, status=_status_of(request))
         elif isinstance(around, ast.Assign) and isinstance(around.targets[0], ast.Name):
             name = around.targets[0].id
             if _is_overlooked(module, function, name):
                 fine = known and is_alone(module, around) and len(around.targets) == 1
-                yield _Place(function, call, request.verb, around, name, fine)
+                yield _Place(function, call, request.verb, around, name, fine, status=_status_of(request))
         elif isinstance(around, ast.Attribute) and around.attr in ("json", "text", "content"):
             yield _Place(function, call, request.verb, module.statement(call), "", False)
+
+
+def _status_of(request: HttpCall) -> str:
+    return "status" if request.library == "aiohttp" else "status_code"
+
+
+def _by_another(index: Index, module: Module, call: ast.Call) -> HttpCall | None:
+    """The request of a function of the target's that gives its answer back as it came: `self._call("GET", path)`."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    function = index.resolve_call(module, call) if name in _giving_answers(index) else None
+    asked = _giving_answers(index)[name].get(function) if function is not None else None
+    found = [one for _, one in requests_of(index, module, call)] if asked is not None else []
+    return replace(found[0], call=call, owner=None) if asked is not None and len(found) == 1 else None
+
+
+def _giving_answers(index: Index) -> dict[str, dict[Function, HttpCall]]:
+    """By name the functions whose one request's answer is all that they give, unseen by them."""
+    if NOTE not in index.notes:
+        found: dict[str, dict[Function, HttpCall]] = {}
+        for function in index.functions_on_path:
+            asked = effects_cache(index).of(function).http
+            given = [node.value for node in index.own_of(function, ast.Return) if node.value is not None]
+            values = [value.value if isinstance(value, ast.Await) else value for value in given]
+            if len(asked) == 1 and values == [asked[0].call] and asked[0].library in ("httpx", "requests") \
+                    and not _has_hooks(index, function.module, asked[0].owner):  # fmt: skip
+                found.setdefault(function.name, {})[function] = asked[0]
+        index.notes[NOTE] = found
+    return cast("dict[str, dict[Function, HttpCall]]", index.notes[NOTE])
 
 
 def _in_context(function: Function, request: HttpCall) -> Iterator[_Place]:
     """`async with session.put(…):` and `… as reply:` where nothing asks the reply for its status (aiohttp)."""
     module = function.module
     item, statement = module.parent(request.call), module.statement(request.call)
-    if not isinstance(item, ast.withitem):
+    if isinstance(item, ast.Lambda):  # a retrying function's argument
+        retrying = module.parent(item)
+        item = module.parent(retrying) if retrying is not None else None
+    if not isinstance(item, ast.withitem) or not isinstance(statement, ast.AsyncWith):
         return
+    fine = len(statement.items) == 1 and statement.body[0].lineno > (item.context_expr.end_lineno or 0)
     if item.optional_vars is None:
-        yield _Place(function, request.call, request.verb, statement, None, False)
+        yield _Place(function, request.call, request.verb, statement, None, fine, item)
     elif isinstance(item.optional_vars, ast.Name) and _is_overlooked(module, function, item.optional_vars.id):
-        yield _Place(function, request.call, request.verb, statement, item.optional_vars.id, False)
+        yield _Place(function, request.call, request.verb, statement, item.optional_vars.id, fine, item)
 
 
 def _is_overlooked(module: Module, function: Function, name: str) -> bool:
@@ -280,10 +356,24 @@ def _is_overlooked(module: Module, function: Function, name: str) -> bool:
         if not isinstance(node, ast.Name) or node.id != name or isinstance(node.ctx, ast.Store):
             continue
         parent = module.parent(node)
-        if not isinstance(parent, ast.Attribute) or parent.attr in CHECKS:
+        if not isinstance(parent, ast.Attribute):
             return False
-        used = True
+        if parent.attr in CHECKS and not _asks_for_one(module, parent):
+            return False
+        used = used or parent.attr not in CHECKS
     return used
+
+
+def _asks_for_one(module: Module, status: ast.Attribute) -> bool:
+    """`if reply.status_code == 404: return None`: what a 500 comes to is asked by nobody."""
+    compared = module.parent(status)
+    match compared:
+        case ast.Compare(left=left, ops=[ast.Eq()], comparators=[ast.Constant(value=int(code))]) if left is status:
+            around = module.parent(compared)
+            if not isinstance(around, ast.If) or around.test is not compared or around.orelse:
+                return False
+            return 400 <= code < 500 and isinstance(around.body[-1], ast.Return | ast.Continue | ast.Raise)
+    return False
 
 
 def _has_hooks(index: Index, module: Module, owner: ast.expr | None) -> bool:
@@ -315,17 +405,22 @@ def _log(module: Module, place: _Place, logger: str) -> list[Edit]:
     indent = module.indent(place.statement)
     edits: list[Edit] = []
     name = place.name
+    status = "status" if place.item is not None else place.status
     if name is None:
         taken = module.local_names(place.function.node) | set(module.globals) | set(module.imports)
         name = next(candidate for candidate in ("response", "answer", "http_response", "response_2")
                     if candidate not in taken or candidate == "response_2")  # fmt: skip
         start, _ = module.span(place.statement)
-        edits.append(Edit(start, start, f"{name} = "))
+        end = module.span(place.item.context_expr)[1] if place.item is not None else 0
+        edits.append(Edit(end, end, f" as {name}") if place.item is not None else Edit(start, start, f"{name} = "))
     at = module.line_start((place.statement.end_lineno or place.statement.lineno) + 1)
     told = f"{place.function.name}: the {place.verb} was answered with "
-    given = f'"{told}%s", {name}.status_code'
+    given = f'"{told}%s", {name}.{status}'
     if logger in module.imports:  # some libraries' loggers do not know %s
-        given = f'f"{told}{{{name}.status_code}}"'
-    code = f"{indent}if {name}.status_code >= 400:\n{indent}    {logger}.warning({given})\n"
+        given = f'f"{told}{{{name}.{status}}}"'
+    if isinstance(place.statement, ast.AsyncWith) and place.item is not None:
+        first = place.statement.body[0]
+        indent, at = module.indent(first), module.line_start(first.lineno)
+    code = f"{indent}if {name}.{status} >= 400:\n{indent}    {logger}.warning({given})\n"
     lead = "" if module.text[:at].endswith("\n") else "\n"
     return [*edits, Edit(at, at, lead + code)]

@@ -78,10 +78,24 @@ app = FastAPI()
 
 @app.post("/hook")
 async def hook(event: dict):
-    async with aiohttp.ClientSession() as session, session.get("https://a.example/state") as answer:
-        return await answer.json()
+    async with aiohttp.ClientSession() as session:
+        async with session.get("https://a.example/state") as answer:
+            return await answer.json()
 """,
-        None,
+        """import aiohttp
+from fastapi import FastAPI
+
+from http_retries import with_retries_in
+
+app = FastAPI()
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    async with aiohttp.ClientSession() as session:
+        async with with_retries_in(lambda: session.get("https://a.example/state")) as answer:
+            return await answer.json()
+""",
         "fastapi",
     ),
     Example(  # its module's own way is the one to take

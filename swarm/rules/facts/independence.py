@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from swarm.analysis.client_kinds import HTTP_CLIENTS
 from swarm.analysis.database_kinds import DATABASES, ENGINES, POOLS, REDIS_READS
 from swarm.analysis.effects import WRITE_WORDS, Effects, HttpCall, effects_cache, http_call, outgoing_call
+from swarm.analysis.handed_requests import requests_of
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import BLOCKS, unparsed
 from swarm.analysis.model_calls import asks_model, asks_sdk
@@ -219,12 +220,12 @@ def _of_step_call(index: Index, function: Function, statement: ast.stmt, target:
         return Step(statement, target, call, False, frozenset({unparsed(call.func)}), of_redis=True)
     if function.is_async and asks_sdk(index, function.module, call):
         return Step(statement, target, call, False, frozenset({unparsed(call.func)}))
-    callee = index.resolve_call(function.module, call)
+    callee = index.run_by(function.module, call)
     if callee is not None and set(callee.name.lower().split("_")) & GUARD_WORDS:
         return None
     if callee is None or callee.is_async != function.is_async:
         return None
-    return _from_callee(index, callee, statement, target, call)
+    return _from_callee(index, function.module, callee, statement, target, call)
 
 
 def _reads_redis(index: Index, module: Module, call: ast.Call) -> bool:
@@ -233,9 +234,12 @@ def _reads_redis(index: Index, module: Module, call: ast.Call) -> bool:
     return named and index.kinds.of(module, getattr(call.func, "value", call)) == "redis.asyncio.Redis"
 
 
-def _from_callee(index: Index, callee: Function, statement: ast.stmt, target: str, call: ast.Call) -> Step | None:
-    requests: list[HttpCall] = []
-    questions: list[HttpCall] = []
+def _from_callee(
+    index: Index, module: Module, callee: Function, statement: ast.stmt, target: str, call: ast.Call
+) -> Step | None:
+    asked_for = requests_of(index, module, call)
+    requests = [request for _, request in asked_for]
+    questions = [r for one, r in asked_for if not r.reads and not asks_model(index, one.module, r)]
     waits = asked = False
     for reached, effects in effects_cache(index).reached(callee):
         if effects.unknown_database or effects.commits or effects.dirties or any(sql.writes for sql in effects.sql):
@@ -246,8 +250,6 @@ def _from_callee(index: Index, callee: Function, statement: ast.stmt, target: st
             return None
         if not callee.is_async and (effects.sql or _uses_request_locals(index, reached)):
             return None
-        requests += effects.http
-        questions += [r for r in effects.http if not r.reads and not asks_model(index, reached.module, r)]
         asks = any(
             asks_sdk(index, reached.module, asked) or _reads_redis(index, reached.module, asked)
             for asked in index.calls(reached)
@@ -310,7 +312,7 @@ def _unknown_await(index: Index, function: Function) -> bool:
         if isinstance(node.value, ast.Call):
             call = node.value
             dotted = index.resolve(function.module, call.func) or ""
-            known = http_call(index, function.module, call) or index.resolve_call(function.module, call)
+            known = http_call(index, function.module, call) or index.run_by(function.module, call)
             kind = ""
             if isinstance(call.func, ast.Attribute):
                 kind = index.kinds.of(function.module, call.func.value) or ""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from swarm.analysis.client_kinds import HTTP_CLIENTS
 from swarm.analysis.database_kinds import DATABASES
 from swarm.analysis.effects import HttpCall, SqlCall, effects_cache, http_call, sql_call, sql_text
+from swarm.analysis.handed_requests import requests_of
+from swarm.analysis.handed_statements import handed_statement
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
+from swarm.analysis.model_calls import SDK_CLIENTS
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.model_calls import is_model_path
@@ -92,6 +95,8 @@ class Reads:
     gets: list[tuple[Function, HttpCall]] = field(default_factory=list)
     questions: list[Question] = field(default_factory=list)
     attributes: set[str] = field(default_factory=set)
+    owner: str = ""  # the class of the function that all this is about, whose object the attributes are of
+    asked_for: bool = False  # the caller's words tell what is asked: a verb that is handed in is known
     functions: set[Function] = field(default_factory=set)
 
     def __bool__(self) -> bool:
@@ -100,7 +105,7 @@ class Reads:
 
 def reads_of(index: Index, function: Function) -> Reads | None:
     """What a function reads; None where it does anything that is not known to be harmless to leave out."""
-    reads = Reads()
+    reads = Reads(owner=_class_of(function))
     return reads if _collect(index, function, reads) else None
 
 
@@ -134,6 +139,8 @@ def _is_steady(index: Index, function: Function, node: ast.Name | ast.Attribute,
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
         if function.class_name is None or node.value.id == "cls":
             return False
+        if _class_of(function) != reads.owner:
+            return isinstance(node.ctx, ast.Load) and not _is_set_later(index, _class_of(function), node.attr)
         if index.named_function(module, node) is None:
             reads.attributes.add(node.attr)
         return isinstance(node.ctx, ast.Load)
@@ -171,13 +178,18 @@ def _is_harmless(index: Index, function: Function, call: ast.Call, reads: Reads)
     if is_sdk_question(index, module, call):
         reads.questions.append(Question(function, call))
         return True
-    statement = sql_call(index, module, call)
+    statement = sql_call(index, module, call) or handed_statement(index, module, call)
     if statement is not None:
         return _takes_statement(function, statement, reads)
     if is_log_call(module, call):
         return True
     callee = index.resolve_call(module, call)
     if callee is not None:
+        through = _asked_through(index, function, call)
+        if through is not None:
+            inner = Reads(owner=reads.owner, asked_for=True, functions={*reads.functions} - {callee})
+            reads.gets.append((function, through))
+            return through.verb == "GET" and _collect(index, callee, inner)
         return _is_maker(index, callee) or _collect(index, callee, reads)
     if index.kinds.of(module, call) in DATABASES | HTTP_CLIENTS:
         return True  # it opens one: what is read with it is seen where it is read
@@ -188,7 +200,7 @@ def _is_harmless(index: Index, function: Function, call: ast.Call, reads: Reads)
 
 
 def _takes_request(index: Index, function: Function, request: HttpCall, reads: Reads) -> bool:
-    if request.verb == "GET":
+    if request.verb == "GET" or (request.verb == "?" and reads.asked_for):
         reads.gets.append((function, request))
         return True
     path = url_path(index, function.module, request.call)
@@ -196,6 +208,33 @@ def _takes_request(index: Index, function: Function, request: HttpCall, reads: R
         reads.questions.append(Question(function, request.call))
         return True
     return False
+
+
+def _asked_through(index: Index, function: Function, call: ast.Call) -> HttpCall | None:
+    """The one request of a wrapper to which the call hands the path, and the verb perhaps: `api.get("/plans")`."""
+    texts = (sql_text(index, function.module, value) or "" for value in call.args[:2])
+    if not any(text.startswith(("/", "http")) for text in texts):
+        return None
+    found = requests_of(index, function.module, call)
+    return replace(found[0][1], call=call) if len(found) == 1 else None
+
+
+def _class_of(function: Function) -> str:
+    return function.dotted.rpartition(".")[0] if function.class_name else ""
+
+
+def _is_set_later(index: Index, dotted: str, name: str) -> bool:
+    """Whether a method of a class gives an attribute another value than `__init__` did."""
+    known = index.notes.setdefault("attributes set later", {})
+    assert isinstance(known, dict)
+    info = index.classes.get(dotted)
+    if dotted not in known:
+        later = [method for method in info.methods.values() if method.name != "__init__"] if info is not None else []
+        written = (effects_cache(index).of(method).writes_memory for method in later)
+        known[dotted] = {
+            part.removeprefix("self.").split(".")[0].split("[")[0] for names in written for part in names
+        }
+    return name in known[dotted]
 
 
 def _takes_statement(function: Function, statement: SqlCall, reads: Reads) -> bool:
@@ -210,7 +249,7 @@ def _takes_statement(function: Function, statement: SqlCall, reads: Reads) -> bo
 
 def _is_maker(index: Index, callee: Function) -> bool:
     """Whether it hands out a client, a session or a connection: what is read with it is seen where it is read."""
-    return index.kinds.result(callee) in DATABASES | HTTP_CLIENTS
+    return index.kinds.result(callee) in DATABASES | HTTP_CLIENTS | SDK_CLIENTS
 
 
 def _is_known_name(index: Index, module: Module, call: ast.Call, dotted: str) -> bool:
@@ -290,10 +329,15 @@ def is_sdk_question(index: Index, module: Module, call: ast.Call) -> bool:
     return (index.kinds.of(module, root) or "").startswith(SDK_ROOTS)
 
 
+VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "get", "post", "put", "patch", "delete")
+
+
 def url_path(index: Index, module: Module, call: ast.Call) -> str | None:
     """The path that a request goes to, `?` for each part that is computed; None where nothing of it is known."""
-    by_name = next((keyword.value for keyword in call.keywords if keyword.arg == "url"), None)
-    position = 1 if isinstance(call.func, ast.Attribute) and call.func.attr == "request" else 0
+    by_name = next((keyword.value for keyword in call.keywords if keyword.arg in ("url", "path")), None)
+    first = call.args[0] if call.args else None
+    told = isinstance(first, ast.Constant) and first.value in VERBS
+    position = 1 if told or (isinstance(call.func, ast.Attribute) and call.func.attr == "request") else 0
     url = by_name or (call.args[position] if len(call.args) > position else None)
     function = module.enclosing_function(call)
     if isinstance(url, ast.Name) and function is not None:

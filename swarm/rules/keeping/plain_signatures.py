@@ -108,6 +108,10 @@ def _is_plain_value(index: Index, function: Function, value: ast.expr, depth: in
             bound = index.kinds.bindings(function.node).get(name, [])
             values = [part for part in bound if isinstance(part, ast.expr)]
             return bool(values) and all(_is_plain_value(index, function, part, depth + 1) for part in values)
+        case ast.Attribute(attr="content", value=ast.Attribute(attr="message")):
+            return True  # a model's answer
+        case ast.Attribute(attr=name) if name in ("text", "output_text"):
+            return True
         case ast.Call(func=ast.Name(id=name)):
             return name in ("dict", "str", "int", "float", "list", "sorted", "round", "len", "sum")
         case ast.Call(func=ast.Attribute(attr=name)):

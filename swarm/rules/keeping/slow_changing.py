@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.effects import SqlCall, effects_cache, http_call
+from swarm.analysis.handed_requests import requests_of
 from swarm.analysis.index import Function, Index
 from swarm.analysis.models import mentioned, models_of
 from swarm.analysis.module import walk
@@ -197,6 +198,16 @@ def is_reference(index: Index, function: Function, reads: Reads) -> bool:
     return True
 
 
+def _handed_paths(index: Index, function: Function) -> Iterator[list[str]]:
+    """The parts of the paths that its callers hand to a function which writes to whatever it is given."""
+    for module, call in index.calls_named(function.name):
+        if index.resolve_call(module, call) is function:
+            path = url_path(index, module, call)
+            asked = requests_of(index, module, call)
+            if not (asked and all(request.reads for _, request in asked)):
+                yield [part for part in (path or "").split("/") if not NO_RESOURCE.match(part)]
+
+
 def _changed_resources(index: Index) -> frozenset[str] | None:
     """The first part of every path that the target writes to; None where it may write to any."""
     known = index.notes.get("changed resources")
@@ -212,7 +223,13 @@ def _changed_resources(index: Index) -> frozenset[str] | None:
             resources = [part for part in (path or "").split("/") if not NO_RESOURCE.match(part)]
             if resources:
                 found.add(resources[0].lower())
-            elif request.verb == "?":
+                continue
+            handed = list(_handed_paths(index, function))
+            if request.verb == "?" and not handed:
                 return None
+            for named in handed:
+                if not named:
+                    return None
+                found.add(named[0].lower())
     index.notes["changed resources"] = frozenset(found)
     return frozenset(found)

@@ -9,6 +9,7 @@ import ast
 from collections.abc import Iterator
 
 from swarm.analysis.effects import HttpCall, effects_cache, outgoing_call
+from swarm.analysis.handed_requests import requests_of
 from swarm.analysis.index import Function, Index
 from swarm.analysis.module import walk
 from swarm.analysis.source import parameters
@@ -39,7 +40,7 @@ def _goes_to(index: Index, function: Function, call: ast.Call, turn: set[str]) -
     if callee is None or callee is function or callee.is_async != function.is_async:
         return False
     reached = [effects for _, effects in effects_cache(index).reached(callee)]
-    requests = [request for one in reached for request in one.http]
+    requests = [request for _, request in requests_of(index, function.module, call)]
     if (
         len(requests) != 1
         or requests[0].reads

@@ -7,16 +7,15 @@ from collections.abc import Callable, Iterator
 
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.effects import effects_cache
+from swarm.analysis.handed_statements import handed_statement
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.models import last_name
 from swarm.analysis.module import walk
 from swarm.analysis.source import parameters
-from swarm.analysis.statements import SqlCall, named_tables, sql_call
+from swarm.analysis.statements import SqlCall, sql_call
 from swarm.rules.facts.request_code import COMPREHENSIONS, loops_around
 
-STATEMENTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE")
-RUNNING = ("execute", "fetch", "fetchrow", "fetchval", "fetch_all", "fetch_one", "execute_fetchall", "exec")
 Asks = Callable[[SqlCall, set[str]], bool]  # whether a statement asks by something of these names
 Found = tuple[ast.Call, Function, SqlCall]
 
@@ -50,7 +49,7 @@ def _asked_by_turn(
         if own is not None or not names or not _is_given(call, names):
             continue
         callee = index.resolve_call(module, call)
-        passed = passed_on(index, callee, call) if callee is not None else None
+        passed = handed_statement(index, module, call) if callee is not None else None
         if callee is not None and passed is not None:
             if asks(passed, names):
                 yield call, callee, passed, loop
@@ -58,23 +57,6 @@ def _asked_by_turn(
         found = _only_read(index, callee, asks) if callee is not None and callee is not function else None
         if callee is not None and found is not None:
             yield call, callee, found, loop
-
-
-def passed_on(index: Index, callee: Function, call: ast.Call) -> SqlCall | None:
-    """The statement that a call gives to a function which runs whatever it is given: `rows("SELECT …", (key,))`."""
-    first = call.args[0] if call.args else None
-    if not isinstance(first, ast.Constant) or not isinstance(first.value, str) or not first.value.strip():
-        return None
-    verb = first.value.split()[0].upper()
-    if verb not in STATEMENTS:
-        return None
-    given = [argument.arg for argument in parameters(callee.node) if argument.arg not in ("self", "cls")][:1]
-    for run in index.calls(callee):
-        named = isinstance(run.func, ast.Attribute) and run.func.attr in RUNNING and bool(run.args)
-        if named and isinstance(run.args[0], ast.Name) and [run.args[0].id] == given \
-                and isinstance(run.func, ast.Attribute):  # fmt: skip
-            return SqlCall(call, first.value, verb, named_tables(first.value), run.func.value, None)
-    return None
 
 
 def _is_given(call: ast.Call, names: set[str]) -> bool:
@@ -88,7 +70,9 @@ def _is_found_by(sql: SqlCall, names: set[str]) -> bool:
         return False
     values: list[ast.AST] = []
     for node in walk(sql.construct):
-        if isinstance(node, ast.Call) and last_name(node.func) in ("select", "query", "get", "get_one"):
+        name = last_name(node.func) if isinstance(node, ast.Call) else ""
+        by_key = isinstance(node, ast.Call) and name in ("get", "get_one") and len(node.args) == 1
+        if isinstance(node, ast.Call) and name in ("select", "query", "get", "get_one") and not by_key:
             asked = [part for value in node.args[:1] for part in walk(value)]
             if any(isinstance(part, ast.Name) and part.id in names for part in asked):
                 return False  # another table in each turn
@@ -96,7 +80,7 @@ def _is_found_by(sql: SqlCall, names: set[str]) -> bool:
             values += [node.left, *node.comparators]
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             values += [keyword.value for keyword in node.keywords] if node.func.attr == "filter_by" else []
-            values += node.args[1:] if node.func.attr in ("get", "get_one") else []
+            values += node.args[0 if by_key else 1 :] if node.func.attr in ("get", "get_one") else []
     return any(isinstance(part, ast.Name) and part.id in names for value in values for part in walk(value))
 
 

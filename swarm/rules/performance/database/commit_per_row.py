@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from swarm.analysis.database_kinds import SESSIONS
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import effects_cache, sql_call
+from swarm.analysis.handed_statements import handed_statement
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
@@ -15,7 +16,6 @@ from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.examples import commit_per_row as examples
 from swarm.rules.facts.request_code import loops_around
-from swarm.rules.queries.reads_by_others import passed_on
 from swarm.rules.queries.session_work import only_session_work
 from swarm.rules.rule import Mend, Rule, edited
 from swarm.rules.writing.splices import is_alone, whole_lines
@@ -120,7 +120,7 @@ def _committed_by_others(index: Index, function: Function) -> Iterator[tuple[ast
         if callee is None or callee is function or not any(isinstance(n, ast.Name) and n.id in turn for n in given):
             continue
         effects = cache.of(callee)
-        passed = passed_on(index, callee, call)
+        passed = handed_statement(index, function.module, call)
         written = [*effects.sql, *([passed] if passed is not None else [])]
         writes = any(sql.verb in WRITES for sql in written) and not effects.http
         if writes and (effects.commits or _ends_with_commit(index, callee)):
@@ -139,6 +139,22 @@ def _committed_by_contexts(index: Index, function: Function) -> Iterator[tuple[a
             ends = index.method(dotted, "__aexit__") or index.method(dotted, "__exit__")
             if ends is not None and any(effects.commits for _, effects in cache.reached(ends)) and block in loop.body:
                 yield given, dotted.rpartition(".")[2]
+            made = index.resolve_call(function.module, given)
+            if made is not None and _commits_behind_yield(index, made) and _writes_in(index, function, block):
+                yield given, made.qualname
+
+
+def _commits_behind_yield(index: Index, function: Function) -> bool:
+    """Whether a context manager that is written as a generator commits as its `with` ends."""
+    yields = [node.lineno for node in index.own_of(function, ast.Yield)]
+    commits = effects_cache(index).of(function).commits
+    return bool(yields) and any(commit.lineno > yields[-1] for commit in commits)
+
+
+def _writes_in(index: Index, function: Function, block: ast.With | ast.AsyncWith) -> bool:
+    calls = [node for statement in block.body for node in walk(statement) if isinstance(node, ast.Call)]
+    found = (sql_call(index, function.module, call) for call in calls)
+    return any(sql is not None and sql.verb in WRITES for sql in found)
 
 
 def _ends_with_commit(index: Index, function: Function) -> bool:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
+from swarm.analysis.handed_statements import run_by
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.facts.request_code import is_kept_by_hand, loops_around, request_functions
-from swarm.rules.rule import Example, Rule
+from swarm.rules.keeping.kept_connections import can_be_kept, keep_connections
+from swarm.rules.rule import Example, Mend, Rule
 
 # what opens a connection, and the pool of the same library
 OPENERS = {
@@ -37,6 +39,7 @@ OPENERS = {
     "redis.asyncio.from_url": "one client for the event loop: it is a pool",
     "redis.asyncio.Redis.from_url": "one client for the event loop: it is a pool",
 }
+CONNECTIONS = ("sqlite3.Connection", "aiosqlite.Connection")
 EMBEDDED = ("sqlite3.connect", "aiosqlite.connect")  # no handshake: worth telling only in a loop
 
 
@@ -47,12 +50,16 @@ class ConnectionPerQuery(Rule):
     runs out of them. Example: `psycopg.connect(URL)` or `redis.from_url(URL)` inside a handler. Of SQLite, which
     has no handshake, only connections inside loops are told, and as low, as Redis is, whose log-in is short.
 
-    What to do: a pool made at the start. No patch is written: its size, and who closes it, belong to the service.
+    The mend, for psycopg, psycopg2 and asyncpg: a generated module whose `kept_connection(…)` takes the place of
+    `connect(…)`. `close()` gives the connection back, rolled back, and the next request gets it, after a sign of life
+    where it lay for more than a second. Only where the function that opens it closes it, and nothing in the service
+    sets up a session (SET, LISTEN, temporary tables, advisory locks). Elsewhere: a pool made at the start.
     """
 
     id = "connection-per-query"
     category = "performance"
     severity = "medium"
+    order = 12
     title = "A database connection is opened on every request"
     sources = ("https://www.psycopg.org/psycopg3/docs/advanced/pool.html",)
     bad = (
@@ -69,8 +76,56 @@ async def hook(event: dict):
     await connection.execute("INSERT INTO events VALUES ($1)", event["id"])
     await connection.close()
 """,
-            None,
+            """from fastapi import FastAPI
+
+from kept_connections import kept_connection
+
+app = FastAPI()
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    connection = await kept_connection("postgresql://db/shop")
+    await connection.execute("INSERT INTO events VALUES ($1)", event["id"])
+    await connection.close()
+""",
             "fastapi",
+        ),
+        Example(
+            """import psycopg
+from flask import Flask, request
+from psycopg.rows import dict_row
+
+app = Flask(__name__)
+
+
+def rows(sql, values):
+    with psycopg.connect("postgresql://db/shop", row_factory=dict_row) as connection:
+        return connection.execute(sql, values).fetchall()
+
+
+@app.post("/hook")
+def hook():
+    return rows("SELECT * FROM orders WHERE id = %s", (request.json["id"],))
+""",
+            """from flask import Flask, request
+from psycopg.rows import dict_row
+
+from kept_connections import kept_connection
+
+app = Flask(__name__)
+
+
+def rows(sql, values):
+    with kept_connection("postgresql://db/shop", row_factory=dict_row) as connection:
+        return connection.execute(sql, values).fetchall()
+
+
+@app.post("/hook")
+def hook():
+    return rows("SELECT * FROM orders WHERE id = %s", (request.json["id"],))
+""",
+            "flask",
         ),
         Example(
             """import redis
@@ -164,7 +219,8 @@ def hook(request: Request):
             for call in index.calls(function):
                 dotted = index.resolve(module, call.func) or ""
                 loop = next(iter(loops_around(module, call)), None) if dotted in EMBEDDED else None
-                is_told = dotted in OPENERS or (loop is not None and "sleep(" not in unparsed(loop))
+                by_query = dotted in EMBEDDED and bool(run_by(index, function))  # it runs what others hand it
+                is_told = dotted in OPENERS or by_query or (loop is not None and "sleep(" not in unparsed(loop))
                 kept = is_kept_by_hand(module, call, function) and not _is_kept_for_request(index, function, call)
                 if not is_told or kept or _is_anothers(index, function, call):
                     continue
@@ -173,9 +229,50 @@ def hook(request: Request):
                     evidence=f"{function.qualname} opens a connection with {dotted}",
                     recommendation=f"Keep connections: {OPENERS.get(dotted, 'one before the loop')}",
                     anchor=f"{function.qualname}:{unparsed(call.func)}",
-                    mendable=False,
+                    mendable=can_be_kept(index, function, call),
                     severity="low" if dotted in EMBEDDED or dotted.startswith("redis.") else None,
                 )  # fmt: skip
+            for call, opener in _opened_by_others(index, function):
+                yield self.finding(
+                    module, call,
+                    evidence=f"each turn of a loop in {function.qualname} opens a connection by {opener.qualname}",
+                    recommendation="Open one before the loop",
+                    anchor=f"{function.qualname}:{unparsed(call.func)}", mendable=False, severity="low",
+                )  # fmt: skip
+
+    def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
+        """Keep the connections of the findings open between requests."""
+        module = index.tree.modules[findings[0].file]
+        lines = {finding.line for finding in findings if finding.mendable}
+        calls = [
+            call for function in index.functions_of(module) for call in index.calls(function)
+            if call.lineno in lines and can_be_kept(index, function, call)
+        ]  # fmt: skip
+        changes = keep_connections(index, module, calls) if calls else []
+        if not changes:
+            return None
+        return Mend(
+            "Keep database connections for the next request",
+            "What was closed at a request's end lies idle, rolled back, for the next one: no log-in, no new process "
+            "of the server's. DB_KEPT_CONNECTIONS (10 for each process; 0 closes all, as before) and DB_KEPT_IDLE_S "
+            "bound it.",
+            tuple(changes),
+        )
+
+
+def _opened_by_others(index: Index, function: Function) -> Iterator[tuple[ast.Call, Function]]:
+    """Calls in loops of functions of the target that open a file's connection and hand it out."""
+    module = function.module
+    for call in index.calls(function):
+        loop = next(loops_around(module, call), None)
+        if loop is None or "sleep(" in unparsed(loop):
+            continue
+        opener = index.resolve_call(module, call)
+        opened = [one for one in index.calls(opener) if index.resolve(opener.module, one.func) in EMBEDDED] \
+            if opener is not None else []  # fmt: skip
+        hands_out = opener is not None and index.kinds.result(opener) in CONNECTIONS
+        if opener is not None and hands_out and opened and not is_kept_by_hand(opener.module, opened[0], opener):
+            yield call, opener
 
 
 def _is_anothers(index: Index, function: Function, call: ast.Call) -> bool:

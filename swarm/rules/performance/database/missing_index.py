@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import SqlCall, sql_call
+from swarm.analysis.handed_statements import handed_statement
 from swarm.analysis.index import Function, Index
 from swarm.analysis.tables import Table, tables_of
 from swarm.core.findings import Finding
@@ -193,7 +194,7 @@ def read(conn: sqlite3.Connection, x):
 def _queries(index: Index) -> Iterator[tuple[Function, SqlCall]]:
     for function in index.functions_on_path:
         for call in index.calls(function):
-            sql = sql_call(index, function.module, call)
+            sql = sql_call(index, function.module, call) or handed_statement(index, function.module, call)
             if sql is not None and sql.verb in ("SELECT", "UPDATE", "DELETE"):
                 yield function, sql
 

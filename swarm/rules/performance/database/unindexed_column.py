@@ -154,6 +154,9 @@ def _equal(index: Index, module: Module, sql: SqlCall) -> Iterator[tuple[Model, 
             yield from _selected(index, module, current, by_name)
             return
         name = current.func.attr
+        if name == "query":
+            yield from _selected(index, module, current, by_name)
+            return
         if name in ("join", "outerjoin", "union", "group_by"):
             return
         if name in ("where", "filter"):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
+from swarm.analysis.handed_statements import given_for
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
+from swarm.analysis.source import parameters
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.facts.request_code import COMPREHENSIONS, is_spelt_out, loops_around, request_functions
@@ -128,7 +130,8 @@ def hook():
         """Inner loops and generators that compare with the outer row, and `in` on a list that the loop grows."""
         for function in request_functions(index):
             for node, what in [
-                *_inner_loops(index, function), *_memberships(index, function), *_scans(index, function)
+                *_inner_loops(index, function), *_memberships(index, function), *_scans(index, function),
+                *_by_others(index, function),
             ]:  # fmt: skip
                 yield self.finding(
                     function.module, node,
@@ -231,6 +234,43 @@ def _scans(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
                 turn = _targets(next(iter(loops_around(function.module, call)), None))
                 if name in lists and _names(asked) & turn and name not in turn:
                     yield call, name
+
+
+def _by_others(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
+    """Calls in a loop whose function looks through the list that it is given for what the turn is about."""
+    module = function.module
+    for call in index.calls(function):
+        loop = next(iter(loops_around(module, call)), None)
+        turn = _targets(loop)
+        callee = index.resolve_call(module, call) if loop is not None and turn else None
+        searched = _searched(index, callee) if callee is not None else ""
+        over = given_for(callee, call, searched) if callee is not None and searched else None
+        plain = over.value if isinstance(over, ast.Subscript) and isinstance(over.slice, ast.Constant) else over
+        if over is None or not isinstance(plain, ast.Name | ast.Attribute) or _names(over) & turn:
+            continue
+        asks = any(_names(value) & turn for value in [*call.args, *(word.value for word in call.keywords)])
+        looked_through = ast.For(ast.Name("_", ast.Store()), over, [], [])
+        if asks and not over_is_fixed(function, over) and not is_spelt_out(index, function, looked_through):
+            yield call, unparsed(over)
+
+
+def _searched(index: Index, function: Function) -> str:
+    """The parameter whose items a function compares with another parameter until one fits: `next(… for … if …)`."""
+    own = {argument.arg for argument in parameters(function.node)} - {"self", "cls"}
+    for node in index.own_of(function, ast.For, *COMPREHENSIONS):
+        if any(loops_around(function.module, node)):
+            continue
+        if isinstance(node, ast.For):
+            first = node.body[0]
+            tests = [first.test] if isinstance(first, ast.If) and isinstance(first.body[-1], ast.Return) else []
+            target, over = node.target, node.iter
+        else:
+            made = node.generators[0]  # type: ignore[attr-defined]
+            target, over, tests = made.target, made.iter, made.ifs
+        if isinstance(over, ast.Name) and over.id in own \
+                and any(_joins(test, _bound(target), own - {over.id}) for test in tests):  # fmt: skip
+            return over.id
+    return ""
 
 
 def _grows(node: ast.AST, name: str) -> bool:

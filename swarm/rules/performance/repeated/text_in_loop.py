@@ -17,7 +17,8 @@ class TextInLoop(Rule):
     """A loop on a request's path puts a text, bytes or a list together with `+`, copying what it has each turn.
 
     Why: the time grows with the square of the length: 10,000 lines of 100 characters are 5 GB of copying. (CPython
-    spares the copy for `+=` on a local text that nothing else holds; not on an attribute, an item or bytes.)
+    spares the copy for `+=` on a local text that nothing else holds; not on an attribute, an item or bytes, nor in
+    `text = text + row + "\\n"`, whose first sum is stored nowhere.)
     Example: `self.text = self.text + line` or `rows = rows + [row]`.
 
     What to do: collect the parts in a list and `"".join` them, or `append`.
@@ -166,7 +167,8 @@ def _grown(index: Index, function: Function, begun: dict[str, str]) -> Iterator[
         match node:
             case ast.Assign(targets=[target], value=ast.BinOp(op=ast.Add()) as added) if _begins_with(added, target):
                 name = unparsed(target)
-                if begun.get(name) in copied or (begun.get(name) == "a text" and not isinstance(target, ast.Name)):
+                spared = isinstance(target, ast.Name) and not isinstance(added.left, ast.BinOp)
+                if begun.get(name) in copied or (begun.get(name) == "a text" and not spared):
                     yield node, name, begun[name]
             case ast.Assign(targets=[target], value=value) if _holds(value, target):
                 name = unparsed(target)

@@ -157,12 +157,16 @@ def _is_of_kept_object(index: Index, function: Function, owner: ast.Attribute) -
         return True  # the class's own, for all its objects
     if function.class_name is None and any(route.function is function for route in index.routes):
         return True  # a route that one of its methods defines: the object lasts as long as the application
-    return any(
-        index.resolve(module, call.func) == dotted and module.enclosing_function(call) is None
-        and isinstance(module.parent(call), ast.Assign | ast.AnnAssign)
+    made = [(module, call) for module, call in index.calls_named(info.node.name)
+            if index.resolve(module, call.func) == dotted]  # fmt: skip
+    kept = any(
+        module.enclosing_function(call) is None and isinstance(module.parent(call), ast.Assign | ast.AnnAssign)
         and isinstance(module.parent(module.parent(call) or call), ast.Module)
-        for module, call in index.calls_named(info.node.name)
+        for module, call in made
     )  # fmt: skip
+    around = [index.enclosing(module, call) for module, call in made]
+    by_start = [one for one in around if one is not None and one not in index.reachable()]
+    return kept or (bool(made) and len(by_start) == len(made))  # a request uses what the start alone has made
 
 
 def _given(info: ClassInfo, name: str) -> ast.expr | None:

@@ -137,7 +137,7 @@ def _places(index: Index, function: Function) -> Iterator[_Place]:
     if split:
         return
     for call in index.calls(function):
-        callee = index.resolve_call(module, call)
+        callee = index.run_by(module, call)
         if callee is None or callee.is_async or call in direct or call in held or in_lambda(module, call):
             continue
         reached = cache.reached(callee)
