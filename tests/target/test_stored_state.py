@@ -75,6 +75,14 @@ def test_only_extra_lets_rows_be_missing(tmp_path: Path) -> None:
     assert len(differing(tmp_path / "more", [*ROWS, ("eve", 1)], only_extra=True)) == 1
 
 
+@pytest.mark.parametrize(("rows", "said"), [(2, []), (3, []), (1, ["1 row(s) missing"]), (5, ["2 row(s) more"])])
+def test_rows_that_the_original_does_not_repeat_are_counted(tmp_path: Path, rows: int, said: list[str]) -> None:
+    first, second = state(tmp_path / "1", ROWS, 20), state(tmp_path / "2", ROWS[:2], 25)
+    candidate = state(tmp_path / "3", [("eve", n) for n in range(rows)], 40)
+    lines = stored_differences(first, second, candidate)
+    assert len(lines) == len(said) and all(word in line for line, word in zip(lines, said, strict=True))
+
+
 def test_added_is_what_came_between(tmp_path: Path) -> None:
     before = state(tmp_path / "1", ROWS, 20)
     with sqlite3.connect(tmp_path / "1" / "leads.db") as db:

@@ -23,7 +23,7 @@ from swarm.target.traffic import Traffic, WebhookRequest
 from swarm.target.tree.copies import Copy
 from swarm.target.upstream.calls import FaultPoint, path_shape
 from swarm.target.upstream.known_work import known_work
-from swarm.target.upstream.tape import Tape
+from swarm.target.upstream.tape import PlannedFault, Tape
 from swarm.target.upstream.upstreams import Upstreams
 from swarm.target.volatile import parse_body
 
@@ -33,6 +33,7 @@ _FAULT_SEARCH = 40
 _CHOICE = 6
 _MOST_FAULTS = 5
 _FAULT_ATTEMPTS = 3
+_MOST_MISSES = 4  # every look at a candidate repeats them
 
 OnNormal = Callable[[Sequence[Exchange]], None]
 
@@ -217,24 +218,32 @@ async def _badly_signed(session: _Session, requests: int) -> None:
 
 
 async def _faults(
-    session: _Session, requests: int, planned: tuple[tuple[FaultPoint, int], ...] | None
-) -> tuple[tuple[FaultPoint, int], ...]:
-    """Let the calls that were seen fail, each kind once, under a request that makes it; the plan that worked."""
+    session: _Session, requests: int, planned: tuple[PlannedFault, ...] | None
+) -> tuple[PlannedFault, ...]:
+    """Let the calls that were seen fail, each kind once, under a request that makes it; what was tried, in order."""
     if planned is not None:
-        for point, number in planned:
-            await _fault(session, point, number)
+        for at, fault in enumerate(planned):
+            exchange = await _fault(session, fault.point, fault.number, _attempt(fault.point, planned[:at]))
+            if not fault.met:
+                session.exchanges.remove(exchange)
         return planned
-    plan: list[tuple[FaultPoint, int]] = []
-    used: set[int] = set()
+    plan: list[PlannedFault] = []
     for point in _fault_points(session, requests):
+        used = {fault.number for fault in plan}
         for number in _likely_numbers(session, point, requests, used)[:_FAULT_ATTEMPTS]:
-            used.add(number)
-            exchange = await _fault(session, point, number)
-            if any(point.hits(call.upstream, call.method, call.path) for call in exchange.calls):
-                plan.append((point, number))
+            if sum(not fault.met for fault in plan) >= _MOST_MISSES:
+                break
+            exchange = await _fault(session, point, number, _attempt(point, plan))
+            met = any(point.hits(call.upstream, call.method, call.path) for call in exchange.calls)
+            plan.append(PlannedFault(point, number, met))
+            if met:
                 break
             session.exchanges.remove(exchange)  # it never met the failure, so it says nothing
     return tuple(plan)
+
+
+def _attempt(point: FaultPoint, before: Sequence[PlannedFault]) -> int:
+    return 1 + sum(fault.point == point for fault in before)
 
 
 def _fault_points(session: _Session, requests: int) -> list[FaultPoint]:
@@ -253,9 +262,11 @@ def _fault_points(session: _Session, requests: int) -> list[FaultPoint]:
     return [point for _, point in sorted(ranked)][:_MOST_FAULTS]
 
 
-async def _fault(session: _Session, point: FaultPoint, number: int) -> Exchange:
+async def _fault(session: _Session, point: FaultPoint, number: int, attempt: int) -> Exchange:
     request = session.traffic.request(number, time.time())
     label = f"upstream {point.upstream} fails with {FAULT_STATUS} at {point.method} {point.shape}"
+    if attempt > 1:
+        label += f", attempt {attempt}"
     session.upstreams.fail(point, FAULT_STATUS)
     try:
         return await session.send(request, label, "upstream fails", point.upstream)

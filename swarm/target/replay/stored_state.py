@@ -226,7 +226,7 @@ def _counts_only(
     counts = sorted((first.rows.total(), second.rows.total()))
     have = candidate.rows.total()
     row: Row = ("any",) * len(first.columns)
-    return Counter({row: max(0, counts[0] - have)}), Counter({row: max(0, have - counts[1])})
+    return +Counter({row: counts[0] - have}), +Counter({row: have - counts[1]})
 
 
 def _shown(rows: Counter[Row], columns: tuple[str, ...]) -> str:

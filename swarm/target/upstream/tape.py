@@ -15,17 +15,29 @@ from swarm.target.volatile import hard
 TapeKey = tuple[str, str, str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedFault:
+    """A call that is made to fail under the request of a traffic number; `met` says whether the original made it.
+
+    One that was not met says nothing, and is sent all the same: its request leaves rows.
+    """
+
+    point: FaultPoint
+    number: int
+    met: bool
+
+
 @dataclass(slots=True)
 class Tape:
     """What one good run of the original heard, by mark and content; and what its replays must repeat.
 
-    `faults` are the calls that are made to fail, each under the traffic number whose request makes them.
+    `faults` are the calls that are made to fail, in order; None before they are known.
     `ports` are those of the recording: replays take the same ones where they are free.
     `work` is how the original worked on each request, by mark.
     """
 
     answers: dict[str, dict[TapeKey, list[Reply]]] = field(default_factory=dict)
-    faults: tuple[tuple[FaultPoint, int], ...] | None = None
+    faults: tuple[PlannedFault, ...] | None = None
     ports: dict[str, int] = field(default_factory=dict)
     payload_root: Path | None = None
     work: dict[str, KnownWork] = field(default_factory=dict)
