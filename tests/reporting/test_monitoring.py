@@ -16,6 +16,7 @@ from swarm.core.alerts import AlertDraft
 from swarm.core.metrics import METRIC_UNITS
 from swarm.core.report import Report, TargetOutcome
 from swarm.reporting.folder import write_file
+from swarm.reporting.monitoring import promtool_test
 from swarm.reporting.monitoring.drafts import TAKEN, expressed, rule_of
 from swarm.reporting.monitoring.files import monitoring_files, validate_monitoring, write_monitoring
 from swarm.reporting.monitoring.thresholds import AlertThresholds, thresholds_of
@@ -67,6 +68,7 @@ def test_hostile_names_stay_comments(hostile: Report) -> None:
     "alerts",
     [
         AlertThresholds(latency_ms=1000, error_rate=0.001),
+        AlertThresholds(latency_ms=58.4),  # far below the bound of its bucket
         AlertThresholds(latency_ms=40_000, error_rate=0.2, slow_share=0.5),
         AlertThresholds(
             latency_ms=3, refused_per_s=None, status_label="http_response_status_code", route_label="http_route"
@@ -85,7 +87,8 @@ def test_promtool_accepts_the_files(alerts: AlertThresholds, report: Report, tmp
 
 @needs_promtool
 def test_promtool_refuses_what_is_wrong(report: Report, tmp_path: Path) -> None:
-    write_monitoring(report, tmp_path, AlertThresholds())
+    for name, text in monitoring_files(report, AlertThresholds()).items():
+        write_file(tmp_path, name, text)
     rules = tmp_path / RULES
     good = rules.read_text()
     rules.write_text(good.replace("> 0.144", "> 1.44"))
@@ -165,23 +168,34 @@ EVERY_KIND = (
 )
 
 
+def write_drafts(report: Report, folder: Path, wrong: tuple[str, str] = ("", "")) -> None:
+    """The rules of the drafts and their tests, without the base, which promtool would evaluate beside each."""
+    files = monitoring_files(report, AlertThresholds())
+    assert wrong[0] in files[RULES]
+    rules, tests = yaml.safe_load(files[RULES].replace(*wrong)), yaml.safe_load(files[promtool_test.FILENAME])
+    rules["groups"] = [group for group in rules["groups"] if group["name"] == "webhook-drafts"]
+    tests["tests"] = [
+        one for one in tests["tests"] if one["name"].endswith("fires past its threshold, and not before it")
+    ]
+    assert len(tests["tests"]) == len(rules["groups"][0]["rules"])
+    write_file(folder, RULES, yaml.safe_dump(rules))
+    write_file(folder, promtool_test.FILENAME, yaml.safe_dump(tests))
+
+
 @needs_promtool
 def test_promtool_sees_every_draft_fire_and_keep_quiet(report: Report, tmp_path: Path) -> None:
     drafts = tuple(replace(made, name=f"Drafted{n}") for n, made in enumerate(EVERY_KIND))
     report = replace(report, alerts=drafts)
-    alerts = AlertThresholds()
-    rules, left = expressed(report, alerts)
+    rules, left = expressed(report, AlertThresholds())
     assert len(rules) == len(drafts) and left == ()
-    assert write_monitoring(report, tmp_path, alerts).validated_by[:2] == (
-        "promtool check rules",
-        "promtool test rules",
-    )
+    write_drafts(report, tmp_path)
+    assert validate_monitoring(tmp_path) == ("promtool check rules", "promtool test rules")
 
 
 @needs_promtool
 @pytest.mark.parametrize("wrong", [("> 0.45", "> 45"), ("> 0.45", "> 0.001"), ("> 0.05", "< 0.05"), ("300s", "900s")])
 def test_the_test_finds_a_drafts_wrong_rule(wrong: tuple[str, str], report: Report, tmp_path: Path) -> None:
-    for name, text in monitoring_files(report, AlertThresholds()).items():
-        write_file(tmp_path, name, text.replace(*wrong) if name == RULES else text)
-        assert name != RULES or wrong[0] in text
-    assert "promtool test rules" not in validate_monitoring(tmp_path)
+    write_drafts(report, tmp_path)
+    assert validate_monitoring(tmp_path) == ("promtool check rules", "promtool test rules")
+    write_drafts(report, tmp_path, wrong)
+    assert validate_monitoring(tmp_path) == ("promtool check rules",)

@@ -50,21 +50,22 @@ def _series(alerts: AlertThresholds, failing: float, slow: float, refused: float
     def growing(name: str, labels: str, step: float) -> dict[str, str]:
         return {"series": f"{METRIC}{name}{{{_JOB},{labels}}}", "values": f"0+{step:g}x90"}
 
-    good = 60 - failing
-    series = [
-        growing("_count", f'{alerts.status_label}="200"', good),
-        growing("_bucket", f'{alerts.status_label}="200",le="+Inf"', 60),
-    ]
-    quick = alerts.latency_ms / 2000
-    for bound, total in ((quick, 60 - slow), (alerts.bucket_s, 60 - slow), (alerts.bucket_s * 10, 60)):
-        series.append(growing("_bucket", f'{alerts.status_label}="200",le="{bound:g}"', total))
+    def buckets(status: str, quick: float, answered: float) -> list[dict[str, str]]:
+        bounds = (alerts.latency_ms / 2000, alerts.bucket_s, alerts.bucket_s * 10, math.inf)
+        growths = zip(bounds, (quick, quick, answered, answered), strict=True)
+        label = f'{alerts.status_label}="{status}"'
+        return [growing("_bucket", f'{label},le="{_bound(upper)}"', growth) for upper, growth in growths]
+
+    series = [growing("_count", f'{alerts.status_label}="200"', 60 - failing), *buckets("200", 60 - slow, 60)]
     if failing:
         series.append(growing("_count", f'{alerts.status_label}="500"', failing))
-    if refused:
-        # These are quick, so their bucket grows as their count does.
-        series += [growing("_count", f'{alerts.status_label}="401"', refused),
-                   growing("_bucket", f'{alerts.status_label}="401",le="{alerts.bucket_s:g}"', refused)]  # fmt: skip
+    if refused:  # at once, so that an alert of slow answers, which counts them too, keeps quiet
+        series += [growing("_count", f'{alerts.status_label}="401"', refused), *buckets("401", refused, refused)]
     return series
+
+
+def _bound(upper: float) -> str:
+    return "+Inf" if math.isinf(upper) else f"{upper:g}"
 
 
 def _test(name: str, series: list[dict[str, str]], firing: list[str]) -> dict[str, Any]:
