@@ -240,14 +240,14 @@ def _own_pids() -> list[int]:
 
 
 def _marked(name: str, values: set[str]) -> set[int]:
-    return {pid for pid in _own_pids() if procfs.environment_of(pid).get(name) in values}
+    return {pid for pid in _own_pids() if procfs.variables_of(pid, name).get(name) in values}
 
 
 def _marked_orphans() -> set[int]:
     namespace = procfs.pid_namespace()
     found = set()
     for pid in _own_pids():
-        env = procfs.environment_of(pid)
+        env = procfs.variables_of(pid, OWNER, OWNER_NAMESPACE)
         owner = env.get(OWNER)
         if owner and env.get(OWNER_NAMESPACE, "") == namespace and not owner_is_alive(owner):
             found.add(pid)

@@ -124,14 +124,21 @@ def is_alive(pid: int, started_ticks: int) -> bool:
     return stat is not None and stat.started_ticks == started_ticks and stat.state not in "ZX"
 
 
-def environment_of(pid: int) -> dict[str, str]:
-    """The environment that a process was started with; empty where it may not be read."""
+def variables_of(pid: int, *names: str) -> dict[str, str]:
+    """Those of the named variables that a process was started with; none where they may not be read.
+
+    Everybody's are looked at to find one's own, so no environment is taken apart.
+    """
     try:
-        raw = (PROC / str(pid) / "environ").read_bytes()
+        raw = b"\0" + (PROC / str(pid) / "environ").read_bytes()
     except OSError:
         return {}
-    pairs = (item.partition("=") for item in raw.decode("utf-8", "replace").split("\0"))
-    return {name: value for name, separator, value in pairs if separator}
+    found = {}
+    for name in names:
+        _, there, rest = raw.partition(f"\0{name}=".encode())
+        if there:
+            found[name] = rest.partition(b"\0")[0].decode("utf-8", "replace")
+    return found
 
 
 def working_folder(pid: int) -> str:
