@@ -13,7 +13,15 @@ from swarm.cli.main import guarded
 from swarm.core.patches import Accepted, FileChange, GateResult, JudgedPatch, Patch, Rejected
 from swarm.core.report import Report, RunInfo
 from swarm.reporting.folder import write_run
+from tests.cli.short import SHORTENED
 from tests.cli.tiny import write_service
+
+
+@pytest.fixture
+def shortened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measurements as short as can be, in this process."""
+    for place, value in SHORTENED.items():
+        monkeypatch.setattr(place, value)
 
 
 @dataclass(frozen=True, slots=True)

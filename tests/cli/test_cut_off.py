@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -18,10 +19,10 @@ from tests.cli.conftest import Cli
 from tests.cli.tiny import (
     AGENTS,
     APP,
-    SWARM,
+    SHORT_SWARM,
     left_running,
     report_of,
-    run_program,
+    run_short,
     scratch_left,
     swarm_environment,
     write_service,
@@ -58,7 +59,7 @@ class Cutting:
 
     def __init__(self, folder: Path, tmp: Path, *words: str) -> None:
         self.process = subprocess.Popen(
-            [str(SWARM), "run", "--json", *words], cwd=folder, env=swarm_environment(tmp),
+            [*SHORT_SWARM, "run", "--json", *words], cwd=folder, env=swarm_environment(tmp),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.events: list[dict[str, Any]] = []
@@ -155,7 +156,7 @@ def test_kill_leaves_nothing_past_the_next_start(tmp_path: Path) -> None:
     whole = (folder / "journal.jsonl").read_text().rpartition("\n")[0]
     kinds = {json.loads(line).get("event") for line in whole.splitlines()}
     assert "AgentFinished" in kinds  # what was done is in the journal
-    again = run_program("run", "-c", "agents.yaml", "--deadline", "0.01", cwd=service, env=swarm_environment(tmp))
+    again = run_short("run", "-c", "agents.yaml", "--deadline", "0.01", cwd=service, env=swarm_environment(tmp))
     assert again.returncode == 5
     assert left_running(tmp) == []
     assert scratch_left(tmp) == []
@@ -164,7 +165,7 @@ def test_kill_leaves_nothing_past_the_next_start(tmp_path: Path) -> None:
 def test_deadline_ends_the_run_with_a_partial_report(tmp_path: Path) -> None:
     service, tmp = write_service(tmp_path / "service"), tmp_path / "tmp"
     began = time.monotonic()
-    done = run_program("run", "--deadline", "5", cwd=service, env=swarm_environment(tmp))
+    done = run_short("run", "--deadline", "5", cwd=service, env=swarm_environment(tmp))
     assert done.returncode == 5
     assert time.monotonic() - began < 30
     assert done.stderr == "swarm: the deadline of 5 s ended the run early\n"
@@ -180,7 +181,7 @@ def test_deadline_ends_the_run_with_a_partial_report(tmp_path: Path) -> None:
 def test_reader_that_leaves_does_not_end_the_run(tmp_path: Path) -> None:
     service, tmp = write_service(tmp_path / "service", app=CLEAN), tmp_path / "tmp"
     done = subprocess.run(
-        ["bash", "-c", f"{SWARM} run --only performance | head -1; exit ${{PIPESTATUS[0]}}"],
+        ["bash", "-c", f"{shlex.join(SHORT_SWARM)} run --only performance | head -1; exit ${{PIPESTATUS[0]}}"],
         cwd=service, env=swarm_environment(tmp), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
@@ -193,7 +194,7 @@ def test_broken_provider_falls_back_and_says_so(tmp_path: Path) -> None:
     service, tmp = write_service(tmp_path / "service", app=CLEAN), tmp_path / "tmp"
     with StrictServer().serving() as server:
         env = swarm_environment(tmp, **server.environ("not-a-key-at-all"))
-        done = run_program("run", "--only", "performance", cwd=service, env=env)
+        done = run_short("run", "--only", "performance", cwd=service, env=env)
     assert done.returncode == 0, done.stderr
     assert "provider anthropic (ANTHROPIC_API_KEY is set)" in done.stdout.splitlines()[0]
     report = report_of(service / "reports")
@@ -206,10 +207,7 @@ def test_broken_provider_falls_back_and_says_so(tmp_path: Path) -> None:
     assert not any("not-a-key-at-all" in path.read_text() for path in (service / "reports").rglob("*.json*"))
 
 
-def test_json_is_json_lines_alone_and_apply_applies(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("swarm.verify.ends.MAX_STEPS", 1)  # capacity is not what this is about
+def test_json_is_json_lines_alone_and_apply_applies(cli: Cli, tmp_path: Path, shortened: None) -> None:
     write_service(tmp_path)
     done = cli("run", "--json", "--apply", "--only", "api", "--fail-on", "severity:low")
     assert (done.code, done.err) == (0, "")
@@ -223,7 +221,7 @@ def test_json_is_json_lines_alone_and_apply_applies(
 
 def test_quiet_prints_the_result_alone(tmp_path: Path) -> None:
     service, tmp = write_service(tmp_path / "service", app=CLEAN), tmp_path / "tmp"
-    done = run_program("run", "--quiet", "--only", "performance", cwd=service, env=swarm_environment(tmp))
+    done = run_short("run", "--quiet", "--only", "performance", cwd=service, env=swarm_environment(tmp))
     assert done.returncode == 0, done.stderr
     assert "── " not in done.stdout
     assert "accepted" in done.stdout and "\nNext:\n" in done.stdout

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.conftest import Cli
 from tests.cli.test_cut_off import CLEAN, cutting
-from tests.cli.tiny import left_running, report_of, run_program, swarm_environment, write_service
+from tests.cli.tiny import left_running, report_of, run_short, swarm_environment, write_service
 
 
 def journal_of(service: Path) -> list[dict[str, Any]]:
@@ -40,7 +40,7 @@ def test_a_cut_off_run_goes_on_where_it_was(tmp_path: Path, at: str, how: signal
         run.process.send_signal(how)
         run.process.wait(timeout=40)
     before = journal_of(service)
-    resumed = run_program("resume", "latest", "--quiet", cwd=service, env=swarm_environment(tmp), timeout_s=120)
+    resumed = run_short("resume", "latest", "--quiet", cwd=service, env=swarm_environment(tmp))
     assert resumed.returncode == 0, resumed.stderr
     after = journal_of(service)
     assert after[: len(before)] == before
@@ -53,7 +53,7 @@ def test_a_cut_off_run_goes_on_where_it_was(tmp_path: Path, at: str, how: signal
     taken = [note for note in report_of(service / "reports")["run"]["notes"] if note.startswith("taken from the ")]
     assert bool(taken) == ("benchmark" in at)
     assert left_running(tmp) == []
-    again = run_program("resume", "latest", cwd=service, env=swarm_environment(tmp))
+    again = run_short("resume", "latest", cwd=service, env=swarm_environment(tmp))
     assert again.returncode == 2 and "came to its end" in again.stderr
 
 
@@ -64,7 +64,7 @@ def test_a_run_that_was_measured_whole_is_only_written_down(tmp_path: Path) -> N
         run.process.kill()
         run.process.wait(timeout=40)
     before = journal_of(service)
-    resumed = run_program("resume", "latest", "--quiet", cwd=service, env=swarm_environment(tmp), timeout_s=60)
+    resumed = run_short("resume", "latest", "--quiet", cwd=service, env=swarm_environment(tmp))
     assert resumed.returncode == 0, resumed.stderr
     after = journal_of(service)[len(before) :]
     phases = [record["phase"] for record in after if record.get("event") == "PhaseStarted"]
@@ -81,7 +81,7 @@ def test_a_target_that_has_changed_is_refused_and_the_journal_kept(tmp_path: Pat
         run.process.wait(timeout=40)
     (service / "app.py").write_text(CLEAN.replace("/hook", "/hooks"))
     before = journal_of(service)
-    resumed = run_program("resume", "latest", cwd=service, env=swarm_environment(tmp))
+    resumed = run_short("resume", "latest", cwd=service, env=swarm_environment(tmp))
     assert resumed.returncode == 3
     assert "has changed since run" in resumed.stderr and "(app.py)" in resumed.stderr
     assert "start anew with: swarm run" in resumed.stderr

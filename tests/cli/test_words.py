@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -33,9 +33,11 @@ def test_list_of_commands_is_whole(cli: Cli) -> None:
 
 def test_help_answers_in_a_blink() -> None:
     def once() -> float:
-        began = time.perf_counter()
-        subprocess.run([str(SWARM), "--help"], capture_output=True, check=True, timeout=20)
-        return time.perf_counter() - began
+        """Seconds of the processor: on a busy machine the answer waits for its turn, which is not its fault."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([str(SWARM), "--help"], capture_output=True, check=True, timeout=60)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     assert min(once() for _ in range(5)) < 0.3
 

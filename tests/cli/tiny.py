@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 SWARM = Path(sys.executable).with_name("swarm")
+SHORT_SWARM = (sys.executable, "-P", str(Path(__file__).with_name("short.py")))  # measures next to nothing
 
 APP = """
 import argparse
@@ -70,12 +72,17 @@ def swarm_environment(tmp: Path, **more: str) -> dict[str, str]:
 
 
 def run_program(
-    *words: str, cwd: Path, env: dict[str, str], timeout_s: float = 60.0
+    *words: str, cwd: Path, env: dict[str, str], timeout_s: float = 60.0, program: Sequence[str] = (str(SWARM),)
 ) -> subprocess.CompletedProcess[str]:
     """The real `swarm` program to its end."""
     return subprocess.run(
-        [str(SWARM), *words], cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout_s, check=False
+        [*program, *words], cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout_s, check=False
     )
+
+
+def run_short(*words: str, cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """The program of short measurements to its end."""
+    return run_program(*words, cwd=cwd, env=env, timeout_s=180.0, program=SHORT_SWARM)
 
 
 def left_running(folder: Path) -> list[str]:

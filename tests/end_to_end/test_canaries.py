@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.cli.tiny import run_program, swarm_environment, write_service
+from tests.cli.tiny import run_short, swarm_environment, write_service
 
 OF_THE_CODE = {
     "a secret in the code": "canary-code-secret-4be2-9f01",
@@ -97,7 +97,7 @@ def test_they_are_in_nothing_that_a_run_leaves(tmp_path: Path) -> None:
     service = write_service(tmp_path / "service", APP, AGENTS)
     env = swarm_environment(tmp_path / "tmp", AWS_SECRET_ACCESS_KEY="canary-machine-secret-77c0")
     words = ("run", "canaries", "--provider", "offline", "--out", str(tmp_path / "reports"))
-    done = run_program(*words, "--only", "performance", "--only", "security", cwd=service, env=env, timeout_s=300)
+    done = run_short(*words, "--only", "performance", "--only", "security", cwd=service, env=env)
     assert done.returncode == 0, done.stderr
     left = {path: path.read_bytes() for root in ("reports", "tmp") for path in (tmp_path / root).rglob("*")
             if path.is_file()}  # fmt: skip

@@ -186,9 +186,8 @@ def unescaped(words: str) -> str:
 
 
 def test_a_model_that_obeys_the_target_gains_nothing(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, tmp_path: Path, shortened: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("swarm.verify.ends.MAX_STEPS", 1)
     monkeypatch.setenv("SHELL_TOKEN", KEY_OF_THE_SHELL)
     outside = tmp_path / "outside"
     outside.mkdir()

@@ -86,8 +86,9 @@ def again(seen: Seen) -> dict[str, Any]:
     return {"patch": {"title": "Keep the labels in one table", "why": WHY, "edits": [edit(LABELS, RIGHT)]}}
 
 
-def test_own_patches_pass_the_gates_or_go_back(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("swarm.verify.ends.MAX_STEPS", 1)  # capacity is not what this is about
+def test_own_patches_pass_the_gates_or_go_back(
+    cli: Cli, tmp_path: Path, shortened: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_service(tmp_path, app=APP)
     claude = ScriptedClaude(own, again, fixes=lambda finding: finding["rule"] == "missing-retry")
     with StrictServer(director=claude).serving() as server:

@@ -47,9 +47,9 @@ def told(report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_a_recorded_run_is_played_again(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("swarm.verify.ends.MAX_STEPS", 1)  # what is measured is not what this is about
-    monkeypatch.setattr("swarm.verify.ladder.ROUNDS", 2)
+def test_a_recorded_run_is_played_again(
+    cli: Cli, tmp_path: Path, shortened: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_service(tmp_path, agents=AGENTS)
     with StrictServer(director=Shaky(own, fixes=lambda finding: False)).serving() as server:
         for name, value in server.environ().items():
