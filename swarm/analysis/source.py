@@ -22,8 +22,11 @@ SKIPPED_FOLDERS = frozenset({
     "htmlcov", "migrations", "mocks", "node_modules", "reports", "site-packages", "stubs", "testing", "venv",
 })  # fmt: skip
 MANIFESTS = ("pyproject.toml", "setup.cfg", "setup.py", "Pipfile")
-_PATCHED = re.compile(r"(?:\bpatch|\bsetattr)\(\s*[\"']([\w.]+)[\"']")
-_PATCHED_OF = re.compile(r"(?:\bpatch\.object|\bsetattr)\(\s*([A-Za-z_][\w.]*)\s*,\s*[\"'](\w+)[\"']")
+# each begins with a word, which is found ten times as fast as one of several
+_PATCHED = tuple(re.compile(word + r"\(\s*[\"']([\w.]+)[\"']") for word in ("patch", "setattr"))
+_PATCHED_OF = tuple(
+    re.compile(word + r"\(\s*([A-Za-z_][\w.]*)\s*,\s*[\"'](\w+)[\"']") for word in (r"patch\.object", "setattr")
+)
 MAX_FILES = 4000
 MAX_FILE_BYTES = 1_500_000
 
@@ -201,7 +204,15 @@ def _doubled(path: Path) -> set[str]:
         return set()
     if "patch" not in text:
         return set()
-    return set(_PATCHED.findall(text)) | {f"{owner}.{name}" for owner, name in _PATCHED_OF.findall(text)}
+    return {".".join(found) for pattern in (*_PATCHED, *_PATCHED_OF) for found in _whole_words(pattern, text)}
+
+
+def _whole_words(pattern: re.Pattern[str], text: str) -> Iterator[tuple[str, ...]]:
+    """The groups of what matches, where it begins a word."""
+    for match in pattern.finditer(text):
+        before = text[match.start() - 1 : match.start()]
+        if not (before.isalnum() or before == "_"):
+            yield match.groups()
 
 
 def _own_name(texts: dict[str, str], root_name: str) -> str:

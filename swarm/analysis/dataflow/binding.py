@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from swarm.analysis.dataflow.frames import Env, Frame, Outcome, join_envs
 from swarm.analysis.dataflow.values import UNKNOWN, Value, container, derived, joined, literal
@@ -35,14 +34,29 @@ def bind(target: Function, arguments: Sequence[Value], keywords: Mapping[str, Va
     return bound
 
 
-def print_of(value: Value) -> object:
-    """What tells two values apart for a function that gets them."""
-    return (
-        value.taints, repr(value.constants), value.text, value.kind, value.shape, value.dotted,
-        tuple((repr(k), print_of(v)) for k, v in value.items.items()) if value.items is not None else None,
-        tuple((k, print_of(v)) for k, v in value.fields.items()) if value.fields is not None else None,
-        value.function, value.node,
-    )  # fmt: skip
+class Prints:
+    """Gives values numbers: two have the same one where nothing tells them apart for a function that gets them."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[object, int] = {}
+        self._known: dict[int, tuple[Value, int]] = {}  # by identity: most are handed on as they are
+
+    def of(self, value: Value) -> int:
+        """The value's number."""
+        known = self._known.get(id(value))
+        if known is not None:
+            return known[1]
+        taints, constants, text, shape, items, kind, fields, function, node, dotted, _ = value
+        told = (
+            tuple([(taint.kind, taint.key, taint.marks) for taint in taints]) if taints else None,
+            repr(constants) if constants is not None else None, text, kind, shape, dotted,
+            tuple([(repr(key), self.of(inner)) for key, inner in items.items()]) if items is not None else None,
+            tuple([(key, self.of(inner)) for key, inner in fields.items()]) if fields is not None else None,
+            function, node,
+        )  # fmt: skip
+        number = self._numbers.setdefault(told, len(self._numbers))
+        self._known[id(value)] = value, number
+        return number
 
 
 def outcome_of(inner: Frame, end: Env | None, names: Sequence[str]) -> Outcome:
@@ -53,7 +67,7 @@ def outcome_of(inner: Frame, end: Env | None, names: Sequence[str]) -> Outcome:
     if end is not None and value is not None:
         value = joined(value, literal(None))
     if inner.yields:
-        value = replace(derived(*inner.yields), shape="list") if len(inner.yields) > 1 else inner.yields[0]
+        value = derived(*inner.yields)._replace(shape="list") if len(inner.yields) > 1 else inner.yields[0]
     after = join_envs([end, *(env for _, env in inner.returns)])
     kept = {name: after[name] for name in names if after is not None and name in after}
     return Outcome(value or literal(None), kept, comes_back=after is not None)

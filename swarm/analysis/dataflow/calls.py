@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
 from swarm.analysis.common_methods import COMMON_METHODS
 from swarm.analysis.dataflow import library
-from swarm.analysis.dataflow.binding import bind, defaults_of, outcome_of, parameters_of, print_of
+from swarm.analysis.dataflow.binding import Prints, bind, defaults_of, outcome_of, parameters_of
 from swarm.analysis.dataflow.frames import CHECKED, Env, Frame, Outcome, Seen
 from swarm.analysis.dataflow.incoming import REQUEST_KINDS, SENT
 from swarm.analysis.dataflow.mutation import changed_by
@@ -71,6 +71,7 @@ class Calls:
         self._run = interpreter
         self._kept: dict[Function, dict[object, dict[tuple[bool, tuple[object, int]], _Kept]]] = {}
         self._defaults: dict[Function, Mapping[str, Value]] = {}
+        self._prints = Prints()
         self.active: set[Function] = set()
         self._ties: set[object] = set()  # what the outcome being worked out goes by, beside its arguments
         self.is_aside = False  # whether what is seen is thrown away: such outcomes serve nobody who wants to see
@@ -100,7 +101,7 @@ class Calls:
                 keywords.update({str(key): item for key, item in value.items.items()})
             else:
                 keywords["**"] = value
-        has_data = any(v.taints for v in (*arguments, *keywords.values()))
+        has_data = [value for value in (*arguments, *keywords.values()) if value.taints]
         if (has_data or (receiver.taints and name != "get")) and (dotted or name) not in _UNTOLD:
             run.note(Seen("call", frame.module, node, frame.function, frame.route,
                           dotted or name, receiver, arguments, keywords))  # fmt: skip
@@ -182,11 +183,10 @@ class Calls:
         ) or name == "TemplateResponse":
             return Value(kind="answer")
         if dotted in ("markupsafe.Markup", "flask.Markup") and arguments:
-            return replace(arguments[0], kind="Markup")
+            return arguments[0]._replace(kind="Markup")
         if receiver.kind == "Markup":
-            return replace(
-                derived(receiver, *(marked(v, "html") for v in (*arguments, *keywords.values()))), kind="Markup"
-            )
+            escaped = (marked(value, "html") for value in (*arguments, *keywords.values()))
+            return derived(receiver, *escaped)._replace(kind="Markup")
         if dotted is not None and dotted.startswith("random."):
             draw = dotted.removeprefix("random.")
             if draw in library.DRAWS:
@@ -211,7 +211,7 @@ class Calls:
         if name in _MATCHERS and receiver.kind == "re.Pattern" and arguments:
             return self._run.guards.matched(receiver, name, arguments[0])
         if dotted == "re.compile" and arguments:
-            return replace(arguments[0], kind="re.Pattern")
+            return arguments[0]._replace(kind="re.Pattern")
         if dotted == "re.sub" and len(arguments) > 2:
             return self._substituted(arguments)
         if dotted in ("getattr",) and len(arguments) > 1 and isinstance(arguments[1].constant, str):
@@ -323,7 +323,7 @@ class Calls:
         self.visited.add(target)
         if closure:
             return self._worked_out(target, bound, frame, closure)
-        given = tuple((name, print_of(value)) for name, value in sorted(bound.items()))
+        given = tuple([(name, self._prints.of(bound[name])) for name in sorted(bound)])
         kept = self._kept.setdefault(target, {})
         known = kept.get(given, {})
         anywhere = frame.route.framework if frame.route is not None else None

@@ -81,7 +81,7 @@ class _Walk:
         for function in self._index.functions:
             if function not in self._run.calls.visited and self._is_telling(function):
                 self._follow(function, None)
-        return Flows(tuple(self._run.seen), followed, self._run.held)
+        return Flows(tuple(self._run.seen), followed, self._run.held())
 
     def _is_telling(self, function: Function) -> bool:
         for call in self._index.calls(function):

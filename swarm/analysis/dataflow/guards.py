@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from swarm.analysis.dataflow.frames import CHECKED, Env, Frame, Seen, join_envs
@@ -251,7 +250,7 @@ class Guards:
 def _contained(value: Value) -> Value:
     """Below a folder: proven for a resolved path, for another only that it begins there."""
     taints = tuple(t.marked("path") if "resolved" in t.marks else t.marked("rooted") for t in value.taints)
-    return replace(value, taints=taints)
+    return value._replace(taints=taints)
 
 
 def _begins(value: Value, given: Value, mark: str) -> Value:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from swarm.analysis.dataflow.calls import Calls
@@ -26,7 +25,7 @@ from swarm.analysis.dataflow.values import (
     derived,
     joined,
     literal,
-    merged,
+    merge_into,
 )
 from swarm.analysis.module import unparsed, walk
 from swarm.core.findings import FlowStep
@@ -50,7 +49,7 @@ class Interpreter:
     def __init__(self, index: Index) -> None:
         self.index = index
         self.seen: list[Seen] = []
-        self.held: dict[int, tuple[Taint, ...]] = {}  # by the expression's id, whichever way it was reached
+        self._held: dict[int, dict[int, Taint]] = {}  # by the expression's id, then by the source's key
         self.guards = Guards(self)
         self.calls = Calls(self)
         self.objects = Objects(self)
@@ -59,6 +58,7 @@ class Interpreter:
         self.left = MOST_STEPS
         self._globals: dict[tuple[str, str], Value] = {}
         self._literals: dict[ast.Constant, Value] = {}
+        self._steps: dict[ast.AST, FlowStep] = {}
         self._evaluators: dict[type[ast.expr], Callable[..., Value]] = {
             ast.Constant: self._literal,
             ast.Name: self._name,
@@ -94,11 +94,20 @@ class Interpreter:
         if self.left < 0:
             raise OutOfSteps
         evaluator = self._evaluators.get(type(node))
-        value = evaluator(node, frame, env) if evaluator is not None else UNKNOWN
+        if evaluator is None:
+            return UNKNOWN
+        value = evaluator(node, frame, env)
         if value.taints:
-            known = self.held.get(id(node), ())
-            self.held[id(node)] = merged((*known, *value.taints)) if known else value.taints
+            known = self._held.get(id(node))
+            if known is None:
+                self._held[id(node)] = {taint.key: taint for taint in value.taints}
+            else:
+                merge_into(known, value.taints)
         return value
+
+    def held(self) -> dict[int, tuple[Taint, ...]]:
+        """The sources that each expression was seen to hold, by its id, whichever way it was reached."""
+        return {place: tuple(taints.values()) for place, taints in self._held.items()}
 
     def source(self, kind: SourceKind, module: Module, node: ast.AST, words: str = "") -> Taint:
         """A source at a node."""
@@ -109,16 +118,19 @@ class Interpreter:
         """The value one step further on its way."""
         if not value.taints:
             return value
-        line = getattr(node, "lineno", 1)
-        step = FlowStep(module.path, line, module.line(line).strip()[:160])
-        return replace(value, taints=tuple(taint.through(step) for taint in value.taints))
+        step = self._steps.get(node)
+        if step is None:
+            line = getattr(node, "lineno", 1)
+            step = self._steps[node] = FlowStep(module.path, line, module.line(line).strip()[:160])
+        return Value(tuple([taint.through(step) for taint in value.taints]), *value[1:])
 
     # -- names and parts
 
     def _literal(self, node: ast.Constant, frame: Frame, env: Env) -> Value:
-        if node not in self._literals:
-            self._literals[node] = literal(node.value)
-        return self._literals[node]
+        known = self._literals.get(node)
+        if known is None:
+            known = self._literals[node] = literal(node.value)
+        return known
 
     def _name(self, node: ast.Name, frame: Frame, env: Env) -> Value:
         if node.id in env:
@@ -149,7 +161,7 @@ class Interpreter:
             if isinstance(value, ast.expr) and len(targets) == 1 and isinstance(targets[0], ast.Name) \
                     and not _is_written_again(home, name, statement):  # fmt: skip
                 found = self.evaluate(value, Frame(home, None, None, 0), {})
-                self._globals[key] = replace(found, taints=(), dotted=dotted)
+                self._globals[key] = found._replace(taints=(), dotted=dotted)
         return self._globals[key]
 
     def _attribute(self, node: ast.Attribute, frame: Frame, env: Env) -> Value:
@@ -187,7 +199,7 @@ class Interpreter:
                 return literal(route.path) if fixed and route.path else UNKNOWN
             return Value(taints=(self.source("request", frame.module, node),), text=OUTSIDE, kind="sent")
         if owner.kind == "urlparse":
-            return replace(owner, kind="")
+            return owner._replace(kind="")
         if owner.kind == "pathlib.Path" and name in ("name", "stem", "suffix"):
             return derived(owner, marks=("path", "flat"))
         if owner.kind in FILES and name in ("file", "size"):
@@ -231,7 +243,7 @@ class Interpreter:
             start, stop = low[0], high[0]
             if isinstance(start, int | None) and isinstance(stop, int | None):
                 return literal(owner.constant[start:stop])
-        return replace(Value(taints=owner.taints), shape=owner.shape)
+        return Value(taints=owner.taints)._replace(shape=owner.shape)
 
     # -- strings and numbers
 
@@ -246,7 +258,7 @@ class Interpreter:
                 and isinstance(node.format_spec.values[0], ast.Constant) \
                 and str(node.format_spec.values[0].value)[-1:] in _OF_NUMBERS:  # fmt: skip
             return UNKNOWN  # numbers alone can be written so
-        return replace(value, constants=value.constants if value.text is not None or value.constants else None)
+        return value if value.constants or value.text is not None else value._replace(constants=None)
 
     def _binary(self, node: ast.BinOp, frame: Frame, env: Env) -> Value:
         left, right = self.evaluate(node.left, frame, env), self.evaluate(node.right, frame, env)
@@ -259,13 +271,13 @@ class Interpreter:
                 several = [*left.items.values(), *right.items.values()]
                 return container("list", dict(enumerate(several)))
             if left.shape or right.shape:
-                return replace(derived(left, right), shape="list")
+                return derived(left, right)._replace(shape="list")
             return concatenated((left, right))
         if isinstance(node.op, ast.Mod) and not isinstance(left.constant, int | float):
             return percent(left, right)
         if isinstance(node.op, ast.Div) and "pathlib.Path" in (left.kind, right.kind):
             found = derived(left, right)
-            return replace(found, kind="pathlib.Path")
+            return found._replace(kind="pathlib.Path")
         if isinstance(node.op, ast.Mult | ast.BitOr):
             return derived(left, right)
         return derived(*(v for v in (left, right) if any(t.kind == "random" for t in v.taints)))
@@ -313,7 +325,7 @@ class Interpreter:
     def _list(self, node: ast.List | ast.Tuple | ast.Set, frame: Frame, env: Env) -> Value:
         values = [self.evaluate(item, frame, env) for item in node.elts]
         if any(isinstance(item, ast.Starred) for item in node.elts):
-            return replace(derived(*values), shape="list")
+            return derived(*values)._replace(shape="list")
         return container("list", dict(enumerate(values)))
 
     def _dict(self, node: ast.Dict, frame: Frame, env: Env) -> Value:
@@ -346,8 +358,8 @@ class Interpreter:
             return Value(shape="list")
         if isinstance(node, ast.DictComp):
             pair = self.evaluate(node.key, frame, inner), self.evaluate(node.value, frame, inner)
-            return replace(derived(*pair), shape="dict")
-        return replace(derived(self.evaluate(node.elt, frame, inner)), shape="list")
+            return derived(*pair)._replace(shape="dict")
+        return derived(self.evaluate(node.elt, frame, inner))._replace(shape="list")
 
     def element(self, several: Value) -> Value:
         """What a loop over a value gives, any of its items."""

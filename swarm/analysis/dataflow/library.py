@@ -159,7 +159,7 @@ def called(dotted: str, arguments: Sequence[Value], keywords: Mapping[str, Value
     if dotted in DECODING:
         return decoded(*every)
     if dotted == "str" and arguments:
-        return replace(arguments[0], shape="", items=None, fields=None, kind="") if not arguments[0].constants \
+        return arguments[0]._replace(shape="", items=None, fields=None, kind="") if not arguments[0].constants \
             else concatenated(arguments[:1])  # fmt: skip
     if dotted in ("list", "tuple", "set", "frozenset", "sorted", "reversed", "iter", "dict", "copy.copy",
                   "copy.deepcopy") and len(arguments) == 1 and not keywords:  # fmt: skip
@@ -172,7 +172,7 @@ def called(dotted: str, arguments: Sequence[Value], keywords: Mapping[str, Value
     if dotted == "os.path.join" and arguments:
         return _path_joined(arguments)
     if dotted in ("pathlib.Path", "pathlib.PurePath", "pathlib.PosixPath"):
-        return replace(_path_joined(arguments) if arguments else UNKNOWN, kind="pathlib.Path")
+        return (_path_joined(arguments) if arguments else UNKNOWN)._replace(kind="pathlib.Path")
     if dotted in ("urllib.parse.urlparse", "urllib.parse.urlsplit") and arguments:
         return Value(arguments[0].taints, kind="urlparse", about=frozenset(t.key for t in arguments[0].taints))
     if dotted.startswith(("sqlalchemy.", "sqlmodel.", "peewee.", "tortoise.")) and not dotted.endswith(
@@ -186,7 +186,7 @@ def called(dotted: str, arguments: Sequence[Value], keywords: Mapping[str, Value
         state = "default" if switch is None else "external" if switch.constant is True else "safe"
         return Value(kind=f"lxml.parser:{state}")
     if dotted in ("tarfile.open", "tarfile.TarFile", "tarfile.TarFile.open"):
-        return replace(derived(*every), kind="tarfile.TarFile")
+        return derived(*every)._replace(kind="tarfile.TarFile")
     if dotted == "jinja2.select_autoescape":
         return Value(kind=dotted)
     if dotted in ("jinja2.Environment", "jinja2.sandbox.SandboxedEnvironment"):
@@ -204,7 +204,7 @@ def _marked(dotted: str, value: Value, keywords: Mapping[str, Value]) -> Value:
         marks = (*marks, "xpath")
     if dotted == "urllib.parse.quote" and keywords.get("safe", UNKNOWN).constant == "":
         marks = (*marks, "path", "host")
-    return replace(derived(value, marks=marks), text=value.text if dotted.startswith("os.path") else None)
+    return derived(value, marks=marks)._replace(text=value.text if dotted.startswith("os.path") else None)
 
 
 def _path_joined(parts: Sequence[Value]) -> Value:
@@ -240,7 +240,7 @@ def method(name: str, receiver: Value, arguments: Sequence[Value], keywords: Map
         return found if found is not None else derived(receiver)
     if receiver.kind == ESCAPING and name == "from_string" and arguments:
         as_it_is = re.search(r"\|\s*safe\b|autoescape\s+false", arguments[0].text or "")
-        return arguments[0] if as_it_is else replace(derived(arguments[0]), kind=ESCAPED)
+        return arguments[0] if as_it_is else derived(arguments[0])._replace(kind=ESCAPED)
     if receiver.kind == ESCAPED and name in ("render", "render_async"):
         return derived(receiver, derived(*arguments, *keywords.values(), marks=("html",)))
     if name == "hex" and not arguments:
@@ -267,13 +267,13 @@ def method(name: str, receiver: Value, arguments: Sequence[Value], keywords: Map
     if name in ("encode", "decode"):
         return receiver
     if name in _SAME_TEXT:
-        return replace(receiver, text=None, constants=None)
+        return receiver._replace(text=None, constants=None)
     if name in ("split", "rsplit", "splitlines", "partition", "rpartition"):
-        return replace(derived(receiver), shape="list")
+        return derived(receiver)._replace(shape="list")
     if name == "resolve" and receiver.kind == "pathlib.Path":
-        return replace(derived(receiver, marks=("resolved",)), kind="pathlib.Path")
+        return derived(receiver, marks=("resolved",))._replace(kind="pathlib.Path")
     if name in ("joinpath", "with_name", "with_suffix") and receiver.kind == "pathlib.Path":
-        return replace(_path_joined((receiver, *arguments)), kind="pathlib.Path")
+        return _path_joined((receiver, *arguments))._replace(kind="pathlib.Path")
     if name in ("items", "values", "keys", "copy", "getvalue", "getlist", "get_all"):
         return _viewed(name, receiver)
     return None
@@ -290,7 +290,7 @@ def _viewed(name: str, receiver: Value) -> Value:
         pairs = {number: container("list", {0: literal(key), 1: value})
                  for number, (key, value) in enumerate(receiver.items.items())}  # fmt: skip
         return container("list", pairs, receiver)
-    return replace(derived(receiver), shape="list" if name not in ("getvalue", "items") else "")
+    return derived(receiver)._replace(shape="list" if name not in ("getvalue", "items") else "")
 
 
 def _formatted(receiver: Value, arguments: Sequence[Value], keywords: Mapping[str, Value]) -> Value:

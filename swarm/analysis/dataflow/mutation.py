@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from swarm.analysis.dataflow import library
 from swarm.analysis.dataflow.values import UNKNOWN, Value, container, derived, with_item
@@ -19,7 +18,7 @@ def changed_by(name: str, receiver: Value, arguments: Sequence[Value], keywords:
         if name != "set" or len(arguments) != 3:
             return None
         items = {**(receiver.items or {}), (arguments[0].constant, arguments[1].constant): arguments[2]}
-        return replace(container("dict", items), kind="configparser")
+        return container("dict", items)._replace(kind="configparser")
     if receiver.shape == "list" and receiver.items is not None:
         return _list_after(name, receiver, arguments)
     if receiver.shape == "dict" and name in ("update", "setdefault"):
@@ -27,7 +26,7 @@ def changed_by(name: str, receiver: Value, arguments: Sequence[Value], keywords:
     if name in library.ABSORBING and receiver.kind not in ("session", "file"):
         taints = derived(receiver, *arguments, *keywords.values()).taints
         if len(taints) != len(receiver.taints):
-            return replace(receiver, taints=taints, constants=None, text=None)
+            return receiver._replace(taints=taints, constants=None, text=None)
     return None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from swarm.analysis.dataflow.frames import CHECKED, Env, Frame, Seen, join_envs
@@ -180,10 +179,10 @@ class Statements:
     def _capture(self, pattern: ast.pattern, subject: Value, node: ast.expr, env: Env) -> None:
         if isinstance(pattern, ast.MatchAs) and pattern.name:
             is_known = pattern.pattern is not None and _are_values(pattern.pattern)
-            env[pattern.name] = replace(subject, taints=(), text=None) if is_known else subject
+            env[pattern.name] = subject._replace(taints=(), text=None) if is_known else subject
         elif isinstance(pattern, ast.MatchValue | ast.MatchOr | ast.MatchSingleton) and subject.taints:
             if isinstance(node, ast.Name) and _are_values(pattern):
-                env[node.id] = replace(subject, taints=(), text=None)  # one of those that stand there
+                env[node.id] = subject._replace(taints=(), text=None)  # one of those that stand there
         else:
             for inner in walk(pattern):
                 if isinstance(inner, ast.MatchAs | ast.MatchStar) and inner.name:
@@ -211,18 +210,18 @@ class Statements:
             case ast.Attribute(value=owner, attr=name):
                 holder = self._run.evaluate(owner, frame, env)
                 if holder.kind in self._run.index.classes or holder.fields is not None:
-                    changed = replace(holder, fields={**(holder.fields or {}), name: value})
+                    changed = holder._replace(fields={**(holder.fields or {}), name: value})
                     self._put_back(owner, changed, frame, env)
                 if value.taints:
                     self._run.note(Seen("store", frame.module, target, frame.function, frame.route,
-                                        receiver=replace(holder, dotted=holder.dotted or unparsed(owner)),
+                                        receiver=holder._replace(dotted=holder.dotted or unparsed(owner)),
                                         name=name, arguments=(Value(constants=(name,)), value)))  # fmt: skip
             case ast.Subscript(value=owner, slice=place):
                 holder = self._run.evaluate(owner, frame, env)
                 at = self._run.evaluate(place, frame, env) if not isinstance(place, ast.Slice) else UNKNOWN
                 if value.taints or at.taints:
                     self._run.note(Seen("store", frame.module, target, frame.function, frame.route,
-                                        receiver=replace(holder, dotted=holder.dotted or unparsed(owner)),
+                                        receiver=holder._replace(dotted=holder.dotted or unparsed(owner)),
                                         arguments=(at, value)))  # fmt: skip
                 self._put_back(owner, with_item(holder, at, value), frame, env)
 
@@ -236,7 +235,7 @@ class Statements:
     def _owner(self, owner: ast.Attribute, changed: Value, frame: Frame, env: Env) -> None:
         holder = self._run.evaluate(owner.value, frame, env)
         if holder.kind in self._run.index.classes or holder.fields is not None:
-            self._put_back(owner.value, replace(holder, fields={**(holder.fields or {}), owner.attr: changed}),
+            self._put_back(owner.value, holder._replace(fields={**(holder.fields or {}), owner.attr: changed}),
                            frame, env)  # fmt: skip
 
     def put_back(self, owner: ast.expr, changed: Value, frame: Frame, env: Env) -> None:
@@ -254,7 +253,7 @@ class Statements:
             else:
                 result = concatenated((known, more))
         elif isinstance(node.op, ast.Add):
-            result = replace(derived(known, more), shape=known.shape or "list")
+            result = derived(known, more)._replace(shape=known.shape or "list")
         else:
             result = derived(known, more)
         self.assign(target, run.step(result, frame.module, node), frame, env)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from swarm.core.findings import FlowStep
 
@@ -36,7 +37,9 @@ class Taint:
 
     def marked(self, *marks: str) -> Taint:
         """The same with more marks."""
-        return replace(self, marks=self.marks | set(marks))
+        return (
+            self if self.marks.issuperset(marks) else Taint(self.kind, self.key, self.steps, self.marks.union(marks))
+        )
 
     def through(self, step: FlowStep) -> Taint:
         """The same one step further; a step in the line before it is not told twice."""
@@ -46,9 +49,10 @@ class Taint:
         return Taint(self.kind, self.key, (*steps, step), self.marks)
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """One abstract value. None for `constants`, `items` and `text` says that they are not known.
+
+    A tuple, since each expression makes one: a frozen dataclass takes three times as long to be made, or changed.
 
     `items` are the parts of a container by key or position; `taints` always holds theirs as well.
     `kind` is the dotted class; `fields` are attributes of an object of the target's; `about` the sources of what this
@@ -59,9 +63,9 @@ class Value:
     constants: tuple[object, ...] | None = None
     text: str | None = None
     shape: Literal["", "list", "dict"] = ""
-    items: Mapping[Any, Value] | None = field(default=None, hash=False)
+    items: Mapping[Any, Value] | None = None
     kind: str = ""
-    fields: Mapping[str, Value] | None = field(default=None, hash=False)
+    fields: Mapping[str, Value] | None = None
     function: Function | None = None
     node: ast.Lambda | None = None
     dotted: str = ""
@@ -89,33 +93,39 @@ def literal(constant: object) -> Value:
 def merged(taints: Iterable[Taint]) -> tuple[Taint, ...]:
     """Each source once; of marks what all have."""
     found: dict[int, Taint] = {}
+    merge_into(found, taints)
+    return tuple(found.values())
+
+
+def merge_into(found: dict[int, Taint], taints: Iterable[Taint]) -> None:
+    """The same, one after the other: `found` has them by key."""
     for taint in taints:
         known = found.get(taint.key)
         if known is None:
             found[taint.key] = taint
-        elif known.marks != taint.marks:
+        elif known is not taint and known.marks != taint.marks:
             fewer = known if len(known.marks) <= len(taint.marks) else taint
-            found[taint.key] = replace(fewer, marks=known.marks & taint.marks)
-    return tuple(found.values())
+            found[taint.key] = Taint(fewer.kind, fewer.key, fewer.steps, known.marks & taint.marks)
 
 
 def derived(*values: Value, marks: tuple[str, ...] = ()) -> Value:
     """Something unknown that is made of these."""
-    if not any(value.taints for value in values):
+    several = [value.taints for value in values if value.taints]
+    if not several:
         return UNKNOWN
-    taints = merged(taint for value in values for taint in value.taints)
-    return Value(taints=tuple(t.marked(*marks) for t in taints) if marks else taints)
+    taints = several[0] if len(several) == 1 == len(several[0]) else merged(chain.from_iterable(several))
+    return Value(taints=tuple([taint.marked(*marks) for taint in taints]) if marks else taints)
 
 
 def without_taint(value: Value) -> Value:
     """The same value, of which nothing came from outside any more."""
-    return replace(value, taints=(), items=None if value.taints else value.items, fields=value.fields,
+    return value._replace(taints=(), items=None if value.taints else value.items, fields=value.fields,
                    text=CLEAN if value.taints else value.text)  # fmt: skip
 
 
 def marked(value: Value, *marks: str) -> Value:
     """The same value with marks on all its sources."""
-    return replace(value, taints=tuple(taint.marked(*marks) for taint in value.taints))
+    return Value(tuple([taint.marked(*marks) for taint in value.taints]), *value[1:]) if value.taints else value
 
 
 def container(shape: Literal["list", "dict"], items: Mapping[Any, Value], rest: Value = UNKNOWN) -> Value:
@@ -240,6 +250,6 @@ def with_item(holder: Value, key: Value, value: Value) -> Value:
         return container(holder.shape or "dict", every, derived(value, key))
     if isinstance(key.constant, str | int | bytes) and not holder.shape and holder.kind not in ("session", "sent"):
         started = container("dict", {key.constant: value}, holder)
-        return replace(holder, taints=started.taints, items=started.items, shape="dict", constants=None, text=None)
+        return holder._replace(taints=started.taints, items=started.items, shape="dict", constants=None, text=None)
     taints = derived(holder, value, key).taints
-    return replace(holder, taints=taints, constants=None) if taints != holder.taints else holder
+    return holder._replace(taints=taints, constants=None) if taints != holder.taints else holder
