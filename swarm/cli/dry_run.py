@@ -8,6 +8,8 @@ from pathlib import Path
 
 from swarm.agents.casting import model_ids
 from swarm.agents.conversation.loop import LoopLimits
+from swarm.cli.learning import runs_of
+from swarm.cli.run_folders import run_folders
 from swarm.cli.running import check_words
 from swarm.cli.say import next_command, say
 from swarm.cli.words import Words
@@ -15,7 +17,9 @@ from swarm.config.choice import Choice, choose
 from swarm.coordinator.cost_bound import AgentBound, bounds, revision_bound, total_usd
 from swarm.coordinator.patterns import chosen_specialists
 from swarm.coordinator.state import RunRequest
-from swarm.core.spending import money
+from swarm.core.report import Report
+from swarm.core.spending import money, spent
+from swarm.core.wording import counted
 from swarm.models.choose import choose_provider
 from swarm.models.prices import Prices, load_prices
 from swarm.runtime import make_request
@@ -32,6 +36,8 @@ def dry_run(words: Words) -> int:
     prices = load_prices(Path(own) if own else None)
     request = make_request(choice, words.run, "dry-run", "anthropic", "asked for with --dry-run")
     for line in bound_lines(request, choice, prices):
+        say(line)
+    for line in earlier_lines(runs_of(run_folders(words.out), request.target_name, request.swarm_name)):
         say(line)
     next_command("swarm run --provider anthropic --budget-usd 5")
     return 0
@@ -67,6 +73,16 @@ def bound_lines(request: RunRequest, choice: Choice, prices: Prices) -> list[str
     if unknown:
         lines.append(f"No price is known of {', '.join(unknown)}: name a table of yours with SWARM_PRICES")
     return lines
+
+
+def earlier_lines(reports: Sequence[Report]) -> list[str]:
+    """What runs of this swarm over this target have cost so far; nothing where a provider was asked in none."""
+    sums = [spent(report.agents).usd for report in reports if report.run.provider.startswith("anthropic")]
+    known = [usd for usd in sums if usd]
+    if not known:
+        return []
+    each = money(min(known)) if len(known) == 1 else f"{money(min(known))} to {money(max(known))}"
+    return [f"What it took so far: {each} ({counted(len(known), 'run')} in the reports)"]
 
 
 def _budget_lines(request: RunRequest, found: Sequence[AgentBound]) -> list[str]:

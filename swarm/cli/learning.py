@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from swarm.cli.run_folders import run_folders
@@ -34,14 +35,18 @@ def learn_again(report: Report, folder: Path) -> list[str]:
 
 def earlier_runs(report: Report, folder: Path) -> list[Report]:
     """The newest reports beside this run's folder that are of its target and swarm, the oldest first."""
+    before = (other for other in run_folders(folder.parent) if other.name < folder.name)
+    return runs_of(before, report.run.target, report.run.swarm)
+
+
+def runs_of(folders: Iterable[Path], target: str, swarm: str) -> list[Report]:
+    """The first reports in `folders` that are of this target and swarm, the last of them first."""
     found: list[Report] = []
-    for other in run_folders(folder.parent):
+    for folder in folders:
         if len(found) == across_runs.MOST_RUNS - 1:
             break
-        if other.name >= folder.name:
-            continue
         with contextlib.suppress(SwarmError, ValueError, KeyError, TypeError):  # of another version, or torn
-            one = load_report(other)
-            if (one.run.target, one.run.swarm) == (report.run.target, report.run.swarm):
+            one = load_report(folder)
+            if (one.run.target, one.run.swarm) == (target, swarm):
                 found.append(one)
     return found[::-1]

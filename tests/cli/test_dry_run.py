@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from swarm.cli.dry_run import bound_lines, dry_run
+from swarm.cli.dry_run import bound_lines, dry_run, earlier_lines
+from swarm.cli.learning import runs_of
+from swarm.cli.run_folders import run_folders
 from swarm.cli.words import Words
 from swarm.config.choice import choose
 from swarm.core.chat import Usage
 from swarm.models.prices import Prices, load_prices
+from swarm.reporting.formats.json import render as to_json
 from swarm.runtime import RunWords, make_request
+from tests.reporting.sample import sample_report
 
 AGENTS = """\
 version: 1
@@ -94,3 +98,26 @@ def test_it_needs_no_key_and_leaves_nothing_behind(
         assert dry_run(said) == 0
         assert words in capsys.readouterr().out
     assert not out.exists() and [path.name for path in tmp_path.iterdir()] == ["agents.yaml"]
+
+
+def test_what_runs_have_cost_so_far_is_told(tmp_path: Path) -> None:
+    agent = sample_report().agents[0]
+
+    def ran(name: str, usd: float | None, provider: str = "anthropic (a key is set)") -> None:
+        report = sample_report()
+        run = replace(report.run, id=name, target="here", swarm="small", provider=provider)
+        text = to_json(replace(report, run=run, agents=(replace(agent, cost_usd=usd),)))
+        (tmp_path / "reports" / name).mkdir(parents=True)
+        (tmp_path / "reports" / name / "report.json").write_text(text, encoding="utf-8")
+
+    def lines() -> list[str]:
+        return earlier_lines(runs_of(run_folders(tmp_path / "reports"), "here", "small"))
+
+    ran("20260101-000000-here-a", 0.0, "offline (no key)")
+    ran("20260102-000000-here-b", None)
+    assert lines() == []
+    ran("20260103-000000-here-c", 0.125)
+    assert lines() == ["What it took so far: $0.1250 (1 run in the reports)"]
+    ran("20260104-000000-here-d", 2.5)
+    assert lines() == ["What it took so far: $0.1250 to $2.50 (2 runs in the reports)"]
+    assert earlier_lines(runs_of(run_folders(tmp_path / "reports"), "there", "small")) == []

@@ -33,6 +33,15 @@ def test_no_agent_no_figure() -> None:
     assert time_efficiency([replace(AGENT, role="coordinator")]).saving is None
 
 
+def test_agents_that_were_cut_off_are_told_and_are_no_measure_of_a_swarm() -> None:
+    cut = replace(AGENT, name="two", started_s=1.0, finished_s=5.0, cost_usd=0.25, input_tokens=900)
+    report = report_of(RunState(agents=[AGENT, cut], cut_off=True))
+    assert [agent.cost_usd for agent in report.agents] == [0.0, 0.25]
+    assert report.time.saving is None and report.context.saving is None
+    assert report.context.method == "agents were cut off at their work"
+    assert report.context.swarm_total_tokens == 903
+
+
 def test_findings_carry_the_verdict_of_their_patch() -> None:
     def finding(anchor: str) -> Finding:
         return Finding("r", "api", "high", "high", "t", "a.py", 1, 1, "", "", anchor=anchor)
