@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from swarm.analysis.collecting import collector_off
+from swarm.analysis.libraries import library_names
 from swarm.analysis.module import FunctionNode, Module, own_nodes, own_of, parameters
 from swarm.analysis.parsing import parse_module
 from swarm.core.patches import FileChange
@@ -45,6 +46,7 @@ class SourceTree:
         self._canonical: dict[tuple[str, Module | None], str] = {}
         self._split: dict[tuple[str, Module | None], tuple[Module | None, str]] = {}
         self._by_dotted = {module.dotted: module for module in modules.values()}
+        self._libraries = library_names(other)
         self._by_suffix: dict[str, list[Module]] = {}
         for module in modules.values():
             parts = module.dotted.split(".")
@@ -108,11 +110,21 @@ class SourceTree:
             return None
         if top == "src" and rest in self._by_dotted:  # here it is no layout but the package's name
             return self._by_dotted[rest]
-        several = self._by_suffix.get(dotted, [])
+        several = [m for m in self._by_suffix.get(dotted, []) if not self._is_library(top, dotted, m, near)]
         if len(several) > 1 and near is not None:
             folder = near.path.rpartition("/")[0]
             several = [m for m in several if m.path.startswith(f"{folder}/" if folder else "")]
         return several[0] if len(several) == 1 else None
+
+    def _is_library(self, top: str, dotted: str, module: Module, near: Module | None) -> bool:
+        """Whether an import means a library that only is called like a file: `stripe` beside shop/stripe.py."""
+        if module is near:
+            return True
+        if top not in self._libraries:
+            return False
+        parts = module.path.removesuffix(".py").removesuffix("/__init__").split("/")
+        home = "/".join(parts[: len(parts) - len(dotted.split("."))])
+        return not any(f"{home}/{manifest}" in self.files for manifest in MANIFESTS)  # a package of the same tree
 
     def canonical(self, dotted: str, near: Module | None = None) -> str:
         """The name by which the tree defines a thing, re-exports followed; unknown names as they are."""
