@@ -9,6 +9,7 @@ from swarm.agents.coordinator_agent import run_coordinator
 from swarm.coordinator.merge import Plan, join_findings, plan_edits, plan_fixes, reorder
 from swarm.coordinator.patterns import Team
 from swarm.coordinator.state import Parts, RunRequest, RunState
+from swarm.coordinator.unproven import without_unproven
 from swarm.core.metrics import did_you_mean
 from swarm.verify.fixes import Fix
 
@@ -21,7 +22,8 @@ async def make_plan(request: RunRequest, parts: Parts, around: Surroundings, sta
     edits = plan_edits(proposals, [*around.bench.findings.all(), *findings])
     mends, left = without(plan_fixes(findings, team.wanted, orders), request.swarm.advice_only)
     state.notes += [*left, *unknown_rules(request.swarm.advice_only, parts.rules)]
-    fixes = (*mends, *edits)
+    fixes, never_run = without_unproven([*mends, *edits], around.bench.index, request.target, around.bench.copy.path)
+    state.notes += never_run
     default = list(dict.fromkeys(finding for fix in fixes for finding in fix.findings))
     decided = await run_coordinator(
         request.swarm.coordinator,

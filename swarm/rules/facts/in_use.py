@@ -39,7 +39,7 @@ def runs_with(index: Index, module: Module, other: Module) -> bool:
     True as well where no application is seen to load `module`: then it is not known.
     """
     services = _services_with(index, module)
-    return all(other in _loaded(index, app) for app in services)
+    return all(other in loaded_by(index, app) for app in services)
 
 
 def loaded_beside(index: Index, module: Module) -> frozenset[Module]:
@@ -47,17 +47,11 @@ def loaded_beside(index: Index, module: Module) -> frozenset[Module]:
     services = _services_with(index, module)
     if not services:
         return frozenset(index.tree.modules.values())
-    starts = [m for m in index.tree.modules.values() if any(app in _loaded(index, m) for app in services)]
-    return frozenset(found for start in [*starts, *services] for found in _loaded(index, start))
+    starts = [m for m in index.tree.modules.values() if any(app in loaded_by(index, m) for app in services)]
+    return frozenset(found for start in [*starts, *services] for found in loaded_by(index, start))
 
 
-def _services_with(index: Index, module: Module) -> list[Module]:
-    """The modules of the applications that load this one; of routers that do, where no application is seen to."""
-    holders = [app for app in index.apps if module in _loaded(index, app.module)]
-    return [app.module for app in holders if app.is_app] or [router.module for router in holders]
-
-
-def _loaded(index: Index, start: Module) -> frozenset[Module]:
+def loaded_by(index: Index, start: Module) -> frozenset[Module]:
     """A module and all that it imports, over others as well."""
     known = cast("dict[Module, frozenset[Module]]", index.notes.setdefault("loaded-modules", {}))
     if start not in known:
@@ -72,6 +66,17 @@ def _loaded(index: Index, start: Module) -> frozenset[Module]:
     return known[start]
 
 
+def loads_by_name(index: Index) -> bool:
+    """Whether some module is loaded by a name that is worked out: then nobody can tell which are."""
+    return any(holds(module.text, _LOADS_BY_NAME) for module in index.tree.modules.values())
+
+
+def _services_with(index: Index, module: Module) -> list[Module]:
+    """The modules of the applications that load this one; of routers that do, where no application is seen to."""
+    holders = [app for app in index.apps if module in loaded_by(index, app.module)]
+    return [app.module for app in holders if app.is_app] or [router.module for router in holders]
+
+
 def _lowered(finding: Finding) -> Finding:
     if _OWN_DANGER & set(finding.cwe) or severity_rank(finding.severity) >= severity_rank("low"):
         return finding
@@ -82,12 +87,12 @@ def _lowered(finding: Finding) -> Finding:
 def _unused(index: Index) -> frozenset[str]:
     """Paths of modules that are run by hand, if at all; none where the tree loads modules by name."""
     modules = list(index.tree.modules.values())
-    if not index.routes or any(holds(module.text, _LOADS_BY_NAME) for module in modules):
+    if not index.routes or loads_by_name(index):
         return frozenset()
     starts = {route.module for route in index.routes} | {route.function.module for route in index.routes}
     starts |= {app.module for app in index.apps}
     starts |= {module for module in modules if _STARTED.search(module.path) or module.mentions(_WORKS)}
-    used = frozenset(found for start in starts for found in _loaded(index, start))
+    used = frozenset(found for start in starts for found in loaded_by(index, start))
     return frozenset(module.path for module in modules if module not in used)
 
 
