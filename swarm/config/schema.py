@@ -16,8 +16,9 @@ TOOL_GROUPS = (
 )  # fmt: skip
 PATTERNS = ("parallel", "sequential", "single")
 SignScheme = Literal[
-    "hmac-sha256", "hmac-sha1", "ed25519", "standard-webhooks", "stripe", "github", "twilio", "none",
+    "hmac-sha256", "hmac-sha1", "hmac-sha512", "ed25519", "standard-webhooks", "stripe", "github", "twilio", "none",
 ]  # fmt: skip
+BodyTemplate = str | dict[str, Any] | list[Any]  # a file's name or glob, or a body
 
 
 class Strict(BaseModel):
@@ -103,7 +104,7 @@ class Webhook(Strict):
     content_type: str = "application/json"
     headers: dict[str, str] = Field(default_factory=dict)
     sign: Sign = Sign()
-    payloads: list[str | dict[str, Any]] = Field(default_factory=list)
+    payloads: list[BodyTemplate] = Field(default_factory=list)
     share: float = Field(1.0, gt=0)
 
 

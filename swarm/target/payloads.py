@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 from urllib.parse import urlencode
 
-from swarm.config.schema import Webhook
+from swarm.config.schema import BodyTemplate, Webhook
 from swarm.core.errors import TargetError
 
 _INT = r"int:(-?\d+):(-?\d+)"
@@ -73,8 +73,8 @@ def read_payloads(webhook: Webhook, root: Path) -> tuple[Payload, ...]:
     return (Payload(Template(())),) if bare else (_encoded({}, webhook),)
 
 
-def _read(written: str | dict[str, Any], webhook: Webhook, root: Path) -> Iterator[Payload]:
-    if isinstance(written, dict):
+def _read(written: BodyTemplate, webhook: Webhook, root: Path) -> Iterator[Payload]:
+    if not isinstance(written, str):
         yield _encoded(written, webhook)
         return
     files = [root / written] if (root / written).is_file() else _matches(root, written)

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from swarm.config.schema import Sign, Webhook
 from swarm.core.errors import TargetError
 
-_FIELD = re.compile(rb"\{(body|timestamp|id|path|method|host|form)\}")
+_FIELD = re.compile(rb"\{(body|timestamp|timestamp_ms|id|path|method|host|form)\}")
 # What a scheme's senders do, where `sign` in agents.yaml does not say otherwise: header, format, signed.
 _USUAL = {
     "github": ("X-Hub-Signature-256", "sha256={hex}", "{body}"),
@@ -22,7 +22,9 @@ _USUAL = {
     "ed25519": ("X-Signature", "{base64}", "{body}"),
     "hmac-sha256": ("X-Signature", "{hex}", "{body}"),
     "hmac-sha1": ("X-Signature", "{hex}", "{body}"),
+    "hmac-sha512": ("X-Signature", "{hex}", "{body}"),
 }
+_HASHES = {"hmac-sha1": hashlib.sha1, "twilio": hashlib.sha1, "hmac-sha512": hashlib.sha512}
 
 
 def signature_headers(
@@ -38,18 +40,21 @@ def signature_headers(
     header, form, signed = _settings(sign)
     host = next((value for name, value in webhook.headers.items() if name.lower() == "host"), "localhost")
     fields = {
-        "timestamp": str(timestamp_s), "id": message_id, "path": webhook.path, "method": webhook.method, "host": host,
-        "form": _form_text(body) if b"{form}" in signed.encode() else "",
+        "timestamp": str(timestamp_s), "timestamp_ms": f"{timestamp_s}000", "id": message_id, "path": webhook.path,
+        "method": webhook.method, "host": host, "form": _form_text(body) if b"{form}" in signed.encode() else "",
     }  # fmt: skip
     message = _fill_bytes(signed, body, fields)
     digest = _digest(sign, secret, message)
     value = form.replace("{hex}", digest.hex()).replace("{base64}", base64.b64encode(digest).decode())
-    value = value.replace("{timestamp}", fields["timestamp"]).replace("{id}", message_id).replace("{secret}", secret)
+    for name in ("timestamp", "timestamp_ms", "id"):
+        value = value.replace(f"{{{name}}}", fields[name])
+    value = value.replace("{secret}", secret)
     headers = {header: value}
     if sign.scheme == "standard-webhooks":
         headers |= {"webhook-id": message_id, "webhook-timestamp": fields["timestamp"]}
     if sign.timestamp_header:
-        headers[sign.timestamp_header] = fields["timestamp"]
+        in_ms = "{timestamp_ms}" in signed + form
+        headers[sign.timestamp_header] = fields["timestamp_ms" if in_ms else "timestamp"]
     return headers
 
 
@@ -85,8 +90,7 @@ def _digest(sign: Sign, secret: str, message: bytes) -> bytes:
         return _ed25519(sign, secret, message)
     if sign.scheme == "standard-webhooks":
         return hmac.new(_standard_key(sign, secret), message, hashlib.sha256).digest()
-    kind = hashlib.sha1 if sign.scheme in ("hmac-sha1", "twilio") else hashlib.sha256
-    return hmac.new(secret.encode(), message, kind).digest()
+    return hmac.new(secret.encode(), message, _HASHES.get(sign.scheme, hashlib.sha256)).digest()
 
 
 def _standard_key(sign: Sign, secret: str) -> bytes:

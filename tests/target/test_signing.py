@@ -54,6 +54,16 @@ def test_a_timestamp_in_the_signed_text_and_in_its_own_header() -> None:
     assert signed("key", sign) == {"X-Sig": f"v0={expected}", "X-Time": "1700000000"}
 
 
+def test_hmac_sha512_over_an_address_and_milliseconds() -> None:
+    sign = {
+        "scheme": "hmac-sha512", "header": "X-Sig", "format": "{base64}", "timestamp_header": "X-Time",
+        "signed": "{method}https://a.example{path}{body}{timestamp_ms}",
+    }  # fmt: skip
+    message = b"POSThttps://a.example/hook" + BODY + b"1700000000000"
+    expected = base64.b64encode(hmac.new(b"key", message, hashlib.sha512).digest()).decode()
+    assert signed("key", sign) == {"X-Sig": expected, "X-Time": "1700000000000"}
+
+
 def test_a_token_in_place_of_a_signature() -> None:
     sign = {"scheme": "hmac-sha256", "header": "Authorization", "format": "Bearer {secret}"}
     assert signed("tok", sign) == {"Authorization": "Bearer tok"}

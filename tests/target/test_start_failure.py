@@ -24,6 +24,7 @@ crm_secret
         (PYDANTIC, "put CRM_API_KEY, CRM_SECRET into"),
         ("OSError: swarm: no network but loopback: api.x.example:443 is out of reach", "calls api.x.example:443"),
         ("FileNotFoundError: [Errno 2] No such file or directory: 'model.bin'", "'model.bin' is missing"),
+        ("Enter a password: Traceback\nEOFError: EOF when reading a line\n", "asks for input as it starts"),
         ('ERROR: Error loading ASGI app. Attribute "app" not found in module "x".', 'Attribute "app" not found'),
         ("Traceback\n  File ...\nshop.errors.BadError: cannot open\n", "shop.errors.BadError: cannot open"),
         ("odd words\nlast words\n", "last words"),

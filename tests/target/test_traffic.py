@@ -48,6 +48,10 @@ def test_placeholders_in_keys_stay_strings_and_text_is_not_escaped() -> None:
     assert body_of({"{{int:4:4}}": 'é " \\ {{int:1:1}}'}) == {"4": 'é " \\ 1'}
 
 
+def test_body_that_is_a_list() -> None:
+    assert body_of([{"n": "{{int:3:3}}"}, "{{int:4:4}}"]) == [{"n": 3}, 4]
+
+
 def test_json_is_compact() -> None:
     request = traffic({"path": "/h", "payloads": [{"a": [1, 2], "b": None}]}).request(0, NOW_S)
     assert request.body == b'{"a":[1,2],"b":null}'

@@ -73,7 +73,7 @@ class StaleTimestamp(Probe):
 
 def signs_time(webhook: Webhook) -> bool:
     """Whether the scheme signs a timestamp."""
-    return webhook.sign.scheme in ("stripe", "standard-webhooks") or "{timestamp}" in webhook.sign.signed
+    return webhook.sign.scheme in ("stripe", "standard-webhooks") or "{timestamp" in webhook.sign.signed
 
 
 def _time_field(payload: Any) -> str:

@@ -39,7 +39,7 @@ class ClosedWhenUnset(Probe):
                 for webhook in webhooks:
                     request = context.fresh(webhook)
                     tries = {"an unsigned request": context.unsigned(webhook, request).headers}
-                    if webhook.sign.scheme in ("hmac-sha256", "hmac-sha1", "github", "stripe"):
+                    if webhook.sign.scheme in ("hmac-sha256", "hmac-sha1", "hmac-sha512", "github", "stripe"):
                         forged = context.signature(webhook, request.body, secret="")
                         tries["a request signed with the empty key"] = context.with_headers(request, forged).headers
                     url = server.base_url.rstrip("/") + request.path

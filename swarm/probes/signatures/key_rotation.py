@@ -11,7 +11,7 @@ from swarm.core.errors import SwarmError
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
 from swarm.target.traffic import WebhookRequest
 
-_HMAC = ("hmac-sha256", "hmac-sha1", "github", "stripe", "standard-webhooks")
+_HMAC = ("hmac-sha256", "hmac-sha1", "hmac-sha512", "github", "stripe", "standard-webhooks")
 
 
 class KeyRotation(Probe):

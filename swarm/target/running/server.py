@@ -126,7 +126,7 @@ async def start_server(
         if begun.forked:
             fork, in_vain = False, begun
         elif not (ADDRESS_IN_USE.search(child.log_text()) and attempt + 1 < _ATTEMPTS):
-            raise _not_started(place, child.log_text(), reason)
+            raise _not_started(place, child.log_text().replace(f"{copy.cwd}/", ""), reason)
     raise TargetError(f"target {place.name} does not start: every port that was tried was taken meanwhile")
 
 

@@ -19,6 +19,7 @@ _REFUSED_EGRESS = re.compile(r"swarm: no network but loopback: ([^\s]+)")
 _UVICORN = re.compile(r"Error loading ASGI app\. (.+)$", re.MULTILINE)
 _FLASK = re.compile(r"^(?:Usage: flask.*\n(?:.*\n)*?)?Error: (.+)$", re.MULTILINE)
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Warning|Interrupt)\b.*$", re.MULTILINE)
+_ASKS = re.compile(r"^EOFError(: EOF when reading a line)?$", re.MULTILINE)
 _NO_FILE = re.compile(r"^FileNotFoundError: \[Errno 2\] .*?: '([^']+)'$", re.MULTILINE)
 
 
@@ -42,6 +43,8 @@ def describe_start_failure(log: str) -> str:
         return f"a setting is missing: put {key} into the target's `env`"
     if host := _last(_REFUSED_EGRESS, log):
         return f"it calls {host} as it starts, and nothing leaves this machine: play it under `upstreams`"
+    if _ASKS.search(log):
+        return "it asks for input as it starts, and nobody is there to type: give it by `env` or a file"
     if file := _last(_NO_FILE, log):
         return f"the file {file!r} is missing in the copy (git-ignored files are not copied)"
     for pattern in (_MISSING_NAME, _UVICORN, _FLASK):
