@@ -153,7 +153,9 @@ def _read(index: Index, path: str) -> Shape:
     shape = Shape()
     for function in _callers(index, path):
         reader = _AnswerReader(index, shape)
+        reader.follows = True
         returned = reader.read(function, {})
+        reader.follows, reader.gives = False, {}  # what its helper gives to others is another answer
         if returned is not None:  # what is done with it there tells what it must be
             reader.gives[function] = returned
             for caller in index.callers(function):
@@ -173,21 +175,29 @@ def _callers(index: Index, path: str) -> Iterator[Function]:
         texts += [text for node in index.own_of(function, ast.Name) if node.id.isupper()
                   and (text := text_of(index, function.module, node))]  # fmt: skip
         found = sum(any(word in text for text in texts) for word in words)
-        if any(words[-1] in text for text in texts) and ("json" in function.module.segment(function.node)):
+        if any(words[-1] in text for text in texts) and _parses(index, function):
             scored.append((found, function))
     best = max((count for count, _ in scored), default=0)
     yield from (function for count, function in scored if count == best)
 
 
+def _parses(index: Index, function: Function) -> bool:
+    """Whether a function, or one that it asks, reads JSON: `return await self._get("/orders")`."""
+    return any("json" in one.module.segment(one.node) for one in (function, *index.callees(function)))
+
+
 class _AnswerReader(Reader):
-    """Takes every `.json()` of what is no request for the answer."""
+    """Takes every `.json()` of what is no request for the answer; where it `follows`, also of what it calls."""
 
     def __init__(self, index: Index, shape: Shape) -> None:
         super().__init__(index, shape, of_request=False)
         self.gives: dict[Function, Shape] = {}
+        self.follows = False
 
     def given_by(self, function: Function) -> Shape | None:
         """What a function that asks the upstream gives back."""
+        if self.follows and function not in self.gives and (returned := self.read(function, {}, 1)) is not None:
+            self.gives[function] = returned
         return self.gives.get(function)
 
     def is_root(self, module: Module, node: ast.expr) -> bool:

@@ -46,15 +46,16 @@ def mended(webhook: Webhook, place: int, sent: Answered, log: str) -> Webhook | 
         other = _FORM if webhook.content_type == _JSON else _JSON
         return None if sent.status != 415 else webhook.model_copy(update={"content_type": other})
     body = webhook.payloads[place]
-    if not isinstance(body, dict):
+    whole = copy.deepcopy(body)
+    grown: Any = whole[0] if isinstance(whole, list) and whole else whole  # what lacks something is the event
+    if not isinstance(grown, dict):
         return None
-    grown: dict[str, Any] = copy.deepcopy(body)
     changed = False
     if sent.status == 422:
         for loc, kind in _details(sent.answer):
-            changed |= _put(grown, loc, kind)
+            changed |= _put(whole, loc, kind)
     elif sent.status >= 400 and (wrong := _WRONG_TYPE.search(f"{sent.answer}\n{log}")):
-        changed = _retyped(grown, sent.body, wrong["value"], wrong["kind"] or "")
+        changed = _retyped(whole, sent.body, wrong["value"], wrong["kind"] or "")
     elif sent.status >= 400 and (keys := _KEY_ERROR.findall(log)) and keys[-1] not in grown:
         grown[keys[-1]] = plausible(keys[-1])
         changed = True
@@ -66,11 +67,11 @@ def mended(webhook: Webhook, place: int, sent: Answered, log: str) -> Webhook | 
     if not changed:
         return None
     payloads = list(webhook.payloads)
-    payloads[place] = grown
+    payloads[place] = whole
     return webhook.model_copy(update={"payloads": payloads})
 
 
-def _retyped(template: dict[str, Any], body: bytes, value: str, kind: str) -> bool:
+def _retyped(template: Any, body: bytes, value: str, kind: str) -> bool:
     """Put a value of the wanted kind where the sent body held the text that the service could not read."""
     word = next((word for word in _OF_KIND if word in kind.lower()), "")
     try:
@@ -128,7 +129,7 @@ def _details(answer: str) -> list[tuple[list[str | int], str]]:
     return found
 
 
-def _put(body: dict[str, Any], loc: list[str | int], kind: str) -> bool:
+def _put(body: Any, loc: list[str | int], kind: str) -> bool:
     """Set a value at a place; False where the place does not exist and cannot be made."""
     at: Any = body
     for part in loc[:-1]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from swarm.config.schema import Webhook
+from swarm.config.schema import BodyTemplate, Webhook
 from swarm.core.errors import TargetError
 from swarm.intake.answers import is_refused
 from swarm.intake.body_mends import mended
@@ -231,15 +231,15 @@ class Sender:
         return Sent(number, payload, answer.status, request.body, words)
 
 
-def _fresh(payload: str | dict[str, object], *, of_event_only: bool) -> str | dict[str, object]:
+def _fresh(payload: BodyTemplate, *, of_event_only: bool) -> BodyTemplate:
     """A body with fresh ids; the name of a file stays as it is."""
     if isinstance(payload, str):
         return payload
-    changed: dict[str, object] = with_fresh_ids(payload, of_event_only=of_event_only)
+    changed: BodyTemplate = with_fresh_ids(payload, of_event_only=of_event_only)
     return changed
 
 
-def _with_payloads(draft: Draft, number: int, payloads: list[str | dict[str, object]]) -> Draft:
+def _with_payloads(draft: Draft, number: int, payloads: list[BodyTemplate]) -> Draft:
     webhooks = list(draft.target.webhooks)
     webhooks[number] = webhooks[number].model_copy(update={"payloads": payloads})
     return draft.having(webhooks=webhooks)

@@ -6,8 +6,11 @@ import re
 from typing import Any
 
 _FRESH = "{{uuid}}"
+_FRESH_NUMBER = "{{int:1:900000000}}"
 _ID = re.compile(r"(^|_|-)(id|uuid|guid|nonce|reference|number)$|[a-z](Id|ID|Uuid)$")
-_OF_THE_EVENT = re.compile(r"(event|delivery|message|notification|webhook|request)[_-]?(id|uuid)", re.IGNORECASE)
+_OF_THE_EVENT = re.compile(
+    r"(event|delivery|message|notification|webhook|request|update)[_-]?(id|uuid)", re.IGNORECASE
+)
 _NOT_THE_EVENTS = re.compile(
     r"user|account|customer|client|chat|org|team|tenant|shop|store|location|product|sku|phone|page|channel|app",
     re.IGNORECASE,
@@ -28,11 +31,13 @@ def _fresh(value: Any, *, of_event_only: bool, is_top: bool, within: str) -> Any
             key: _id_for(inner)
             if isinstance(inner, str)
             and _is_id(key, inner, of_event_only=of_event_only, is_top=is_top, within=within)
+            else _FRESH_NUMBER
+            if type(inner) is int and _OF_THE_EVENT.fullmatch(key)
             else _fresh(inner, of_event_only=of_event_only, is_top=False, within=key)
             for key, inner in value.items()
         }
-    if isinstance(value, list):
-        return [_fresh(inner, of_event_only=of_event_only, is_top=False, within=within) for inner in value]
+    if isinstance(value, list):  # a body that is a list holds several events
+        return [_fresh(inner, of_event_only=of_event_only, is_top=is_top, within=within) for inner in value]
     return value
 
 

@@ -6,7 +6,7 @@ import configparser
 import re
 import shlex
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from swarm.analysis.index import Index
@@ -14,11 +14,19 @@ from swarm.intake.applications import Application
 
 _NO_FILE = re.compile(r"(?:No such file or directory: |the file )['\"]([^'\"]+)['\"]")
 _DATABASE_FILES = re.compile(r"[\"'](?:sqlite[+\w]*:///)?(\.?[\w./-]+/[\w.-]+\.(?:db|sqlite3?|sqlite))[\"']")
+_DEPLOYS = (
+    "Procfile", "entrypoint.sh", "start.sh", "run.sh", "release.sh", "render.yaml", "railway.json", "Makefile",
+    "Dockerfile*", "*/entrypoint*.sh", "*/start*.sh",
+)  # fmt: skip
+_MIGRATES = re.compile(
+    r"\b(alembic( -c \S+)? upgrade \w+|piccolo migrations forwards \S+|aerich upgrade|yoyo apply[^&|;#]*"
+    r"|flask( --app \S+)? db upgrade)"
+)
 _SKIPPED = {"node_modules", ".git", ".venv", "venv", "site-packages"}
 
 
 def setup_command(root: Path, app: Application | None, texts: str) -> str | None:
-    """The migrations of alembic or Flask-Migrate; None where the code makes its tables itself, or has none."""
+    """The migrations of alembic, Flask-Migrate or of what deploys it; None where it makes its tables, or has none."""
     if (root / "alembic.ini").is_file():
         if re.search(r"command\.upgrade\(|alembic.*upgrade", texts):
             return None  # it migrates as it starts
@@ -26,7 +34,16 @@ def setup_command(root: Path, app: Application | None, texts: str) -> str | None
     if (root / "migrations" / "env.py").is_file() and app is not None and app.framework == "flask":
         called = f"{app.written}()" if app.is_factory else app.written
         return f"flask --app {_quoted(called)} db upgrade"
-    return None
+    return next(_deployed_migrations(root), None)
+
+
+def _deployed_migrations(root: Path) -> Iterator[str]:
+    """What the files that deploy the service run for its tables before they start it."""
+    for file in [file for pattern in _DEPLOYS for file in sorted(root.glob(pattern))]:
+        for line in _text(file).splitlines():
+            found = _MIGRATES.search(line) if not line.lstrip().startswith("#") else None
+            if found and "$" not in found[0]:
+                yield found[0].strip()
 
 
 def _quoted(word: str) -> str:

@@ -51,9 +51,9 @@ def posted(root: Path, route: str) -> Posted:
                 if (around := _posting(call, keyword.value, known)) is not None:
                     posting[around.name] = around
                     continue
-                body = known.at(call).value(keyword.value)
-                if isinstance(body, dict):
-                    found.append(body)
+                bodies = list(_bodies(known.at(call).value(keyword.value)))
+                if bodies:
+                    found += bodies
                     forms |= keyword.arg == "data" and isinstance(keyword.value, ast.Dict)
     found += [body for tree, known in files for body in _handed_over(tree, known, posting)]
     unique = {json.dumps(body, sort_keys=True, default=str): body for body in found if body}
@@ -111,9 +111,14 @@ def _handed_over(tree: ast.Module, known: Written, posting: dict[str, _Posting])
         handed = next((k.value for k in call.keywords if k.arg == function.parameter), None)
         if handed is None and place < len(call.args):
             handed = call.args[place]
-        body = known.at(call).value(handed) if handed is not None else None
-        if isinstance(body, dict):
-            yield body
+        yield from _bodies(known.at(call).value(handed)) if handed is not None else ()
+
+
+def _bodies(value: object) -> Iterator[dict[str, Any]]:
+    """A body that is a table, or each item of one that is a list of them."""
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, dict):
+            yield one
 
 
 def _comes_from(function: Defined, node: ast.expr, parameters: list[str]) -> str | None:

@@ -99,16 +99,19 @@ _SENDERS: tuple[tuple[str, dict[str, Any], bool], ...] = (
 )  # fmt: skip
 
 
-def known_body(words: Sequence[str]) -> tuple[dict[str, Any], bool] | None:
-    """The body of the sender that one of these words names, the strongest word first, and whether it is a form."""
+def known_body(words: Sequence[str], *, is_form: bool = False) -> tuple[dict[str, Any], bool] | None:
+    """The body of the sender that one of these words names, the strongest word first, and whether it is a form.
+
+    Where the route `is_form`, of those alone that send forms.
+    """
     is_meta = {"entry", "object"} <= set(words) or any(_META.search(text.lower()) for text in words)
     for text in words:
-        for pattern, body, is_form in _SENDERS:
-            if re.search(pattern, text.lower()):
+        for pattern, body, sends_form in _SENDERS:
+            if re.search(pattern, text.lower()) and (sends_form or not is_form):
                 if body is _GITHUB and is_meta and "github" not in text.lower():  # Meta signs under the same header
                     pages = any(re.search(r"messenger|facebook|instagram", word.lower()) for word in words)
                     return (_MESSENGER if pages and "whatsapp" not in " ".join(words).lower() else _WHATSAPP), False
-                return body, is_form
+                return body, sends_form
     return None
 
 

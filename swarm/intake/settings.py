@@ -335,6 +335,8 @@ def harmless_value(setting: Setting, example: str | None = None) -> str:
         return "123456789:AAtest-test-test-test-test-test-test1"
     if setting.is_secret:
         return f"test-{setting.name.lower().replace('_', '-')}-0123456789abcdef"
+    if "SLACK" in name and (kind := re.search(r"CHANNEL|TEAM|WORKSPACE|USER|ADMIN|OWNER|MAINTAINER", name)):
+        return {"CHANNEL": "C1", "TEAM": "T1", "WORKSPACE": "T1"}.get(kind[0], "U1")  # those of the examples, too
     if example and len(example) < 80 and not re.search(r"[<>]|your|change|xxx", example, re.IGNORECASE):
         return example
     if name.endswith("PORT"):

@@ -26,8 +26,14 @@ _KNOWN = {
     "x-signature-ed25519": ("ed25519", "{hex}", "{timestamp}{body}"),
     "x-shopify-hmac-sha256": ("hmac-sha256", "{base64}", "{body}"),
     "x-line-signature": ("hmac-sha256", "{base64}", "{body}"),
+    "x-hubspot-signature-v3": ("hmac-sha256", "{base64}", "{method}http://{host}{path}{body}{timestamp_ms}"),
 }
-_TIMESTAMPS = {"x-slack-signature": "X-Slack-Request-Timestamp", "x-signature-ed25519": "X-Signature-Timestamp"}
+_TIMESTAMPS = {
+    "x-slack-signature": "X-Slack-Request-Timestamp",
+    "x-signature-ed25519": "X-Signature-Timestamp",
+    "x-hubspot-signature-v3": "X-HubSpot-Request-Timestamp",
+}
+_ADDRESS = "http://{host}"  # in what is signed: the address that the sender was told
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +94,13 @@ def _signed(
         if stamp is not None:
             values["timestamp_header"] = stamp
         yield Checked(Sign.model_validate(values))
-        if scheme == "twilio":  # it signs its address, which the service may know as https, or by a setting
-            for address in ("https://{host}", *addresses):
-                yield Checked(Sign.model_validate({**values, "signed": f"{address}{{path}}{{form}}"}))
+        if signed is not None and _ADDRESS in signed:  # which the service may know as https, or by a setting
+            for address in ("https://{host}", *(address.rstrip("/") for address in addresses)):
+                yield Checked(Sign.model_validate({**values, "signed": signed.replace(_ADDRESS, address)}))
             return
-    scheme = "hmac-sha1" if digests and all(d == "sha1" for d in digests) else "hmac-sha256"
-    prefix = next((p for p in re.findall(r"[\"'](sha256=|sha1=|v1=|v0=|hmac-sha256=|v1,)", text)), "")
+    named = set(digests) if len(set(digests)) == 1 else set()
+    scheme = "hmac-sha1" if named == {"sha1"} else "hmac-sha512" if named == {"sha512"} else "hmac-sha256"
+    prefix = next((p for p in re.findall(r"[\"'](sha256=|sha1=|sha512=|v1=|v0=|hmac-sha256=|v1,)", text)), "")
     encoded = "{base64}" if "b64encode" in text and "hexdigest" not in text else "{hex}"
     for form, signed in _with_time_inside(text, encoded) if not timestamp and known is None else ():
         values = {"scheme": scheme, "header": header, "secret_env": secret, "format": form, "signed": signed}

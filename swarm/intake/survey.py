@@ -10,7 +10,7 @@ from pathlib import Path
 
 from swarm.analysis.index import Index, build_index
 from swarm.analysis.source import SourceTree
-from swarm.config.schema import Target, Upstream, Webhook
+from swarm.config.schema import BodyTemplate, Target, Upstream, Webhook
 from swarm.core.errors import TargetError
 from swarm.intake.applications import Application, find_applications
 from swarm.intake.commands import Command, start_commands
@@ -38,6 +38,7 @@ _ADDRESS = re.compile(r"(URL|URI|ENDPOINT|BASE|_API|_HOST|BASEURL)$")
 _OWN_ADDRESS = re.compile(
     r"PUBLIC|CALLBACK|REDIRECT|FRONTEND|SITE|DOCS|CORS|ALLOWED|ORIGIN|^BASE_URL$|^APP_|^HOST$|WEBHOOK_(URL|HOST|BASE)|SELF|SERVER_NAME|NGROK"
 )
+_TELEMETRY = re.compile(r"^OTEL_|SENTRY|DATADOG|^DD_|NEW_?RELIC|LOGFIRE|PROMETHEUS|LOKI")
 _OWN = r"((SERVER|SERVICE|HTTP|APP|API|UVICORN|WEB|LISTEN|BIND|FLASK|FLASK_RUN|FASTAPI|WEB_?SERVER)_)?"
 _PORTS = re.compile(rf"^({_OWN}|WEBHOOK_)PORT$")
 _HOSTS = re.compile(rf"^{_OWN}HOST$")
@@ -178,7 +179,9 @@ def _file_like(index: Index, setting: Setting) -> str | None:
 def _is_upstream(setting: Setting) -> bool:
     """Whether a variable must name another system's address: it has none that would lead anywhere but here."""
     name = setting.name.upper()
-    if not _ADDRESS.search(name) or _OWN_ADDRESS.search(name) or setting.kind not in ("str", "url"):
+    if not _ADDRESS.search(name) or _OWN_ADDRESS.search(name) or _TELEMETRY.search(name):
+        return False
+    if setting.kind not in ("str", "url"):
         return False
     default = setting.default or ""
     if default.startswith(("http://localhost", "http://127.0.0.1", "http://")):
@@ -192,11 +195,14 @@ def _with_webhooks(draft: Draft, root: Path, entries: tuple[Entry, ...]) -> Draf
         sent = posted(root, entry.template)
         payloads, is_form = payloads_of(root, entry, sent)
         content_type = "application/x-www-form-urlencoded" if is_form else "application/json"
+        bodies: list[BodyTemplate] = [
+            [body] if entry.is_list and isinstance(body, dict) else body for body in payloads
+        ]
         values = {
             "path": sent.path or entry.path,
             "method": entry.method,
             "content_type": content_type,
-            "payloads": list(payloads),
+            "payloads": bodies,
         }
         webhooks.append(Webhook.model_validate(values))
     draft = draft.having(webhooks=webhooks)
@@ -221,8 +227,10 @@ def payloads_of(root: Path, entry: Entry, told: Posted) -> tuple[tuple[str | dic
     if found:
         return (*found, *_kinds_left(found, entry))[:_MOST_PAYLOADS], is_form or entry.is_form
     function = entry.route.function
-    known = known_body([entry.path, function.name, *entry.headers, function.module.path, *sorted(fields)])
-    if known is None and (spoken := known_body(hosts_called(entry.reached))) and fields & set(spoken[0]):
+    known = known_body([entry.path, function.name, *entry.headers, function.module.path, *sorted(fields)],
+                       is_form=entry.is_form)  # fmt: skip
+    spoken = known_body(hosts_called(entry.reached), is_form=entry.is_form) if known is None else None
+    if known is None and spoken and fields & set(spoken[0]):
         known = spoken  # it answers whom it calls
     if known is None:
         return entry.payloads[:_MOST_PAYLOADS] or ({},), entry.is_form

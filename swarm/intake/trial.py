@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from swarm.config.schema import Upstream
+from swarm.config.schema import Upstream, UpstreamRoute
 from swarm.core.errors import TargetError
 from swarm.core.place import TargetPlace
 from swarm.intake.answers import is_refused, routes_for, sent_values
@@ -34,6 +34,7 @@ _ROUNDS = 12  # each may learn one call more of a chain
 _TRIAL_S = 150.0
 _DEADLINE_S = 25.0
 _MISSING = re.compile(r"put ([A-Za-z_0-9, ]+) into the target's `env`")
+_SAYS_MISSING = re.compile(r"^.*(?i:missing|not set|unset|required|must be set|environment).*$", re.MULTILINE)
 _NOT_THERE = re.compile(r"cannot import '([^']+)'")
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 
@@ -57,6 +58,7 @@ class Trials:
         self._count = 0
         self._workspace: Path | None = None
         self._at_start: tuple[list[UpstreamCall], list[str]] = ([], [])
+        self._survived: list[UpstreamCall] = []  # refused as it started, and it started nevertheless
 
     async def run(self) -> Trial:
         """Find a command that starts it, then send events and play what it calls, until nothing new is seen."""
@@ -78,7 +80,11 @@ class Trials:
                     draft, sent, is_whole = await sender.round(draft, server, upstreams, first=not whole)
                     grown = self._learn(draft, upstreams.calls, upstreams.refused, server.refused_egress(), sent)
             except TargetError as error:
-                return Trial(draft.doubting(f"it did not start again: {first_line(error)}", "start"), False, sent)
+                if (refusing := self._refusing(draft)) is None:
+                    words = f"it did not start again: {first_line(error)}"
+                    return Trial(draft.doubting(words, "start"), False, sent)
+                draft = refusing
+                continue
             whole += is_whole
             answers = ", ".join(dict.fromkeys(str(one.status) for one in sent)) or "none"
             self._tell(f"round {number}: {len(sent)} events sent, answers {answers}; {_told(grown, draft)}")
@@ -92,6 +98,8 @@ class Trials:
     def _with_named(self, draft: Draft, text: str) -> Draft | None:
         """The draft with a value for each setting that a failure names; None where it names none."""
         words = set(re.findall(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b", text))
+        for line in _SAYS_MISSING.findall(text):  # it may name them as its own attributes
+            words |= {word.upper() for word in re.findall(r"\b[a-z][a-z0-9]*_[a-z0-9_]+\b", line)}
         filled = {*draft.target.env, *(name for one in draft.target.upstreams for name in one.variables(0))}
         named = [setting for setting in self._survey.settings if setting.name in words - filled]
         if not named:
@@ -148,7 +156,8 @@ class Trials:
         why = ""
         for _ in range(_MENDS):
             try:
-                async with self._running(draft):
+                async with self._running(draft) as (_, upstreams):
+                    self._survived = [call for call in upstreams.calls if is_refused(call, draft.target)]
                     return draft, ""
             except TargetError as error:
                 why = first_line(error)
@@ -176,6 +185,25 @@ class Trials:
         self._tell(f"  as it starts it {_told(grown, draft)}: played from now on")
         return grown
 
+    def _refusing(self, draft: Draft) -> Draft | None:
+        """The draft with 404 for what the service does without as it starts, and takes no made-up answer of."""
+        survived, self._survived = self._survived, []
+        if not survived:
+            return None
+        upstreams = list(draft.target.upstreams)
+        for at, upstream in enumerate(upstreams):
+            own = [call for call in survived if call.upstream in (upstream.host, upstream.name)]
+            named = {(route.method, route.path) for route in routes_for(self._survey.index, upstream.name, own)}
+            routes = [
+                UpstreamRoute.model_validate({"method": route.method, "path": route.path, "status": 404, "json": {}})
+                if (route.method, route.path) in named else route for route in upstream.routes
+            ]  # fmt: skip
+            upstreams[at] = upstream.model_copy(update={"routes": routes})
+        if upstreams == list(draft.target.upstreams):
+            return None
+        self._tell("  it does not start on made-up answers to what it calls then, and does without: they get 404")
+        return draft.having(upstreams=upstreams)
+
     def _mend(self, draft: Draft, text: str, why: str) -> Draft | None:
         """The draft with what an error asks for; None where it asks for nothing that swarm can give."""
         if found := _MISSING.search(text):
@@ -194,6 +222,7 @@ class Trials:
             return draft.having(setup=None).doubting(
                 f"`{draft.target.setup}` fails ({why}), so it is left out", "start"
             )
+        text = text.replace(f"{self._folder(draft)}/", "")
         if folder := missing_folder(text, draft.target.setup, self._survey.index):
             self._tell(f"  it wants the folder {folder}/: made before its start")
             return draft.having(setup=with_folder(draft.target.setup, folder))
@@ -230,6 +259,10 @@ class Trials:
             raise
         finally:
             await upstreams.stop()
+
+    def _folder(self, draft: Draft) -> Path:
+        """The folder of the copy that the service is started in."""
+        return self._copy(resolve_place(draft.name, draft.target, self._survey.root)).cwd
 
     def _copy(self, place: TargetPlace) -> Copy:
         """The one copy of the tree, seen from the folder that this try starts in."""

@@ -39,6 +39,7 @@ class Entry:
 
     `header_values` has what it compares them with, by their names in small letters.
     `template` is its whole path as the code writes it, `path` has a value for each of its parameters.
+    Where `is_list`, senders deliver several events in one list, and `payloads` are its items.
     """
 
     route: Route
@@ -51,6 +52,16 @@ class Entry:
     reached: frozenset[Function]
     headers: tuple[str, ...] = field(default_factory=tuple)
     header_values: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    is_list: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """Example bodies that the code tells; where `is_list`, they are items of the list that a body is."""
+
+    examples: tuple[dict[str, Any], ...] = ()
+    is_form: bool = False
+    is_list: bool = False
 
 
 def find_entries(index: Index) -> tuple[Entry, ...]:
@@ -190,17 +201,19 @@ def _chain(steps: dict[str, list[tuple[str, str | None]]], child: str, seen: fro
 def _entry(index: Index, route: Route, path: str) -> Entry:
     function = route.function
     reached = frozenset(index.reaches(function) | _dependencies(index, function))
-    payloads, is_form = body_of(index, function)
-    reads_body = bool(payloads) or any(_reads_body(index, one) for one in reached)
-    score = 2 * bool(_LIKELY.search(path) or _LIKELY.search(function.name)) - 3 * bool(_UNLIKELY.search(path))
+    bodies = body_of(index, function)
+    reads_body = bool(bodies.examples) or any(_reads_body(index, one) for one in reached)
+    score = 2 * bool(_LIKELY.search(path) or _LIKELY.search(function.name))
+    score -= 3 * bool(_UNLIKELY.search(_CONVERTER.sub("", path)))  # {bot_token} is whose webhook it is
     score += 2 * any(_verifies(index, one) for one in reached) + reads_body
     score -= 2 * ("{" in path or "<" in path)
     method = "POST" if "POST" in route.methods else "PUT"
     ordered = sorted(reached, key=lambda f: f.dotted)
     headers = tuple(dict.fromkeys(name for one in ordered for name in headers_read(index, one, reached)))
     return Entry(
-        route, path, _filled(path), method, payloads, is_form, score, reached, headers, header_values(index, function)
-    )
+        route, path, _filled(path), method, bodies.examples, bodies.is_form, score, reached, headers,
+        header_values(index, function), bodies.is_list,
+    )  # fmt: skip
 
 
 def _dependencies(index: Index, function: Function) -> frozenset[Function]:
@@ -290,36 +303,57 @@ def _passed(index: Index, function: Function, parameter: str, among: frozenset[F
                 yield text
 
 
-def body_of(index: Index, function: Function) -> tuple[tuple[dict[str, Any], ...], bool]:
+def body_of(index: Index, function: Function) -> Bodies:
     """Example bodies that the code itself tells: of a model in the signature, else of the fields that it reads."""
     shape = Shape()
     reader = Reader(index, shape, of_request=True)
     names: dict[str, Shape] = {}
     from_model: dict[str, Any] = {}
+    is_list = False
     for argument in [*function.node.args.args, *function.node.args.kwonlyargs]:
         info = model_class(index, function.module, argument.annotation)
         if info is not None and not _is_depends(function, argument.arg):
             from_model |= example_of_model(index, info)
+            is_list |= is_list_of(argument.annotation)
         elif argument.annotation is not None and re.match(r"(dict|Dict|Any)\b", unparsed(argument.annotation)):
             names[argument.arg] = shape
+        elif is_list_of(argument.annotation, "dict", "Dict", "Any"):
+            names[argument.arg] = shape
+            shape.item()
         elif argument.annotation is not None and "Form(" in unparsed(argument.annotation):
             reader.reads_form = True
             shape.key(argument.arg)
-    for name in _form_parameters(function):
+    fields = list(_form_parameters(function))
+    for name in fields:
         reader.reads_form = True
         shape.key(name)
     reader.read(function, names)
+    is_form = bool(fields) or reader.is_form  # what it parses beside its fields is no body
     validated = _validated(index, function, shape)
     if from_model or validated:
-        return ({**from_model, **validated},), False
+        return Bodies(({**from_model, **validated},), is_list=is_list)
     if not shape.known:
-        return (), reader.is_form
+        return Bodies(is_form=is_form)
+    if shape.items is not None and shape.items.fields and not shape.fields:  # a sender that delivers in batches
+        shape, is_list = shape.items, True
     bodies: list[dict[str, Any]] = []
     for body in variants_of(shape):
         if isinstance(body, dict) and body not in bodies:
             bodies.append(body)
     single = example_of(shape)
-    return tuple(bodies or ([single] if isinstance(single, dict) else [])), reader.is_form
+    return Bodies(tuple(bodies or ([single] if isinstance(single, dict) else [])), is_form, is_list)
+
+
+def is_list_of(annotation: ast.expr | None, *names: str) -> bool:
+    """Whether an annotation is a list, of one of these names where there are any."""
+    if not isinstance(annotation, ast.Subscript):
+        return False
+    outer = unparsed(annotation.value).rsplit(".", 1)[-1]
+    if outer in ("Annotated", "Optional") or (outer == "Union"):
+        inner = annotation.slice.elts[0] if isinstance(annotation.slice, ast.Tuple) else annotation.slice
+        return is_list_of(inner, *names)
+    of = unparsed(annotation.slice).partition("[")[0].rsplit(".", 1)[-1]
+    return outer in ("list", "List", "Sequence") and (not names or of in names)
 
 
 def _is_depends(function: Function, name: str) -> bool:

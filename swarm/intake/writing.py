@@ -29,6 +29,10 @@ class _Flow(dict[str, Any]):
     """A mapping on one line."""
 
 
+class _FlowList(list[Any]):
+    """A list on one line."""
+
+
 class _Block(str):
     """A text of several lines, written as it stands: a key in PEM."""
 
@@ -47,6 +51,9 @@ class _Dumper(yaml.SafeDumper):
 
 _Dumper.add_representer(
     _Flow, lambda dumper, data: dumper.represent_mapping("tag:yaml.org,2002:map", data.items(), True)
+)
+_Dumper.add_representer(
+    _FlowList, lambda dumper, data: dumper.represent_sequence("tag:yaml.org,2002:seq", data, True)
 )
 _Dumper.add_representer(
     _Block, lambda dumper, data: dumper.represent_scalar("tag:yaml.org,2002:str", data, style="|")
@@ -99,7 +106,9 @@ def _webhook(webhook: Webhook) -> dict[str, Any]:
         found["sign"] = _Flow(scheme="none")
     else:
         found["sign"] = _Flow(sign.model_dump(include=sign.model_fields_set, exclude_none=True))
-    found["payloads"] = [p if isinstance(p, str) else _Flow(p) for p in webhook.payloads]
+    found["payloads"] = [
+        p if isinstance(p, str) else _Flow(p) if isinstance(p, dict) else _FlowList(p) for p in webhook.payloads
+    ]
     return found
 
 

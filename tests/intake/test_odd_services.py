@@ -1,0 +1,139 @@
+"""What services of strangers needed to be taken in: each test is one of their habits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from swarm.config.schema import Target, Upstream
+from swarm.intake.answers import routes_for
+from swarm.intake.draft import Draft
+from swarm.intake.settings import Setting, harmless_value
+from swarm.intake.survey import Survey, survey
+from swarm.intake.trial import Trials
+from swarm.intake.webhooks import find_entries
+from swarm.target.upstream.calls import UpstreamCall
+from tests.intake.strangers import index_of, write_tree
+
+FORM = """
+    import json
+
+    from fastapi import FastAPI, Form, Request
+
+    app = FastAPI()
+
+
+    @app.post("/whatsapp")
+    async def whatsapp(request: Request, From: str = Form(...), Body: str = Form(...)):
+        history = json.loads(open("history.json").read())
+        return {"said": history["said"], "to": From, "text": Body}
+    """
+CLIENT = """
+    import aiohttp
+
+
+    class Crm:
+        async def _get(self, path):
+            async with aiohttp.ClientSession() as session:
+                async with session.get("https://api.crm.example" + path) as answer:
+                    return await answer.json()
+
+        async def deal(self, number):
+            return await self._get(f"/v3/deals/{number}")
+
+        async def owner(self, number):
+            return await self._get(f"/v3/owners/{number}")
+
+
+    async def work(event):
+        crm = Crm()
+        deal = await crm.deal(event["deal"])
+        owner = await crm.owner(deal["properties"]["owner_id"])
+        return owner["email"], float(deal["properties"]["amount"])
+    """
+
+
+def _trials(settings: tuple[Setting, ...], told: list[str], root: Path) -> Trials:
+    looked = SimpleNamespace(settings=settings, examples={}, index=index_of(root, {"app.py": ""}), root=root)
+    return Trials(cast(Survey, looked), root, told.append)
+
+
+def _refused(upstream: str, path: str) -> UpstreamCall:
+    return UpstreamCall(upstream, "GET", path, "", b"", 502, 0.0, 0.0, "read", {})
+
+
+def _draft(**fields: Any) -> Draft:
+    return Draft("it", Target.model_validate({"path": ".", "start": "uvicorn app:app --port {port}", **fields}))
+
+
+def test_fields_of_a_form_make_a_form_whatever_is_parsed_beside_them(tmp_path: Path) -> None:
+    looked = survey(write_tree(tmp_path, {"app.py": FORM}), None, lambda _: None)
+    (webhook,) = looked.draft.target.webhooks
+    assert webhook.content_type == "application/x-www-form-urlencoded"
+    (body,) = webhook.payloads
+    assert isinstance(body, dict) and {"From", "Body"} <= set(body) and "entry" not in body
+
+
+def test_whose_webhook_it_is_may_stand_in_its_path(tmp_path: Path) -> None:
+    text = """
+        from fastapi import FastAPI, Request
+
+        app = FastAPI()
+
+
+        @app.post("/webhook/{bot_token}")
+        async def hook(bot_token: str, request: Request):
+            return await request.json()
+        """
+    assert [e.template for e in find_entries(index_of(tmp_path, {"app.py": text}))] == ["/webhook/{bot_token}"]
+
+
+def test_answer_is_read_by_who_asks_a_client_s_method(tmp_path: Path) -> None:
+    index = index_of(tmp_path, {"app.py": CLIENT})
+    calls = [_refused("crm", path) for path in ("/v3/deals/7", "/v3/owners/9")]
+    deal, owner = routes_for(index, "api.crm.example", calls, ["7"])
+    assert set(deal.json_body) == {"properties"} and set(deal.json_body["properties"]) == {"owner_id", "amount"}
+    assert owner.json_body == {"email": "{{uuid}}@example.com"}
+
+
+def test_migrations_of_what_deploys_it_are_its_setup(tmp_path: Path) -> None:
+    app = "from flask import Flask\n\napp = Flask(__name__)\n\n\n@app.post('/hook')\ndef hook():\n    return 'ok'\n"
+    script = "#!/bin/sh\n# alembic upgrade head\nif true; then\n  piccolo migrations forwards shop --trace\nfi\n"
+    root = write_tree(tmp_path, {"app.py": app, "docker/entrypoint.sh": script})
+    assert survey(root, None, lambda _: None).draft.target.setup == "piccolo migrations forwards shop"
+
+
+def test_channel_in_a_setting_is_that_of_the_examples() -> None:
+    def value(name: str) -> str:
+        return harmless_value(Setting(name, True, None, "str", ""), "C...")
+
+    assert (value("SLACK_HELP_CHANNEL"), value("SLACK_OWNER_ID"), value("SLACK_TEAM")) == ("C1", "U1", "T1")
+    assert value("SLACK_USER_TOKEN").startswith("test-")
+
+
+def test_settings_that_a_failure_names_as_attributes_are_given(tmp_path: Path) -> None:
+    settings = tuple(Setting(name, False, "unset", "str", "") for name in ("BOT_TOKEN", "HELP_ROOM", "OTHER_ROOM"))
+    told: list[str] = []
+    trials = _trials(settings, told, tmp_path)
+    grown = trials._with_named(
+        _draft(), "it ended\n  ValueError: Missing variables: bot_token, help_room\n  other_room"
+    )
+    assert grown is not None and set(grown.target.env) == {"BOT_TOKEN", "HELP_ROOM"}
+    assert trials._with_named(_draft(), "TypeError: bot_token is no number") is None
+
+
+def test_what_it_does_without_as_it_starts_gets_404_where_an_answer_breaks_it(tmp_path: Path) -> None:
+    upstreams = [
+        {"name": "costs", "host": "raw.example", "routes": [{"path": "/costs.json", "json": {"ok": True}}]},
+        {"name": "model", "host": "api.example", "routes": [{"path": "/costs.json", "json": {"ok": True}}]},
+    ]
+    told: list[str] = []
+    trials = _trials((), told, tmp_path)
+    draft = _draft(upstreams=upstreams)
+    assert trials._refusing(draft) is None
+    trials._survived = [_refused("raw.example", "/costs.json")]
+    refusing = trials._refusing(draft)
+    assert refusing is not None and len(told) == 1
+    assert [[route.status for route in one.routes] for one in refusing.target.upstreams] == [[404], [200]]
+    assert isinstance(refusing.target.upstreams[0], Upstream) and trials._refusing(draft) is None
