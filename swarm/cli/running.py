@@ -39,6 +39,7 @@ from swarm.reporting.readiness import monitoring_lines
 from swarm.reporting.verdict import accepted, before_after_rows, verdict_of
 from swarm.runtime import SystemClock, make_parts, make_request, make_traffic, new_run_id
 from swarm.target.processes.scratch import remove_folder
+from swarm.target.running.commandline import check_commands
 from swarm.target.traffic import Traffic
 from swarm.target.tree.place import resolve_place
 
@@ -222,9 +223,11 @@ async def executed(run: Run) -> tuple[Report, Exception | None]:
 
 
 def check_workable(name: str, target: Target, folder: Path) -> None:
-    """Raise TargetError for a path, interpreter or payload that is not there, before anything is started."""
+    """Raise TargetError for a path, interpreter, payload or program that is not there, before anything is started."""
     try:
-        Traffic(target, resolve_place(name, target, folder).path, seed=0)
+        place = resolve_place(name, target, folder)
+        Traffic(target, place.path, seed=0)
+        check_commands(target, place)
     except TargetError as error:
         text = str(error)
         raise TargetError(text if name in text else f"target {name}: {text}") from None

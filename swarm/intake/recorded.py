@@ -16,6 +16,7 @@ from swarm.intake.written_values import COPIES, Defined, Written
 _FOLDERS = ("tests", "test", "payloads", "examples", "samples", "fixtures", "sample_payloads", "docs")
 _SKIPPED = {"node_modules", ".git", ".venv", "venv", "__pycache__", "site-packages"}
 _PARAMETER = re.compile(r"<[^/]*?>|\\\{[^/]*?\}")  # in a path whose signs are escaped
+_MEANT_TO_FAIL = re.compile(r"\b(not|non|no|in?valid|unknown|missing|bad|wrong|nope|fake|bogus)(\b|_)|nonexist", re.I)
 _SEGMENT = "[^/?]+"
 _MOST_FILES = 400
 _MOST_PAYLOADS = 4
@@ -44,7 +45,8 @@ def posted(root: Path, route: str) -> Posted:
             address = _address(call, pattern, known) if isinstance(call, ast.Call) else None
             if address is None or not isinstance(call, ast.Call):
                 continue
-            paths.append(address)
+            if not _MEANT_TO_FAIL.search(address):
+                paths.append(address)
             for keyword in call.keywords:
                 if keyword.arg not in ("json", "data", "content"):
                     continue

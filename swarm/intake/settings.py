@@ -33,7 +33,9 @@ _VARIABLE = re.compile(r"(?!REQUEST_METHOD$|PATH_INFO$|HTTP_)[A-Za-z_][A-Za-z0-9
 _SECRET = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|SIGNING|API_?KEY|ACCESS_?KEY|_KEY$|_SID$|CREDENTIAL|_PAT$")
 _PRIVATE_KEY = re.compile(r"PRIVATE_?(KEY|PEM)(_?(PEM|B64|BASE64))?$|_PEM$")
 _HARMLESS = re.compile(r"_IDS?$|USER|USERNAME|ACCOUNT|CHANNEL|EMAIL|_NAME$|NUMBER|PHONE|ORG$|REPO$")
-_SWITCHES = re.compile(r"DSN|PROXY|SENTRY|OTEL|NEW_?RELIC|DATADOG|^DD_|PATH$|FILE$|DIR$|LEVEL$|WORKERS")
+_SWITCHES = re.compile(
+    r"^SLACK_APP_TOKEN$|DSN|PROXY|SENTRY|OTEL|NEW_?RELIC|DATADOG|^DD_|PATH$|FILE$|DIR$|LEVEL$|WORKERS"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +333,7 @@ def harmless_value(setting: Setting, example: str | None = None) -> str:
         return example if example and example.startswith("[") else "[]"
     if "EMAIL" in name and not setting.is_secret:
         return "test@example.com"
-    if re.search(r"(BOT|TELEGRAM|TG)\w*TOKEN", name):
+    if re.search(r"(BOT|TELEGRAM|TG)\w*TOKEN", name) and "SLACK" not in name:
         return "123456789:AAtest-test-test-test-test-test-test1"
     if setting.is_secret:
         return f"test-{setting.name.lower().replace('_', '-')}-0123456789abcdef"

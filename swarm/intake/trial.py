@@ -234,7 +234,16 @@ class Trials:
                 return draft.having(upstreams=upstreams)
         if draft.target.health is not None and "answers" in why and draft.target.health in why:
             return draft.having(health=None).doubting(f"{why}: any answer is taken for health", "start")
-        return self._with_named(draft, text)
+        return self._with_named(draft, text) or self._plain(draft)
+
+    def _plain(self, draft: Draft) -> Draft | None:
+        """The draft without the values of settings that may stay unset: one that is set may switch on another way."""
+        optional = {one.name for one in self._survey.settings if not one.required and one.default in (None, "")}
+        given = [name for name in draft.target.env if name in optional and name in self._survey.draft.target.env]
+        if not given:
+            return None
+        self._tell(f"  tried without {', '.join(given)}, which may stay unset")
+        return draft.having(env={name: value for name, value in draft.target.env.items() if name not in given})
 
     @asynccontextmanager
     async def _running(self, draft: Draft) -> AsyncIterator[tuple[RunningServer, Upstreams]]:

@@ -137,3 +137,14 @@ def test_what_it_does_without_as_it_starts_gets_404_where_an_answer_breaks_it(tm
     assert refusing is not None and len(told) == 1
     assert [[route.status for route in one.routes] for one in refusing.target.upstreams] == [[404], [200]]
     assert isinstance(refusing.target.upstreams[0], Upstream) and trials._refusing(draft) is None
+
+
+def test_optional_settings_are_left_out_where_it_does_not_start_with_them(tmp_path: Path) -> None:
+    settings = (Setting("SOCKET_TOKEN", False, None, "str", ""), Setting("API_KEY", True, None, "str", ""))
+    told: list[str] = []
+    trials = _trials(settings, told, tmp_path)
+    draft = _draft(env={"SOCKET_TOKEN": "x", "API_KEY": "y", "PORT": "{port}"})
+    trials._survey.draft = draft  # type: ignore[misc]
+    plain = trials._plain(draft)
+    assert plain is not None and set(plain.target.env) == {"API_KEY", "PORT"} and "SOCKET_TOKEN" in told[0]
+    assert trials._plain(plain) is None

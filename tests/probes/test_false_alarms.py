@@ -17,6 +17,7 @@ from swarm.probes.hostile_input.sql_injection import SqlInjection, bare
 from swarm.probes.probe import Answer, ProbeContext
 from swarm.probes.signatures import unsigned_refused
 from swarm.probes.signatures.unsigned_refused import UnsignedRefused
+from swarm.probes.surface.closed_surface import ClosedSurface
 
 
 def context(answer: Answer) -> ProbeContext:
@@ -117,3 +118,19 @@ async def test_an_event_may_be_borne_by_asking_for_it_again(
     )  # fmt: skip
     result = await quick_answer.FailingUpstreams().run(cast("ProbeContext", context))
     assert result.outcome == outcome, result.evidence
+
+
+@pytest.mark.parametrize(
+    ("page", "outcome"),
+    [('{"up": true, "at": "2026-01-02T03:04:05.6+00:00"}', "passed"), ("var CONSOLE = {};", "failed")],
+)
+async def test_front_page_that_tells_the_time_is_no_debugger(page: str, outcome: str) -> None:
+    front = iter(('{"up": true, "at": "2026-01-02T03:04:06.7+00:00"}',))
+
+    async def call(method: str, path: str) -> Answer:
+        if path == "/" and method == "GET":
+            return answer_of(200, next(front))
+        return answer_of(200, page) if "__debugger__" in path else answer_of(404)
+
+    asked = SimpleNamespace(traffic=SimpleNamespace(webhooks=[]), routes=[], webhooks=list, call=call)
+    assert (await ClosedSurface().run(cast("ProbeContext", asked))).outcome == outcome

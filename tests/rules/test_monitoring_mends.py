@@ -302,3 +302,23 @@ async def tell():
     write(tmp_path, {"app.py": text})
     mend(tmp_path, "swallowed-exception")
     assert "failed, going on without it" in (tmp_path / "app.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("comment", "severity"),
+    [
+        ("# Silently ignore caching failures", "info"),
+        ("# best-effort", "info"),
+        ("# errors here are ignored", "info"),
+        ("# ignore what the mailer said", "medium"),
+        ("# TODO", "medium"),
+    ],
+)
+def test_a_comment_that_says_so_keeps_a_handler_silent(tmp_path: Path, comment: str, severity: str) -> None:
+    text = "from flask import Flask\n\napp = Flask(__name__)\n\n\n@app.post('/hook')\ndef hook():\n    try:\n"
+    text += (
+        f"        app.cache.set('a', 1)\n    except Exception:\n        {comment}\n        pass\n    return 'ok'\n"
+    )
+    write(tmp_path, {"app.py": text})
+    (found,) = find(tmp_path, "swallowed-exception")
+    assert (found.severity, found.mendable) == (severity, severity != "info")

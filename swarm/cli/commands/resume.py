@@ -13,7 +13,7 @@ SHORT = "Go on with a run that was cut off"
 
 
 def command(
-    run: RunWord,
+    run: RunWord = "latest",
     config: ConfigFile = None,
     out: Out = DEFAULT_OUT,
     budget_usd: Annotated[

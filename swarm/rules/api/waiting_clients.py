@@ -60,6 +60,7 @@ _REDIS = frozenset({
 _OLD_REDIS = re.compile(r"^[\s\"']*(aio)?redis(\[\w+\])?\s*(?:[^\n#]*,)?\s*(==|~=|<=?|\^)\s*v?[0-7]\b", re.MULTILINE)
 # where a command may be meant to wait until something comes
 _PATIENT_REDIS = re.compile(r"\b(b[lr]pop\w*|bz\w+|blmove|x?readgroup|xread\w*|pubsub|subscribe|listen)\b")
+_RQ_WORKER = r"\b(from|import) rq\b[^\n]*\b\w*Worker\b"  # it waits for minutes, on a connection that others made
 _HANDED_TO = ("to_thread", "run_in_executor", "submit", "map", "partial", "run_in_threadpool", "run_sync", "starmap")
 
 
@@ -120,7 +121,10 @@ def _redis(index: Index, module: Module, call: ast.Call) -> Iterator[Wait]:
     if not pinned or any(k.arg is None or k.arg in ("socket_timeout", "connection_pool") for k in call.keywords):
         return
     if "timeout=" not in unparsed(call).replace("connect_timeout=", ""):
-        yield Wait(call, "" if _PATIENT_REDIS.search(module.text) else "socket_timeout")
+        patient = _PATIENT_REDIS.search(module.text) or any(
+            m.mentions(_RQ_WORKER) for m in index.tree.modules.values()
+        )
+        yield Wait(call, "" if patient else "socket_timeout")
 
 
 def _method(index: Index, module: Module, call: ast.Call) -> Iterator[Wait]:

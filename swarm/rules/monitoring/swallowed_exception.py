@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Sequence
 
 from swarm.analysis.added_modules import is_added
@@ -17,6 +18,11 @@ from swarm.rules.monitoring.unheard_errors import returns_in_finally, unseen_res
 from swarm.rules.rule import Example, Mend, Rule
 from swarm.rules.writing.placing import module_logger, on_own_line, spliced
 
+_MEANT = re.compile(
+    r"silently|best[\s\-\u2010]effort|\bignor(?:e|es|ed|ing) (?:\w+ ){0,3}(?:errors?|failures?|exceptions?)\b"
+    r"|\b(?:errors?|failures?|exceptions?) (?:\w+ ){0,2}ignored\b",
+    re.IGNORECASE,
+)
 _LOGS = ("debug", "info", "warning", "error", "exception", "critical", "log", "print")
 
 
@@ -137,7 +143,8 @@ class SwallowedException(Rule):
         for module in (one for one in index.tree.modules.values() if not is_added(one)):
             for handler, tried in dropped(index, module):
                 words = f"`{module.segment(handler).split(':')[0]}` drops every error of"
-                yield self._finding(index, module, handler, tried, words, "", mendable=True)
+                said = _says_why(module, handler)
+                yield self._finding(index, module, handler, tried, words, "", mendable=True, deliberate=said)
             for block, call in suppressed(index, module):
                 yield self._finding(index, module, block, block, f"`{module.segment(call)}` drops every error of",
                                     "suppressed ")  # fmt: skip
@@ -150,7 +157,7 @@ class SwallowedException(Rule):
 
     def _finding(
         self, index: Index, module: Module, node: ast.AST, tried: ast.stmt, words: str, kind: str, *,
-        mendable: bool = False,
+        mendable: bool = False, deliberate: bool = False,
     ) -> Finding:  # fmt: skip
         function = index.enclosing(module, node)
         what = _what_failed(index, module, tried)
@@ -161,6 +168,7 @@ class SwallowedException(Rule):
             recommendation="Log it with its traceback; catch only what is expected.",
             anchor=f"{function.qualname if function else 'module level'}: {kind}{what}",
             mendable=mendable,
+            deliberate=deliberate,
             severity=self.severity if index.on_request_path(module, node) else "low",
         )
 
@@ -185,6 +193,12 @@ class SwallowedException(Rule):
             "What was dropped without a word is logged with its traceback; the flow of control is as before.",
             (spliced(module, edits),),
         )
+
+
+def _says_why(module: Module, handler: ast.ExceptHandler) -> bool:
+    """Whether a comment in the handler says that it is meant to be silent: a log line would make it untrue."""
+    lines = range(handler.lineno, (handler.end_lineno or handler.lineno) + 1)
+    return any(_MEANT.search(module.line(line).partition("#")[2]) for line in lines)
 
 
 def _log_edit(module: Module, handler: ast.ExceptHandler, call: str) -> Edit:

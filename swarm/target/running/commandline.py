@@ -10,6 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from swarm.config.schema import Target
 from swarm.core.errors import TargetError
 from swarm.core.place import TargetPlace
 
@@ -45,6 +46,23 @@ def command_line(command: str, place: TargetPlace, *, tmp: Path, port: int | Non
         raise TargetError(f"target {place.name}: a command is empty; mend it in agents.yaml")
     argv = [*_program(words[0], place), *words[1:]]
     return ["env", *assignments, *argv] if assignments else argv
+
+
+def check_commands(target: Target, place: TargetPlace) -> None:
+    """Raise TargetError where `start` cannot be run as it is written, or `setup` or `tests`; nothing is started."""
+    check_port(target, place)
+    for command in (target.start, target.setup, target.tests):
+        if command is not None:
+            command_line(command, place, tmp=place.workspace, port=0)
+
+
+def check_port(target: Target, place: TargetPlace) -> None:
+    """Raise TargetError where nothing tells the service the port that swarm chooses."""
+    if not any("{port}" in text for text in (target.start, *target.env.values())):
+        raise TargetError(
+            f"target {place.name}: neither `start` nor `env` holds {{port}}, so swarm cannot choose a "
+            "free port; write for example --port {port}"
+        )
 
 
 def search_path(python: Path, inherited: str | None) -> str:

@@ -18,7 +18,7 @@ from swarm.core.ports import CommandLimits
 from swarm.target.processes import procfs
 from swarm.target.processes.children import Child
 from swarm.target.processes.procfs import Listener
-from swarm.target.running.commandline import command_line
+from swarm.target.running.commandline import check_port, command_line
 from swarm.target.running.environment import GUARD, child_environment, control_folder
 from swarm.target.running.forkserver import Start
 from swarm.target.running.sandbox import ProcessLimits
@@ -94,11 +94,7 @@ async def start_server(
     it is never started by a fork, so that its memory is all its own. Raises TargetError with the log's last lines
     where it does not start within `deadline_s`.
     """
-    if not any("{port}" in text for text in (target.start, *target.env.values())):
-        raise TargetError(
-            f"target {place.name}: neither `start` nor `env` holds {{port}}, so swarm cannot choose a "
-            "free port; write for example --port {port}"
-        )
+    check_port(target, place)
     tmp.mkdir(parents=True, exist_ok=True)
     extra = {**upstream_env, **extra_env, "SWARM_INJECT": os.pathsep.join(map(str, inject))}
     await _set_up_once(place, copy, target, tmp, extra)
