@@ -35,6 +35,25 @@ _OF_TELEGRAM: dict[str, Any] = {
     "getchat": {"id": 1, "type": "private", "first_name": "Ada"},
     "getmycommands": [],
 }
+_OF_SLACK: dict[str, dict[str, Any]] = {
+    "users.info": {"user": {
+        "id": "U1", "team_id": "T1", "name": "ada", "real_name": "Ada Example", "tz": "Etc/UTC", "deleted": False,
+        "is_admin": False, "is_bot": False, "is_restricted": False, "is_ultra_restricted": False,
+        "profile": {"display_name": "ada", "real_name": "Ada Example", "email": "ada@example.com", "image_72": ""},
+    }},
+    "users.list": {"members": [], "response_metadata": {"next_cursor": ""}},
+    "users.lookupByEmail": {"user": {"id": "U1", "name": "ada", "profile": {"display_name": "ada"}}},
+    "conversations.info": {"channel": {"id": "C1", "name": "general", "is_member": True}},
+    "conversations.open": {"channel": {"id": "D1"}},
+    "conversations.list": {"channels": [], "response_metadata": {"next_cursor": ""}},
+    "conversations.members": {"members": ["U1"], "response_metadata": {"next_cursor": ""}},
+    "conversations.history": {"messages": [], "has_more": False},
+    "conversations.replies": {"messages": [], "has_more": False},
+    "usergroups.users.list": {"users": ["U1"]},
+    "chat.getPermalink": {"channel": "C1", "permalink": "https://example.slack.com/archives/C1/p1700000000000100"},
+    "views.open": {"view": {"id": "V1"}},
+    "views.publish": {"view": {"id": "V1"}},
+}  # fmt: skip
 _GITHUBS_OWNER = {"id": 1001, "login": "octocat", "type": "User"}
 _GITHUBS_REPO = {
     "id": 2002, "name": "example", "full_name": "octocat/example", "owner": _GITHUBS_OWNER, "private": False,
@@ -77,7 +96,8 @@ def routes_for(
     built = built_paths(index)
     shapes: dict[tuple[str, str], UpstreamCall] = {}
     for call in calls:
-        shapes.setdefault((call.method.upper(), _template(call.path, values, built)), call)
+        path = call.path if _is_slack(host.lower(), call.path) else _template(call.path, values, built)
+        shapes.setdefault((call.method.upper(), path), call)
     return tuple(_route(index, host, method, path, call) for (method, path), call in shapes.items())
 
 
@@ -143,9 +163,15 @@ def _known_answer(host: str, path: str, call: UpstreamCall) -> Any:
         if not re.search(r"/(send|edit|copy|forward)\w*$", path):
             return {"ok": True, "result": True}
         return {"ok": True, "result": {"message_id": 1, "date": 1700000000, "chat": {"id": 1, "type": "private"}}}
-    if host.endswith("slack.com") and path.startswith("/api/"):
-        return {"ok": True, "ts": "1700000000.000100", "channel": "C1", "user": "U1", "team_id": "T1", "bot_id": "B1"}
+    if _is_slack(host, path):
+        known = {"ts": "1700000000.000100", "channel": "C1", "user": "U1", "team_id": "T1", "bot_id": "B1"}
+        return {"ok": True, **_OF_SLACK.get(path.rpartition("/")[2], known)}
     return None
+
+
+def _is_slack(host: str, path: str) -> bool:
+    """Whether a call is one of Slack's methods, each a path of its own: /api/users.info."""
+    return (host in ("slack", "slack.com") or host.endswith(".slack.com")) and path.startswith("/api/")
 
 
 def _read(index: Index, path: str) -> Shape:

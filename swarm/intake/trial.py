@@ -161,7 +161,7 @@ class Trials:
                     return draft, ""
             except TargetError as error:
                 why = first_line(error)
-                better = self._mend(draft, str(error), why) or self._played(draft)
+                better = self._mend(draft, str(error), why) or self._played(draft) or self._plain(draft)
             if better is None:
                 break
             draft = better
@@ -234,7 +234,7 @@ class Trials:
                 return draft.having(upstreams=upstreams)
         if draft.target.health is not None and "answers" in why and draft.target.health in why:
             return draft.having(health=None).doubting(f"{why}: any answer is taken for health", "start")
-        return self._with_named(draft, text) or self._plain(draft)
+        return self._with_named(draft, text)
 
     def _plain(self, draft: Draft) -> Draft | None:
         """The draft without the values of settings that may stay unset: one that is set may switch on another way."""

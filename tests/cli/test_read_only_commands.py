@@ -48,6 +48,27 @@ def test_scan_finds_and_tells(cli: Cli, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["agents.yaml", "app.py"]
 
 
+def test_scan_needs_no_interpreter_of_the_target(cli: Cli, tmp_path: Path) -> None:
+    write_service(tmp_path, agents=AGENTS.replace("path: .", "path: .\n    python: .venv/bin/python"))
+    assert "missing-timeout" in cli("scan").out
+
+
+@pytest.mark.parametrize(
+    ("start", "says"),
+    [
+        ("python app.py --port 80", "holds {port}"),
+        ("cd . && python app.py --port {port}", "needs a shell"),
+        ("uvicornn app:app --port {port}", "the program 'uvicornn' is neither"),
+    ],
+)
+def test_command_that_cannot_be_run_is_told_before_anything_starts(
+    cli: Cli, tmp_path: Path, start: str, says: str
+) -> None:
+    write_service(tmp_path, agents=AGENTS.replace("python app.py --port {port}", start))
+    said = cli("run", "--provider", "offline")
+    assert said.code == 3 and says in said.err and len(said.err.splitlines()) == 1 and "found [" not in said.out
+
+
 def test_scan_as_json(cli: Cli, tmp_path: Path) -> None:
     write_service(tmp_path)
     said = cli("scan", "--json", "--fail-on", "severity:high")

@@ -97,6 +97,16 @@ def test_answer_is_read_by_who_asks_a_client_s_method(tmp_path: Path) -> None:
     assert owner.json_body == {"email": "{{uuid}}@example.com"}
 
 
+def test_methods_of_slack_are_answered_each_in_its_form(tmp_path: Path) -> None:
+    index = index_of(tmp_path, {"app.py": ""})
+    names = ("users.info", "conversations.members", "chat.postMessage")
+    routes = routes_for(index, "slack.com", [_refused("slack.com", f"/api/{name}") for name in names])
+    assert [route.path for route in routes] == [f"/api/{name}" for name in names]
+    info, members, message = (route.json_body for route in routes)
+    assert info["user"]["profile"]["email"] and members["members"] == ["U1"] and message["ts"]
+    assert all(body["ok"] for body in (info, members, message))
+
+
 def test_migrations_of_what_deploys_it_are_its_setup(tmp_path: Path) -> None:
     app = "from flask import Flask\n\napp = Flask(__name__)\n\n\n@app.post('/hook')\ndef hook():\n    return 'ok'\n"
     script = "#!/bin/sh\n# alembic upgrade head\nif true; then\n  piccolo migrations forwards shop --trace\nfi\n"

@@ -47,7 +47,10 @@ def command(
         if not rule.startswith("severity:"):
             raise UsageError(f"--fail-on {rule} needs measurements, and scan makes none; use it with: swarm run")
     choice = choose(target, config)
-    place = resolve_place(choice.target_name, choice.target, choice.folder)
+    target = choice.target.model_copy(
+        update={"python": None}
+    )  # nothing is run: a check of CI may have no environment
+    place = resolve_place(choice.target_name, target, choice.folder)
     tree = SourceTree.load(place.path)
     index = build_index(tree)
     every = unsettled(index, join(scan(index), bandit_findings(place.path, tree.modules)))
