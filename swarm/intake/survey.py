@@ -23,6 +23,7 @@ from swarm.intake.senders import hosts_called, known_body, merged
 from swarm.intake.settings import Setting, example_values, find_settings, harmless_value
 from swarm.intake.tables import create_tables
 from swarm.intake.webhooks import Entry, find_entries, health_path
+from swarm.rules.facts.in_use import loaded_by
 
 _EXAMPLES = (
     ".env.example",
@@ -43,6 +44,7 @@ _OWN = r"((SERVER|SERVICE|HTTP|APP|API|UVICORN|WEB|LISTEN|BIND|FLASK|FLASK_RUN|F
 _PORTS = re.compile(rf"^({_OWN}|WEBHOOK_)PORT$")
 _HOSTS = re.compile(rf"^{_OWN}HOST$")
 _MOST_PAYLOADS = 6
+_MOST_OTHERS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,24 @@ def survey(root: Path, python: Path | None, tell: Callable[[str], None]) -> Surv
     examples = example_values([_read(root / name) for name in _EXAMPLES])
     entries = find_entries(index)
     draft = _draft(root, index, app, interpreter, commands, settings, examples, entries)
+    for other in other_services(index, applications):
+        where = f"`swarm init {other.root}` takes it in" if other.root not in ("", "src") else "a target of its own"
+        draft = draft.doubting(f"{other.written} in {other.module.path} is another service: {where}", "start")
     _tell(draft, commands, settings, tell)
     return Survey(root, index, applications, interpreter, commands, settings, examples, entries, draft)
+
+
+def other_services(index: Index, applications: tuple[Application, ...]) -> tuple[Application, ...]:
+    """Applications that take events and that the likeliest one neither loads nor is loaded by, one a module."""
+    if not applications:
+        return ()
+    own = applications[0].module
+    found = {
+        app.module.path: app for app in applications[1:]
+        if app.takes_events and app.root != applications[0].root and app.module not in loaded_by(index, own)
+        and own not in loaded_by(index, app.module)
+    }  # fmt: skip
+    return tuple(found.values())[:_MOST_OTHERS]
 
 
 def _tell_interpreter(interpreter: Interpreter, root: Path, tell: Callable[[str], None]) -> None:

@@ -149,6 +149,17 @@ def test_what_it_does_without_as_it_starts_gets_404_where_an_answer_breaks_it(tm
     assert isinstance(refusing.target.upstreams[0], Upstream) and trials._refusing(draft) is None
 
 
+def test_another_service_of_the_tree_is_told(tmp_path: Path) -> None:
+    app = "from fastapi import FastAPI\n\nimport {0}\n\napp = FastAPI()\n\n\n"
+    app += "@app.post('/hook')\ndef hook(event: dict):\n    return event\n"
+    files = {"apps/shop/stock.py": "", "apps/mail/text.py": ""}
+    files |= {"apps/shop/main.py": app.format("stock"), "apps/mail/main.py": app.format("text")}
+    looked = survey(write_tree(tmp_path, files), None, lambda _: None)
+    assert looked.draft.target.cwd == "apps/mail"
+    told = [doubt.words for doubt in looked.draft.doubts if "another service" in doubt.words]
+    assert told == ["main:app in apps/shop/main.py is another service: `swarm init apps/shop` takes it in"]
+
+
 def test_optional_settings_are_left_out_where_it_does_not_start_with_them(tmp_path: Path) -> None:
     settings = (Setting("SOCKET_TOKEN", False, None, "str", ""), Setting("API_KEY", True, None, "str", ""))
     told: list[str] = []
