@@ -39,10 +39,16 @@ BLOCKING_CALLS = frozenset({
     "socket.create_connection", "socket.getaddrinfo", "socket.gethostbyname", "sqlite3.connect", "psycopg.connect",
     "psycopg2.connect", "pymysql.connect", "MySQLdb.connect", "smtplib.SMTP", "smtplib.SMTP_SSL", "ftplib.FTP",
     "bcrypt.checkpw", "bcrypt.hashpw", "hashlib.pbkdf2_hmac", "hashlib.scrypt", "shutil.copytree", "shutil.rmtree",
-    "shutil.make_archive", "shutil.unpack_archive",
+    "shutil.make_archive", "shutil.unpack_archive", "litellm.completion", "litellm.text_completion",
+    "litellm.embedding",
 })  # fmt: skip
-# clients of model providers whose answers their thread waits for
-SYNC_SDKS = frozenset({"anthropic.Anthropic", "openai.OpenAI", "openai.AzureOpenAI"})
+# clients of model providers and of senders whose answers their thread waits for
+SYNC_SDKS = frozenset({
+    "anthropic.Anthropic", "openai.OpenAI", "openai.AzureOpenAI", "groq.Groq", "cohere.Client", "twilio.rest.Client",
+    "stripe.StripeClient", "slack_sdk.WebClient", "slack_sdk.web.WebClient", "sendgrid.SendGridAPIClient",
+})  # fmt: skip
+_SDK_METHODS = frozenset({"fetch", "list", "retrieve", "update", "delete", "send", "chat", "embed"})
+_SDKS = r"\b(anthropic|openai|groq|cohere|twilio|stripe|slack_sdk|sendgrid)\b"
 # of clients of Redis, AWS and MongoDB: no trip each
 WAITLESS = frozenset({
     "pipeline", "register_script", "lock", "pubsub", "close", "from_url", "get_paginator", "get_waiter",
@@ -243,13 +249,20 @@ def _dirties(index: Index, function: Function) -> frozenset[str]:
     return frozenset(found)
 
 
+def _may_be_of_sdk(module: Module, method: str) -> bool:
+    """Whether a method may ask a service over its client: by its name, before its object is looked at."""
+    if method in ("create", "parse", "count_tokens"):
+        return True
+    return (method in _SDK_METHODS or "_" in method[1:]) and method not in WAITLESS and module.mentions(_SDKS)
+
+
 def _blocks(index: Index, module: Module, call: ast.Call, request: HttpCall | None) -> bool:
     """Whether the call keeps its thread waiting: a sleep, a child process, a sync request, work on a database."""
     if index.resolve(module, call.func) in BLOCKING_CALLS:
         return True
     if request is not None:
         return not request.is_async
-    if isinstance(call.func, ast.Attribute) and call.func.attr in ("create", "parse", "count_tokens"):
+    if isinstance(call.func, ast.Attribute) and _may_be_of_sdk(module, call.func.attr):
         owner: ast.expr = call.func
         while isinstance(owner, ast.Attribute) and index.kinds.of(module, owner) not in SYNC_SDKS:
             owner = owner.value

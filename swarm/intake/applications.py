@@ -59,12 +59,12 @@ def _named(index: Index, app: AppObject) -> Iterator[Application]:
     if not _returns(around, app.name):
         return
     dotted = f"{app.module.dotted}.{around.name}"
-    called = False
+    called = False  # by a module that a server may be given
     for module in index.tree.modules.values():
         for name, statement in module.globals.items():
             value = getattr(statement, "value", None)
             if isinstance(value, ast.Call) and index.resolve(module, value.func) == dotted:
-                called = True
+                called |= not _ODD_FILES.search(module.path)
                 yield _application(index, app, module, name, is_factory=False)
     needed = len(around.args.args) - len(around.args.defaults)
     needed += sum(default is None for default in around.args.kw_defaults)

@@ -99,9 +99,10 @@ def _written(root: Path) -> Iterator[tuple[str, str]]:
         yield from ((words, file.name) for words in _docker(_text(file)))
     for name in ("docker-compose.yml", "docker-compose.yaml", "compose.yaml", "compose.yml"):
         yield from ((words, name) for words in _compose(_text(root / name)))
-    for name in ("Makefile", "justfile", "render.yaml", "railway.json", "app.yaml", "start.sh", "run.sh",
-                 "entrypoint.sh", "scripts/start.sh", "nixpacks.toml", "fly.toml", "supervisord.conf"):  # fmt: skip
-        yield from ((words, name) for words in _lines(_text(root / name)))
+    names = ("Makefile", "justfile", "render.yaml", "railway.json", "app.yaml", "start.sh", "run.sh", "entrypoint.sh",
+             "*/start*.sh", "*/entrypoint*.sh", "nixpacks.toml", "fly.toml", "supervisord.conf")  # fmt: skip
+    for file in [file for name in names for file in sorted(root.glob(name))]:
+        yield from ((words, file.relative_to(root).as_posix()) for words in _lines(_text(file)))
     yield from ((words, "pyproject.toml") for words in _tasks(_text(root / "pyproject.toml")))
 
 
@@ -236,7 +237,7 @@ def _rewritten(words: list[str], source: str) -> Iterator[Command]:
             continue
         kept.append({"dev": "run"}.get(word, word) if server == "fastapi" else word)
         at += 1
-    if server == "flask" and "run" not in kept:
+    if server == "flask" and _subcommand(kept) != "run":
         return
     if server in ("uvicorn", "hypercorn", "daphne", "granian") and not any(_OBJECT.match(w) for w in kept):
         return
@@ -244,6 +245,14 @@ def _rewritten(words: list[str], source: str) -> Iterator[Command]:
     yield Command(shlex.join([server, *kept, *_BIND[server]]).replace("'{port}'", "{port}").replace(
         "'127.0.0.1:{port}'", "127.0.0.1:{port}").replace("'--listen=127.0.0.1:{port}'", "--listen=127.0.0.1:{port}"),
         source, folder)  # fmt: skip
+
+
+def _subcommand(words: list[str]) -> str:
+    """What `flask` is told to do: its first word that is no option, nor an option's value."""
+    for before, word in zip(["", *words], words, strict=False):
+        if not word.startswith("-") and before not in ("--app", "-A", "--env-file", "-e"):
+            return word
+    return ""
 
 
 def _text(file: Path) -> str:

@@ -217,6 +217,8 @@ class Trials:
             if new:
                 self._tell(f"  it wants {', '.join(new)}: given harmless values")
                 return draft.with_env(new)
+        if "no such option: --app" in text and (older := _of_older_flask(draft)) != draft:
+            return older
         if "setup " in why and draft.target.setup is not None:
             self._tell(f"  {why}")
             return draft.having(setup=None).doubting(
@@ -310,6 +312,13 @@ class Trials:
             if not address.startswith(_LOCAL):
                 draft = draft.doubting(f"it connects to {address}, which is no http that swarm plays", "upstreams")
         return draft
+
+
+def _of_older_flask(draft: Draft) -> Draft:
+    """The draft whose commands tell Flask its application by FLASK_APP, as those before 2.2 are told it."""
+    told = re.compile(r"^flask --app (\S+|'[^']*') ")
+    setup = told.sub(r"FLASK_APP=\1 flask ", draft.target.setup) if draft.target.setup else None
+    return draft.having(start=told.sub(r"FLASK_APP=\1 flask ", draft.target.start), setup=setup)
 
 
 def _words_of(sent: tuple[Sent, ...]) -> str:

@@ -11,7 +11,7 @@ from swarm.intake.answers import routes_for
 from swarm.intake.draft import Draft
 from swarm.intake.settings import Setting, harmless_value
 from swarm.intake.survey import Survey, survey
-from swarm.intake.trial import Trials
+from swarm.intake.trial import Trials, _of_older_flask
 from swarm.intake.webhooks import find_entries
 from swarm.target.upstream.calls import UpstreamCall
 from tests.intake.strangers import index_of, write_tree
@@ -169,3 +169,39 @@ def test_optional_settings_are_left_out_where_it_does_not_start_with_them(tmp_pa
     plain = trials._plain(draft)
     assert plain is not None and set(plain.target.env) == {"API_KEY", "PORT"} and "SOCKET_TOKEN" in told[0]
     assert trials._plain(plain) is None
+
+
+FACTORY = {
+    "desk/__init__.py": "from .app import create_app\n",
+    "desk/app.py": """
+        from flask import Flask
+
+
+        def create_app():
+            app = Flask(__name__)
+
+            @app.post("/hook")
+            def hook():
+                return "ok"
+
+            return app
+        """,
+    "scripts/start_worker.py": "from desk.app import create_app\n\napp = create_app()\napp.app_context().push()\n",
+    "scripts/entrypoint.sh": '#!/bin/sh\nexec gunicorn "desk:create_app()" -b 0.0.0.0:5000\n',
+    "Makefile": "shell:  ## use the flask cli to run commands: args\n\tdocker compose exec app flask $(args)\n",
+}
+
+
+def test_factory_is_served_and_not_the_worker_that_calls_it(tmp_path: Path) -> None:
+    looked = survey(write_tree(tmp_path, FACTORY), None, lambda _: None)
+    assert next(app.written for app in looked.applications) == "desk.app:create_app"
+    assert looked.draft.target.start == "gunicorn 'desk:create_app()' --bind 127.0.0.1:{port}"
+    assert not any(command.start.startswith("flask cli") for command in looked.commands)
+
+
+def test_flask_of_old_is_told_its_application_by_a_variable() -> None:
+    start = "flask --app 'desk.app:create_app()' run --host 127.0.0.1 --port {port}"
+    older = _of_older_flask(_draft(start=start, setup="flask --app desk.app db upgrade"))
+    assert older.target.start == "FLASK_APP='desk.app:create_app()' flask run --host 127.0.0.1 --port {port}"
+    assert older.target.setup == "FLASK_APP=desk.app flask db upgrade"
+    assert _of_older_flask(_draft()) == _draft()

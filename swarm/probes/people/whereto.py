@@ -64,7 +64,8 @@ class DeclaredHosts(Probe):
         for lane in context.everywhere():
             egress: tuple[str, ...] = getattr(lane.server, "refused_egress", tuple)()
             refused = getattr(lane.upstreams, "refused", ())
-            for one, host in [*((one, one) for one in egress), *((one, _host(one)) for one in refused)]:
+            past_proxy = ((one, one.rpartition(":")[0].lower()) for one in egress)  # host:port, of a declared one too
+            for one, host in [*past_proxy, *((one, _host(one)) for one in refused)]:
                 if host not in declared:
                     strange.setdefault(host, one)
         if strange:

@@ -6,6 +6,57 @@ from swarm.rules.rule import Example
 
 BAD = (
     Example(
+        """import asyncio
+
+from fastapi import FastAPI, Request
+from litellm import completion
+from twilio.rest import Client
+
+app = FastAPI()
+
+
+def answer_to(text):
+    return completion(model="m", messages=[{"role": "user", "content": text}]).choices[0].message.content
+
+
+def say(number, text):
+    Client("sid", "token").messages.create(to=number, from_="+15555550100", body=text)
+
+
+@app.post("/sms")
+async def sms(request: Request):
+    form = await request.form()
+    text = answer_to(form["Body"])
+    say(form["From"], text)
+    return {}
+""",
+        """import asyncio
+
+from fastapi import FastAPI, Request
+from litellm import completion
+from twilio.rest import Client
+
+app = FastAPI()
+
+
+def answer_to(text):
+    return completion(model="m", messages=[{"role": "user", "content": text}]).choices[0].message.content
+
+
+def say(number, text):
+    Client("sid", "token").messages.create(to=number, from_="+15555550100", body=text)
+
+
+@app.post("/sms")
+async def sms(request: Request):
+    form = await request.form()
+    text = await asyncio.to_thread(answer_to, form["Body"])
+    await asyncio.to_thread(say, form["From"], text)
+    return {}
+""",
+        "fastapi",
+    ),
+    Example(
         """import time
 
 import requests
