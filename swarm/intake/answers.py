@@ -17,7 +17,7 @@ from swarm.core.model_calls import is_question
 from swarm.intake.constants import text_of
 from swarm.intake.paths import built_paths, template_of
 from swarm.intake.shapes import Reader, Shape, example_of
-from swarm.target.upstream.calls import UpstreamCall, path_shape
+from swarm.target.upstream.calls import READING_METHODS, UpstreamCall, path_shape
 
 _LATENCY_MS = 40.0
 _MODEL_LATENCY_MS = 200.0
@@ -124,7 +124,19 @@ def _route(index: Index, host: str, method: str, path: str, call: UpstreamCall) 
     question = is_question(method, call.path, call.body)
     latency = _MODEL_LATENCY_MS if question else _POLL_LATENCY_MS if path.endswith("getUpdates") else _LATENCY_MS
     values = {"method": method, "path": path, "latency_ms": latency, "jitter_ms": latency / 8, "json": body}
+    if method not in READING_METHODS and _only_asks(host.lower(), call.path):
+        values["effect"] = "read"
     return UpstreamRoute.model_validate(values)
+
+
+def _only_asks(host: str, path: str) -> bool:
+    """Whether a chat service's method, whatever verb carries it, changes nothing there: getUpdates, users.info."""
+    name = path.rpartition("/")[2]
+    if "api.telegram.org" in host:
+        return name.startswith("get")
+    return _is_slack(host, path) and bool(
+        re.search(r"(\.(info|list|members|history|replies|test)|By\w+|Link)$", name)
+    )
 
 
 def _of_github(path: str, read: Any) -> Any:

@@ -59,8 +59,8 @@ def _trials(settings: tuple[Setting, ...], told: list[str], root: Path) -> Trial
     return Trials(cast(Survey, looked), root, told.append)
 
 
-def _refused(upstream: str, path: str) -> UpstreamCall:
-    return UpstreamCall(upstream, "GET", path, "", b"", 502, 0.0, 0.0, "read", {})
+def _refused(upstream: str, path: str, method: str = "GET") -> UpstreamCall:
+    return UpstreamCall(upstream, method, path, "", b"", 502, 0.0, 0.0, "read", {})
 
 
 def _draft(**fields: Any) -> Draft:
@@ -100,11 +100,19 @@ def test_answer_is_read_by_who_asks_a_client_s_method(tmp_path: Path) -> None:
 def test_methods_of_slack_are_answered_each_in_its_form(tmp_path: Path) -> None:
     index = index_of(tmp_path, {"app.py": ""})
     names = ("users.info", "conversations.members", "chat.postMessage")
-    routes = routes_for(index, "slack.com", [_refused("slack.com", f"/api/{name}") for name in names])
+    routes = routes_for(index, "slack.com", [_refused("slack.com", f"/api/{name}", "POST") for name in names])
     assert [route.path for route in routes] == [f"/api/{name}" for name in names]
+    assert [route.effect for route in routes] == ["read", "read", None]
     info, members, message = (route.json_body for route in routes)
     assert info["user"]["profile"]["email"] and members["members"] == ["U1"] and message["ts"]
     assert all(body["ok"] for body in (info, members, message))
+
+
+def test_asking_telegram_for_news_writes_nothing(tmp_path: Path) -> None:
+    names = ("getUpdates", "getMe", "sendMessage")
+    calls = [_refused("api.telegram.org", f"/bot1:AA/{name}", "POST") for name in names]
+    routes = routes_for(index_of(tmp_path, {"app.py": ""}), "api.telegram.org", calls)
+    assert [route.effect for route in routes] == ["read", "read", None]
 
 
 def test_migrations_of_what_deploys_it_are_its_setup(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ FLASK = '''"""Lead hooks."""
 
 import hashlib
 import hmac
+import json
 import os
 import time
 
@@ -86,7 +87,7 @@ def is_good(body, sent):
 def hook():
     if not is_good(request.get_data(), request.headers.get("X-GHL-Signature", "")):
         return jsonify(error="signature"), 401
-    event = request.get_json(force=True)
+    event = json.loads(request.get_data())
     time.sleep(0.02)
     if fails:
         return jsonify(error=fails.pop()), 502

@@ -25,7 +25,8 @@ class UncheckedContentType(Rule):
 
     The mend adds a small module of the standard library that answers 415 to a body of another type than JSON;
     `ACCEPTED_CONTENT_TYPES` changes the list, empty turns it off. A body that names no type passes. It is written
-    only where no code reads a body as anything else: forms, files, XML, streams, raw bytes.
+    only where no code reads a body as anything else: forms, files, XML, streams, raw bytes; and where nobody wrote
+    `get_json(force=True)`, which says that the senders name another type (TradingView sends text/plain).
     """
 
     id = "unchecked-content-type"
@@ -51,8 +52,15 @@ class UncheckedContentType(Rule):
         # another route takes a form
         Example(
             'from flask import Flask, request\n\napp = Flask(__name__)\n\n\n@app.post("/hook")\n'
-            'def hook():\n    return {"id": request.get_json(force=True)["id"]}\n\n\n@app.post("/login")\n'
+            'def hook():\n    return {"id": request.get_json(silent=True)["id"]}\n\n\n@app.post("/login")\n'
             'def login():\n    return {"name": request.form["name"]}\n',
+            None,
+            "flask",
+        ),
+        # any type is meant
+        Example(
+            'from flask import Flask, request\n\napp = Flask(__name__)\n\n\n@app.post("/hook")\n'
+            'def hook():\n    return {"id": request.get_json(force=True)["id"]}\n',
             None,
             "flask",
         ),
@@ -81,7 +89,8 @@ class UncheckedContentType(Rule):
             evidence=f"{readers[0].function.qualname} reads JSON from bodies of any type",
             recommendation="Answer 415 to bodies of another type than the senders'.",
             anchor=f"app {app.name}",
-            mendable=bodies_are_json(index),
+            mendable=bodies_are_json(index)
+            and not any("force=True" in reader.function.module.segment(reader.call) for reader in readers),
         )
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
