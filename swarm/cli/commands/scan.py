@@ -47,10 +47,9 @@ def command(
         if not rule.startswith("severity:"):
             raise UsageError(f"--fail-on {rule} needs measurements, and scan makes none; use it with: swarm run")
     choice = choose(target, config)
-    target = choice.target.model_copy(
-        update={"python": None}
-    )  # nothing is run: a check of CI may have no environment
-    place = resolve_place(choice.target_name, target, choice.folder)
+    # nothing is run: a check of CI may have no environment
+    read_only = choice.target.model_copy(update={"python": None})
+    place = resolve_place(choice.target_name, read_only, choice.folder)
     tree = SourceTree.load(place.path)
     index = build_index(tree)
     every = unsettled(index, join(scan(index), bandit_findings(place.path, tree.modules)))
