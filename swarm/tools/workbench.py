@@ -84,6 +84,7 @@ class Workbench:
         self._profile: Once[Profile] = Once()
         self._probes: Once[tuple[ProbeResult, ...]] = Once()
         self._samples: Once[tuple[Exchange, ...]] = Once()
+        self._sending = asyncio.Lock()  # probes count what their own requests do to the shared baseline
         self._command_copy: Once[Copy] = Once()
         self._loads: dict[tuple[float, float], Once[LoadRun]] = {}
         self._scans: dict[str, Once[tuple[Finding, ...]]] = {}
@@ -304,8 +305,10 @@ class Workbench:
             lambda: self._fresh_copy(self.scratch / f"apart-{next(starts)}"),
         )
 
+        await self._samples.settled()  # a few requests need not wait for a whole session
         async with (
             self.lease.working(),
+            self._sending,
             probe_client(ANSWER_S) as client,
         ):
             context = ProbeContext(
@@ -331,7 +334,7 @@ class Workbench:
         if not self.target.webhooks:
             return ()
         exchanges: list[Exchange] = []
-        async with self.lease.working():
+        async with self.lease.working(), self._sending:
             for number in range(_SAMPLE_FROM, _SAMPLE_FROM + _SAMPLES):
                 request = baseline.traffic.request(number, time.time())
                 exchanges.append(
@@ -344,5 +347,5 @@ class Workbench:
     async def send(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Exchange:
         """One request to the shared baseline and nowhere else."""
         baseline = await self.baseline()
-        async with self.lease.working():
+        async with self.lease.working(), self._sending:
             return await exchange(baseline.server.base_url, method, path, headers, body)

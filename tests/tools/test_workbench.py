@@ -14,6 +14,7 @@ from swarm.analysis.index import build_index
 from swarm.analysis.source import SourceTree
 from swarm.config.load import load_agents
 from swarm.core.errors import ToolFailed
+from swarm.probes.probe import ProbeContext, ProbeResult
 from swarm.target.tree.copies import make_copy
 from swarm.target.tree.place import resolve_place
 from swarm.target.tree.pristine import Pristine
@@ -54,10 +55,27 @@ def _alive(pid: int) -> bool:
     return True
 
 
-async def test_live_tools_share_one_baseline_that_is_gone_after_close(bench: Workbench):
-    upstream_calls, log = await asyncio.gather(
-        ListUpstreamCalls().run(Arguments(), bench), ReadErrorLog().run(Arguments(), bench)
+async def test_live_tools_share_one_baseline_that_is_gone_after_close(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+):
+    order: list[str] = []
+    begun = asyncio.Event()
+
+    async def session(context: ProbeContext) -> tuple[ProbeResult, ...]:
+        order.append(f"probed after {len(context.upstreams.snapshot())} calls")
+        begun.set()
+        await asyncio.sleep(0.05)
+        order.append("probed")
+        return ()
+
+    monkeypatch.setattr("swarm.probes.run.run_probes", session)
+    upstream_calls, log, _ = await asyncio.gather(
+        ListUpstreamCalls().run(Arguments(), bench),
+        ReadErrorLog().run(Arguments(), bench),
+        bench.probe_results(),
     )
+    counted = sum(entry["count"] for entry in json.loads(upstream_calls.text)["calls"])
+    assert order == [f"probed after {counted} calls", "probed"], "the samples are no effect of a probe's request"
     routes = {entry["route"]: entry for entry in json.loads(upstream_calls.text)["calls"]}
     assert routes["GET /v2/parcels/{id}"]["effect"] == "read"
     assert routes["POST /v3/send"]["upstream"] == "postbox"
@@ -68,7 +86,13 @@ async def test_live_tools_share_one_baseline_that_is_gone_after_close(bench: Wor
         answer = await SendRequest().run(SendRequestArguments.model_validate(arguments), bench)
         return json.loads(answer.text)
 
+    bench._probes.forget()
+    begun.clear()
+    probing = asyncio.create_task(bench.probe_results())
+    await begun.wait()
     assert (await send(path="/hooks/courier"))["status"] == 200
+    assert order[3:] == ["probed"], "nobody else sends meanwhile"
+    await probing
     assert (await send(path="/hooks/courier", signed=False))["status"] in (401, 403)
     assert (await send(path="//example.com/hooks", method="GET"))["status"] == 404
     assert (await send(path="/nowhere", headers={"x": "a\r\nb: c"}))["status"] == "no answer"
