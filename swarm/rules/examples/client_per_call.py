@@ -20,6 +20,7 @@ async def hook(token: str):
 """,
         '''import asyncio
 import weakref
+from collections.abc import AsyncGenerator
 from contextlib import nullcontext
 from http.cookiejar import DefaultCookiePolicy
 
@@ -29,21 +30,32 @@ from fastapi import FastAPI
 app = FastAPI()
 
 
-_http_clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = (
-    weakref.WeakKeyDictionary()
-)
+_http_clients: weakref.WeakKeyDictionary[
+    asyncio.AbstractEventLoop, tuple[httpx.AsyncClient, AsyncGenerator[None, None]]
+] = weakref.WeakKeyDictionary()
 
 
 def _http_client() -> httpx.AsyncClient:
-    """One client per event loop: connections are kept between calls, cookies are not."""
+    """One client per event loop, closed when the loop ends: connections are kept between calls, cookies are not."""
     loop = asyncio.get_running_loop()
-    client = _http_clients.get(loop)
+    client, _ = _http_clients.get(loop, (None, None))
     if client is None or client.is_closed:
-        client = _http_clients[loop] = httpx.AsyncClient(
+        client = httpx.AsyncClient(
             timeout=3, limits=httpx.Limits(max_keepalive_connections=20)
         )
         client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        closing = _closing(client)
+        _http_clients[loop] = client, closing
+        next(closing.__anext__().__await__(), None)  # begun here, and ended by the loop with itself
     return client
+
+
+async def _closing(client: httpx.AsyncClient) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        _http_clients.pop(asyncio.get_running_loop(), None)
+        await client.aclose()
 
 
 @app.post("/hook")

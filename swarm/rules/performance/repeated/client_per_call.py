@@ -24,18 +24,29 @@ from swarm.rules.writing.splices import add_keyword, before_definitions, free_na
 KEPT_BY = ("cache", "lru_cache", "cached_property", "fixture")
 CONTEXTS = {"asynccontextmanager", "contextmanager"}
 ONLY_FOR_CLIENTS = ("verify", "cert", "proxy", "proxies", "trust_env", "mounts", "transport")
-ASYNC_SHARED = '''{clients}: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, {kind}] = (
-    weakref.WeakKeyDictionary()
-)
+ASYNC_SHARED = '''{clients}: weakref.WeakKeyDictionary[
+    asyncio.AbstractEventLoop, tuple[{kind}, {generator}[None, None]]
+] = weakref.WeakKeyDictionary()
 
 
 def {getter}() -> {kind}:
-    """One client per event loop: connections are kept between calls, cookies are not."""
+    """One client per event loop, closed when the loop ends: connections are kept between calls, cookies are not."""
     loop = asyncio.get_running_loop()
-    client = {clients}.get(loop)
+    client, _ = {clients}.get(loop, (None, None))
     if client is None or client.{closed}:
-        client = {clients}[loop] = {construction}
-{policy}    return client
+        client = {construction}
+{policy}        closing = {closing}(client)
+        {clients}[loop] = client, closing
+        next(closing.__anext__().__await__(), None)  # begun here, and ended by the loop with itself
+    return client
+
+
+async def {closing}(client: {kind}) -> {generator}[None, None]:
+    try:
+        yield
+    finally:
+        {clients}.pop(asyncio.get_running_loop(), None)
+        await client.{close}()
 '''
 SYNC_SHARED = """# one client for all calls: connections are kept between them, cookies are not
 {name} = {construction}
@@ -64,9 +75,10 @@ class ClientPerCall(Rule):
 
     The mend: one client per module and arguments, built at its first use, one per event loop for async ones, so
     that tests with several loops keep working; it keeps no cookies (those of one call must not meet another) and
-    its pool has no limit that was not there before. Timeouts and headers that vary move to the request. It is
-    left to the process's end: no shutdown hook is added. Never where the client is changed after it was built,
-    handed on, or built with other arguments that vary.
+    its pool has no limit that was not there before. Timeouts and headers that vary move to the request. An async
+    one is closed with its event loop, which ends the generators that it has begun; one for sync code is left to
+    the process's end. Never where the client is changed after it was built, handed on, or built with other
+    arguments that vary.
     """
 
     id = "client-per-call"
@@ -287,10 +299,12 @@ def _shared(
         getter = fresh("_http_client")
         for name in ("asyncio", "weakref"):
             imported(*import_as(module, name))
+        generator = imported(*import_from(module, "collections.abc", "AsyncGenerator"))
         jar = f"        client.cookies.jar.set_policy({policy}(allowed_domains=[]))\n" if policy else ""
         code = ASYNC_SHARED.format(
             clients=fresh(f"{getter}s"), kind=f"{library}.{plain}", getter=getter, construction=construction,
-            closed="is_closed" if root == "httpx" else "closed", policy=jar,
+            closed="is_closed" if root == "httpx" else "closed", policy=jar, generator=generator,
+            closing=fresh("_closing"), close="aclose" if root == "httpx" else "close",
         )  # fmt: skip
         shared = f"{getter}()"
     else:
