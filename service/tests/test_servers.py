@@ -20,7 +20,7 @@ needs_postgres = pytest.mark.skipif(
     not servers.postgres_program("initdb"), reason="PostgreSQL's initdb is not installed"
 )
 needs_redis = pytest.mark.skipif(not shutil.which("redis-server"), reason="redis-server is not installed")
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.long]
 
 
 def post(client, event):

@@ -12,6 +12,8 @@ from swarm.target.running.server import start_server
 from tests.cli.conftest import Cli, Said
 from tests.cli.tiny import AGENTS, APP, left_running, scratch_left, write_service
 
+pytestmark = pytest.mark.long
+
 
 def assert_refused(said: Said, tmp_path: Path, *told: str) -> None:
     """Exit 3 in a line or two that tell, and nothing left: no folder of the run, no process, no scratch."""

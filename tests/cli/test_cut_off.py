@@ -29,6 +29,8 @@ from tests.cli.tiny import (
 )
 from tests.strict_server import StrictServer
 
+pytestmark = pytest.mark.long
+
 PHASES = ("baseline", "specialists", "verify", "benchmark")
 # nothing for the performance specialist to mend, so that a run of it alone has no benchmark to make
 CLEAN = """
@@ -190,21 +192,24 @@ def test_reader_that_leaves_does_not_end_the_run(tmp_path: Path) -> None:
     assert left_running(tmp) == []
 
 
-def test_broken_provider_falls_back_and_says_so(tmp_path: Path) -> None:
-    service, tmp = write_service(tmp_path / "service", app=CLEAN), tmp_path / "tmp"
+def test_broken_provider_falls_back_and_says_so(
+    cli: Cli, tmp_path: Path, shortened: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_service(tmp_path, app=CLEAN)
     with StrictServer().serving() as server:
-        env = swarm_environment(tmp, **server.environ("not-a-key-at-all"))
-        done = run_short("run", "--only", "performance", cwd=service, env=env)
-    assert done.returncode == 0, done.stderr
-    assert "provider anthropic (ANTHROPIC_API_KEY is set)" in done.stdout.splitlines()[0]
-    report = report_of(service / "reports")
+        for name, value in server.environ("not-a-key-at-all").items():
+            monkeypatch.setenv(name, value)
+        done = cli("run", "--only", "performance")
+    assert done.code == 0, done.err
+    assert "provider anthropic (ANTHROPIC_API_KEY is set)" in done.out.splitlines()[0]
+    report = report_of(tmp_path / "reports")
     assert report["run"]["status"] == "degraded"
     assert {agent["status"] for agent in report["agents"]} == {"degraded"}
     assert {agent["provider"] for agent in report["agents"]} == {"offline"}
     told = " ".join(report["run"]["notes"])
     assert "performance: " in told and "HTTP 401: authentication_error" in told
-    assert "degraded" in done.stdout
-    assert not any("not-a-key-at-all" in path.read_text() for path in (service / "reports").rglob("*.json*"))
+    assert "degraded" in done.out
+    assert not any("not-a-key-at-all" in path.read_text() for path in (tmp_path / "reports").rglob("*.json*"))
 
 
 def test_json_is_json_lines_alone_and_apply_applies(cli: Cli, tmp_path: Path, shortened: None) -> None:
@@ -219,9 +224,9 @@ def test_json_is_json_lines_alone_and_apply_applies(cli: Cli, tmp_path: Path, sh
     assert (tmp_path / "app.py").read_text() == APP.lstrip("\n")
 
 
-def test_quiet_prints_the_result_alone(tmp_path: Path) -> None:
-    service, tmp = write_service(tmp_path / "service", app=CLEAN), tmp_path / "tmp"
-    done = run_short("run", "--quiet", "--only", "performance", cwd=service, env=swarm_environment(tmp))
-    assert done.returncode == 0, done.stderr
-    assert "── " not in done.stdout
-    assert "accepted" in done.stdout and "\nNext:\n" in done.stdout
+def test_quiet_prints_the_result_alone(cli: Cli, tmp_path: Path, shortened: None) -> None:
+    write_service(tmp_path, app=CLEAN)
+    done = cli("run", "--quiet", "--only", "performance")
+    assert done.code == 0, done.err
+    assert "── " not in done.out
+    assert "accepted" in done.out and "\nNext:\n" in done.out

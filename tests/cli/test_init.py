@@ -11,6 +11,8 @@ from swarm.config.load import load_agents
 from tests.cli.conftest import Cli
 from tests.intake.strangers import NOTES, ORDERS, PINGS, write_tree
 
+pytestmark = pytest.mark.long
+
 
 def test_src_layout_with_a_host_in_its_code(cli: Cli, tmp_path: Path) -> None:
     root = write_tree(tmp_path / "orders", ORDERS)

@@ -13,6 +13,8 @@ from tests.cli.conftest import Cli
 from tests.cli.test_cut_off import CLEAN, cutting
 from tests.cli.tiny import left_running, report_of, run_short, swarm_environment, write_service
 
+pytestmark = pytest.mark.long
+
 
 def journal_of(service: Path) -> list[dict[str, Any]]:
     (path,) = [path for path in (service / "reports").glob("*/journal.jsonl") if path.parent.name != "latest"]

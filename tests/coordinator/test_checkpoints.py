@@ -30,6 +30,8 @@ from swarm.target.running.sandbox import ProcessLimits
 from tests.fakes import FakeSink
 from tests.faulty_swarm import SWARM, leave_out_measuring, write_target
 
+pytestmark = pytest.mark.long
+
 MASKED = "a-secret-of-the-shell"
 TEST = "import unittest\n\n\nclass Works(unittest.TestCase):\n    def test_it(self):\n        assert True\n"
 ALL = {"turn", "tests", "record", "weigh", "prove", "benchmark"}

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.tiny import run_short, swarm_environment, write_service
+
+pytestmark = pytest.mark.long
 
 OF_THE_CODE = {
     "a secret in the code": "canary-code-secret-4be2-9f01",

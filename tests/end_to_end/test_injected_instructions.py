@@ -19,6 +19,8 @@ from tests.cli.tiny import left_running, report_of, write_service
 from tests.scripted_claude import Call, ScriptedClaude, Seen
 from tests.strict_server import Say, Step, StrictServer
 
+pytestmark = pytest.mark.long
+
 OUTSIDE = "words-of-a-file-outside-41c7"
 KEY_OF_THE_SHELL = "shell-token-9f02-very-secret"
 KEY_OF_THE_TARGET = "hook-secret-5d1f-very-secret"

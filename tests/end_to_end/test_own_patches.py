@@ -15,6 +15,8 @@ from tests.cli.tiny import report_of, write_service
 from tests.scripted_claude import Call, ScriptedClaude, Seen, patch
 from tests.strict_server import StrictServer
 
+pytestmark = pytest.mark.long
+
 APP = """
 import argparse
 import os

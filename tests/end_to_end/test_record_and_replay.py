@@ -14,6 +14,8 @@ from tests.cli.tiny import report_of, write_service
 from tests.scripted_claude import Call, ScriptedClaude, Seen, patch
 from tests.strict_server import Refuse, Step, StrictServer
 
+pytestmark = pytest.mark.long
+
 SECRET = "hook-secret-of-the-target"
 AGENTS = tiny.AGENTS.replace("    path: .\n", f"    path: .\n    env: {{HOOK_SECRET: {SECRET}}}\n")
 GET = "requests.get(f\"{os.environ['STOCK_URL']}/stock/{event['sku']}\")"

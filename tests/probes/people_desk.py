@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import hashlib
@@ -86,6 +87,7 @@ class World:
         return "\n".join(self.log)
 
     async def quiet(self, calm_s: float = 0.06, limit_s: float = 3.0) -> bool:
+        await asyncio.sleep(calm_s / 4)  # whoever asks again and again must not do so without a pause
         return True
 
     @contextlib.contextmanager

@@ -26,6 +26,8 @@ from swarm.probes.run import run_probes
 from swarm.target.traffic import Traffic
 from tests.probes.people_desk import ROUTES, World, probe, serve, service, target
 
+pytestmark = pytest.mark.long
+
 __all__ = ["serve"]  # a fixture
 
 

@@ -21,6 +21,8 @@ from swarm.reporting.monitoring.drafts import TAKEN, expressed, rule_of
 from swarm.reporting.monitoring.files import monitoring_files, validate_monitoring, write_monitoring
 from swarm.reporting.monitoring.thresholds import AlertThresholds, thresholds_of
 
+pytestmark = pytest.mark.long
+
 needs_promtool = pytest.mark.skipif(
     not (os.environ.get("SWARM_PROMTOOL") or shutil.which("promtool")), reason="promtool is not on this machine"
 )

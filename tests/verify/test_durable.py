@@ -24,6 +24,8 @@ from swarm.verify.lab import Lab
 from swarm.verify.live import probe_live, running
 from tests.verify import early_service as early
 
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("durable")]  # one recording for all
+
 RULE = "work-before-answer"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from swarm.analysis.source import SourceTree
 from swarm.core.events import Event
 from swarm.core.findings import Category
 from swarm.core.patches import FileChange, Rejected
+from swarm.probes.run import all_probes
 from swarm.rules.registry import all_rules
 from swarm.target.replay.look import record_baseline
 from swarm.target.replay.observation import Recording
@@ -30,6 +32,8 @@ from swarm.verify.standing import Standing
 from swarm.verify.testrun import run_tests
 from swarm.verify.verifier import prove
 from tests.verify.small_service import APP, PRICING, write_service
+
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("proof")]  # one recording for all
 
 READS = '    who = await person(data["name"])\n    rate = await rates()\n'
 POST = (
@@ -130,8 +134,17 @@ async def unprobed(tmp_path_factory: pytest.TempPathFactory, events: list[Event]
     )
 
 
+@pytest.fixture(scope="module")
+def few_probes() -> Iterator[None]:
+    """The probes of signatures alone: whole sessions on patched trees are part of the tests of whole runs."""
+    asked = tuple(probe for probe in all_probes() if ".signatures." in type(probe).__module__)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("swarm.probes.run.all_probes", lambda: asked)
+        yield
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def lab(unprobed: Lab) -> Lab:
+async def lab(unprobed: Lab, few_probes: None) -> Lab:
     async with running(unprobed, unprobed.fresh_copy("before"), "before") as live:
         probes = await probe_live(unprobed, live, unprobed.original.index)
         log = live.server.log_text()
@@ -139,9 +152,9 @@ async def lab(unprobed: Lab) -> Lab:
 
 
 @pytest.mark.parametrize("name", WRONG)
-async def test_a_wrong_patch_meets_its_gate(lab: Lab, name: str) -> None:
+async def test_a_wrong_patch_meets_its_gate(unprobed: Lab, lab: Lab, name: str) -> None:
     fix, gate = WRONG[name]
-    proven = await prove(lab, [fix])
+    proven = await prove(lab if gate == "probes" else unprobed, [fix])
     verdict = proven.rejected[0].verdict
     assert isinstance(verdict, Rejected)
     assert verdict.gate == gate, verdict.reason
