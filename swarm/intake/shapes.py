@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,19 +11,11 @@ from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import Function
 from swarm.analysis.source import Module
-from swarm.intake.examples import plausible
 
 _DEPTH = 5
 _REQUESTS = ("request", "req")
 _BODY_CALLS = ("json", "get_json", "form", "loads")
 _METHODS = ("get", "items", "keys", "values", "to_dict", "to_dict_recursive", "copy")
-_CHOICES = 6
-_SEVERAL = 3  # what is done for each of them shows
-_USUALLY_SEVERAL = re.compile(
-    r"(^|_)(items|lines|products|positions|tickets|seats|parcels|articles|rows|results|records|contacts|orders)$",
-    re.IGNORECASE,
-)
-_NAMES_SOMEBODY = re.compile(r"(^|_)(id|email|phone|token)$|Id$")  # what these are compared with is an exception
 
 
 @dataclass(slots=True, eq=False)
@@ -50,42 +41,6 @@ class Shape:
     def known(self) -> bool:
         """Whether anything at all was read off it."""
         return bool(self.fields or self.items or self.choices or self.kind)
-
-
-def example_of(shape: Shape, name: str = "") -> Any:
-    """A value of this shape, its own choice first, else what its name suggests."""
-    if shape.fields:
-        return {key: example_of(value, key) for key, value in shape.fields.items()}
-    if shape.items is not None and shape.kind != "str":
-        count = _SEVERAL if _USUALLY_SEVERAL.search(name) and shape.items.fields else 1
-        return [example_of(shape.items, name.rstrip("s")) for _ in range(count)]
-    if shape.choices and not _NAMES_SOMEBODY.search(name):
-        return shape.choices[0]
-    return plausible(name, shape.kind)
-
-
-def variants_of(shape: Shape) -> list[Any]:
-    """Examples that differ in the field which the code decides by, at most six; one where there is none."""
-    chosen = _deciding(shape)
-    if chosen is None:
-        return [example_of(shape)]
-    found = []
-    for choice in list(chosen.choices)[:_CHOICES]:
-        chosen.choices.remove(choice)
-        chosen.choices.insert(0, choice)
-        found.append(example_of(shape))
-    return found
-
-
-def _deciding(shape: Shape) -> Shape | None:
-    named = [
-        s for name, s in shape.fields.items() if name in ("type", "event", "action", "event_type", "kind", "topic")
-    ]
-    others = [inner for name, inner in shape.fields.items() if not _NAMES_SOMEBODY.search(name)]
-    for candidate in [*named, *others]:
-        if len(candidate.choices) > 1:
-            return candidate
-    return next((inner for s in shape.fields.values() if (inner := _deciding(s)) is not None), None)
 
 
 class Reader:
