@@ -19,6 +19,7 @@ _NAME = re.compile(r"^You are (\S+), ", re.MULTILINE)
 FLAT = {"input_tokens": 900, "output_tokens": 120}
 _CACHED_FROM = 1_024  # tokens of the shortest prefix that is cached
 _CHARS = 4  # a token, as in swarm's own estimates
+_AROUND, _AT_ONCE = 25, 3  # lines before and after; reads of one turn
 _SLOW = frozenset({"measure_load", "sweep_concurrency", "profile_requests"})
 
 
@@ -81,6 +82,24 @@ class Seen:
                 found |= {one: {**group, "id": one} for one in group["ids"]}
         return found
 
+    def said(self) -> Iterator[set[str]]:
+        """The names of each turn's calls."""
+        for message in self.body["messages"]:
+            if message["role"] == "assistant":
+                yield {block["name"] for block in message["content"] if block["type"] == "tool_use"}
+
+    def unread(self) -> Iterator[dict[str, Any]]:
+        """The lines around each finding, as arguments of `read_file`; none that was read already."""
+        made = [block["input"] for block in self.blocks() if block["type"] == "tool_use"]
+        for finding in self.findings().values():
+            file, _, lines = str(finding.get("place", "")).partition(":")
+            if lines:
+                first = max(1, int(lines.partition("-")[0]) - _AROUND)
+                wanted = {"file": file, "first_line": first, "last_line": first + 2 * _AROUND}
+                if wanted not in made:
+                    made.append(wanted)
+                    yield wanted
+
     def errors(self) -> list[dict[str, Any]]:
         """Results that say what was wrong."""
         return [block for block in self.blocks() if block["type"] == "tool_result" and block.get("is_error")]
@@ -107,7 +126,7 @@ class ScriptedClaude:
     """`propose` gives calls to make before submitting, by what was seen; `revise` the arguments of `submit_edit`.
 
     `fixes` chooses which mendable findings are asked for; `leave_out` the findings that are not stood behind.
-    `usage` gives the tokens of a turn.
+    `usage` gives the tokens of a turn. With `reads` it reads the code at each finding first, so many turns at most.
     """
 
     propose: Callable[[Seen], Sequence[Call]] = lambda seen: ()
@@ -117,6 +136,7 @@ class ScriptedClaude:
     drop: Callable[[Seen], list[dict[str, str]]] = lambda seen: []
     usage: Callable[[Seen, Sequence[Any]], dict[str, int]] = lambda seen, said: dict(FLAT)
     skipped: frozenset[str] = _SLOW
+    reads: int = 0
 
     def __call__(self, body: dict[str, Any]) -> Step:
         seen = Seen(body)
@@ -137,6 +157,9 @@ class ScriptedClaude:
         )
         if scans and not called & set(scans):
             return self._say(seen, [(name, {}) for name in scans], "Scanning first.")
+        places = list(seen.unread())[:_AT_ONCE]
+        if places and len([message for message in seen.said() if "read_file" in message]) < self.reads:
+            return self._say(seen, [("read_file", place) for place in places], "What stands there?")
         proposed = "propose_edit" in seen.tools and not any(c.startswith("c-own") for c in seen.calls())
         own = list(self.propose(seen)) if proposed else []
         if own:

@@ -2,9 +2,10 @@
 
     python -m tests.scripted_reference [--out DIR] [--target NAME] [--pattern NAME]
 
-The specialists ask for every mend of a rule that they can have, and write four patches of their own: one that a gate
-must refuse and that is written again, one that has to gain, and two about what no rule mends. No network, no key:
-the server is the tests' own, and its tokens are counted, four characters each, with a cache for common beginnings.
+The specialists read the code at their findings, ask for every mend that they can have, and write four patches of
+their own: one that a gate must refuse and that is written again, one that has to gain, and two about what no rule
+mends. No network, no key: the server is the tests' own, and its tokens are counted, four characters each, with a
+cache for common beginnings.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from swarm.cli.main import guarded
 from tests.scripted_claude import Call, CountedTokens, ScriptedClaude, Seen, patch
 from tests.strict_server import StrictServer
 
+READS = 8  # turns in which a specialist reads the code at its findings
 WHY = "What the service answers and writes stays as it is."
 LOOP = """        for field, answer in answers.items():
             result = await session.execute(
@@ -112,7 +114,7 @@ def main() -> int:
     words.add_argument("--target", default="reference")
     words.add_argument("--pattern", default="parallel")
     given = words.parse_args()
-    claude = ScriptedClaude(own, again, usage=CountedTokens())
+    claude = ScriptedClaude(own, again, usage=CountedTokens(), reads=READS)
     with StrictServer(director=claude).serving() as server:
         os.environ |= server.environ()
         wanted = ["run", given.target, "--provider", "anthropic", "--pattern", given.pattern, "--out", str(given.out)]
