@@ -11,7 +11,8 @@ from swarm.agents.conversation.loop import LoopLimits, Outcome, converse
 from swarm.agents.conversation.records import conversation_record
 from swarm.agents.conversation.surroundings import Candidate, Surroundings
 from swarm.core.chat import Conversation, TurnLimits
-from swarm.core.events import AgentStarted, Note
+from swarm.core.events import AgentFinished, AgentStarted, Note
+from swarm.core.report import AgentInfo
 from swarm.tools.tool import Tool
 
 _OFFLINE_TURN = TurnLimits(max_output_tokens=65_536)  # the playbook names all findings in one turn
@@ -51,14 +52,11 @@ async def attempt(
     started_s = around.since_start_s()
 
     def cut(outcome: Outcome) -> None:
-        agent, last = conversation.agent, candidates[len(outcomes)]
-        around.cut_off.append(
-            agent_info(
-                agent, role, (*outcomes, outcome), model=last.model_id, provider=last.model.provider,
-                status="degraded", started_s=started_s, finished_s=around.since_start_s(),
-                findings=sum(finding.agent == agent for finding in around.bench.findings.all()), note=outcome.note,
-            )
-        )  # fmt: skip
+        had, last = (*outcomes, outcome), candidates[len(outcomes)]
+        info = _cut_off(conversation.agent, role, had, last, started_s, around)
+        around.cut_off.append(info)
+        took_s = info.finished_s - info.started_s
+        around.emit(AgentFinished(info.name, info.status, info.findings, took_s, info.note))
 
     for number, candidate in enumerate(candidates):
         around.emit(AgentStarted(conversation.agent, role, candidate.model_id, candidate.model.provider))
@@ -80,3 +78,21 @@ async def attempt(
         following = candidates[number + 1].model_id
         around.emit(Note(f"{own.agent}: {candidate.model_id} failed ({words}); {following} takes over"))
     raise ValueError("an agent needs at least one candidate")
+
+
+def _cut_off(
+    agent: str, role: Role, outcomes: Sequence[Outcome], last: Candidate, started_s: float, around: Surroundings
+) -> AgentInfo:
+    """What an agent had done and spent by the time that its work was cancelled."""
+    return agent_info(
+        agent,
+        role,
+        outcomes,
+        model=last.model_id,
+        provider=last.model.provider,
+        status="degraded",
+        started_s=started_s,
+        finished_s=around.since_start_s(),
+        findings=sum(finding.agent == agent for finding in around.bench.findings.all()),
+        note=outcomes[-1].note,
+    )

@@ -201,7 +201,8 @@ async def test_what_one_did_that_is_cut_off_is_told(bench: Workbench):
                 await asyncio.sleep(60)
             return await super().next_turn(conversation, tools, limits)
 
-    around = surroundings(bench, clock=FakeClock(live=True), budget=RunBudget(FakeClock(), load_prices()))
+    sink, budget = FakeSink(), RunBudget(FakeClock(), load_prices())
+    around = surroundings(bench, clock=FakeClock(live=True), budget=budget, emit=sink)
     model = Silent(calls(("scan", {})), provider="anthropic")
     task = asyncio.create_task(
         run_specialist("perf", ONE, [Candidate(model, "claude-sonnet-5-5")], around, tools=TOOLS, limits=FAST)
@@ -214,6 +215,8 @@ async def test_what_one_did_that_is_cut_off_is_told(bench: Workbench):
     assert (told.name, told.status, told.note, told.turns, told.tool_calls) == ("perf", "degraded", "cut off", 1, 1)
     assert (told.input_tokens, told.findings, [span[0] for span in told.tool_spans]) == (10, 3, ["scan"])
     assert told.cost_usd is not None and told.cost_usd > 0
+    (ended,) = sink.of(AgentFinished)
+    assert (ended.agent, ended.status, ended.note) == ("perf", "degraded", "cut off")
     assert "1 turn of perf had no answer yet" in around.budget.notes[0]
 
 
