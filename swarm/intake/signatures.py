@@ -33,6 +33,8 @@ _TIMESTAMPS = {
     "x-signature-ed25519": "X-Signature-Timestamp",
     "x-hubspot-signature-v3": "X-HubSpot-Request-Timestamp",
 }
+_TIME_LABEL = re.compile(r"[\"'](t|ts|time|timestamp(?==))=?[\"']")
+_SIGNATURE_LABEL = re.compile(r"[\"'](v1|h1|v0|s|sig|signature|hash|hmac|mac)=?[\"']")
 _ADDRESS = "http://{host}"  # in what is signed: the address that the sender was told
 
 
@@ -118,10 +120,12 @@ def _with_time_inside(text: str, encoded: str) -> Iterator[tuple[str, str]]:
     apart = re.search(r"\.r?(?:partition|split)\(\s*[\"']([,.;:])[\"']", text)
     if apart is None:
         return
-    joint = next((j for j in ".:" if f'"{j}"' in text or f"'{j}'" in text or f"}}{j}{{" in text), "")
-    named = re.search(r"[\"'](t|ts|time)=?[\"']", text)
-    form = f"{named[1]}={{timestamp}}{apart[1]}v1={encoded}" if named else f"{{timestamp}}{apart[1]}{encoded}"
-    yield form, f"{{timestamp}}{joint}{{body}}"
+    joints = [j for j in ".:" if re.search(rf"[\"'}}]{re.escape(j)}[\"'{{]", text)] or [""]
+    named, signature = _TIME_LABEL.search(text), _SIGNATURE_LABEL.search(text)
+    label = signature[1] if signature else "v1"
+    form = f"{named[1]}={{timestamp}}{apart[1]}{label}={encoded}" if named else f"{{timestamp}}{apart[1]}{encoded}"
+    for joint in joints:
+        yield form, f"{{timestamp}}{joint}{{body}}"
     yield form, "{body}"
 
 

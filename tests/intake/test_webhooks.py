@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from swarm.intake.recorded import posted
 from swarm.intake.senders import known_body
 from swarm.intake.settings import find_settings
@@ -140,8 +142,29 @@ def test_form_and_json_is_json(tmp_path: Path) -> None:
     assert (entry.payloads, entry.is_form) == (({"message": {"body": "hello from a test"}},), False)
 
 
-def test_a_time_inside_the_signature_s_header_is_read_off_its_check(tmp_path: Path) -> None:
-    text = """
+@pytest.mark.parametrize(("taken_apart", "signed", "form"), [
+    (
+        """stamp, _, sent = request.headers["X-Signature"].partition(",")""",
+        """stamp.encode() + b"." + body""",
+        ("{timestamp},{hex}", "{timestamp}.{body}"),
+    ),
+    (
+        """parts = dict(part.split("=", 1) for part in request.headers["X-Signature"].split(","))
+            stamp, sent = parts["t"], parts["v1"]""",
+        """f"{stamp}.".encode() + body""",
+        ("t={timestamp},v1={hex}", "{timestamp}.{body}"),
+    ),
+    (
+        """named = dict(part.split("=") for part in request.headers["X-Signature"].split(";"))
+            stamp, sent = named["ts"], named["h1"]""",
+        """(stamp + ":").encode() + body""",
+        ("ts={timestamp};h1={hex}", "{timestamp}:{body}"),
+    ),
+])  # fmt: skip
+def test_a_time_inside_the_signature_s_header_is_read_off_its_check(
+    tmp_path: Path, taken_apart: str, signed: str, form: tuple[str, str]
+) -> None:
+    text = f"""
         import hashlib, hmac, os
         from fastapi import FastAPI, HTTPException, Request
 
@@ -152,16 +175,16 @@ def test_a_time_inside_the_signature_s_header_is_read_off_its_check(tmp_path: Pa
         @app.post("/hook")
         async def hook(request: Request):
             body = await request.body()
-            stamp, _, sent = request.headers["X-Signature"].partition(",")
-            expected = hmac.new(KEY.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+            {taken_apart}
+            expected = hmac.new(KEY.encode(), {signed}, hashlib.sha256).hexdigest()
             if not hmac.compare_digest(sent, expected):
                 raise HTTPException(401)
-            return {}
+            return {{}}
         """
     index = index_of(tmp_path, {"app.py": text})
     (entry,) = find_entries(index)
     first, *_ = candidates(index, entry, find_settings(index))
-    assert (first.sign.format, first.sign.signed) == ("{timestamp},{hex}", "{timestamp}.{body}")
+    assert (first.sign.format, first.sign.signed) == form
 
 
 _HELPER = """
