@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from swarm.bench.capacity import CALM_S, CapacityResult, find_capacity, settled
@@ -39,7 +40,7 @@ FIRST_WHOLE = 870_000
 FIRST_TRACED = 860_000
 DRAIN_S = 20.0
 STEP_S = 1.0
-SLOWER_AT_MOST = 2.0  # times the original's median, where capacity ends
+SLOWER_AT_MOST = 2.0  # times the original's median alone, where capacity ends
 MAX_STEPS = 9
 AGAIN_STEPS = 2
 
@@ -187,8 +188,7 @@ async def measure_capacity(standing: Standing, stack: Stack, ends: Ends) -> Capa
     lab = standing.lab
     lab.say("capacity: raising the rate until it fails")
     servers = await standing.run({BEFORE: end(lab.original), AFTER: end(stack)})
-    usual_ms = ends.loaded.comparison.before.p50 if ends.loaded.comparison.before else 0.0
-    bound_ms = max(1000.0, 100.0 * round(usual_ms * SLOWER_AT_MOST / 100.0))
+    bound_ms = latency_bound_ms(ends.whole.before)
 
     async def found(name: str, rate: float, known: LoadRun | None, max_steps: int = MAX_STEPS) -> CapacityResult:
         result = await find_capacity(
@@ -208,6 +208,13 @@ async def measure_capacity(standing: Standing, stack: Stack, ends: Ends) -> Capa
         after = again if (again.rps or 0.0) > (after.rps or 0.0) else after
     lower = after if before.rps and (after.rps or 0.0) < before.rps else before
     return Capacity(before.rps, after.rps, lower.criterion)
+
+
+def latency_bound_ms(alone: Sequence[Whole]) -> float:
+    """How late an answer may come where capacity is sought: a multiple of what the original takes with one request at
+    a time. At a rate that is too much for it everything is late, and nothing would be too late."""
+    usual_ms = median(good) if (good := [one.answer_ms for one in alone if one.ok]) else 0.0
+    return max(1000.0, 100.0 * round(usual_ms * SLOWER_AT_MOST / 100.0))
 
 
 async def _drained(watched: Watched, answered_s: float) -> float | None:
