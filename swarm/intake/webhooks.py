@@ -223,16 +223,29 @@ def _dependencies(index: Index, function: Function) -> frozenset[Function]:
     for one in index.mentions(function):
         found |= index.reaches(one)
     for decorator in index.decorators(function):
-        for node in ast.walk(decorator):
-            named = (
-                index.named_function(function.module, node) if isinstance(node, ast.Name | ast.Attribute) else None
-            )
-            if named is not None:
-                found |= index.reaches(named)
-                for inner in ast.walk(named.node):
-                    if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
-                        found |= index.reaches(index.function_of(inner))
+        for named in _functions_named(index, function.module, decorator):
+            found |= index.reaches(named)
+            for inner in ast.walk(named.node):
+                if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
+                    found |= index.reaches(index.function_of(inner))
     return frozenset(found)
+
+
+def _functions_named(index: Index, module: Module, expression: ast.expr) -> Iterator[Function]:
+    """Functions of the target's own in an expression, or that made what it names: `verified = by(KEY)`."""
+    for node in ast.walk(expression):
+        if not isinstance(node, ast.Name | ast.Attribute):
+            continue
+        named = index.named_function(module, node)
+        if named is not None:
+            yield named
+            continue
+        dotted = index.resolve(module, node)
+        home, name = index.tree.split(dotted, module) if dotted else (None, "")
+        made = getattr(home.globals.get(name), "value", None) if home is not None else None
+        maker = index.named_function(home, made.func) if home is not None and isinstance(made, ast.Call) else None
+        if maker is not None:
+            yield maker
 
 
 def _filled(path: str) -> str:

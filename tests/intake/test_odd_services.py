@@ -9,13 +9,56 @@ from typing import Any, cast
 from swarm.config.schema import Target, Upstream
 from swarm.intake.answers import routes_for
 from swarm.intake.draft import Draft
-from swarm.intake.settings import Setting, harmless_value
+from swarm.intake.settings import Setting, find_settings, harmless_value
+from swarm.intake.signatures import candidates
 from swarm.intake.survey import Survey, survey
 from swarm.intake.trial import Trials, _of_older_flask
 from swarm.intake.webhooks import find_entries
 from swarm.target.upstream.calls import UpstreamCall
 from tests.intake.strangers import index_of, write_tree
 
+MADE_CHECK = """
+    import functools
+    import hashlib
+    import hmac
+    import os
+
+    from flask import Flask, request
+    from flask.views import MethodView
+
+    app = Flask("x")
+
+
+    def verify(key):
+        def around(view):
+            @functools.wraps(view)
+            def checked(*args, **kwargs):
+                made = digest(key, request.headers.get("X-Slack-Request-Timestamp", None), request.get_data())
+                if not hmac.compare_digest(made, request.headers.get("X-Slack-Signature", None)):
+                    raise ValueError
+                return view(*args, **kwargs)
+
+            return checked
+
+        return around
+
+
+    def digest(key, timestamp, data):
+        return "v0=" + hmac.new(key.encode(), f"v0:{timestamp}:".encode() + data, hashlib.sha256).hexdigest()
+
+
+    verified = verify(os.getenv("SLACK_SIGNING_SECRET", "test"))
+
+
+    class Command(MethodView):
+        decorators = [verified]
+
+        def post(self):
+            return request.form["text"]
+
+
+    app.add_url_rule("/slack/command", view_func=Command.as_view("command"))
+    """
 FORM = """
     import json
 
@@ -106,6 +149,14 @@ def test_methods_of_slack_are_answered_each_in_its_form(tmp_path: Path) -> None:
     info, members, message = (route.json_body for route in routes)
     assert info["user"]["profile"]["email"] and members["members"] == ["U1"] and message["ts"]
     assert all(body["ok"] for body in (info, members, message))
+
+
+def test_check_that_a_call_has_made_is_read(tmp_path: Path) -> None:
+    index = index_of(tmp_path, {"app.py": MADE_CHECK})
+    (entry,) = find_entries(index)
+    assert entry.headers == ("X-Slack-Request-Timestamp", "X-Slack-Signature")
+    sign = candidates(index, entry, find_settings(index))[0].sign
+    assert (sign.header, sign.secret_env, sign.format) == ("X-Slack-Signature", "SLACK_SIGNING_SECRET", "v0={hex}")
 
 
 def test_asking_telegram_for_news_writes_nothing(tmp_path: Path) -> None:
