@@ -47,7 +47,8 @@ def find_interpreter(root: Path, index: Index, given: Path | None = None) -> Int
             if path is None and (folder / name / "pyvenv.cfg").exists() and candidate.exists():
                 path = candidate
     path = path or _poetry(root) or _active()
-    modules = imported(index)
+    own = {folder.name for folder in root.iterdir() if folder.is_dir() and any(folder.glob("*.py"))}  # tests as well
+    modules = {name: place for name, place in imported(index).items() if name not in own}
     absent = _absent(path or Path(sys.executable), list(modules))
     written = None if path is None else _written(path, root)
     return Interpreter(path or Path(sys.executable), written, {name: modules[name] for name in absent}, _minor(path))

@@ -74,7 +74,12 @@ def test_missing_imports_are_named_with_their_place(tmp_path: Path) -> None:
     text = (
         "import json\nimport no_such_package.inner\n\ntry:\n    import no_such_extra\nexcept ImportError:\n    pass\n"
     )
-    found = find_interpreter(tmp_path, index_of(tmp_path, {"app.py": text, "own.py": "import app\n"}))
+    own = {
+        "own.py": "import app\nfrom tests.factories import order\n",
+        "tests/factories.py": "order = 1\n",
+        "tests/__init__.py": "",
+    }
+    found = find_interpreter(tmp_path, index_of(tmp_path, {"app.py": text, **own}))
     assert found.missing == {"no_such_package": "app.py:2"}
 
 
