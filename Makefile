@@ -26,7 +26,7 @@ test: $(STAMP)   ## run all tests: side by side, since most of them wait; then t
 # shell keeps Python from writing bytecode.
 together: $(STAMP)
 	$(BIN)/python -m compileall -q swarm service
-	$(BIN)/python -m pytest -q -n 4 --dist=loadgroup -m "not alone"
+	$(BIN)/python -m pytest -q -n 4 -m "not alone"
 
 alone: $(STAMP)
 	$(BIN)/python -m pytest -q -m alone $$(grep -rlE --include='test_*.py' 'pytest\.mark\.alone' tests service/tests)

@@ -6,12 +6,9 @@ import time
 from pathlib import Path
 
 import httpx
-import pytest
 
 from swarm.bench.profile import PROFILER_FILE, Profile, profiler_env, read_profile
 from tests.bench.conftest import Starter
-
-pytestmark = pytest.mark.xdist_group("profile")  # one service for all
 
 
 def profiled(starter: Starter, kind: str, path: str, env: dict[str, str] | None = None) -> tuple[Profile, str]:

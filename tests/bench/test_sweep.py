@@ -13,8 +13,6 @@ from swarm.core.sweep import Resource, Sweep
 from swarm.target.traffic import Traffic
 from tests.bench.conftest import Service, Starter
 
-pytestmark = pytest.mark.xdist_group("sweep")  # one service for all
-
 APP = """
 import asyncio, collections, functools, os, sqlite3, time
 from concurrent.futures import ThreadPoolExecutor

@@ -11,8 +11,6 @@ from swarm.bench.waterfall import TRACER_FILES, read_trace, typical
 from swarm.core.report import Waterfall, WaterfallSpan
 from tests.bench.conftest import Service, Starter
 
-pytestmark = pytest.mark.xdist_group("tracer")  # one service for all
-
 
 @pytest.fixture(scope="module")
 def service(starter: Starter) -> Service:

@@ -14,8 +14,6 @@ from swarm.target.tree.copies import make_copy
 from swarm.target.tree.place import resolve_place
 from tests.target import small_target as small
 
-pytestmark = pytest.mark.xdist_group("replay")  # one recording for all
-
 REQUESTS = 3
 SEED = 5
 

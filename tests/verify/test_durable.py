@@ -24,7 +24,7 @@ from swarm.verify.lab import Lab
 from swarm.verify.live import probe_live, running
 from tests.verify import early_service as early
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("durable")]  # one recording for all
+pytestmark = pytest.mark.long
 
 RULE = "work-before-answer"
 

@@ -33,7 +33,7 @@ from swarm.verify.testrun import run_tests
 from swarm.verify.verifier import prove
 from tests.verify.small_service import APP, PRICING, write_service
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("proof")]  # one recording for all
+pytestmark = pytest.mark.long
 
 READS = '    who = await person(data["name"])\n    rate = await rates()\n'
 POST = (
