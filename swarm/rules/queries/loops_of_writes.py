@@ -6,16 +6,34 @@ What goes to one place again and again (mails, entries of a ledger) may have to 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from swarm.analysis.effects import HttpCall, effects_cache, outgoing_call
 from swarm.analysis.handed_requests import requests_of
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import parameters
+from swarm.core.findings import Finding
 from swarm.rules.facts.independence import feeds_itself, only_counts
+from swarm.rules.rule import Rule
 
 LEAVING = (ast.Break, ast.Return, ast.Yield, ast.YieldFrom)
+
+
+def told_writes(
+    rule: Rule, index: Index, function: Function, others: Container[ast.AST], *, waits: str, how: str
+) -> Iterator[Finding]:
+    """A finding for each such loop but the `others`; `waits` is its verb, `how` the way to send them at once."""
+    for loop, call in writes_by_turn(index, function):
+        if loop not in others:
+            called = " ".join(unparsed(call.func).split())
+            yield rule.finding(
+                function.module, call,
+                evidence=f"{function.qualname} {waits} {called}, which writes, once in each turn",
+                recommendation=f"Where their order does not matter: send them {how}, or in one call",
+                anchor=f"{function.qualname}:{called}", mendable=False, severity="low",
+            )  # fmt: skip
 
 
 def writes_by_turn(index: Index, function: Function) -> Iterator[tuple[ast.For, ast.Call]]:

@@ -111,8 +111,8 @@ def _committed_by_others(index: Index, function: Function) -> Iterator[tuple[ast
     """Calls in a loop over rows whose function writes by what the turn gives it, and commits."""
     cache = effects_cache(index)
     for call in index.calls(function):
-        loop = next(loops_around(function.module, call), None)
-        if not isinstance(loop, ast.For) or unparsed(loop.iter).startswith(("range(", "itertools.count")):
+        loop = _loop_over_rows(function.module, call)
+        if loop is None:
             continue
         turn = {part.id for part in walk(loop.target) if isinstance(part, ast.Name)}
         given = [part for value in [*call.args, *call.keywords] for part in walk(value)]
@@ -127,12 +127,19 @@ def _committed_by_others(index: Index, function: Function) -> Iterator[tuple[ast
             yield call, callee
 
 
+def _loop_over_rows(module: Module, node: ast.AST) -> ast.For | None:
+    """The innermost loop around a node, where it goes through more than numbers."""
+    loop = next(loops_around(module, node), None)
+    counts = isinstance(loop, ast.For) and unparsed(loop.iter).startswith(("range(", "itertools.count"))
+    return loop if isinstance(loop, ast.For) and not counts else None
+
+
 def _committed_by_contexts(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
     """`with UnitOfWork() as work:` in a loop over rows, where the class commits as its `with` ends."""
     cache = effects_cache(index)
     for block in (node for node in index.own_nodes(function) if isinstance(node, ast.With | ast.AsyncWith)):
-        loop = next(loops_around(function.module, block), None)
-        if not isinstance(loop, ast.For) or unparsed(loop.iter).startswith(("range(", "itertools.count")):
+        loop = _loop_over_rows(function.module, block)
+        if loop is None:
             continue
         for given in (item.context_expr for item in block.items if isinstance(item.context_expr, ast.Call)):
             dotted = index.kinds.of(function.module, given) or ""

@@ -16,7 +16,7 @@ from swarm.rules.distinct import distinct
 from swarm.rules.examples import loop_of_awaits as examples
 from swarm.rules.facts.independence import Step, core_of, feeds_itself, is_plain, only_collects, step_of, uses, varies
 from swarm.rules.facts.request_code import request_functions
-from swarm.rules.queries.loops_of_writes import writes_by_turn
+from swarm.rules.queries.loops_of_writes import told_writes
 from swarm.rules.rule import Mend, Rule, edited
 from swarm.rules.writing.splices import free_name, import_as, is_alone, whole_lines
 
@@ -49,22 +49,10 @@ class LoopOfAwaits(Rule):
         """Every loop of reads on a request's path whose turns do not need each other."""
         for function in request_functions(index):
             if function.is_async:
-                told: set[ast.AST] = set()
-                for loop in _loops(index, function):
-                    told.add(loop.node)
-                    yield self._finding(loop)
-                for loop_of_writes, call in writes_by_turn(index, function):
-                    if loop_of_writes not in told:
-                        yield self._of_writes(function, call)
-
-    def _of_writes(self, function: Function, call: ast.Call) -> Finding:
-        called = " ".join(unparsed(call.func).split())
-        return self.finding(
-            function.module, call,
-            evidence=f"{function.qualname} awaits {called}, which writes, once in each turn",
-            recommendation="Where their order does not matter: send them together, a few at a time, or in one call",
-            anchor=f"{function.qualname}:{called}", mendable=False, severity="low",
-        )  # fmt: skip
+                loops = list(_loops(index, function))
+                yield from map(self._finding, loops)
+                told = {loop.node for loop in loops}
+                yield from told_writes(self, index, function, told, waits="awaits", how="together, a few at a time")
 
     def _finding(self, loop: Loop) -> Finding:
         called = " ".join(unparsed(loop.step.call.func).split())

@@ -24,7 +24,7 @@ from swarm.rules.facts.independence import (
     varies,
 )
 from swarm.rules.facts.request_code import loops_around, request_functions
-from swarm.rules.queries.loops_of_writes import writes_by_turn
+from swarm.rules.queries.loops_of_writes import told_writes
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.writing.splices import WIDTH, arguments_text, free_name, import_as, import_from, is_alone
 
@@ -225,22 +225,10 @@ def hook():
         """Every loop of blocking reads on a request's path whose turns do not need each other."""
         for function in request_functions(index):
             if not function.is_async and not index.on_event_loop(function):
-                told: set[ast.AST] = set()
-                for loop in _loops(index, function):
-                    told.add(loop.node)
-                    yield self._finding(loop)
-                for loop_of_writes, call in writes_by_turn(index, function):
-                    if loop_of_writes not in told:
-                        yield self._of_writes(function, call)
-
-    def _of_writes(self, function: Function, call: ast.Call) -> Finding:
-        called = " ".join(unparsed(call.func).split())
-        return self.finding(
-            function.module, call,
-            evidence=f"{function.qualname} waits for {called}, which writes, once in each turn",
-            recommendation="Where their order does not matter: send them from a pool of threads, or in one call",
-            anchor=f"{function.qualname}:{called}", mendable=False, severity="low",
-        )  # fmt: skip
+                loops = list(_loops(index, function))
+                yield from map(self._finding, loops)
+                told = {loop.node for loop in loops}
+                yield from told_writes(self, index, function, told, waits="waits for", how="from a pool of threads")
 
     def _finding(self, loop: _Loop) -> Finding:
         called = " ".join(unparsed(loop.step.call.func).split())
