@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from swarm.config.schema import Webhook
-from swarm.probes.payloads import read, write
+from swarm.probes.payloads import extended, read, write
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
 from swarm.target.traffic import WebhookRequest
 
@@ -66,7 +66,7 @@ class StaleTimestamp(Probe):
             payload = read(request.body)
             field = _time_field(payload)
             if field:
-                older = write({**payload, field: _moved(payload[field], age_s)})
+                older = write(extended(payload, {field: _moved(payload[field], age_s)}))
                 sent[name] = context.with_body(webhook, request, older)
         return sent
 

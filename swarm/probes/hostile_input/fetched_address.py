@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from typing import Any
 
-from swarm.probes.payloads import changed, name_of, read, strings, write
+from swarm.probes.payloads import changed, extended, name_of, read, strings, write
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
 from swarm.probes.traces import settled
 
@@ -74,4 +74,4 @@ def _with_address(payload: dict[str, Any], address: str) -> dict[str, Any]:
         return value.startswith(("http://", "https://")) or name_of(at) in names
 
     filled: dict[str, Any] = changed(payload, takes, lambda value: address)
-    return {**{name: address for name in _MORE if name not in filled}, **filled}
+    return extended(filled, {name: address for name in _MORE if name not in filled})

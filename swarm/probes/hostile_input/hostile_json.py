@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
-from swarm.probes.payloads import read
+from swarm.probes.payloads import Form, read
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
 
 _HOSTILE: dict[str, bytes] = {
@@ -62,7 +62,7 @@ class HostileJson(Probe):
 def _ambiguous(good: bytes) -> dict[str, bytes]:
     """A good payload in which a key stands twice, the first time with nothing: what lacks fields is another's."""
     payload = read(good)
-    if not isinstance(payload, dict) or not payload:
+    if not isinstance(payload, dict) or isinstance(payload, Form) or not payload:
         return {}
     return {"a key given twice": b"{" + json.dumps(next(iter(payload))).encode() + b":null," + good.lstrip()[1:]}
 

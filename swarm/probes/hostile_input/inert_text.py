@@ -10,12 +10,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from swarm.config.schema import Webhook
+from swarm.probes.hostile_input.marked import beside_the_body, fields, with_text
 from swarm.probes.hostile_input.sql_injection import places
-from swarm.probes.payloads import Path as FieldPath
-from swarm.probes.payloads import changed, is_free_text, read, strings, write
 from swarm.probes.probe import Answer, Probe, ProbeContext, ProbeResult, route_of
 from swarm.probes.traces import files_holding, settled
-from swarm.target.traffic import WebhookRequest
 from swarm.target.upstream.calls import UpstreamCall
 
 _MAX_FIELDS = 6
@@ -64,9 +62,10 @@ class Marks:
 
 
 class InertText(Probe):
-    """Writes marks for templates, formats, shells, paths, headers and pages into every text field of good deliveries
-    and into the parameters of GET routes. Watches answers, calls to upstreams, files, databases and the log for what
-    they come to if somebody takes them for more than text.
+    """Writes marks for templates, formats, shells, paths, headers and pages into every text field of good deliveries,
+    JSON or a form's, into what they bring in query, headers and cookies, and into the parameters of GET routes.
+    Watches answers, calls to upstreams, files, databases and the log for what they come to if somebody takes them for
+    more than text.
     """
 
     id = "W12-text"
@@ -82,7 +81,7 @@ class InertText(Probe):
     lane = "traces"
 
     async def run(self, context: ProbeContext) -> ProbeResult:
-        """At most ten requests a webhook and four a parameter."""
+        """At most twenty requests a webhook and four a parameter."""
         marks = Marks(uuid.uuid4().hex[:10], Path(context.server.tmp))
         seen = len(context.upstreams.snapshot())
         answers: list[tuple[str, Answer]] = []
@@ -111,26 +110,17 @@ class InertText(Probe):
 
 
 async def _deliver(context: ProbeContext, webhook: Webhook, marks: Marks) -> AsyncIterator[Answer]:
-    """The answers to marked deliveries: all fields at once; field by field where that is refused."""
-    payload = read(context.fresh(webhook).body)
-    if not isinstance(payload, dict):
-        return
-    fields = [at for at, value in strings(payload) if is_free_text(at, value)]
-    if not fields:
-        return
-    for text in marks.all():
-        answer = await context.send(_marked(context, webhook, set(fields), text))
-        yield answer
-        if not answer.ok and text == marks.text():
-            alone = [_marked(context, webhook, {at}, text) for at in fields[:_MAX_FIELDS]]
-            for one in await asyncio.gather(*(context.send(request) for request in alone)):
-                yield one
-
-
-def _marked(context: ProbeContext, webhook: Webhook, fields: set[FieldPath], text: str) -> WebhookRequest:
+    """The answers to marked deliveries: all fields at once, then all that is beside the body; one by one where that
+    is refused."""
     request = context.fresh(webhook)
-    payload = changed(read(request.body), lambda at, _: at in fields, lambda value: value + text)
-    return context.with_body(webhook, request, write(payload))
+    for group in (fields(request), beside_the_body(webhook, request)):
+        for text in marks.all() if group else ():
+            answer = await context.send(with_text(context, webhook, context.fresh(webhook), group, text))
+            yield answer
+            if not answer.ok and text == marks.text():
+                alone = [with_text(context, webhook, context.fresh(webhook), [place], text) for place in group]
+                for one in await asyncio.gather(*map(context.send, alone[:_MAX_FIELDS])):
+                    yield one
 
 
 def _in_answer(marks: Marks, answer: Answer) -> tuple[str, str]:

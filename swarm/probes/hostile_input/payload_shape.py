@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from swarm.probes.effects import growth, rows_seen
-from swarm.probes.payloads import read, write
+from swarm.probes.payloads import extended, read, write
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
 
 _MOST_FIELDS = 8
@@ -36,9 +36,8 @@ class PayloadShape(Probe):
                 continue
             bodies = {"an empty object": b"{}"}
             for name, value in list(payload.items())[:_MOST_FIELDS]:
-                bodies[f"another type of {name}"] = write(
-                    {**payload, name: 5 if isinstance(value, list) else [value]}
-                )
+                other = 5 if isinstance(value, list) else [value]
+                bodies[f"another type of {name}"] = write(extended(payload, {name: other}))
             before = await asyncio.to_thread(rows_seen, context)
             answers = await asyncio.gather(
                 *(context.send(context.with_body(webhook, request, body)) for body in bodies.values())

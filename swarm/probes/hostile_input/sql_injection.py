@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Any
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from swarm.config.schema import Webhook
-from swarm.probes.payloads import Path, changed, is_free_text, read, strings, write
+from swarm.probes.hostile_input.marked import Place, beside_the_body, fields, with_text
 from swarm.probes.people.person import credentials
 from swarm.probes.probe import Answer, Probe, ProbeContext, ProbeResult, route_of
 
@@ -20,6 +20,7 @@ _SQL_ERROR = re.compile(
     re.IGNORECASE,
 )
 _WORD = "zq7k"
+_NOTHING = Answer("", "", 200, "", {}, 0.0)
 _CONDITION = re.compile(r"1(=|%3D|&#61;|\\u003d)[12]", re.IGNORECASE)
 
 
@@ -41,7 +42,7 @@ class SqlInjection(Probe):
     order = 41
 
     async def run(self, context: ProbeContext) -> ProbeResult:
-        """At most five requests a parameter and fourteen a webhook."""
+        """At most five requests a parameter and twenty-eight a webhook."""
         tried = 0
         for path, name in places(context.routes):
             tried += 1
@@ -119,34 +120,25 @@ def bare(answer: Answer, value: str) -> tuple[int, str]:
 
 
 async def _payload(context: ProbeContext, webhook: Webhook) -> str:
-    """All free text of one payload at once; field by field only where that fails for another reason."""
-    request = context.fresh(webhook)
-    payload = read(request.body)
-    if not isinstance(payload, dict):
-        return ""
+    """All free text of one delivery at once, in its body and beside it; one place alone where that fails for another
+    reason."""
 
-    async def pair(fields: set[Path]) -> tuple[Answer, Answer]:
+    async def pair(places: Sequence[Place]) -> tuple[Answer, Answer]:
         async def send(mark: str) -> Answer:
-            return await context.send(
-                context.with_body(webhook, context.fresh(webhook), _marked(payload, fields, mark))
-            )
+            return await context.send(with_text(context, webhook, context.fresh(webhook), places, mark))
 
         one = await send("'")
         # Two quotes are asked only where one was no success: a good answer already shows that it stayed text.
         return one, one if one.ok else await send("''")
 
-    fields = [at for at, value in strings(payload) if is_free_text(at, value)]
-    one, two = await pair(set(fields))
-    evidence = quotes_differ(one, two)
-    if evidence or one.ok or not fields:
-        return evidence
-    for at in fields[:_MAX_FIELDS]:
-        one, two = await pair({at})
+    request = context.fresh(webhook)
+    for places in (fields(request), beside_the_body(webhook, request)):
+        one, two = await pair(places) if places else (_NOTHING, _NOTHING)
         evidence = quotes_differ(one, two)
         if evidence:
-            return f"{'.'.join(map(str, at))}: {evidence}"
+            return evidence
+        for place in places[:_MAX_FIELDS] if not one.ok else ():
+            evidence = quotes_differ(*await pair([place]))
+            if evidence:
+                return f"{place.name}: {evidence}"
     return ""
-
-
-def _marked(payload: Any, fields: set[Path], mark: str) -> bytes:
-    return write(changed(payload, lambda at, _: at in fields, lambda value: value + mark))

@@ -16,7 +16,7 @@ from swarm.analysis.model_calls import asks_model
 from swarm.analysis.statements import sql_text
 from swarm.config.schema import Webhook
 from swarm.core.model_calls import is_question
-from swarm.probes.payloads import changed, name_of, read, strings, write
+from swarm.probes.payloads import changed, extended, name_of, read, strings, write
 from swarm.probes.probe import ProbeContext
 from swarm.probes.traces import settled, until
 from swarm.target.traffic import WebhookRequest
@@ -226,5 +226,5 @@ def delivered(context: ProbeContext, webhook: Webhook, payload: dict[str, Any]) 
     fresh = read(request.body)
     for name in ("webhookId", "eventId", "event_id", "deliveryId", "delivery_id"):
         if isinstance(fresh, dict) and name in fresh and name in payload:
-            payload = {**payload, name: fresh[name]}
+            payload = extended(payload, {name: fresh[name]})
     return context.with_body(webhook, request, write(payload))

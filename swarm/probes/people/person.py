@@ -15,7 +15,7 @@ from urllib.parse import quote
 from swarm.config.schema import Webhook
 from swarm.probes.effects import over
 from swarm.probes.kept import places_holding
-from swarm.probes.payloads import Path, changed, is_personal, name_of, read, strings, write
+from swarm.probes.payloads import Path, changed, is_personal, is_phone, name_of, read, strings, write
 from swarm.probes.probe import Answer, ProbeContext
 from swarm.probes.traces import settled, until
 from swarm.target.traffic import WebhookRequest
@@ -128,7 +128,7 @@ def canary_of(name: str, value: str, token: str) -> str:
     """A value that stands nowhere else, of the field's form."""
     if "@" in value or "mail" in name:
         return f"canary.{token}@example.com"
-    if "phone" in name or "mobile" in name:
+    if "phone" in name or "mobile" in name or is_phone(value):
         return f"+1555{int(token[:9], 16) % 10**7:07d}"
     return f"Canary{token}"
 

@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any
 
 from swarm.config.schema import Webhook
-from swarm.probes.payloads import STEERING, Path, changed, is_personal, name_of, read, strings, write
+from swarm.probes.payloads import STEERING, Path, changed, extended, is_personal, name_of, read, strings, write
+from swarm.probes.people.person import canary_of
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
 from swarm.probes.traces import settled
 from swarm.target.traffic import WebhookRequest
@@ -78,13 +79,13 @@ class PersonalDataInLogs(Probe):
         for at, value in strings(payload):
             if is_personal(at, value):
                 name = name_of(at)
-                canary = _canary(name, value, token)
+                canary = canary_of(name, value, token)
                 canaries[canary] = name
                 payload = changed(payload, partial(_is_at, at), partial(_instead, canary))
         if not any(is_personal(at, value) for at, value in strings(payload)):
             canary = f"canary.{token}@example.com"
             canaries[canary] = "email"
-            payload = {**payload, "email": canary}
+            payload = extended(payload, {"email": canary})
         return payload
 
 
@@ -94,11 +95,3 @@ def _is_at(wanted: Path, place: Path, value: str) -> bool:
 
 def _instead(canary: str, value: str) -> str:
     return canary
-
-
-def _canary(name: str, value: str, token: str) -> str:
-    if "@" in value or "mail" in name:
-        return f"canary.{token}@example.com"
-    if "phone" in name or "mobile" in name:
-        return f"+1555{int(token[:9], 16) % 10**7:07d}"
-    return f"Canary{token}"

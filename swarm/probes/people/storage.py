@@ -10,7 +10,7 @@ from typing import Any
 
 from swarm.config.schema import Webhook
 from swarm.probes.kept import Place, places_holding, read_of
-from swarm.probes.payloads import read, strings, write
+from swarm.probes.payloads import extended, read, strings, write
 from swarm.probes.people.person import exported, known
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
 from swarm.probes.traces import files_holding, held, settled, until
@@ -139,7 +139,7 @@ def _with_more(
     token = uuid.uuid4().hex[:12]
     values = {f"{name}-{token}": name for name in names if name not in payload}
     more = {name: value for value, name in values.items()}
-    return values, context.with_body(webhook, good, write({**payload, **more}))
+    return values, context.with_body(webhook, good, write(extended(payload, more)))
 
 
 async def _left(context: ProbeContext, values: Collection[str]) -> tuple[Place, ...]:

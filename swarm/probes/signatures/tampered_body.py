@@ -6,7 +6,7 @@ import asyncio
 import json
 from dataclasses import replace
 
-from swarm.probes.payloads import read
+from swarm.probes.payloads import Form, read
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult, route_of
 
 
@@ -32,7 +32,7 @@ class TamperedBody(Probe):
             request = context.fresh(webhook)
             variants = {"a body with a byte added": replace(request, body=request.body + b" ")}
             payload = read(request.body)
-            if payload is not None:
+            if payload is not None and not isinstance(payload, Form):
                 variants["the same JSON, indented anew"] = replace(
                     request, body=json.dumps(payload, indent=3).encode()
                 )

@@ -91,10 +91,11 @@ class ErrorDetails(Probe):
         payload = read(request.body)
         if not isinstance(payload, dict):
             return []
-        bodies = [write({key: _other_type(value) for key, value in payload.items()})]
+        made = type(payload)  # a form stays one
+        bodies = [write(made({key: _other_type(value) for key, value in payload.items()}))]
         for left_out in list(payload)[:_MAX_VARIANTS]:
             rest = {name: value for name, value in payload.items() if name != left_out}
-            bodies += [write(rest)]
+            bodies += [write(made(rest))]
         return [context.with_body(webhook, request, body) for body in bodies]
 
 
