@@ -264,6 +264,10 @@ def find_hooks(index: Index) -> list[Function]:
             named = decorator.func if isinstance(decorator, ast.Call) else decorator
             if isinstance(named, ast.Attribute) and named.attr in HOOKS:
                 found.append(function)
+    for name in ("before_request", "before_app_request", "after_request"):  # `orders.before_request(check)`
+        for module, call in index.calls_named(name):
+            named_there = index.named_function(module, call.args[0]) if len(call.args) == 1 else None
+            found += [named_there] if named_there is not None else []
     for info in index.classes.values():
         bases = {unparsed(base).rsplit(".", 1)[-1] for base in info.node.bases}
         if bases & set(VIEW_BASES):

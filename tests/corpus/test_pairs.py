@@ -1,7 +1,11 @@
 """Handlers with a hole beside their twins without it, written before the rules were read: found and left alone.
 
-`pairs/*.txt` hold one module each behind `=== rule: style`; lines that begin with `B|` are the hole's alone, those
-with `G|` the twin's. What is known to be missed says so, and fails the day it is found.
+`pairs/*.txt` hold one module each behind `=== rule: style`, or several behind `--- path`; lines that begin with `B|`
+are the hole's alone, those with `G|` the twin's. What is known to be missed says so, and fails the day it is found.
+
+At first sight the rules found 55 of 86 holes of `round_3` and 27 of 48 of `round_4`, both written before the rules
+were read; after mending 35 of 42 of `round_5`, whose author had read many of them by then. Nine of the 176 twins were
+flagged, three of them for a key that may be set to nothing. Two labels of weak hashes were taken back.
 """
 
 from __future__ import annotations
@@ -53,9 +57,11 @@ def of(body: str, kept: str, dropped: str) -> str:
 
 
 def index_of(folder: Path, text: str) -> Index:
-    compile(text, "app.py", "exec")
-    folder.mkdir()
-    (folder / "app.py").write_text(text, encoding="utf-8")
+    parts = re.split(r"^--- (\S+)\n", text, flags=re.MULTILINE)
+    for name, code in dict(zip(parts[1::2], parts[2::2], strict=True)).items() or [("app.py", text)]:
+        compile(code, name, "exec")
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(code, encoding="utf-8")
     return build_index(SourceTree.load(folder))
 
 

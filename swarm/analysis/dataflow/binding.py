@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from swarm.analysis.dataflow.frames import Env, Frame, Outcome, join_envs
 from swarm.analysis.dataflow.values import UNKNOWN, Value, container, derived, joined, literal
 from swarm.analysis.parts import Function
-from swarm.analysis.source import parameters
+from swarm.analysis.source import Module, parameters
+
+if TYPE_CHECKING:
+    from swarm.analysis.index import Index
+
+# what runs a function that it is handed with the arguments behind it, by the function's place
+_RUNS = {
+    "to_thread": 0, "run_in_threadpool": 0, "run_sync": 0, "add_task": 0, "submit": 0, "run_in_executor": 1,
+    "call_soon": 0, "call_soon_threadsafe": 0, "call_later": 1, "start_soon": 0,
+}  # fmt: skip
 
 
 def parameters_of(node: ast.Lambda) -> list[ast.arg]:
@@ -84,3 +94,25 @@ def defaults_of(target: Function) -> Env:
         if isinstance(keyword_default, ast.Constant):
             env[argument.arg] = literal(keyword_default.value)
     return env
+
+
+def is_abstract(target: Function) -> bool:
+    """Whether a function's body is a docstring or `...` alone."""
+    body = target.node.body
+    last = body[-1]
+    return isinstance(last, ast.Expr) and isinstance(last.value, ast.Constant) and len(body) == 1
+
+
+def is_static(target: Function) -> bool:
+    """Whether a method is handed no object."""
+    return any(isinstance(d, ast.Name) and d.id == "staticmethod" for d in target.node.decorator_list)
+
+
+def handed_function(index: Index, module: Module, call: ast.Call) -> tuple[Function, int] | None:
+    """The target's function that such a call runs, and its place among the arguments."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    position = _RUNS.get(name)
+    if position is None or len(call.args) <= position:
+        return None
+    function = index.named_function(module, call.args[position])
+    return (function, position) if function is not None and not is_abstract(function) else None

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
 from swarm.analysis.common_methods import COMMON_METHODS
 from swarm.analysis.dataflow import library
-from swarm.analysis.dataflow.binding import Prints, bind, defaults_of, outcome_of, parameters_of
+from swarm.analysis.dataflow.binding import (
+    Prints,
+    bind,
+    defaults_of,
+    handed_function,
+    is_abstract,
+    is_static,
+    outcome_of,
+    parameters_of,
+)
 from swarm.analysis.dataflow.frames import CHECKED, Env, Frame, Outcome, Seen
 from swarm.analysis.dataflow.incoming import REQUEST_KINDS, SENT
 from swarm.analysis.dataflow.mutation import changed_by
@@ -91,7 +100,7 @@ class Calls:
             name = node.func.attr
             if dotted is None or not self._is_library(dotted, frame):
                 receiver = run.evaluate(node.func.value, frame, env)
-        arguments = [run.evaluate(given, frame, env) for given in node.args]
+        arguments = [value for given in node.args for value in self._given(given, frame, env)]
         keywords: dict[str, Value] = {}
         for keyword in node.keywords:
             value = run.evaluate(keyword.value, frame, env)
@@ -106,6 +115,13 @@ class Calls:
             run.note(Seen("call", frame.module, node, frame.function, frame.route,
                           dotted or name, receiver, arguments, keywords))  # fmt: skip
         return self._result(node, dotted, name, receiver, arguments, keywords, frame, env)
+
+    def _given(self, given: ast.expr, frame: Frame, env: Env) -> list[Value]:
+        """The values of one argument: those of `*argv` where they are known one by one."""
+        value = self._run.evaluate(given, frame, env)
+        if isinstance(given, ast.Starred) and value.items and all(isinstance(key, int) for key in value.items):
+            return [value.items[key] for key in sorted(value.items, key=str)] if len(value.items) < 10 else [value]
+        return [value]
 
     def _dotted(self, function: ast.expr, frame: Frame, env: Env) -> str | None:
         root = function
@@ -148,7 +164,10 @@ class Calls:
             target = run.index.named_function(frame.module, node.func)
         if target is not None and arguments and (marks := library.vouched(target)):
             return marked(arguments[0], *marks)
-        if target is not None and not _is_abstract(target):
+        handed = handed_function(run.index, frame.module, node) if target is None else None
+        if handed is not None:
+            return self._run_handed(*handed, node, arguments, keywords, frame, env)
+        if target is not None and not is_abstract(target):
             return self._run_target(target, node, receiver, arguments, keywords, frame, env)
         if target is None and name and dotted is None and not receiver.kind and not receiver.taints:
             found = self._any_of(name, node, receiver, arguments, keywords, frame, env)
@@ -213,7 +232,7 @@ class Calls:
         if dotted == "re.compile" and arguments:
             return arguments[0]._replace(kind="re.Pattern")
         if dotted == "re.sub" and len(arguments) > 2:
-            return self._substituted(arguments)
+            return library.substituted(arguments)
         if dotted in ("getattr",) and len(arguments) > 1 and isinstance(arguments[1].constant, str):
             return self._run.part(arguments[0], arguments[1].constant, node, frame)
         if dotted in ("ast.literal_eval", "json.loads", "urllib.parse.parse_qs"):
@@ -238,34 +257,16 @@ class Calls:
     def _answer(self, node: ast.Call, frame: Frame) -> Value:
         return Value(taints=(self._run.source("upstream", frame.module, node),), kind="upstream")
 
-    def _substituted(self, arguments: Sequence[Value]) -> Value:
-        """`re.sub("[^a-z]", "", x)` leaves the characters that the pattern names."""
-        pattern = arguments[0].constant
-        if isinstance(pattern, str) and pattern.startswith("[^") and pattern.rstrip("+*")[-1:] == "]":
-            kept = pattern[2 : pattern.rindex("]")]
-            if not set(kept) & set("'\"<>;&|`$/\\\n ") and "\\s" not in kept and "\\S" not in kept \
-                    and "\\W" not in kept and "\\D" not in kept:  # fmt: skip
-                return without_taint(arguments[2])
-        if isinstance(pattern, str) and ("\\r" in pattern or "\\n" in pattern or "\\x00-\\x1f" in pattern):
-            return derived(arguments[2], marks=("without:\n", "without:\r"))
-        return derived(arguments[2])
-
     # -- the target's own
 
     def _any_of(
-        self,
-        name: str,
-        node: ast.Call,
-        receiver: Value,
-        arguments: list[Value],
-        keywords: dict[str, Value],
-        frame: Frame,
-        env: Env,
-    ) -> Value | None:
+        self, name: str, node: ast.Call, receiver: Value, arguments: list[Value],
+        keywords: dict[str, Value], frame: Frame, env: Env,
+    ) -> Value | None:  # fmt: skip
         """A method of an object whose class is not known: of whichever class of the target's has one so named."""
         if name in COMMON_METHODS:
             return None
-        several = [f for f in self._run.index.methods_named(name) if not _is_abstract(f)]
+        several = [f for f in self._run.index.methods_named(name) if not is_abstract(f)]
         if not 1 <= len(several) <= MOST_CANDIDATES:
             return None
         result: Value | None = None
@@ -280,7 +281,7 @@ class Calls:
     ) -> Value:  # fmt: skip
         if not self.may_enter(target, frame):
             return derived(receiver, *arguments, *keywords.values())
-        is_method = bool(target.class_name) and isinstance(node.func, ast.Attribute) and not _is_static(target)
+        is_method = bool(target.class_name) and isinstance(node.func, ast.Attribute) and not is_static(target)
         bound = bind(target, ([receiver] if is_method else []) + arguments, keywords)
         closure = env if frame.function is not None and target.qualname.startswith(f"{frame.function.qualname}.") \
             and not target.class_name else {}  # fmt: skip
@@ -292,6 +293,20 @@ class Calls:
             self._endless.discard(id(node))
         self._write_back(target, node, is_method, outcome, bound, frame, env)
         return self._run.step(outcome.value, frame.module, node)
+
+    def _run_handed(
+        self, target: Function, position: int, node: ast.Call, arguments: list[Value], keywords: dict[str, Value],
+        frame: Frame, env: Env,
+    ) -> Value:  # fmt: skip
+        """`to_thread(save, event)`: the function runs with what stands behind it."""
+        if not self.may_enter(target, frame):
+            return derived(*arguments, *keywords.values())
+        named = node.args[position]
+        owner = [self._run.evaluate(named.value, frame, env)] if isinstance(named, ast.Attribute) \
+            and target.class_name and not is_static(target) else []  # fmt: skip
+        bound = bind(target, owner + arguments[position + 1 :], keywords)
+        stepped = {key: self._run.step(value, frame.module, node) for key, value in bound.items()}
+        return self._run.step(self.invoke(target, stepped, frame, {}).value, frame.module, node)
 
     def _write_back(
         self, target: Function, node: ast.Call, is_method: bool, outcome: Outcome, bound: Mapping[str, Value],
@@ -380,13 +395,3 @@ class Calls:
     def never_came_back(self, call: ast.Call) -> bool:
         """Whether a call was seen to end in an error always."""
         return id(call) in self._endless
-
-
-def _is_abstract(target: Function) -> bool:
-    body = target.node.body
-    last = body[-1]
-    return isinstance(last, ast.Expr) and isinstance(last.value, ast.Constant) and len(body) == 1
-
-
-def _is_static(target: Function) -> bool:
-    return any(isinstance(d, ast.Name) and d.id == "staticmethod" for d in target.node.decorator_list)

@@ -120,6 +120,9 @@ class Guards:
         frame: Frame, env: Env,
     ) -> Env | None:  # fmt: skip
         (left, one), (right, other) = first, second
+        contained = self._common_path(left, operator, truth, frame, env)
+        if contained is not None:
+            return contained
         match operator:
             case ast.In() | ast.NotIn():
                 inside = isinstance(operator, ast.In) == truth
@@ -181,6 +184,18 @@ class Guards:
             return self._for_keys(env, value.about, without_taint) if truth else env
         return None
 
+    def _common_path(self, left: ast.expr, operator: ast.cmpop, truth: bool, frame: Frame, env: Env) -> Env | None:
+        """`os.path.commonpath([path, FOLDER]) == FOLDER`: the path lies in the folder."""
+        if not isinstance(operator, ast.Eq | ast.NotEq) or isinstance(operator, ast.Eq) != truth:
+            return None
+        match left:
+            case ast.Call(func=asked, args=[ast.List(elts=parts) | ast.Tuple(elts=parts)]):
+                if self._run.index.resolve(frame.module, asked) == "os.path.commonpath":
+                    for part in parts:
+                        if isinstance(part, ast.Name) and part.id in env and env[part.id].taints:
+                            return self._narrow(part, frame, env, _contained)
+        return None
+
     def _by_method(self, test: ast.Call, function: ast.Attribute, truth: bool, frame: Frame, env: Env) -> Env | None:
         name = function.attr
         if name in _TIGHT_TESTS and truth and not test.args:
@@ -193,10 +208,13 @@ class Guards:
         if name == "is_relative_to":
             return self._narrow(function.value, frame, env, _contained) if truth else None
         if not truth:
-            text = given.constant
-            if isinstance(text, str) and name == "startswith":
-                return self._narrow(function.value, frame, env, lambda v: marked(v, f"not-first:{text}"))
-            return None
+            several = list(given.items.values()) if given.items else [given]  # `startswith(("//", "/\\"))`
+            texts = [one.constant for one in several]
+            if name != "startswith" or not all(isinstance(text, str) for text in texts):
+                return None
+            return self._narrow(
+                function.value, frame, env, lambda v: marked(v, *(f"not-first:{text}" for text in texts))
+            )
         mark = f"{'first' if name == 'startswith' else 'last'}:{given.constant or ''}"
         if name == "startswith" and (given.constant is None or len(str(given.constant)) > 1):
             return self._narrow(function.value, frame, env, lambda v: _begins(v, given, mark))

@@ -17,6 +17,7 @@ from swarm.analysis.dataflow.values import (
     derived,
     literal,
     merged,
+    without_taint,
 )
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ MARKS: dict[str, tuple[str, ...]] = {
 VOUCHED: dict[str, tuple[str, tuple[str, ...]]] = {
     "inside_folder": ("STAYS_INSIDE", ("path",)),
     "own_address": ("STAYS_HERE", ("host",)),
+    "load_plain": ("READS_PLAIN_PICKLES", ("plain",)),
 }
 TEXT_OF_QUERIES = (".text", ".literal_column", ".TextClause", ".quoted_name")
 # what passes its arguments on: anything else may have made something else of them
@@ -368,3 +370,16 @@ def _folded_method(name: str, receiver: Value, arguments: Sequence[Value]) -> Va
     return Value(
         constants=tuple(results), text=results[0] if len(results) == 1 and isinstance(results[0], str) else None
     )
+
+
+def substituted(arguments: Sequence[Value]) -> Value:
+    """`re.sub("[^a-z]", "", x)` leaves the characters that the pattern names."""
+    pattern = arguments[0].constant
+    if isinstance(pattern, str) and pattern.startswith("[^") and pattern.rstrip("+*")[-1:] == "]":
+        kept = pattern[2 : pattern.rindex("]")]
+        if not set(kept) & set("'\"<>;&|`$/\\\n ") and "\\s" not in kept and "\\S" not in kept \
+                and "\\W" not in kept and "\\D" not in kept:  # fmt: skip
+            return without_taint(arguments[2])
+    if isinstance(pattern, str) and ("\\r" in pattern or "\\n" in pattern or "\\x00-\\x1f" in pattern):
+        return derived(arguments[2], marks=("without:\n", "without:\r"))
+    return derived(arguments[2])

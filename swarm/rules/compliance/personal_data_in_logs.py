@@ -11,6 +11,7 @@ from typing import Literal
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
+from swarm.analysis.module import walk
 from swarm.analysis.parsing import parse_expression
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
@@ -34,6 +35,7 @@ _PAYLOAD_CALLS = re.compile(
     r"(\.get_json|\brequest\.json|\.get_data|\.body|\brequest\.form|\.model_dump|\bjson\.loads|\borjson\.loads)\("
 )
 _PAYLOAD_PLACES = re.compile(r"^(flask\.)?request\.(json|data|form|values)$")
+_PERSON = re.compile(r"contact|customer|lead|person|patient|guest|applicant|subscriber|attendee", re.IGNORECASE)
 _COVERED = re.compile(r"mask|redact|hash|anonym|pseudonym|scrub|len|bool|outline|digest|sha|type|keys", re.IGNORECASE)
 _MODULE = "log_privacy"
 
@@ -202,9 +204,29 @@ def _shown(index: Index, module: Module) -> Iterator[_Shown]:
                     yield _Shown(call, value, "outline", "what a person wrote")
                 elif shows_person(index, module, value):
                     yield _Shown(call, value, "outline", "an object that shows all of a person")
+                elif _is_part_about_person(module, _written_out(value)):
+                    yield _Shown(call, _written_out(value), "outline", "all that was sent of a person")
                 elif (kind := _kind(index, module, value)) is not None:
                     what = "the whole payload" if kind == "outline" else "a personal value"
                     yield _Shown(call, value, kind, what)
+
+
+def _written_out(value: ast.expr) -> ast.expr:
+    """`contact` of `json.dumps(contact)`."""
+    is_written = isinstance(value, ast.Call) and unparsed(value.func) in ("json.dumps", "dict") and value.args
+    return value.args[0] if isinstance(value, ast.Call) and is_written else value
+
+
+def _is_part_about_person(module: Module, value: ast.expr) -> bool:
+    """`contact` of `contact = event["contact"]`, which is asked for its fields: the whole of a person's record."""
+    function = module.enclosing_function(value)
+    if not isinstance(value, ast.Name) or function is None or not _PERSON.fullmatch(value.id):
+        return False
+    origin = assigned(value, function)
+    if not isinstance(origin, ast.Subscript | ast.Call) or value.id not in unparsed(origin):
+        return False
+    return any(isinstance(part, ast.Subscript) and getattr(part.value, "id", "") == value.id
+               and isinstance(part.slice, ast.Constant) for part in walk(function))  # fmt: skip
 
 
 def _values(node: ast.expr) -> Iterator[ast.expr]:

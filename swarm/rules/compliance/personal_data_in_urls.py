@@ -9,10 +9,12 @@ from collections.abc import Iterable, Iterator
 from swarm.analysis.effects import http_call
 from swarm.analysis.index import Index, Route
 from swarm.analysis.query_parameters import read_parameter
+from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.facts.personal_columns import PERSONAL_NAME
 from swarm.rules.rule import Example, Rule
+from swarm.rules.security.signatures.digests import assigned, last_name
 
 
 class PersonalDataInUrls(Rule):
@@ -66,7 +68,7 @@ class PersonalDataInUrls(Rule):
                 )
         for module in index.tree.modules.values():
             for call in module.nodes(ast.Call):
-                for name in _sent(call) if http_call(index, module, call) is not None else ():
+                for name in _sent(module, call) if http_call(index, module, call) is not None else ():
                     yield self.finding(
                         module,
                         call,
@@ -92,15 +94,17 @@ def _taken(index: Index, route: Route) -> Iterator[str]:
             yield name
 
 
-def _sent(call: ast.Call) -> Iterator[str]:
+def _sent(module: Module, call: ast.Call) -> Iterator[str]:
     for keyword in call.keywords:
         if keyword.arg == "params" and isinstance(keyword.value, ast.Dict):
             for key in keyword.value.keys:
                 if isinstance(key, ast.Constant) and isinstance(key.value, str) and PERSONAL_NAME.match(key.value):
                     yield key.value
     for given in (*call.args[:2], *(k.value for k in call.keywords if k.arg == "url")):
-        for part in given.values if isinstance(given, ast.JoinedStr) else ():
-            value = part.value if isinstance(part, ast.FormattedValue) else None
-            name = value.attr if isinstance(value, ast.Attribute) else value.id if isinstance(value, ast.Name) else ""
+        address = assigned(given, module.enclosing_function(given))
+        for part in address.values if isinstance(address, ast.JoinedStr) else ():
+            name = last_name(part.value) if isinstance(part, ast.FormattedValue) else ""
+            if name == "full_name" and isinstance(part, ast.FormattedValue) and not isinstance(part.value, ast.Name):
+                continue  # of a repository
             if PERSONAL_NAME.match(name):
                 yield name

@@ -5,16 +5,16 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from typing import cast
 
-from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import ClassInfo, Function, Index, Route
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
-from swarm.analysis.routes import DEPENDS, HOOKS, ROUTING, VIEW_BASES, find_hooks
+from swarm.analysis.routes import DEPENDS, HOOKS, ROUTING, VIEW_BASES
 from swarm.analysis.source import Module, parameters
-from swarm.rules.security.signatures.digests import is_signature
+from swarm.rules.security.guards.hooks import all_hooks, hooks_of, is_of_one_blueprint, is_put_in
+from swarm.rules.security.guards.judging import compares_signature, registrations, ways_of
 from swarm.rules.writing.placing import GUARDS
 
 # what asks for a proof goes by such a name, and so does what the proof is read from
@@ -31,13 +31,12 @@ _PROOF = re.compile(
     r"|credential|(^|[-_])hmac|svix|twilio|cookie",
     re.IGNORECASE,
 )
+_LOGGED_IN = re.compile(r"user|staff|admin|member|account|login|logged|role|uid|email|auth|owner", re.IGNORECASE)
 _PEOPLE = re.compile(r"Admin|User|Staff|Member|Private|Owner")
 _DECORATED = re.compile(r"\b(method_)?decorators\s*[:=]|permission_classes|authentication_classes")
 _READ_FROM = frozenset({"headers", "cookies", "META", "query_params", "args", "session", "authorization", "auth"})
 # what a framework runs before each method of a view
 _BEFORE_EACH = ("__init__", "__init_subclass__", "__call__", "dispatch_request", "dispatch", "prepare")
-_COMPARING = ("hmac.compare_digest", "secrets.compare_digest", "_operator._compare_digest")
-_CONSTRUCTORS = ("construct_event", "verify_and_parse")
 _CHECKERS = ("slack_bolt.",)
 _HARMLESS = re.compile(
     r"limit|cach|exempt|doc|swag|respon|cross_origin|cors|trac|observ|retry|inject|time|metric|log|wraps|expect"
@@ -56,9 +55,9 @@ def is_guarded(index: Index, route: Route) -> bool:
         return True
     if route.function.class_name is not None and _class_asks(index, route.function):
         return True
-    if any(_keyword_asks(index, module, call) for module, call in _registrations(index, route.function)):
+    if any(_keyword_asks(index, module, call) for module, call in registrations(index, route.function)):
         return True
-    ways = ways_of(index, route.function)
+    ways = [*ways_of(index, route.function), *(f for hook in hooks_of(index, route) for f in ways_of(index, hook))]
     return any(asks_for_proof(index, function) or _hands_to_checker(index, function) for function in ways)
 
 
@@ -70,86 +69,6 @@ def _hands_to_checker(index: Index, function: Function) -> bool:
             if isinstance(made, ast.Call) and (index.resolve(function.module, made.func) or "").startswith(_CHECKERS):
                 return True
     return False
-
-
-def checks_signature(index: Index, route: Route) -> bool:
-    """Whether the handler, or something that it runs, compares a signature."""
-    return any(compares_signature(index, function) for function in proofs_of(index, route))
-
-
-def proofs_of(index: Index, route: Route) -> list[Function]:
-    """What runs for a route: the handler, all that it runs or names, and what its registration puts before it."""
-    several = ways_of(index, route.function)
-    for module, call in _registrations(index, route.function):
-        for inner in (
-            part for keyword in call.keywords for part in walk(keyword.value) if isinstance(part, ast.Call)
-        ):
-            named = index.named_function(module, inner.args[0]) if inner.args else None
-            several += ways_of(index, named) if named is not None else []
-    return several
-
-
-def _registrations(index: Index, handler: Function) -> Iterator[tuple[Module, ast.Call]]:
-    """Calls that give a handler its route, with what is asked before it: `app.add_api_route(path, handler, …)`."""
-    for module, call in index.calls_named("add_api_route"):
-        given = [*call.args[1:2], *(keyword.value for keyword in call.keywords if keyword.arg == "endpoint")]
-        if any(index.named_function(module, one) is handler for one in given):
-            yield module, call
-
-
-def ways_of(index: Index, handler: Function) -> list[Function]:
-    """The handler and every function that it runs or names: helpers, dependencies, decorators."""
-    seen, todo = {handler: None}, [handler]
-    while todo:
-        for used in index.mentions(todo.pop()):
-            if used not in seen and not is_added(used.module):  # what a mend brought asks nobody who he is
-                seen[used] = None
-                todo.append(used)
-    return list(seen)
-
-
-def compares_signature(index: Index, function: Function) -> bool:
-    """Whether the function itself judges a signature."""
-    known = index.notes.setdefault("compares-signature", {})
-    answers = cast("dict[Function, bool]", known)
-    if function not in answers:
-        answers[function] = any(
-            _judges(index, function.module, node) for node in index.own_of(function, ast.Compare, ast.Call)
-        )
-    return answers[function]
-
-
-def _judges(index: Index, module: Module, node: ast.AST) -> bool:
-    if isinstance(node, ast.Compare):
-        sides = [node.left, *node.comparators]
-        return any(is_signature(index, module, side) for side in sides)
-    if isinstance(node, ast.Call):
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-        if module.resolve(node.func) in _COMPARING or name in _CONSTRUCTORS:
-            return True
-        return name in ("verify", "verify_signature") and len(node.args) + len(node.keywords) >= 2
-    return False
-
-
-def judging(index: Index) -> Set[Function]:
-    """The functions that judge a signature, and those that run or name one that does, over others as well."""
-    if "judging" not in index.notes:
-        users: dict[Function, list[Function]] = {}
-        for function in index.functions:
-            for used in index.mentions(function):
-                users.setdefault(used, []).append(function)
-        found = {function: None for function in index.functions if compares_signature(index, function)}
-        todo = list(found)
-        while todo:
-            current = todo.pop()
-            if is_added(current.module):
-                continue  # what a mend brought asks nobody who he is
-            for user in users.get(current, ()):
-                if user not in found:
-                    found[user] = None
-                    todo.append(user)
-        index.notes["judging"] = found.keys()
-    return cast("Set[Function]", index.notes["judging"])
 
 
 def asks_for_proof(index: Index, function: Function) -> bool:
@@ -203,7 +122,7 @@ def _is_place(node: ast.expr) -> bool:
 def _is_proof(place: ast.expr, key: ast.expr) -> bool:
     """A header of that name; one that the code names elsewhere is taken for it. A login stands in a session."""
     if isinstance(key, ast.Constant):
-        is_login = unparsed(place).endswith("session") and "user" in str(key.value)
+        is_login = unparsed(place).endswith("session") and _LOGGED_IN.search(str(key.value)) is not None
         return isinstance(key.value, str) and (is_login or _PROOF.search(key.value) is not None)
     return isinstance(place, ast.Attribute) and place.attr in ("headers", "cookies", "META")
 
@@ -268,7 +187,8 @@ def _class_asks(index: Index, handler: Function) -> bool:
         if current is None or current.dotted in seen:
             continue
         seen.add(current.dotted)
-        is_named_so = _ASKING.search(current.node.name) or _PEOPLE.search(current.node.name)
+        is_base = current is not info  # `class Users(AdminView)`
+        is_named_so = _ASKING.search(current.node.name) or (is_base and _PEOPLE.search(current.node.name))
         if is_named_so and not _is_asked_by_hand(index, current):
             return True
         plain = [part for part in current.node.body if not isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)]
@@ -313,7 +233,11 @@ def _may_ask(index: Index, module: Module, depends: ast.Call) -> bool:
         return any(asks_for_proof(index, function) for function in ways_of(index, named))
     if (index.resolve(module, given) or "") in index.classes:
         return _ASKING.search(unparsed(given)) is not None
-    return True  # a library's, or an object with a `__call__`
+    made = index.classes.get(index.kinds.of(module, given) or "")
+    called = made.methods.get("__call__") if made is not None else None
+    if called is not None:  # an object of the service's own
+        return any(asks_for_proof(index, function) for function in ways_of(index, called))
+    return True  # a library's
 
 
 def _decorators_ask(index: Index, function: Function) -> bool:
@@ -372,10 +296,12 @@ def _whole(index: Index) -> Iterator[bool]:
         for assign in module.nodes(ast.Assign):
             if module.segment(assign.targets[0]).endswith("wsgi_app"):
                 yield re.search(r"auth(?!or)|signature|token", module.segment(assign.value), re.I) is not None
-    for hook in find_hooks(index):
+    for hook in all_hooks(index):
         decorators = [unparsed(d) for d in hook.node.decorator_list]
         after = any("after" in d or "teardown" in d or "error" in d or "exception" in d for d in decorators)
-        if not after and not GUARDS & hook.module.globals.keys() and not _is_route(index, hook):
+        if after or GUARDS & hook.module.globals.keys() or _is_route(index, hook):
+            continue
+        if not is_of_one_blueprint(index, hook) and is_put_in(index, hook):
             yield any(asks_for_proof(index, function) for function in ways_of(index, hook))
 
 

@@ -24,6 +24,8 @@ _STAMP = re.compile(r"^(t|ts|x[-_].*timestamp|.*timestamp.*|.*[-_]ts|webhook[-_]
 _CLOCK = re.compile(
     r"\b(time\.time(_ns)?|datetime\.now|datetime\.utcnow|datetime\.datetime\.now|utcnow|now_s?|timezone\.now)\("
 )
+_DEPTH = 3
+_MOMENT = re.compile(r"stamp|time|when|sent|\bts\b|\bt\b", re.IGNORECASE)
 _AGE = re.compile(r"tolerance|max_age|too_old|fresh|stale|expired|age_s|drift|skew", re.IGNORECASE)
 
 
@@ -198,8 +200,37 @@ def _unchecked(index: Index, module: Module) -> Iterator[_Stamped]:
 
 
 def _looks_at_age(function: Function) -> bool:
-    text = unparsed(function.node)
-    return bool(_CLOCK.search(text) or _AGE.search(text))
+    if _AGE.search(unparsed(function.node)):
+        return True
+    clocks = {target.id for node in walk(function.node) if isinstance(node, ast.Assign) and _reads_clock(node.value)
+              for target in node.targets if isinstance(target, ast.Name)}  # fmt: skip
+    for node in walk(function.node):
+        if isinstance(node, ast.Compare) and _is_of_now(node, clocks):
+            return True  # in a difference or not
+        if isinstance(node, ast.Call):
+            given: list[ast.AST] = [*node.args, *(keyword.value for keyword in node.keywords)]
+            others = [part for part in given if not _is_of_now(part, clocks)]
+            if len(others) < len(given) and any(_MOMENT.search(unparsed(part)) for part in others):
+                return True  # `is_fresh(stamp, now)`
+        if _is_age(node, clocks):
+            return True
+    return False
+
+
+def _is_age(node: ast.AST, clocks: set[str]) -> bool:
+    """Whether a time is taken from that of now; one of now from one of now is how long something took."""
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Sub):
+        return False
+    return [_is_of_now(side, clocks) for side in (node.left, node.right)].count(True) == 1
+
+
+def _reads_clock(node: ast.AST) -> bool:
+    return _CLOCK.search(unparsed(node)) is not None
+
+
+def _is_of_now(node: ast.AST, clocks: set[str]) -> bool:
+    """Whether the time of now stands in an expression."""
+    return _reads_clock(node) or any(isinstance(part, ast.Name) and part.id in clocks for part in walk(node))
 
 
 def _is_verdict(value: ast.expr | None) -> bool:
@@ -221,17 +252,30 @@ def _stamp(index: Index, module: Module, function: Function) -> ast.expr | None:
     for node in walk(function.node):
         if not isinstance(node, ast.Call) or (module.resolve(node.func) or "") not in _KEYED or len(node.args) < 2:
             continue
-        message = assigned(node.args[1], function.node)
-        for inner in walk(message):
-            named = _stamp_of(inner)
-            if named is not None:
-                return named
-            value = assigned(inner, function.node) if isinstance(inner, ast.Name) else inner
-            if value is not inner and any(_stamp_of(part) is not None for part in walk(value)):
-                return inner if isinstance(inner, ast.Name) else None
-            given = [value for _, value in handed_in(index, function, getattr(inner, "id", ""))]
-            if isinstance(inner, ast.Name) and any(_stamp_of(part) for value in given for part in walk(value)):
+        found = _stamp_in(index, function, assigned(node.args[1], function.node), 0)
+        if found is not None:
+            return found
+    return None
+
+
+def _stamp_in(index: Index, function: Function, message: ast.expr, depth: int) -> ast.expr | None:
+    """The timestamp in a message, or the name that holds it, by way of names that stand for parts of the message."""
+    for inner in walk(message):
+        named = _stamp_of(inner)
+        if named is not None:
+            return named
+        if not isinstance(inner, ast.Name):
+            continue
+        value = assigned(inner, function.node)
+        if value is not inner:
+            if any(_stamp_of(part) is not None for part in walk(value)):
                 return inner
+            found = _stamp_in(index, function, value, depth + 1) if depth < _DEPTH else None
+            if found is not None:
+                return found
+        given = [value for _, value in handed_in(index, function, inner.id)]
+        if any(_stamp_of(part) for value in given for part in walk(value)):
+            return inner
     return None
 
 

@@ -21,6 +21,7 @@ _DELIVERIES = re.compile(
 )
 _AGAIN = re.compile(r"duplicat|already|\bseen\b|repeat|replay", re.IGNORECASE)
 _TAKEN = re.compile(r"IntegrityError|UniqueViolation|DuplicateKey|UniqueConstraint")
+_ADDED = re.compile(r"\.add\(\s*\w*(Deliver|Event|Processed|Seen|Webhook|Receipt|Idempot)\w*\(")
 _METHODS = frozenset({"on_conflict_do_nothing", "setnx"})
 
 
@@ -44,14 +45,17 @@ def _claims(index: Index, function: Function) -> bool:
     claims = (
         inserts or _refuses_second(index, function) or any(_claims_by_call(call) for call in index.calls(function))
     )
-    return claims and _ID.search(function.module.segment(function.node)) is not None
+    text = function.module.segment(function.node)
+    return claims and (_ID.search(text) is not None or _ADDED.search(text) is not None)
 
 
 def _refuses_second(index: Index, function: Function) -> bool:
     """`except IntegrityError:` around an insert of a delivery's id: the second one is told by the database."""
+    text = function.module.segment
+    is_added = _ADDED.search(text(function.node)) is not None
     return any(
         handler.type is not None and _TAKEN.search(unparsed(handler.type))
-        and any(_ID.search(function.module.segment(statement)) for statement in tried.body)
+        and (is_added or any(_ID.search(text(statement)) for statement in tried.body))
         for tried in index.own_of(function, ast.Try) for handler in tried.handlers
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from swarm.analysis.module import walk
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Rule
-from swarm.rules.security.guards.guarding import ways_of
+from swarm.rules.security.guards.judging import ways_of
 from swarm.rules.security.signatures.webhook_shapes import BODY_METHODS, checks_signatures
 from swarm.rules.writing.placing import GUARDS
 
@@ -25,7 +25,9 @@ _QUERY_ID = re.compile(r"^((event|delivery|message|request|webhook|notification)
 _SIGNED = frozenset({"webhook-id", "svix-id"})
 _STORE = ("exists", "get", "set", "setex", "setnx", "sismember", "sadd", "add", "hexists")
 _REMEMBERS = re.compile(
-    r"seen|dedup|duplicate|processed|handled|already|idempot|known_|deliver(y|ies)|setnx|claim|once", re.IGNORECASE
+    r"seen|dedup|duplicate|processed|handled|already|idempot|known_|deliver(y|ies)|setnx|claim|once"
+    r"|first_(time|seen)|is_new\b|remember",
+    re.IGNORECASE,
 )
 
 

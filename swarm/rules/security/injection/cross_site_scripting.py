@@ -39,6 +39,7 @@ class CrossSiteScripting(MendingFlowRule):
     cwe = ("CWE-79",)
     title = "Data of a request becomes part of a page"
     sources = ("OWASP ASVS 5.0 1.2.1", "OWASP: cross site scripting prevention")
+    kinds = ("request", "stored")
     harm = "becomes part of a page"
     recommendation = "Escape it (`markupsafe.escape`), use a template that escapes, or answer JSON."
     bad = (

@@ -15,6 +15,7 @@ from swarm.rules.rule import Example
 from swarm.rules.security.injection.data_flow import Hit, MendingFlowRule, Reached, calls, given, holds
 from swarm.rules.security.injection.folder_of_paths import Folders
 from swarm.rules.security.injection.kept_modules import KeptModule
+from swarm.rules.security.signatures.digests import assigned
 
 _OPENING = (
     "open", "io.open", "codecs.open", "aiofiles.open", "gzip.open", "zipfile.ZipFile", "tarfile.open", "os.open",
@@ -121,6 +122,8 @@ class PathTraversal(MendingFlowRule):
     def hits(self, seen: Seen, index: Index) -> Iterator[Hit]:
         """Paths that are opened, changed or asked about."""
         if calls(seen, *_OPENING):
+            if _is_stream(seen):
+                return  # its bytes were sent, and no path
             yield Hit(seen.argument(0, *_NAMES), _ACCEPTED, _is_contained)
         elif calls(seen, *_BOTH):
             yield Hit(derived(*seen.arguments[:2]), _ACCEPTED, _is_contained)
@@ -158,6 +161,13 @@ class PathTraversal(MendingFlowRule):
     def added_files(self, index: Index, module: Module) -> tuple[FileChange, ...]:
         """The module that looks."""
         return _GUARD.added(index, module)
+
+
+def _is_stream(seen: Seen) -> bool:
+    """Whether a file is handed in that lies in memory: `ZipFile(io.BytesIO(body))`."""
+    given = seen.node.args[0] if isinstance(seen.node, ast.Call) and seen.node.args else None
+    made = assigned(given, seen.module.enclosing_function(given)) if given is not None else None
+    return isinstance(made, ast.Call) and (seen.module.resolve(made.func) or "") in ("io.BytesIO", "io.StringIO")
 
 
 def _paths(seen: Seen) -> list[ast.expr]:

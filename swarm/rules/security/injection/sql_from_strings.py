@@ -43,8 +43,11 @@ _EXECUTES = (
 )
 _BINDING = ("execute", "execute_fetchall", "execute_insert")
 _SQL = re.compile(
-    r"^\W*(SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|MERGE|CALL|PRAGMA|DROP|ALTER|CREATE|TRUNCATE)\b", re.I
+    r"^\W*(SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|MERGE|CALL|PRAGMA|DROP|ALTER|CREATE|TRUNCATE"
+    r"|SET\s+\w+\s*(=|TO\b)|COPY|GRANT|REVOKE)\b",
+    re.I,
 )
+_IN_QUOTES = re.compile(f"'[^']*{OUTSIDE}")
 # a part of a query: a condition, an order
 _COMPARED = re.compile(r"[=<>]|\b(LIKE|IN|BETWEEN|ASC|DESC)\b", re.I)
 _STYLES: dict[str, Style] = {
@@ -231,6 +234,8 @@ def _reached(several: Iterable[Seen]) -> Iterator[Reached]:
         if not (_SQL.match(text) or is_text or (text[:1] == OUTSIDE and _is_database(seen))):
             continue
         dirty = Hit(given, ("sql",)).dirty(("request", "parameter"))
+        if not dirty and _IN_QUOTES.search(text):  # a column or table of the service's own is its own to name
+            dirty = Hit(given, ("sql",)).dirty(("stored",))
         if dirty and (dirty[0].kind == "request" or (given.text is not None and OUTSIDE in given.text[1:])):
             yield Reached(seen, Hit(given), dirty[0])
 

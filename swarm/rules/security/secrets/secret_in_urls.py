@@ -191,6 +191,11 @@ def _is_setting(module: Module, node: ast.expr) -> bool:
     """Whether a value is read from the environment, where it stands or into a name of the module."""
     if isinstance(node, ast.Name):
         node = getattr(module.globals.get(node.id), "value", node)
+    owner = module.enclosing_class(node)
+    if isinstance(node, ast.Attribute) and owner is not None and unparsed(node.value) == "self":
+        made = [assign.value for assign in walk(owner) if isinstance(assign, ast.Assign)
+                and unparsed(assign.targets[0]) == unparsed(node)]  # fmt: skip
+        node = made[0] if len(made) == 1 else node
     text = module.segment(node)
     return re.match(r"(os\.)?(environ\b|getenv\()", text) is not None
 

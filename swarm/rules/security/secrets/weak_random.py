@@ -62,9 +62,9 @@ class WeakRandom(Rule):
     can work out those before and after.
 
     The mend draws from `secrets.SystemRandom()`, which has the same methods and takes its numbers from the operating
-    system. Found by the name that a draw gets, and by where its number goes: cookies and entries of a session that
-    let somebody in, and what is compared with data of a request. Left alone: a generator of its own with a seed, and
-    draws that are no secret (jitter, samples).
+    system, and makes `uuid4` of `uuid1`, which tells the time and the host. Found by the name that a draw gets, and
+    by where its number goes: cookies and entries of a session that let somebody in, and what is compared with data of
+    a request. Left alone: a generator of its own with a seed, and draws that are no secret (jitter, samples).
     """
 
     id = "weak-random"
@@ -116,7 +116,7 @@ class WeakRandom(Rule):
                     evidence=f"`{unparsed(call)}` makes `{name}`",
                     recommendation="Use the module secrets.",
                     anchor=f"{name} {unparsed(call.func)}",
-                    mendable=not _is_shuffle(call),
+                    mendable=_replacement(index, module, call) is not None,
                 )
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
@@ -124,13 +124,14 @@ class WeakRandom(Rule):
         module = index.tree.modules[findings[0].file]
         lines = {finding.line for finding in findings}
         edits = [
-            Edit(*module.span(call.func), f"secrets.SystemRandom().{_method(index, module, call)}")
+            Edit(*module.span(call.func), text)
             for call, _ in _draws(index, module)
-            if call.lineno in lines and not _is_shuffle(call)
+            if call.lineno in lines and (text := _replacement(index, module, call)) is not None
         ]
         if not edits:
             return None
-        imported = module.insert_import("import secrets")
+        is_needed = any("secrets." in edit.text for edit in edits)
+        imported = module.insert_import("import secrets") if is_needed else Edit(0, 0, "")
         return Mend(
             "Draw secrets from the operating system",
             "The numbers of `random` can be worked out from some of them; SystemRandom's cannot.",
@@ -144,18 +145,36 @@ def _method(index: Index, module: Module, call: ast.Call) -> str:
     return (index.resolve(module, call.func) or "").rpartition(".")[2]
 
 
-def _is_shuffle(call: ast.Call) -> bool:
-    return unparsed(call.func).endswith("shuffle")
+def _replacement(index: Index, module: Module, call: ast.Call) -> str | None:
+    """What is called in its place; None for a shuffle of what is there already."""
+    method = _method(index, module, call)
+    if method == "uuid1":  # of the time and the host's address
+        is_plain = isinstance(call.func, ast.Attribute) and not call.args and not call.keywords
+        return f"{module.segment(call.func).removesuffix('1')}4" if is_plain else None
+    return None if method == "shuffle" else f"secrets.SystemRandom().{method}"
 
 
 def _draws(index: Index, module: Module) -> Iterator[tuple[ast.Call, str]]:
     flowing = _by_flow(index)
     for call in module.nodes(ast.Call):
         owner, _, method = (index.resolve(module, call.func) or "").rpartition(".")
-        if (owner == "random" and method in _DRAWS) or _is_of_the_time(index, module, call):
-            name = name_of_value(module, call) or flowing.get(id(call), "")
+        is_of_host = owner == "uuid" and method == "uuid1"
+        if (owner == "random" and method in _DRAWS) or is_of_host or _is_of_the_time(index, module, call):
+            name = name_of_value(module, call) or flowing.get(id(call), "") or _name_of_answer(index, module, call)
             if name:
                 yield call, name
+
+
+def _name_of_answer(index: Index, module: Module, call: ast.Call) -> str:
+    """What callers call the value, where the function gives back what it draws: `api_key = Keys.fresh()`."""
+    function = index.enclosing(module, call)
+    if function is None or not any(isinstance(around, ast.Return) for around in module.ancestors(call)):
+        return ""
+    names = (name_of_value(where, made) for where, made in index.calls_named(function.name)
+             if index.resolve_call(where, made) is function)  # fmt: skip
+    found = next(filter(None, names), "")
+    told = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", function.class_name or "")  # `Otp().draw()`
+    return found or (function.class_name or "" if _SECRET_NAME.search(told) else "")
 
 
 def _is_of_the_time(index: Index, module: Module, call: ast.Call) -> bool:

@@ -56,6 +56,11 @@ def _values(function: FunctionNode) -> dict[str, list[ast.expr]]:
         for assign in own_of(function, ast.Assign):
             for name in {target.id for target in assign.targets if isinstance(target, ast.Name)}:
                 kept.setdefault(name, []).append(assign.value)
+            first, value = assign.targets[0], assign.value
+            if isinstance(first, ast.Tuple) and isinstance(value, ast.Tuple) and len(first.elts) == len(value.elts):
+                for one, its in zip(first.elts, value.elts, strict=True):
+                    if isinstance(one, ast.Name):
+                        kept.setdefault(one.id, []).append(its)
     return kept
 
 

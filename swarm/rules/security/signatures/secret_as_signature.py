@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
+from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Rule
@@ -126,6 +128,22 @@ def _comparisons(index: Index, function: Function) -> Iterator[tuple[ast.expr, t
                 yield node, (node.left, item)
         elif isinstance(node, ast.Call) and len(node.args) == 2 and function.module.resolve(node.func) in _COMPARING:
             yield node, (node.args[0], node.args[1])
+            for sent, one in (node.args, node.args[::-1]):
+                for item in _listed(function.module, node, _bare(one)):
+                    yield node, (sent, item)
+
+
+def _listed(module: Module, node: ast.Call, one: ast.expr) -> list[ast.expr]:
+    """What a name stands for in turn: `for known in (mac, KEY)`."""
+    for around in module.ancestors(node):
+        loops = around.generators if isinstance(around, ast.GeneratorExp | ast.ListComp) else [around]
+        for loop in loops:
+            is_over = isinstance(loop, ast.For | ast.comprehension) and isinstance(one, ast.Name)
+            if is_over and isinstance(loop, ast.For | ast.comprehension) and unparsed(loop.target) == unparsed(one):
+                return loop.iter.elts if isinstance(loop.iter, ast.Tuple | ast.List) else []
+        if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
+            break
+    return []
 
 
 def _is_secret(function: Function, node: ast.expr) -> bool:

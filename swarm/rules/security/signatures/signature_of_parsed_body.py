@@ -15,7 +15,8 @@ from swarm.analysis.source import parameters
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Rule
-from swarm.rules.security.guards.guarding import compares_signature
+from swarm.rules.security.guards.hooks import dependencies
+from swarm.rules.security.guards.judging import compares_signature
 from swarm.rules.security.signatures.digests import assigned
 
 _KEYED = ("hmac.new", "hmac.digest", "hmac.HMAC")
@@ -26,6 +27,9 @@ _WRITERS = (
     "simplejson.dumps",
     "msgspec.json.encode",
     "flask.json.dumps",
+    "urllib.parse.urlencode",
+    "str",
+    "repr",
 )
 _PARSED = re.compile(r"\.json\(|\.get_json\(|\brequest\.json\b|json\.loads\(|\.model_dump|\.dict\(\)|\.form\b")
 _DEPTH = 3
@@ -153,7 +157,9 @@ def _writes_model(index: Index, function: Function, call: ast.Call) -> bool:
     func = call.func
     if not isinstance(func, ast.Attribute) or func.attr not in ("model_dump_json", "json", "to_json"):
         return False
-    if not isinstance(func.value, ast.Name) or not any(route.function is function for route in index.routes):
+    if not isinstance(func.value, ast.Name):
+        return False
+    if not any(route.function is function for route in index.routes) and function not in dependencies(index):
         return False
     given = next((a for a in parameters(function.node) if a.arg == func.value.id), None)
     note = unparsed(given.annotation) if given is not None and given.annotation is not None else ""
@@ -163,6 +169,10 @@ def _writes_model(index: Index, function: Function, call: ast.Call) -> bool:
 def _is_parsed(index: Index, function: Function, payload: ast.expr, depth: int) -> bool:
     """Whether a payload was parsed from a request."""
     value = assigned(payload, function.node)
+    if isinstance(value, ast.Attribute):  # `g.event = request.get_json()`
+        kept = [node.value for node in index.own_of(function, ast.Assign)
+                if unparsed(node.targets[0]) == unparsed(value)]  # fmt: skip
+        value = kept[0] if len(kept) == 1 else value
     if _PARSED.search(function.module.segment(value)):
         return True
     if not isinstance(value, ast.Name) or depth >= _DEPTH:

@@ -13,6 +13,11 @@ from swarm.rules.security.secrets.secret_words import is_secret_name
 from swarm.rules.security.signatures.digests import assigned, from_request, last_name
 
 SWITCH_OFF = re.compile(r"skip|disable|insecure|debug|testing|bypass|dev_?mode|local", re.IGNORECASE)
+_SWITCH_ON = re.compile(
+    r"^(is_)?(verify|check|validate|enforce|require|enable)_?(web)?(hooks?|sig|signatures?|hmac)?_?"
+    r"(signatures?|sigs?|hmac|verification|check|enabled?)$",
+    re.IGNORECASE,
+)
 _PLACE = re.compile(r"(^|_)(app_?|flask_?|node_?)?env(ironment)?$|(^|_)stage$|is_prod|production", re.IGNORECASE)
 _READERS = ("os.getenv", "os.environ.get")
 _SETTINGS = re.compile(
@@ -99,6 +104,8 @@ def switch_of(function: Function, test: ast.expr) -> str:
         name = last_name(part)
         if isinstance(part, ast.Call) and function.module.resolve(part.func) in _READERS and part.args:
             name = str(part.args[0].value) if isinstance(part.args[0], ast.Constant) else ""
+        if name and _SWITCH_ON.search(name) and isinstance(part, ast.Name | ast.Attribute | ast.Subscript | ast.Call):
+            return name
         if name and (_PLACE.search(name) or (SWITCH_OFF.search(name) and name not in ("locale", "localhost"))):
             return name
     return ""

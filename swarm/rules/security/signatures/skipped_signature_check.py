@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import builtins
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,9 +13,17 @@ from swarm.analysis.module import walk
 from swarm.core.findings import Finding, Severity
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
-from swarm.rules.security.guards.guarding import judging, ways_of
+from swarm.rules.security.guards.hooks import dependencies
+from swarm.rules.security.guards.judging import judging, ways_of
 from swarm.rules.security.signatures.digests import from_request
-from swarm.rules.security.signatures.judgements import asks_signature, is_refusal, refuses_inside
+from swarm.rules.security.signatures.judgements import (
+    asks_signature,
+    is_refusal,
+    lets_through,
+    lets_view_run,
+    refusal_text,
+    refuses_inside,
+)
 from swarm.rules.security.signatures.signing_secrets import (
     SWITCH_OFF,
     is_of_service,
@@ -27,8 +33,6 @@ from swarm.rules.security.signatures.signing_secrets import (
 )
 from swarm.rules.security.signatures.unsent_signatures import names_signature, unsent
 from swarm.rules.writing.splices import is_alone
-
-_REFUSED = re.compile(r"40[013]|HTTPException|signature|unauthori|forbidden|denied", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +184,12 @@ def _skips(index: Index) -> Iterator[_Skip]:
         if is_added(function.module):
             continue
         judges = function in judging(index)
-        for node in index.own_of(function, ast.If, ast.Return, ast.ExceptHandler):
+        for node in index.own_of(function, ast.If, ast.Return, ast.ExceptHandler, ast.Match):
             found = None
             if isinstance(node, ast.ExceptHandler):
-                found = _fails_open(index, function, node) if judges else None
+                found = (_fails_open(index, function, node) or _goes_on(function, node)) if judges else None
+            elif isinstance(node, ast.Match):
+                found = _matched(index, function, node) if judges else None
             elif isinstance(node, ast.If):
                 found = (_left_out(index, function, node) if judges else None) or _only_if_set(index, function, node)
             elif isinstance(node, ast.Return) and judges:
@@ -220,21 +226,38 @@ def _left_out(index: Index, function: Function, node: ast.If) -> _Skip | None:
         return None
     is_yes = isinstance(last.value, ast.Constant) and last.value.value is True
     is_bare = last.value is None or (isinstance(last.value, ast.Constant) and last.value.value is None)
-    if not is_yes and not (is_bare and _raises(index, function)):
+    is_answer = lets_view_run(function, last) or (
+        function in dependencies(index) and not is_refusal(index, function.module, node.body)
+    )
+    if not is_yes and not ((is_bare or is_answer) and _raises(index, function)):
         return None
     sent = _not_sent(function, node.test)
     if sent and not any(route.function is function for route in index.routes):
-        text = "return False" if is_yes else _refusal_text(index, function, None)
+        text = "return False" if is_yes else refusal_text(index, function, None)
         edit = Edit(*function.module.span(last), text) if text else None
         return _Skip(function, node, f"says yes where {sent} was not sent", "high", edit)
     secret = secret_unset(function, node.test)
     if secret:
-        text = "return False" if is_yes else _refusal_text(index, function, None)
+        text = "return False" if is_yes else refusal_text(index, function, None)
         edit = Edit(*function.module.span(last), text) if text else None
         return _skip(index, function, node, f"says yes where {secret} is not set", node.test, edit)
     switch = switch_of(function, node.test)
     if switch:
         return _switched(function, node, switch)
+    return None
+
+
+def _matched(index: Index, function: Function, node: ast.Match) -> _Skip | None:
+    """`match STAGE: case "dev": return True`."""
+    switch = switch_of(function, node.subject)
+    if not switch or not _is_before_check(index, function, node):
+        return None
+    for case in node.cases:
+        last = case.body[-1]
+        is_yes = isinstance(last, ast.Return) and isinstance(last.value, ast.Constant) and last.value.value is True
+        is_bare = isinstance(last, ast.Return) and last.value is None
+        if is_yes or (is_bare and _raises(index, function)):
+            return _switched(function, node, switch)
     return None
 
 
@@ -297,7 +320,7 @@ def _or_unset(index: Index, function: Function, node: ast.Return) -> _Skip | Non
 
 def _with_else(index: Index, function: Function, node: ast.If, inner: ast.If) -> Edit | None:
     module = function.module
-    text = _refusal_text(index, function, inner)
+    text = refusal_text(index, function, inner)
     is_elif = module.line(node.lineno).lstrip().startswith("elif")
     if not text or is_elif or not is_alone(module, node.body[-1]):
         return None
@@ -323,6 +346,13 @@ def _fails_open(index: Index, function: Function, node: ast.ExceptHandler) -> _S
     )
 
 
+def _goes_on(function: Function, node: ast.ExceptHandler) -> _Skip | None:
+    """`except SignatureVerificationError: log(…)`, and the function goes on as if the check had said yes."""
+    if not lets_through(function.module, node):
+        return None
+    return _Skip(function, node, "goes on where the signature is wrong", "high", None)
+
+
 def _not_sent(function: Function, test: ast.expr) -> str:
     """What holds the signature that a test finds missing: `not signature`, `signature is None`."""
     name = test.operand if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not) else None
@@ -333,29 +363,7 @@ def _not_sent(function: Function, test: ast.expr) -> str:
     return name.id if names_signature(function, name) else ""
 
 
-def _refusal_text(index: Index, function: Function, inner: ast.If | None) -> str:
-    """The statement by which the function refuses, on one line, where it can stand elsewhere as well."""
-    module = function.module
-    if inner is not None:
-        candidates: list[ast.stmt] = [inner.body[-1]]
-    else:
-        raised = [
-            node for node in index.own_of(function, ast.Raise, ast.Expr)
-            if isinstance(node, ast.Raise) or is_refusal(index, module, [node])
-        ]  # fmt: skip
-        candidates = [node for node in raised if _REFUSED.search(module.segment(node))]
-    for statement in reversed(candidates):
-        text = module.segment(statement)
-        names = {part.id for part in walk(statement) if isinstance(part, ast.Name)}
-        known = set(module.globals) | set(module.imports)
-        known |= set(dir(builtins))
-        has_cause = isinstance(statement, ast.Raise) and (statement.cause is not None or statement.exc is None)
-        if "\n" not in text and names <= known and not has_cause:
-            return text
-    return ""
-
-
-def _is_before_check(index: Index, function: Function, node: ast.If) -> bool:
+def _is_before_check(index: Index, function: Function, node: ast.stmt) -> bool:
     """Whether something is compared after it: what follows a check leaves none out."""
     return any(
         isinstance(part, ast.Compare | ast.Call) and part.lineno > (node.end_lineno or 0)

@@ -10,7 +10,9 @@ from swarm.analysis.index import Index, Route
 from swarm.core.findings import Confidence, Finding
 from swarm.rules.distinct import once_a_handler
 from swarm.rules.rule import Example, Rule
-from swarm.rules.security.guards.guarding import checks_signature, is_guarded, proofs_of
+from swarm.rules.security.guards.guarding import is_guarded
+from swarm.rules.security.guards.judging import checks_signature, proofs_of
+from swarm.rules.security.signatures.idle_checks import dropped_check, idle_check
 from swarm.rules.security.signatures.webhook_shapes import BODY_METHODS
 
 _WEBHOOK = re.compile(r"(^|[/_.-])(web)?hooks?([/_.-]|$)|webhook|[/_-]ipn([/_-]|$)", re.IGNORECASE)
@@ -22,6 +24,12 @@ _KEEPS_A_LIST = re.compile(
 )  # fmt: skip
 
 
+_OF_SENDERS = re.compile(
+    r"stripe|github|gitlab|bitbucket|slack|discord|twilio|sms|mms|voice|mailgun|sendgrid|postmark|paddle|shopify"
+    r"|svix|clerk|zoom|hubspot|typeform|calendly|intercom|zendesk|telegram|whatsapp|messenger|highlevel|ghl|linear|jira"
+    r"|interactions",
+    re.IGNORECASE,
+)
 _PEOPLE = re.compile(r"(^|/)(auth|login|logout|token|oauth|users?|accounts?|sessions?|me|admin)(/|$)", re.IGNORECASE)
 _RAW = re.compile(r"\.body\(\)|get_data\(|\brequest\.data\b|\brequest\.stream\b")
 _GENERAL = re.compile(r"|api|v\d+|internal|public|rest", re.IGNORECASE)
@@ -29,7 +37,8 @@ _GENERAL = re.compile(r"|api|v\d+|internal|public|rest", re.IGNORECASE)
 
 class UnauthenticatedWebhook(Rule):
     """A webhook takes what anybody sends who finds its address: nothing that it runs reads a signature, a token or a
-    login. Where other webhooks of the service do check one, this one was forgotten.
+    login. Where other webhooks of the service do check one, or a check is there that nothing runs, this one was
+    forgotten.
 
     Nothing is said of routes behind a dependency, hook or middleware that asks, of addresses that are secret
     themselves (`/hook/{token}`), and of routes that keep a list of webhooks. There is no mend: which secret the
@@ -111,16 +120,34 @@ def _open(index: Index) -> Iterator[tuple[Route, str, Confidence]]:
     signed = [route for route in routes if checks_signature(index, route)]
     for route in routes:
         name = route.function.name
-        if _KEEPS_A_LIST.match(name) or route in signed or is_guarded(index, route):
+        dropped = dropped_check(index, route) if route in signed else ""
+        if dropped:
+            yield route, f"what {dropped} says of the signature is asked by nobody", "high"
+        if _KEEPS_A_LIST.match(name) or route in signed:
+            continue
+        idle = idle_check(index, route) if _takes_events(route, routes) else ""
+        if idle:
+            yield route, f"nothing asks who sends it, while {idle}, which could, is run by nothing", "high"
+            continue
+        if is_guarded(index, route):
             continue
         is_webhook = _WEBHOOK.search(route.path) is not None or _WEBHOOK.search(name) is not None
         beside = [other for other in signed if _are_neighbours(route, other)]
-        is_intake = is_webhook or _INTAKE.search(route.path) or _INTAKE.search(name)
+        is_intake = is_webhook or any(_INTAKE.search(t) or _OF_SENDERS.search(t) for t in (route.path, name))
         if beside and (is_intake or _is_one_of_many(index, route, routes, signed)):
             others = f"{beside[0].path} checks a signature" if beside[0].path else "others check a signature"
             yield route, f"nothing asks who sends it, while {others}", "high"
         elif is_webhook:
             yield route, "nothing that it runs reads a signature, a token or a login", "medium"
+
+
+def _takes_events(route: Route, routes: list[Route]) -> bool:
+    """Whether what it is called or does says that a machine sends to it; the only route with a body is the one."""
+    if _PEOPLE.search(route.path):
+        return False  # persons log in in other ways
+    text = f"{route.path} {route.function.qualname}"
+    is_named = _WEBHOOK.search(text) or _INTAKE.search(text) or _OF_SENDERS.search(text)
+    return is_named is not None or len({one.function for one in routes}) == 1
 
 
 def _is_one_of_many(index: Index, route: Route, routes: list[Route], signed: list[Route]) -> bool:

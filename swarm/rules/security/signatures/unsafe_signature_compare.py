@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
-from swarm.analysis.source import Module
+from swarm.analysis.layout import unparsed
+from swarm.analysis.module import walk
+from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
@@ -22,6 +24,7 @@ from swarm.rules.security.signatures.digests import (
     may_be_none,
     may_be_unset,
 )
+from swarm.rules.security.signatures.signature_of_parsed_body import handed_in
 from swarm.rules.writing.splices import before_definitions, free_name, is_atom
 
 _HELPER = "_is_valid_secret"
@@ -197,8 +200,26 @@ def _comparisons(index: Index, module: Module) -> Iterator[ast.Compare]:
         if any(isinstance(side, ast.Constant) for side in sides) or any(_is_number(side) for side in sides):
             continue
         is_check = any(is_signature(index, module, side) for side in sides) or _is_secret_check(index, module, sides)
+        is_check = is_check or _is_handed_one(index, module, sides)
         if is_check and not is_condition_of_query(index, module, compare):
             yield compare
+
+
+def _is_handed_one(index: Index, module: Module, sides: list[ast.expr]) -> bool:
+    """`def same(ours, theirs): return ours == theirs`, where callers hand in a signature that they made."""
+    function = index.enclosing(module, sides[0])
+    if function is None or not all(isinstance(side, ast.Name) for side in sides):
+        return False
+    names = [side.id for side in sides if isinstance(side, ast.Name)]
+    for loop in (part for part in walk(function.node) if isinstance(part, ast.comprehension | ast.For)):
+        # `for a, b in zip(ours, theirs)`: letter by letter
+        pairs = loop.iter.args if isinstance(loop.iter, ast.Call) and unparsed(loop.iter.func) == "zip" else []
+        if isinstance(loop.target, ast.Tuple) and {getattr(one, "id", "") for one in loop.target.elts} == set(names):
+            names = [given.id for given in pairs if isinstance(given, ast.Name)] or names
+    if not set(names) <= {argument.arg for argument in parameters(function.node)}:
+        return False
+    return any(is_signature(index, caller.module, given) for name in names
+               for caller, given in handed_in(index, function, name))  # fmt: skip
 
 
 def _looked_up(index: Index, module: Module) -> Iterator[ast.Compare]:

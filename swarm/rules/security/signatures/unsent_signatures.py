@@ -8,7 +8,8 @@ import re
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
 from swarm.analysis.module import walk
-from swarm.rules.security.guards.guarding import asks_for_proof, ways_of
+from swarm.rules.security.guards.guarding import asks_for_proof
+from swarm.rules.security.guards.judging import ways_of
 from swarm.rules.security.signatures.digests import assigned, from_request
 from swarm.rules.security.signatures.judgements import asks_signature, is_refusal, refuses_inside
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index
+from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
@@ -40,20 +41,33 @@ class _Scheme:
     sender: str
     keyed: bool
     encoding: Encoding
+    prefix: str = ""
 
 
 _SCHEMES = {
     "x-ghl-signature": _Scheme("HighLevel", False, "base64"),
     "x-signature-ed25519": _Scheme("Discord", False, "hex"),
-    "x-hub-signature-256": _Scheme("GitHub", True, "hex"),
+    "x-hub-signature-256": _Scheme("GitHub", True, "hex", "sha256="),
     "x-shopify-hmac-sha256": _Scheme("Shopify", True, "base64"),
     "x-square-hmacsha256-signature": _Scheme("Square", True, "base64"),
-    "x-slack-signature": _Scheme("Slack", True, "hex"),
+    "x-slack-signature": _Scheme("Slack", True, "hex", "v0="),
     "stripe-signature": _Scheme("Stripe", True, "hex"),
     "linear-signature": _Scheme("Linear", True, "hex"),
     "x-razorpay-signature": _Scheme("Razorpay", True, "hex"),
     "webhook-signature": _Scheme("Standard Webhooks", True, "base64"),
     "svix-signature": _Scheme("Svix", True, "base64"),
+    "x-twilio-signature": _Scheme("Twilio", True, "base64"),
+    "typeform-signature": _Scheme("Typeform", True, "base64", "sha256="),
+    "x-hubspot-signature-v3": _Scheme("HubSpot", True, "base64"),
+    "x-zm-signature": _Scheme("Zoom", True, "hex", "v0="),
+    "paddle-signature": _Scheme("Paddle", True, "hex"),
+    "calendly-webhook-signature": _Scheme("Calendly", True, "hex"),
+    "x-wc-webhook-signature": _Scheme("WooCommerce", True, "base64"),
+    "intuit-signature": _Scheme("Intuit", True, "base64"),
+    "x-xero-signature": _Scheme("Xero", True, "base64"),
+    "x-line-signature": _Scheme("LINE", True, "base64"),
+    "x-docusign-signature-1": _Scheme("DocuSign", True, "base64"),
+    "sentry-hook-signature": _Scheme("Sentry", True, "hex"),
 }
 
 
@@ -156,7 +170,7 @@ class UnverifiableSignature(Rule):
                     anchor=f"{function.qualname} forms",
                     mendable=False,
                 )
-            elif scheme is not None and (wrong := _wrong(index, function.module, made, scheme)):
+            elif scheme is not None and (wrong := _wrong(index, function.module, made, sent, scheme)):
                 yield self.finding(
                     function.module,
                     node,
@@ -212,12 +226,23 @@ def _never_alike(index: Index, module: Module, made: ast.expr, sent: ast.expr) -
     if is_decoded and is_hex and not is_base64:
         return "what was decoded with the digest's hexadecimal digits"
     digest = module.segment(assigned(made, module.enclosing_function(made)))
-    if _RAW.search(digest) and _BASE64.search(digest) is None and from_request(module, bare):
+    is_raw = _RAW.search(digest) or _gives_raw(index, module, made)
+    if is_raw and _BASE64.search(digest) is None and from_request(module, bare):
         is_plain = isinstance(decoded, ast.Subscript | ast.Call) and not re.search(
             r"b64|fromhex|unhex|decode", module.segment(decoded)
         )
         return "the header's text with the digest's bytes" if is_plain else ""
     return ""
+
+
+def _gives_raw(index: Index, module: Module, made: ast.expr) -> bool:
+    """Whether it is a call of a function of the service's own that gives the digest's bytes."""
+    value = assigned(made, module.enclosing_function(made))
+    called = index.resolve_call(module, value) if isinstance(value, ast.Call) else None
+    returned = [node.value for node in index.own_of(called, ast.Return) if node.value] if called is not None else []
+    return called is not None and len(returned) == 1 and _RAW.search(
+        called.module.segment(assigned(returned[0], called.node))
+    ) is not None  # fmt: skip
 
 
 def _undone(node: ast.expr) -> ast.expr:
@@ -227,7 +252,7 @@ def _undone(node: ast.expr) -> ast.expr:
     return node
 
 
-def _wrong(index: Index, module: Module, made: ast.expr, scheme: _Scheme) -> str:
+def _wrong(index: Index, module: Module, made: ast.expr, sent: ast.expr, scheme: _Scheme) -> str:
     """Why a digest can never be what the sender sends; "" where it may."""
     if not scheme.keyed:
         return f"{scheme.sender} signs with Ed25519 (base64), and the code compares a keyed digest"
@@ -237,7 +262,17 @@ def _wrong(index: Index, module: Module, made: ast.expr, scheme: _Scheme) -> str
         return f"{scheme.sender} writes base64, and the code compares hexadecimal digits"
     if scheme.encoding == "hex" and is_base64 and not is_hex:
         return f"{scheme.sender} writes hexadecimal digits, and the code compares base64"
+    if scheme.prefix and is_hex and scheme.prefix not in text and not _is_cut(index, module, sent):
+        return f"{scheme.sender} writes `{scheme.prefix}` before the digits, and the code compares the digits alone"
     return ""
+
+
+def _is_cut(index: Index, module: Module, sent: ast.expr) -> bool:
+    """Whether anything but the header itself, as it came, may be what is compared."""
+    value = assigned(_undone(sent), module.enclosing_function(sent))
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "get":
+        return not from_request(module, value)
+    return not (isinstance(value, ast.Subscript) and unparsed(value.value).endswith("headers"))
 
 
 def _written(index: Index, module: Module, node: ast.expr, depth: int) -> str:

@@ -127,7 +127,7 @@ def _is_request(node: ast.expr, names: frozenset[str]) -> bool:
 def checks_signatures(index: Index) -> bool:
     """Whether code on a request's way makes or compares signatures."""
     return any(
-        node.attr in ("new", "compare_digest", "verify", "hexdigest")
+        node.attr in ("new", "compare_digest", "verify", "hexdigest", "construct_event", "is_valid_request")
         for function in index.reachable()
         if _is_signing(function.module)
         for node in index.own_of(function, ast.Attribute)

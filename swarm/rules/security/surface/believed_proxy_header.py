@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index
 from swarm.analysis.module import walk
+from swarm.analysis.routes import DEPENDS
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -106,6 +107,7 @@ def _deciding(index: Index) -> Iterator[tuple[Function, ast.AST, str]]:
     several = [function for function in index.functions if function.module in reading]
     named = {function: header for function in several if (header := _given_back(index, function))}
     callers = {caller for function in named for caller in index.callers(function)}
+    callers |= {one for one in index.functions if named and any(_depended(one))}
     for function in index.functions:
         module = function.module
         if module not in reading and function not in callers:
@@ -185,12 +187,29 @@ def _held(index: Index, function: Function, named: dict[Function, str]) -> dict[
         header = named.get(called, "") if called is not None else ""
         if header:
             held[module.segment(node)] = header
+    for argument, default in _depended(function):
+        given = index.named_function(module, default)
+        if given is not None and named.get(given):
+            held[argument] = named[given]
     for assign in (node for node in nodes if isinstance(node, ast.Assign)):
         header = _header_in(module, assign.value, held)
         for target in assign.targets:
             if header and isinstance(target, ast.Name):
                 held[target.id] = header
     return held
+
+
+def _depended(function: Function) -> Iterator[tuple[str, ast.expr]]:
+    """Parameters that FastAPI fills by `Depends(…)`, with what it runs for them."""
+    arguments = function.node.args
+    several = [*arguments.posonlyargs, *arguments.args]
+    pairs = list(zip(reversed(several), reversed(arguments.defaults), strict=False))
+    pairs += [(a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None]
+    for argument, default in pairs:
+        if isinstance(default, ast.Call) and default.args and (
+            function.module.resolve(default.func) or ""
+        ) in DEPENDS:  # fmt: skip
+            yield argument.arg, default.args[0]
 
 
 def _read(node: ast.AST) -> str:
@@ -207,6 +226,8 @@ def _read(node: ast.AST) -> str:
 
 
 def _is_request(node: ast.expr) -> bool:
+    if isinstance(node, ast.Name):  # of a middleware's scope
+        return node.id in ("headers", "hdrs", "environ", "request_headers")
     return isinstance(node, ast.Attribute) and node.attr in ("headers", "environ", "META")
 
 

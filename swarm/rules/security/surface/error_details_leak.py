@@ -207,6 +207,8 @@ def _renders(module: Module, node: ast.expr, name: str | None) -> bool:
             and (_is_error(part.value, name) or any(True for _ in _details(module, part.value, name)))
             for part in node.values
         )
+    if isinstance(node, ast.ListComp | ast.GeneratorExp):
+        return any(_renders(module, loop.iter, name) for loop in node.generators)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mod):
         sides = [node.left, *(node.right.elts if isinstance(node.right, ast.Tuple) else [node.right])]
         return any(_is_error(side, name) or _renders(module, side, name) for side in sides)

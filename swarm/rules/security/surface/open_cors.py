@@ -95,12 +95,12 @@ class OpenCors(Rule):
 
 def _by_library(index: Index, module: Module) -> Iterator[tuple[ast.AST, str]]:
     for call in module.nodes(ast.Call):
-        if not any(keyword.arg in ("allow_credentials", "supports_credentials") for keyword in call.keywords):
+        given = _given(module, call)
+        if not given.keys() & {"allow_credentials", "supports_credentials"}:
             continue
         names = [index.resolve(module, call.func) or ""]
         if call.args:
             names.append(index.resolve(module, call.args[0]) or "")  # add_middleware(CORSMiddleware, …)
-        given = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
         if any(name in _MIDDLEWARES for name in names):
             if _is_true(given.get("allow_credentials")) and (
                 _is_any(module, given.get("allow_origins")) or _is_any(module, given.get("allow_origin_regex"))
@@ -110,6 +110,21 @@ def _by_library(index: Index, module: Module) -> Iterator[tuple[ast.AST, str]]:
             origins = given.get("origins") or _of_resources(given.get("resources"))
             if origins is None or _is_any(module, origins):
                 yield call, f"{names[0].rsplit('.', 1)[-1]} allows any origin, with credentials"
+
+
+def _given(module: Module, call: ast.Call) -> dict[str, ast.expr]:
+    """The call's keywords, those of a mapping of the module's that is spread into it as well."""
+    found: dict[str, ast.expr] = {}
+    for keyword in call.keywords:
+        if keyword.arg:
+            found[keyword.arg] = keyword.value
+            continue
+        name = keyword.value.id if isinstance(keyword.value, ast.Name) else ""
+        spread = getattr(module.globals.get(name), "value", None)
+        if isinstance(spread, ast.Dict):
+            pairs = zip(spread.keys, spread.values, strict=True)
+            found.update({str(key.value): value for key, value in pairs if isinstance(key, ast.Constant)})
+    return found
 
 
 def _of_resources(resources: ast.expr | None) -> ast.expr | None:
@@ -151,7 +166,9 @@ def _by_hand(module: Module) -> Iterator[tuple[ast.AST, str]]:
     for function, headers in written.items():
         if function is None or len(headers) < 2 or not _says_true(headers[_CREDENTIALS].value):
             continue
-        origin = module.segment(assigned(headers[_ORIGIN].value, function))
+        value = headers[_ORIGIN].value
+        value = value.values[0] if isinstance(value, ast.BoolOp) and isinstance(value.op, ast.Or) else value
+        origin = module.segment(assigned(value, function))
         said_back = re.search(r"headers(\.get\(|\[)['\"]origin", origin, re.IGNORECASE)
         is_asked = any(
             isinstance(around, ast.If | ast.IfExp) and not _is_whether_sent(around.test)

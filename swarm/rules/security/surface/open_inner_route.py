@@ -11,7 +11,8 @@ from swarm.analysis.index import Index, Route
 from swarm.core.findings import Finding, Severity
 from swarm.rules.distinct import once_a_handler
 from swarm.rules.rule import Example, Rule
-from swarm.rules.security.guards.guarding import is_guarded, ways_of
+from swarm.rules.security.guards.guarding import is_guarded
+from swarm.rules.security.guards.judging import ways_of
 
 _INNER = re.compile(
     r"(^|[/_-])(admin|debug|internal|console|dump|backup|maintenance|impersonate|sudo|reindex|shutdown|flush|purge"
