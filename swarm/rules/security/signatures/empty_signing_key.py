@@ -19,6 +19,7 @@ from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.secrets.secret_in_code import imports_of, read_or
 from swarm.rules.security.secrets.secret_words import is_secret_name
 from swarm.rules.security.signatures.digests import assigned, from_request, last_name
+from swarm.rules.security.signatures.handed_keys import handed_to_object, variable_read
 from swarm.rules.writing.placing import bound_names
 
 _READERS = ("os.getenv", "os.environ.get")
@@ -35,7 +36,7 @@ class _Empty:
     module: Module
     node: ast.expr
     name: str
-    reader: ast.Call | ast.Subscript | None
+    reader: ast.Call | ast.Subscript | ast.BoolOp | None
     must_be_set: bool = False
 
 
@@ -169,7 +170,10 @@ def _when(empty: _Empty) -> str:
     return "set to nothing" if empty.must_be_set else "not set"
 
 
-def _read_or(module: Module, reader: ast.Call | ast.Subscript, random: str) -> str | None:
+def _read_or(module: Module, reader: ast.Call | ast.Subscript | ast.BoolOp, random: str) -> str | None:
+    if isinstance(reader, ast.BoolOp):  # `os.getenv("KEY") or ""`
+        start, end = module.span(reader)[0], module.span(reader.values[-1])[0]
+        return f"{module.text[start:end]}{random}"
     if isinstance(reader, ast.Call):
         return read_or(module, reader, random)
     text = f"{module.segment(reader)} or {random}"
@@ -206,6 +210,11 @@ def _empty(index: Index) -> Iterator[_Empty]:
                     known = keys if is_secret_name(variable) else signing
                     if names & known and not names & asked:
                         yield _Empty(module, call, variable, call)
+        for either in module.nodes(ast.BoolOp):
+            name = _or_nothing(module, either)
+            known = keys if is_secret_name(name) else signing
+            if name and {name, name.lower(), *_bound_to(module, either)} & known:
+                yield _Empty(module, either, name, either)
         for read, name in _set_to_nothing(index, module, signing):
             if not {name, *_bound_to(module, read)} & asked:
                 yield _Empty(module, read, name, read, must_be_set=True)
@@ -217,6 +226,15 @@ def _empty(index: Index) -> Iterator[_Empty]:
                 name = field.target.id
                 if is_settings and is_secret_name(name) and name in keys and name not in asked:
                     yield _Empty(module, field.value, name, None)
+
+
+def _or_nothing(module: Module, either: ast.BoolOp) -> str:
+    """The variable of `os.getenv("KEY") or ""`."""
+    first, last = either.values[0], either.values[-1]
+    is_empty = isinstance(either.op, ast.Or) and isinstance(last, ast.Constant) and last.value == ""
+    if not is_empty or not isinstance(first, ast.Call) or module.resolve(first.func) not in _READERS:
+        return ""
+    return str(first.args[0].value) if first.args and isinstance(first.args[0], ast.Constant) else ""
 
 
 def _bound_to(module: Module, call: ast.expr) -> Iterator[str]:
@@ -232,7 +250,10 @@ def _bound_to(module: Module, call: ast.expr) -> Iterator[str]:
             key = around.keys[around.values.index(inner)] if isinstance(inner, ast.expr) else None
             if isinstance(key, ast.Constant) and isinstance(key.value, str):
                 yield key.value
-        elif isinstance(around, ast.stmt):
+        elif isinstance(around, ast.Return):
+            function = module.enclosing_function(around)
+            yield from [function.name] if function is not None else []
+        if isinstance(around, ast.stmt):
             return
         inner = around
 
@@ -305,8 +326,10 @@ def _compares(module: Module, node: ast.AST) -> bool:
 
 def _called(index: Index, module: Module, key: ast.expr, depth: int) -> set[str]:
     """The names that a key goes by: its own, and where it is a parameter those that callers hand in."""
-    names = {last_name(key)}
+    names = {last_name(key.func if isinstance(key, ast.Call) else key)}
     function = index.enclosing(module, key)
+    if function is not None:
+        names |= {variable_read(where, value) for where, value in handed_to_object(index, function, key)}
     if not isinstance(key, ast.Name) or function is None or depth > _DEPTH:
         return names
     several = [a.arg for a in parameters(function.node)]

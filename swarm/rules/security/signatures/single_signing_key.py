@@ -16,13 +16,13 @@ from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.signatures.digests import assigned, last_name
+from swarm.rules.security.signatures.handed_keys import handed_to_object, variable_read
 from swarm.rules.writing.placing import bound_names, code_mentions
 from swarm.rules.writing.splices import before_definitions, import_as
 
 _WIDTH = 118
 _KEYED = ("hmac.new", "hmac.digest", "hmac.HMAC")
 _COMPARING = ("hmac.compare_digest", "secrets.compare_digest", "_operator._compare_digest")
-_READERS = ("os.getenv", "os.environ.get")
 # keys that are several already
 _KNOWN = r"_PREVIOUS\b|_OLD_(SECRET|KEY)|(SECRET|KEY)_OLD\b|previous_(secret|key)|(old|next|secondary)_(secret|key)"
 
@@ -165,7 +165,7 @@ def _checks(index: Index) -> Iterator[_Check]:
         for node in index.own_of(function, ast.Compare, ast.Call):
             if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.Eq | ast.NotEq):
                 sides = [node.left, node.comparators[0]]
-            elif isinstance(node, ast.Call) and module.resolve(node.func) in _COMPARING and len(node.args) == 2:
+            elif isinstance(node, ast.Call) and len(node.args) == 2 and _compares(index, module, node):
                 sides = node.args
             else:
                 continue
@@ -174,6 +174,22 @@ def _checks(index: Index) -> Iterator[_Check]:
                 if check is not None:
                     yield check
                     break
+
+
+def _compares(index: Index, module: Module, call: ast.Call) -> bool:
+    """Whether a call compares its two arguments: by itself, or in a function of the service that does no more."""
+    if module.resolve(call.func) in _COMPARING:
+        return True
+    called = index.resolve_call(module, call)
+    if called is None or called.is_async or called.class_name is not None or call.keywords:
+        return False
+    names = [argument.arg for argument in parameters(called.node)]
+    returned = [node.value for node in index.own_of(called, ast.Return)]
+    verdict = returned[0] if len(returned) == 1 else None
+    if not isinstance(verdict, ast.Call) or called.module.resolve(verdict.func) not in _COMPARING:
+        return False
+    used = {part.id for given in verdict.args for part in walk(given) if isinstance(part, ast.Name)}
+    return len(names) == 2 and used == set(names)
 
 
 def _check(index: Index, function: Function, compare: ast.Compare | ast.Call, side: ast.expr) -> _Check | None:
@@ -235,6 +251,10 @@ def _keyed_return(index: Index, helper: Function) -> ast.Call | None:
 def _variable(index: Index, home: Function, key: ast.expr, depth: int) -> str:
     """The environment's variable that holds a key; empty where the code does not show it."""
     module = home.module
+    kept = handed_to_object(index, home, key)
+    if kept:
+        read = {variable_read(where, value) for where, value in kept}
+        return read.pop() if len(read) == 1 else ""
     if isinstance(key, ast.Name) and depth < 3:
         names = [argument.arg for argument in parameters(home.node)]
         if key.id in names:
@@ -243,12 +263,12 @@ def _variable(index: Index, home: Function, key: ast.expr, depth: int) -> str:
         if value is not key:
             if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "encode":
                 value = value.func.value
-            return _read_variable(module, value) or _variable(index, home, value, depth + 1)
+            return variable_read(module, value) or _variable(index, home, value, depth + 1)
     if isinstance(key, ast.Name | ast.Attribute):
         place, name = index.tree.split(index.resolve(module, key) or "", module)
         statement = place.globals.get(name) if place is not None else None
         if place is not None and isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
-            return _read_variable(place, statement.value)
+            return variable_read(place, statement.value)
         return ""
     # settings["HOOK_SECRET"], filled from the variable of the same name
     name = last_name(key)
@@ -268,21 +288,6 @@ def _of_callers(index: Index, home: Function, place: int, name: str, depth: int)
                 given = call.args[place]
             found.add(_variable(index, function, given, depth + 1) if given is not None else "")
     return found.pop() if len(found) == 1 else ""
-
-
-def _read_variable(module: Module, value: ast.expr) -> str:
-    """`HOOK_KEY` of os.getenv("HOOK_KEY", …), os.environ["HOOK_KEY"], with `or …` and `.encode()` around it."""
-    if isinstance(value, ast.BoolOp) and isinstance(value.op, ast.Or):
-        return _read_variable(module, value.values[0])
-    if isinstance(value, ast.Subscript) and module.resolve(value.value) == "os.environ":
-        return last_name(value)
-    if not isinstance(value, ast.Call):
-        return ""
-    if module.resolve(value.func) in _READERS and value.args and isinstance(value.args[0], ast.Constant):
-        return str(value.args[0].value)
-    if isinstance(value.func, ast.Attribute) and value.func.attr in ("encode", "strip"):
-        return _read_variable(module, value.func.value)
-    return ""
 
 
 def _is_mendable(check: _Check) -> bool:
