@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from swarm.analysis.edits import apply_edits
+from swarm.analysis.edits import Edit, apply_edits
 from swarm.analysis.index import AppObject, Index
 from swarm.analysis.layout import unparsed
+from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
 from swarm.rules.rule import Mend
 from swarm.rules.writing.placing import added_line, free_file, import_edit, main_app, sibling_import
+from swarm.rules.writing.reaching import import_of
 
 # From the application outwards, so that each sees what it must: a repetition is told only of what passed all checks,
 # bodies are bounded before they are parsed, and who counts or notes answers sees the one that the sender gets.
@@ -62,32 +64,43 @@ def is_installed(index: Index, class_name: str) -> bool:
     return any(dotted.rpartition(".")[2] == class_name for dotted in index.classes)
 
 
-def installed(index: Index, findings: Sequence[Finding], made: Middleware, title: str, rationale: str) -> Mend | None:
-    """The mend that puts a middleware around the main application, where the findings stand."""
+def installed(
+    index: Index, findings: Sequence[Finding], made: Middleware, title: str, rationale: str,
+    used: str = "", inside: Sequence[tuple[Module, Edit]] = (),
+) -> Mend | None:  # fmt: skip
+    """The mend that puts a middleware around the main application, where the findings stand.
+
+    `inside` are edits of handlers that call `used`, a function of the new module.
+    """
     app = main_app(index)
     if app is None or not findings or app.module.path != findings[0].file:
         return None
-    return Mend(title, rationale, _install(index, app, made))
+    return Mend(title, rationale, _install(index, app, made, used, inside))
 
 
-def _install(index: Index, app: AppObject, middleware: Middleware) -> tuple[FileChange, ...]:
+def _install(
+    index: Index, app: AppObject, middleware: Middleware, used: str, inside: Sequence[tuple[Module, Edit]]
+) -> tuple[FileChange, ...]:
     """The changes that put a middleware around an application: a new module beside it, an import and one line."""
     module, tree = app.module, index.tree
     path = free_file(tree, module.path.rpartition("/")[0], middleware.file_stem)
     stem = path.rpartition("/")[2].removesuffix(".py")
     is_flask = app.framework == "flask"
     name = middleware.class_name
-    statement = sibling_import(tree, module, stem, name)
+    here = [edit for where, edit in inside if where is module]
+    statement = sibling_import(tree, module, stem, f"{name}, {used}" if here else name)
     if is_flask:
         line = f"{app.name}.wsgi_app = {name}({app.name}.wsgi_app)"
     else:
         line = f"{app.name}.add_middleware({name})"
-    edits = [import_edit(tree, module, statement), added_line(app, _inner_neighbour(app, name), line)]
+    edits = [import_edit(tree, module, statement), added_line(app, _inner_neighbour(app, name), line), *here]
     text = middleware.wsgi_text if is_flask else middleware.asgi_text
-    return (
-        FileChange(module.path, module.text, apply_edits(module.text, [edit for edit in edits if edit.text])),
-        FileChange(path, None, text),
-    )
+    changes = [FileChange(module.path, module.text, apply_edits(module.text, [edit for edit in edits if edit.text]))]
+    for other in dict.fromkeys(where for where, _ in inside if where is not module):
+        imported = import_edit(tree, other, import_of(tree, other, module, stem, used))
+        edits = [one for one in (imported, *(edit for where, edit in inside if where is other)) if one.text]
+        changes.append(FileChange(other.path, other.text, apply_edits(other.text, edits)))
+    return (*changes, FileChange(path, None, text))
 
 
 def _inner_neighbour(app: AppObject, class_name: str) -> ast.stmt:

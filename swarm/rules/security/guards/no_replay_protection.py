@@ -7,13 +7,20 @@ from collections.abc import Iterable, Sequence
 from swarm.analysis.index import Index
 from swarm.core.findings import Finding
 from swarm.rules.rule import Example, Mend, Rule
+from swarm.rules.security.guards.after_the_check import lines_after_checks
 from swarm.rules.security.guards.generated import middleware
 from swarm.rules.security.guards.remembered_deliveries import claims_deliveries
-from swarm.rules.security.signatures.webhook_shapes import body_routes, checks_signatures, read_id_headers, senders
+from swarm.rules.security.signatures.webhook_shapes import (
+    body_routes,
+    checks_signatures,
+    read_id_headers,
+    senders,
+)
 from swarm.rules.writing.middlewares import installed, is_installed
-from swarm.rules.writing.placing import main_app
+from swarm.rules.writing.placing import code_mentions, main_app
 
-_CLASS = "ReplayGuardMiddleware"
+_CLASS, _FENCE = "ReplayGuardMiddleware", "repeated_answer"
+_TIMED = frozenset({"Stripe", "Slack", "Standard Webhooks", "Svix", "Paddle", "PayPal"})
 # code that remembers deliveries; words that a retry or a cache may use as well are not among them
 _KNOWN = (
     r"(processed|seen|handled|known)_(events?|webhooks?|deliver(y|ies)|ids?|messages?)\b|\bis_duplicate|replay_(guard|protect|cache)"
@@ -30,6 +37,8 @@ class NoReplayProtection(Rule):
     409. Only what the application answered 2xx is remembered, so an unsigned request can use up no id, and what
     failed may come again. `DELIVERY_ID_KEEP_S` says how long (default a day; 0 turns it off). Ids are kept in SQLite,
     as digests, for restarts and for all processes of the service.
+    A repetition that is signed anew, as senders do whose signature covers the time, gets the first one's answer after
+    the handler has found its signature good, where the code shows that place.
     Where the id stands is taken from the code: the header that it reads, or, for senders that it names by their
     signature's header (HighLevel, GitHub, Shopify, Stripe, Standard Webhooks, Slack …), what these senders document;
     `DELIVERY_ID_HEADERS` and `DELIVERY_ID_FIELDS` overrule it. Where the code shows neither there is a
@@ -119,8 +128,10 @@ class NoReplayProtection(Rule):
         headers, fields = _places(index)
         if not headers and not fields:
             return None
+        fences = lines_after_checks(index, _FENCE) if _signs_times(index) else []
         made = middleware(
-            "replay_guard", _CLASS, "import http\nimport io\n", ID_HEADERS=headers, ID_FIELDS=fields
+            "replay_guard", _CLASS, "import http\nimport io\n",
+            ID_HEADERS=headers, ID_FIELDS=fields, FENCED=bool(fences),
         )  # fmt: skip
         return installed(
             index,
@@ -129,6 +140,8 @@ class NoReplayProtection(Rule):
             "Let a delivery act once",
             "A repeated delivery gets the first one's answer and no second effect; a used id with another body is "
             "answered 409. Kept is what was answered 2xx, for DELIVERY_ID_KEEP_S (default a day; 0 turns it off).",
+            _FENCE,
+            fences,
         )
 
 
@@ -138,6 +151,11 @@ def _places(index: Index) -> tuple[tuple[str, ...], tuple[str, ...]]:
     headers = dict.fromkeys([*read_id_headers(index), *(name for sender in known for name in sender.id_headers)])
     fields = dict.fromkeys(name for sender in known for name in sender.id_fields)
     return tuple(headers), tuple(fields)
+
+
+def _signs_times(index: Index) -> bool:
+    """Whether a sender signs a time, so that each of his attempts has another signature."""
+    return any(sender.name in _TIMED for sender in senders(index)) or code_mentions(index, r"-timestamp\b")
 
 
 def _remembers(index: Index) -> bool:
