@@ -86,6 +86,7 @@ MARKS: dict[str, tuple[str, ...]] = {
 VOUCHED: dict[str, tuple[str, tuple[str, ...]]] = {
     "inside_folder": ("STAYS_INSIDE", ("path",)),
     "own_address": ("STAYS_HERE", ("host",)),
+    "formula_value": ("COMPUTES_FORMULAS", ("formula",)),
     "load_plain": ("READS_PLAIN_PICKLES", ("plain",)),
 }
 TEXT_OF_QUERIES = (".text", ".literal_column", ".TextClause", ".quoted_name")

@@ -9,12 +9,18 @@ from swarm.analysis.dataflow.frames import Seen
 from swarm.analysis.dataflow.values import Taint
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
+from swarm.analysis.source import Module
+from swarm.core.patches import FileChange
 from swarm.rules.rule import Example
 from swarm.rules.security.injection.data_flow import Hit, MendingFlowRule, Reached, calls
+from swarm.rules.security.injection.kept_modules import KeptModule
 from swarm.rules.security.injection.texts.filled_places import bindings
+from swarm.rules.security.signatures.digests import assigned
 from swarm.rules.writing.splices import import_as
 
+_EVALS = ("eval", "builtins.eval")
 _QUOTES = ("'", '"')
+_FORMULAS = KeptModule("formula", "formula_value", "COMPUTES_FORMULAS", 400)
 
 
 _OF_FORMULAS = (
@@ -32,8 +38,9 @@ class CodeInjection(MendingFlowRule):
 
     `eval`, `exec`, `compile` and imports by name. Text that was checked to be one plain string literal is left alone.
     Where a list, a mapping or a tuple stands in for text that was not sent (`eval(form.get("ids", "[]"))`), plain
-    data is meant: the mend reads it with `ast.literal_eval`. Elsewhere only the owner knows what the text was meant
-    to be.
+    data is meant: the mend reads it with `ast.literal_eval`. Where the code takes the builtins away
+    (`eval(text, {"__builtins__": {}}, values)`), a formula is meant, and who knows how gets out of it all the same:
+    the mend computes it without running it. Elsewhere only the owner knows what the text was meant to be.
     """
 
     id = "code-injection"
@@ -60,6 +67,15 @@ class CodeInjection(MendingFlowRule):
             "flask",
         ),
         Example(
+            "from flask import Flask, request\n\napp = Flask(__name__)\n\n\n@app.post('/price')\ndef price():\n"
+            "    order = request.get_json()\n"
+            "    return {'price': eval(order['rule'], {'__builtins__': {}}, {'n': order['n']})}\n",
+            "from flask import Flask, request\n\nfrom formula import formula_value\n\napp = Flask(__name__)\n\n\n"
+            "@app.post('/price')\ndef price():\n    order = request.get_json()\n"
+            "    return {'price': formula_value(order['rule'], {'__builtins__': {}}, {'n': order['n']})}\n",
+            "flask",
+        ),
+        Example(
             "from fastapi import FastAPI\nfrom pydantic import BaseModel\n\napp = FastAPI()\n\n\n"
             "class Step(BaseModel):\n    code: str\n\n\n@app.post('/steps')\nasync def step(step: Step):\n"
             "    scope = {}\n    exec(step.code, scope)\n    return {'names': len(scope)}\n",
@@ -76,7 +92,10 @@ class CodeInjection(MendingFlowRule):
     )
 
     mend_title = "Read data of requests as data"
-    mend_reason = "`ast.literal_eval` gives the same numbers, texts, lists and mappings, and runs nothing."
+    mend_reason = (
+        "`ast.literal_eval` gives the same numbers, texts, lists and mappings, and runs nothing. Formulas give what "
+        "they gave, of the names that the code hands in; COMPUTE_FORMULAS=0 turns that off."
+    )
 
     def hits(self, seen: Seen, index: Index) -> Iterator[Hit]:
         """What is run."""
@@ -94,9 +113,13 @@ class CodeInjection(MendingFlowRule):
             )
 
     def edits(self, index: Index, place: Reached) -> list[Edit]:
-        """`ast.literal_eval` for an `eval` of data."""
+        """`ast.literal_eval` for an `eval` of data, what computes formulas for one without builtins."""
         call, module = place.seen.node, place.seen.module
-        if not isinstance(call, ast.Call) or place.seen.name not in ("eval", "builtins.eval") or len(call.args) != 1:
+        if not isinstance(call, ast.Call) or place.seen.name not in _EVALS or call.keywords:
+            return []
+        if _is_formula(module, call):
+            return [Edit(*module.span(call.func), _FORMULAS.function), _FORMULAS.import_edit(index, module)]
+        if len(call.args) != 1:
             return []
         given = call.args[0]
         several = (
@@ -107,6 +130,29 @@ class CodeInjection(MendingFlowRule):
         name, imported = import_as(module, "ast")
         edits = [Edit(*module.span(call.func), f"{name}.literal_eval")]
         return [*edits, imported] if imported is not None else edits
+
+    def added_files(self, index: Index, module: Module) -> tuple[FileChange, ...]:
+        """The module that computes formulas, where the file has one."""
+        places = (place.seen for group in self.groups(index) for place in group if place.seen.module is module)
+        needs = any(seen.name in _EVALS and isinstance(seen.node, ast.Call) and _is_formula(module, seen.node)
+                    for seen in places)  # fmt: skip
+        return _FORMULAS.added(index, module) if needs else ()
+
+
+def _is_formula(module: Module, call: ast.Call) -> bool:
+    """Whether the builtins are taken away: `{"__builtins__": {}}` or some functions of them by name."""
+    if len(call.args) not in (2, 3) or any(isinstance(given, ast.Starred) for given in call.args):
+        return False
+    names = assigned(call.args[1], module.enclosing_function(call))
+    if isinstance(names, ast.Name):
+        names = getattr(module.globals.get(names.id), "value", names)
+    if not isinstance(names, ast.Dict):
+        return False
+    left = [value for key, value in zip(names.keys, names.values, strict=True)
+            if isinstance(key, ast.Constant) and key.value == "__builtins__"]  # fmt: skip
+    return len(left) == 1 and (
+        isinstance(left[0], ast.Dict) or (isinstance(left[0], ast.Constant) and left[0].value is None)
+    )
 
 
 def _is_data(node: ast.expr) -> bool:
