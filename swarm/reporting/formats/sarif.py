@@ -1,4 +1,4 @@
-"""SARIF 2.1.0: findings for code scanning, with rules, help, CWE tags and stable fingerprints."""
+"""SARIF 2.1.0: findings for code scanning, with rules, help, CWE tags, stable fingerprints, flows and fixes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 from urllib.parse import quote
 
 from swarm.core.findings import Finding, FlowStep, severity_rank
+from swarm.core.patches import Accepted
 from swarm.core.report import Report
 from swarm.reporting.escape import clean, one_line
+from swarm.reporting.line_changes import FileReplacements, in_originals, originals
 
 NAME = "sarif"
 FILENAME = "findings.sarif"
@@ -25,6 +27,7 @@ def render(report: Report) -> str:
     """One run with every finding, the worst first where there are more than code scanning takes."""
     findings = sorted(report.findings, key=lambda f: severity_rank(f.severity))[:MOST_RESULTS]
     rules = sorted({f.rule for f in findings})
+    fixes = _fixes(report)
     driver: dict[str, Any] = {
         "name": "swarm",
         "rules": [_rule(rule, [f for f in findings if f.rule == rule]) for rule in rules],
@@ -37,7 +40,7 @@ def render(report: Report) -> str:
         "originalUriBaseIds": {"TARGET": {"description": {"text": "The target's path"}}},
         "invocations": [_invocation(report)],
         "automationDetails": {"id": f"swarm/{one_line(report.run.target)}/{one_line(report.run.id)}"},
-        "results": [_result(f, rules.index(f.rule), report) for f in findings],
+        "results": [_result(f, rules.index(f.rule), report, fixes.get(f.patch or "")) for f in findings],
     }
     document = {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -83,7 +86,7 @@ def _cwe_tag(name: str) -> str:
     return f"external/cwe/cwe-{int(digits[0]):03d}" if digits else ""
 
 
-def _result(finding: Finding, rule_index: int, report: Report) -> dict[str, Any]:
+def _result(finding: Finding, rule_index: int, report: Report, fix: dict[str, Any] | None) -> dict[str, Any]:
     evidence = clean(finding.evidence).strip()
     text = one_line(finding.title) or finding.rule
     result: dict[str, Any] = {
@@ -105,9 +108,38 @@ def _result(finding: Finding, rule_index: int, report: Report) -> dict[str, Any]
         if finding.line > 0:
             location["region"] = {"startLine": finding.line, "endLine": max(finding.line, finding.end_line)}
         result["locations"] = [{"physicalLocation": location}]
+    if fix is not None:
+        result["fixes"] = [fix]
     if finding.flow:
         result["codeFlows"] = [{"threadFlows": [{"locations": [_flow_location(step) for step in finding.flow]}]}]
     return result
+
+
+def _fixes(report: Report) -> dict[str, dict[str, Any]]:
+    """The accepted patches as fixes, by id: those whose changes can be told in the files as they were scanned."""
+    accepted = [judged.patch for judged in report.patches if isinstance(judged.verdict, Accepted)]
+    before_all = originals(accepted)
+    found = {}
+    for patch in accepted:
+        files = in_originals(patch, before_all)
+        if files:
+            changes = [_artifact_change(one, before_all.get(one.path, "")) for one in files]
+            found[patch.id] = {"description": {"text": one_line(patch.title)}, "artifactChanges": changes}
+    return found
+
+
+def _artifact_change(changed: FileReplacements, original: str) -> dict[str, Any]:
+    lines = original.splitlines()
+    replacements = []
+    for one in changed.replacements:
+        text, end, column = one.text, one.line + one.count, 1
+        if one.count and end > len(lines):  # to the end of the file: there is no line behind it to name
+            end, column = len(lines), len(lines[-1].encode("utf-16-le")) // 2 + 1
+            text = text.removesuffix("\n") if original.endswith("\n") else text
+        region = {"startLine": one.line, "startColumn": 1, "endLine": end, "endColumn": column}
+        replacements.append({"deletedRegion": region, "insertedContent": {"text": text}})
+    place = {"uri": quote(clean(changed.path).lstrip("/")), "uriBaseId": "TARGET"}
+    return {"artifactLocation": place, "replacements": replacements}
 
 
 def _flow_location(step: FlowStep) -> dict[str, Any]:
