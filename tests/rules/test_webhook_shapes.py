@@ -64,9 +64,7 @@ def test_a_payload_that_a_class_keeps_is_known_to_be_an_object_where_the_class_a
     ],
 )
 def test_only_headers_of_senders_number_deliveries(tmp_path: Path, line: str, headers: tuple[str, ...]) -> None:
-    text = FLASK.replace(
-        "    event = request.get_json", f"    headers = {{}}\n    {line}\n    event = request.get_json"
-    )
+    text = FLASK.replace("    event = json", f"    headers = {{}}\n    {line}\n    event = json")
     (tmp_path / "hooks.py").write_text(text.replace("import os\n", "import os\n\nimport requests\n"))
     assert read_id_headers(build_index(SourceTree.load(tmp_path))) == headers
 
