@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-# One recording or one service serves all tests of such a file: in several workers, each would make its own.
+# One recording or one server serves all tests of such a file: in several workers, each would make its own.
 TOGETHER = {
     "tests/bench/test_profile.py", "tests/bench/test_sweep.py", "tests/bench/test_tracer.py",
     "tests/target/test_replay.py", "tests/verify/test_durable.py", "tests/verify/test_proof.py",
+    "service/tests/test_servers.py",
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import hmac
 import json
 import shutil
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import asyncpg
@@ -56,6 +57,29 @@ def query(url: str, sql: str, *values):
     return asyncio.run(ask())
 
 
+@pytest.fixture(scope="module")
+def postgres():
+    """One server for all: to make a cluster takes longer than what is asked of it."""
+    with servers.postgres() as url:
+        ends = time.monotonic() + 30
+        while True:
+            try:
+                query(url, "SELECT 1")
+                break
+            except asyncpg.CannotConnectNowError:  # its port is open before it is ready
+                assert time.monotonic() < ends
+                time.sleep(0.05)
+        yield url
+
+
+@pytest.fixture
+def database(postgres):
+    """The URL of an empty database."""
+    name = f"leads_{uuid.uuid4().hex}"
+    query(postgres, f"CREATE DATABASE {name}")
+    return f"{postgres.rpartition('/')[0]}/{name}"
+
+
 def eventually(read, expected) -> None:
     """A server may answer an event before all of its work is done."""
     ends = time.monotonic() + 10
@@ -65,8 +89,9 @@ def eventually(read, expected) -> None:
 
 
 @needs_postgres
-def test_every_flow_stores_in_postgres(settings, tmp_path, contact, message):
-    with servers.postgres() as url, servers.service(tmp_path, DATABASE_URL=url, **settings) as client:
+def test_every_flow_stores_in_postgres(settings, tmp_path, contact, message, database):
+    url = database
+    with servers.service(tmp_path, DATABASE_URL=url, **settings) as client:
         lead = contact()
         assert post(client, lead).status_code == 200
         assert post(client, message("My budget is around 450k", contactId=lead["id"])).status_code == 200
@@ -111,25 +136,25 @@ def test_every_flow_stores_in_postgres(settings, tmp_path, contact, message):
 
 
 @needs_postgres
-def test_a_second_start_keeps_what_postgres_holds(settings, tmp_path, contact):
-    with servers.postgres() as url:
-        with servers.service(tmp_path, DATABASE_URL=url, **settings) as client:
-            lead = contact()
-            post(client, lead)
-            count = "SELECT count(*) FROM notifications"
-            eventually(lambda: query(url, count), [{"count": 1}])
-        with servers.service(tmp_path, DATABASE_URL=url, **settings) as client:
-            score = f"/api/v1/leads/{lead['id']}/score"
-            eventually(lambda: client.get(score, headers=ADMIN).json().get("tier"), "hot")
-            assert query(url, "SELECT count(*) FROM properties") == [{"count": 400}]
-            events = [contact(locationId="loc_a") for _ in range(8)]
-            post(client, events[0])
-            eventually(lambda: query(url, count), [{"count": 2}])
-            with ThreadPoolExecutor(4) as pool:
-                answers = list(pool.map(lambda event: post(client, event).status_code, events[1:]))
-            assert answers == [200] * 7
-            totals = "SELECT total FROM business_metrics WHERE location_id = 'loc_a' AND name = 'leads'"
-            eventually(lambda: query(url, totals), [{"total": 8.0}])
+def test_a_second_start_keeps_what_postgres_holds(settings, tmp_path, contact, database):
+    url = database
+    with servers.service(tmp_path, DATABASE_URL=url, **settings) as client:
+        lead = contact()
+        post(client, lead)
+        count = "SELECT count(*) FROM notifications"
+        eventually(lambda: query(url, count), [{"count": 1}])
+    with servers.service(tmp_path, DATABASE_URL=url, **settings) as client:
+        score = f"/api/v1/leads/{lead['id']}/score"
+        eventually(lambda: client.get(score, headers=ADMIN).json().get("tier"), "hot")
+        assert query(url, "SELECT count(*) FROM properties") == [{"count": 400}]
+        events = [contact(locationId="loc_a") for _ in range(8)]
+        post(client, events[0])
+        eventually(lambda: query(url, count), [{"count": 2}])
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(lambda event: post(client, event).status_code, events[1:]))
+        assert answers == [200] * 7
+        totals = "SELECT total FROM business_metrics WHERE location_id = 'loc_a' AND name = 'leads'"
+        eventually(lambda: query(url, totals), [{"total": 8.0}])
 
 
 @needs_redis

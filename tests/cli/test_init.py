@@ -122,7 +122,7 @@ def test_tests_that_fail_already_are_left_out(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_import_with_side_effects_and_settings_by_the_dozen(cli: Cli, tmp_path: Path) -> None:
-    names = [f"SETTING_{number}" for number in range(30)]
+    names = [f"SETTING_{number}" for number in range(14)]
     text = """
         import os
         import sqlite3
