@@ -155,7 +155,7 @@ class Definitions:
             return None
         if name in info.methods:
             return info.methods[name]
-        for base in info.node.bases:
+        for base in info.bases:
             dotted = self.resolve(info.module, base)
             found = self._find_method(dotted, name, depth + 1) if dotted else None
             if found is not None:

@@ -75,9 +75,8 @@ def _by_base(index: Index) -> dict[str, list[ClassInfo]]:
     if NOTE not in index.notes:
         found: dict[str, list[ClassInfo]] = {}
         for info in index.classes.values():
-            for base in info.node.bases:
-                named = base.value if isinstance(base, ast.Subscript) else base  # `Repository[Order]`
-                dotted = index.resolve(info.module, named)
+            for base in info.bases:
+                dotted = index.resolve(info.module, base)
                 if dotted in index.classes:
                     found.setdefault(dotted, []).append(info)
         index.notes[NOTE] = found

@@ -163,7 +163,7 @@ class Kinds:
             info = self._index.classes.get(kind or "")
             if info is None or any(_has_rules(info.methods[verb].node) for verb in HTTP_VERBS & info.methods.keys()):
                 break
-            kind = self._index.resolve(info.module, info.node.bases[0]) if info.node.bases else None
+            kind = self._index.resolve(info.module, info.bases[0]) if info.bases else None
             kind = MAKERS.get(kind or "", kind)
         return kind if kind in HTTP_CLIENTS else None
 
@@ -371,7 +371,7 @@ class Kinds:
             return self.of(info.module, info.attributes[name], depth + 1)
         if name in info.methods and is_property(info.methods[name]):
             return self.result(info.methods[name], depth + 1)
-        for base in info.node.bases:
+        for base in info.bases:
             dotted = self._index.resolve(info.module, base)
             kind = self._of_member(dotted, name, depth + 1) if dotted else None
             if kind is not None:

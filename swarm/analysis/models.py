@@ -142,7 +142,7 @@ class Models:
             return None
         if any(k.arg == "table" and unparsed(k.value) == "True" for k in info.node.keywords):
             return info.node.name.lower()
-        for base in info.node.bases:
+        for base in info.bases:
             if isinstance(base, ast.Attribute) and base.attr == "Model" \
                     and self._index.kinds.of(info.module, base.value) == "flask_sqlalchemy.SQLAlchemy":  # fmt: skip
                 return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", info.node.name).lower()
@@ -161,7 +161,7 @@ class Models:
 
     def _read_class(self, model: Model, info: ClassInfo, depth: int) -> None:
         """Columns and relationships of a class, those of its bases and mixins first."""
-        for base in info.node.bases:
+        for base in info.bases:
             parent = self._index.classes.get(self._index.resolve(info.module, base) or "")
             if parent is not None and depth < MAX_DEPTH:
                 self._read_class(model, parent, depth + 1)

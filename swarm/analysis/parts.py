@@ -43,6 +43,11 @@ class ClassInfo:
     attributes: dict[str, ast.expr] = field(default_factory=dict)
     annotations: dict[str, ast.expr] = field(default_factory=dict)
 
+    @property
+    def bases(self) -> list[ast.expr]:
+        """What it derives from, without what fills in its types: `Repository` for `Repository[Order]`."""
+        return [base.value if isinstance(base, ast.Subscript) else base for base in self.node.bases]
+
 
 @dataclass(frozen=True, slots=True)
 class Route:

@@ -22,6 +22,7 @@ SKIPPED_FOLDERS = frozenset({
     "__pycache__", "alembic", "build", "dist", "docs", "emulators", "env", "examples", "fakes", "fixtures",
     "htmlcov", "migrations", "mocks", "node_modules", "reports", "site-packages", "stubs", "testing", "venv",
 })  # fmt: skip
+PERHAPS_CODE = frozenset({"build", "dist", "docs", "env", "reports"})  # a package of that name is the service's own
 MANIFESTS = ("pyproject.toml", "setup.cfg", "setup.py", "Pipfile")
 # each begins with a word, which is found ten times as fast as one of several
 _PATCHED = tuple(re.compile(word + r"\(\s*[\"']([\w.]+)[\"']") for word in ("patch", "setattr"))
@@ -180,7 +181,7 @@ def _walk(root: Path) -> Iterator[Path]:
 def _skipped(folder: Path) -> bool:
     name = folder.name
     return (
-        name in SKIPPED_FOLDERS
+        (name in SKIPPED_FOLDERS and not (name in PERHAPS_CODE and (folder / "__init__.py").exists()))
         or name.endswith(".egg-info")
         or folder.is_symlink()
         or (folder / "pyvenv.cfg").exists()

@@ -24,6 +24,7 @@ SAFE_WORDS = ("on conflict", "on_conflict", "or ignore", "or replace", "for upda
               "integrityerror", "uniqueviolation", "begin immediate", "begin exclusive", "serializable", "advisory",
               "lock table", "get_lock", "nx=true", "setnx")  # fmt: skip
 REDIS = ("redis.Redis", "redis.asyncio.Redis")
+UPDATES = {("get", "set"), ("get", "setex"), ("hget", "hset")}
 LOOKS = {"exists": ("set", "setex"), "get": ("set", "setex"), "sismember": ("sadd",)}  # and what then notes the key
 
 
@@ -51,6 +52,8 @@ class CheckThenInsert(Rule):
     def find(self, index: Index) -> Iterable[Finding]:
         """Reads of a table that decide whether the same function inserts into it, and such looks into memory."""
         for function in request_functions(index):
+            for update, key in _updates(index, function):
+                yield self._of_update(function, update, key)
             found = [*_tables(index, function), *_keys(index, function), *_sets(index, function)]
             for node, what in found if found and not _is_safe(function) else ():
                 yield self.finding(
@@ -60,6 +63,16 @@ class CheckThenInsert(Rule):
                     anchor=f"{function.qualname}:{what}",
                     mendable=False,
                 )  # fmt: skip
+
+    def _of_update(self, function: Function, node: ast.Call, key: str) -> Finding:
+        return self.finding(
+            function.module, node,
+            evidence=f"{function.qualname} reads {key}, changes it and writes it back over what others wrote",
+            recommendation="Change it where it lies: INCRBY, HINCRBY, a script, or WATCH and MULTI",
+            anchor=f"{function.qualname}:{key}:update",
+            title="A value is read, changed and written back",
+            mendable=False,
+        )  # fmt: skip
 
 
 def _is_safe(function: Function) -> bool:
@@ -154,6 +167,41 @@ def _keys(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
             is_mark = adds == "sadd" or isinstance(added.args[-1], ast.Constant)  # else it is a cache
             if adds in LOOKS.get(asks, ()) and is_mark and same and _decides(index, function, looked, added):
                 yield added, unparsed(added.args[0])
+
+
+def _updates(index: Index, function: Function) -> Iterator[tuple[ast.Call, str]]:
+    """`total = int(store.get(key)) + 1` and then `store.set(key, total)` in Redis, which could count by itself."""
+    module = function.module
+    of_redis = [
+        (call.func.attr, call) for call in index.calls(function)
+        if isinstance(call.func, ast.Attribute) and call.args and index.kinds.of(module, call.func.value) in REDIS
+    ]  # fmt: skip
+    source = unparsed(function.node).lower() if len(of_redis) > 1 else ""
+    if not source or "watch(" in source or "lock" in source or _is_safe(function):
+        return
+    bound = index.kinds.bindings(function.node)
+    for adds, added in of_redis:
+        given = added.args[-1]
+        for asks, looked in of_redis:
+            same = unparsed(looked.args[0]) == unparsed(added.args[0]) and looked.lineno < added.lineno
+            if not same or (asks, adds) not in UPDATES or len(added.args) < 2:
+                continue
+            taken = {
+                name for name, values in bound.items() if any(part is looked for v in values for part in walk(v))
+            }
+            made = taken | _derived(index, function, taken, None)
+            used = {part.id for part in walk(given) if isinstance(part, ast.Name)} & made
+            from_look = all(
+                any(part is looked or (isinstance(part, ast.Name) and part.id in made) for part in walk(value))
+                for name in used for value in bound.get(name, [])
+            )  # fmt: skip
+            as_it_was = isinstance(given, ast.Name) and given.id in taken and _is_bare(bound[given.id][0], looked)
+            if used and from_look and not as_it_was:
+                yield added, unparsed(added.args[0])
+
+
+def _is_bare(value: ast.AST, looked: ast.Call) -> bool:
+    return value is looked or (isinstance(value, ast.Await) and value.value is looked)
 
 
 def _is_found(index: Index, function: Function, read: ast.Call, written: ast.Call) -> bool:

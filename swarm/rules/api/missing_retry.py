@@ -21,6 +21,7 @@ from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
 from swarm.rules.examples import missing_retry as examples
 from swarm.rules.facts.clients import construction
+from swarm.rules.facts.independence import only_counts
 from swarm.rules.rule import Mend, Rule, edited
 from swarm.rules.writing.placing import free_file, import_edit, main_app
 from swarm.rules.writing.reaching import import_of
@@ -33,6 +34,7 @@ NO_RETRY = re.compile(r"retr|probe|ping|health|poll", re.IGNORECASE)  # what is 
 STEM = "http_retries"
 MARK = "HTTP_RETRY_ATTEMPTS"
 IN_WITH = "with_retries_in"
+STATUS = ("status_code", "status", "ok", "is_success", "is_error")
 TEXT = Path(__file__).parent / "http_retries.txt"
 
 
@@ -284,9 +286,15 @@ def _is_inside_retry(module: Module, call: ast.Call) -> bool:
         if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
             return False
         seen_try = seen_try or isinstance(around, ast.Try)
-        if isinstance(around, ast.For | ast.While | ast.AsyncFor) and seen_try:
+        if isinstance(around, ast.For | ast.While | ast.AsyncFor) and (seen_try or _asks_until(around)):
             return True
     return False
+
+
+def _asks_until(loop: ast.For | ast.While | ast.AsyncFor) -> bool:
+    """Whether a loop asks again until the answer's status suits it: `for attempt in range(3)`, `while True`."""
+    counts = isinstance(loop, ast.While) or (isinstance(loop, ast.For) and only_counts(loop))
+    return counts and any(isinstance(node, ast.Attribute) and node.attr in STATUS for node in walk(loop))
 
 
 def _transport_retries(index: Index, module: Module, owner: ast.expr) -> bool:

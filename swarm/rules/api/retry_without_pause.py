@@ -116,7 +116,10 @@ def _places(index: Index, function: Function) -> Iterator[_Place]:
         if not tries or not _is_retry(loop):
             continue
         calls = [node for node in walk(tries[0]) if isinstance(node, ast.Call)]
-        if not any(http_call(index, module, call) or _is_decorated(index, function, call) for call in calls):
+        if not any(
+            http_call(index, module, call) or _asks(index, module, call) or _is_decorated(index, function, call)
+            for call in calls
+        ):
             continue
         if not any(isinstance(node, ast.Return | ast.Break) for part in [*tries[0].body, *tries[0].orelse]
                    for node in walk(part)):  # fmt: skip
@@ -128,6 +131,12 @@ def _places(index: Index, function: Function) -> Iterator[_Place]:
             leaves = any(isinstance(node, ast.Raise | ast.Return | ast.Break) for node in handler.body)
             if not leaves:
                 yield _described(function, loop, handler)
+
+
+def _asks(index: Index, module: Module, call: ast.Call) -> bool:
+    """Whether a call runs a function of the target's that asks another service."""
+    callee = index.resolve_call(module, call)
+    return callee is not None and any(effects.http for _, effects in effects_cache(index).reached(callee))
 
 
 def _is_decorated(index: Index, function: Function, call: ast.Call) -> bool:

@@ -25,7 +25,8 @@ GUARD_WORDS = frozenset({
 })  # fmt: skip
 OF_NO_REQUEST = frozenset({"flask.abort", "flask.Flask", "flask.Blueprint"})
 REQUEST_LOCALS = ("flask.", "werkzeug.local")
-DATABASE_AWAITS = ("aiosqlite.", "httpx.", "sqlalchemy.ext.asyncio.", "sqlmodel.ext.asyncio.", "asyncpg.")
+DATABASE_AWAITS = ("aiosqlite.", "httpx.", "sqlalchemy.ext.asyncio.", "sqlmodel.ext.asyncio.", "asyncpg.",
+                   "psycopg.")  # fmt: skip
 SESSION_NAME = re.compile(r"(?:^|_|\.)(?:session|sess|db|conn|connection|cursor|transaction|tx)$", re.IGNORECASE)
 COLLECTING = frozenset({
     "append", "add", "extend", "update", "setdefault", "json", "raise_for_status", "get", "items", "keys", "values",

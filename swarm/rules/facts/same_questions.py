@@ -24,9 +24,10 @@ def asked_inside(index: Index, function: Function) -> Iterator[tuple[ast.Call, s
     """Calls of functions that ask what this one has asked before, with the question; nothing changed in between."""
     module = function.module
     seen: dict[str, ast.Call] = {}
+    own = {_name(call) for call in index.calls(function)}
+    if not any(_name(call) in own for callee in index.callees(function) for call in index.calls(callee)):
+        return  # nobody that it calls asks what it asks itself
     calls = sorted(index.calls(function), key=lambda call: (call.lineno, call.col_offset))
-    if len(calls) < 2:
-        return
     stored = {node.id for node in index.own_of(function, ast.Name) if isinstance(node.ctx, ast.Store)}
     for call in calls:
         callee = index.resolve_call(module, call)

@@ -15,6 +15,7 @@ from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module, SourceTree, parameters
 from swarm.core.patches import FileChange
 from swarm.rules.facts.independence import CACHING
+from swarm.rules.facts.lasting import lasts
 from swarm.rules.keeping.known_reads import Reads, reads_of
 from swarm.rules.keeping.plain_signatures import gives_plain, plain_attributes, takes_plain
 from swarm.rules.keeping.slow_changing import is_deciding
@@ -38,6 +39,7 @@ class Kept:
     function: Function
     reads: Reads
     by: tuple[str, ...]
+    only_told: bool = False  # how its object was made does not show what tells its answers apart
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -70,14 +72,20 @@ def worth_keeping(index: Index, suits: Callable[[Kept], bool]) -> list[Kept]:
         if reads is None or not reads:
             continue
         by = plain_attributes(index, function, reads.attributes)
-        if by is not None and suits(Kept(function, reads, by)):
-            found[function] = Kept(function, reads, by)
+        kept = Kept(function, reads, by or (), only_told=by is None)
+        if (by is not None or _belongs_to_lasting(index, function)) and suits(kept):
+            found[function] = kept
     outer = {function: kept for function, kept in found.items() if _reads_itself(index, kept, found)}
     callers: dict[Function, set[Function]] = {}
     for caller in index.reachable():
         for callee in index.mentions(caller):
             callers.setdefault(callee, set()).add(caller)
     return [kept for function, kept in outer.items() if not callers.get(function) or callers[function] - outer.keys()]
+
+
+def _belongs_to_lasting(index: Index, function: Function) -> bool:
+    """Whether a method's object is made at the start, so that it asks the same for as long as the process lives."""
+    return function.class_name is not None and lasts(index, function.dotted.rpartition(".")[0])
 
 
 def _is_plain_definition(function: Function) -> bool:

@@ -18,6 +18,7 @@ from swarm.analysis.model_calls import SDK_CLIENTS
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.core.model_calls import is_model_path
+from swarm.rules.facts.lasting import is_set_later
 from swarm.rules.facts.logging_calls import is_log_call
 
 PURE_BUILTINS = frozenset({
@@ -140,7 +141,7 @@ def _is_steady(index: Index, function: Function, node: ast.Name | ast.Attribute,
         if function.class_name is None or node.value.id == "cls":
             return False
         if _class_of(function) != reads.owner:
-            return isinstance(node.ctx, ast.Load) and not _is_set_later(index, _class_of(function), node.attr)
+            return isinstance(node.ctx, ast.Load) and not is_set_later(index, _class_of(function), node.attr)
         if index.named_function(module, node) is None:
             reads.attributes.add(node.attr)
         return isinstance(node.ctx, ast.Load)
@@ -221,20 +222,6 @@ def _asked_through(index: Index, function: Function, call: ast.Call) -> HttpCall
 
 def _class_of(function: Function) -> str:
     return function.dotted.rpartition(".")[0] if function.class_name else ""
-
-
-def _is_set_later(index: Index, dotted: str, name: str) -> bool:
-    """Whether a method of a class gives an attribute another value than `__init__` did."""
-    known = index.notes.setdefault("attributes set later", {})
-    assert isinstance(known, dict)
-    info = index.classes.get(dotted)
-    if dotted not in known:
-        later = [method for method in info.methods.values() if method.name != "__init__"] if info is not None else []
-        written = (effects_cache(index).of(method).writes_memory for method in later)
-        known[dotted] = {
-            part.removeprefix("self.").split(".")[0].split("[")[0] for names in written for part in names
-        }
-    return name in known[dotted]
 
 
 def _takes_statement(function: Function, statement: SqlCall, reads: Reads) -> bool:

@@ -40,6 +40,7 @@ REFERENCE_WORDS = frozenset({
     "location", "tenant", "flag", "feature", "rate", "currency", "catalog", "catalogue", "schema", "metadata",
     "definition", "reference", "timezone", "country", "region", "form", "field", "option", "plan", "category",
     "label", "translation", "locale", "rule", "policy", "workflow", "holiday", "jwk", "pricelist", "menu",
+    "language", "tax", "tariff",
 })  # fmt: skip
 # by whose key a row is found that belongs to one of them alone
 SUBJECTS = frozenset({
@@ -224,7 +225,7 @@ def _changed_resources(index: Index) -> frozenset[str] | None:
             if resources:
                 found.add(resources[0].lower())
                 continue
-            handed = list(_handed_paths(index, function))
+            handed = list(_handed_paths(index, function)) if path is None else []
             if request.verb == "?" and not handed:
                 return None
             for named in handed:

@@ -89,8 +89,8 @@ def _only_read(index: Index, function: Function, asks: Asks) -> SqlCall | None:
     cache = effects_cache(index)
     effects = [effects for _, effects in cache.reached(function)]
     statements = [sql for one in effects for sql in one.sql]
-    if len(statements) != 1 or any(one.http or one.commits or one.dirties for one in effects):
-        return None
+    if len(statements) != 1 or any(one.http or one.dirties for one in effects):
+        return None  # what commits behind a SELECT changes nothing
     own = {argument.arg for argument in parameters(function.node)} - {"self", "cls"}
     found = statements[0]
     return found if found in cache.of(function).sql and asks(found, own) else None

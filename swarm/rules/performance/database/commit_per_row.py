@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from swarm.analysis.database_kinds import SESSIONS
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import effects_cache, sql_call
-from swarm.analysis.handed_statements import handed_statement
+from swarm.analysis.handed_statements import given_for, handed_statement
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
@@ -103,8 +103,16 @@ def _loops(index: Index, function: Function) -> Iterator[tuple[ast.For, ast.stmt
         commits = [statement for statement in loop.body if _method(statement) == "commit"]
         calls = [node for statement in loop.body for node in walk(statement) if isinstance(node, ast.Call)]
         found = (sql_call(index, function.module, call) for call in calls)
-        if commits and any(sql is not None and sql.verb in WRITES for sql in found):
+        if commits and (any(sql is not None and sql.verb in WRITES for sql in found)
+                        or any(_writes(index, function, call) for call in calls)):  # fmt: skip
             yield loop, commits[-1]
+
+
+def _writes(index: Index, function: Function, call: ast.Call) -> bool:
+    """Whether a call runs a method of the target's that does nothing but add to a session: `repository.add(row)`."""
+    callee = index.resolve_call(function.module, call)
+    effects = effects_cache(index).of(callee) if callee is not None and callee.class_name else None
+    return effects is not None and not effects.commits and any(sql.verb in WRITES for sql in effects.sql)
 
 
 def _committed_by_others(index: Index, function: Function) -> Iterator[tuple[ast.Call, Function]]:
@@ -147,15 +155,21 @@ def _committed_by_contexts(index: Index, function: Function) -> Iterator[tuple[a
             if ends is not None and any(effects.commits for _, effects in cache.reached(ends)) and block in loop.body:
                 yield given, dotted.rpartition(".")[2]
             made = index.resolve_call(function.module, given)
-            if made is not None and _commits_behind_yield(index, made) and _writes_in(index, function, block):
+            if made is not None and _commits_behind_yield(index, made, given) and _writes_in(index, function, block):
                 yield given, made.qualname
 
 
-def _commits_behind_yield(index: Index, function: Function) -> bool:
-    """Whether a context manager that is written as a generator commits as its `with` ends."""
+def _commits_behind_yield(index: Index, function: Function, call: ast.Call) -> bool:
+    """Whether a context manager that is written as a generator commits as its `with` ends; one may ask it to."""
     yields = [node.lineno for node in index.own_of(function, ast.Yield)]
-    commits = effects_cache(index).of(function).commits
-    return bool(yields) and any(commit.lineno > yields[-1] for commit in commits)
+    for commit in effects_cache(index).of(function).commits if yields else ():
+        around = next((node for node in function.module.ancestors(commit) if isinstance(node, ast.If)), None)
+        asked = given_for(function, call, around.test.id) \
+            if around is not None and isinstance(around.test, ast.Name) else None  # fmt: skip
+        is_asked = around is None or (isinstance(asked, ast.Constant) and asked.value is True)
+        if commit.lineno > yields[-1] and is_asked:
+            return True
+    return False
 
 
 def _writes_in(index: Index, function: Function, block: ast.With | ast.AsyncWith) -> bool:
@@ -171,6 +185,9 @@ def _ends_with_commit(index: Index, function: Function) -> bool:
         for given in (item.context_expr for item in block.items):
             named = given.func if isinstance(given, ast.Call) else given
             if getattr(named, "attr", "") == "begin":
+                return True
+            made = index.resolve_call(module, given) if isinstance(given, ast.Call) else None
+            if made is not None and isinstance(given, ast.Call) and _commits_behind_yield(index, made, given):
                 return True
             closes_only = index.resolve(module, named) == "contextlib.closing"
             if not closes_only and index.kinds.of(module, given) in COMMITTING:

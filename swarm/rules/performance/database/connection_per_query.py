@@ -235,8 +235,8 @@ def hook(request: Request):
             for call, opener in _opened_by_others(index, function):
                 yield self.finding(
                     module, call,
-                    evidence=f"each turn of a loop in {function.qualname} opens a connection by {opener.qualname}",
-                    recommendation="Open one before the loop",
+                    evidence=f"{function.qualname} opens a connection by {opener.qualname} for each query",
+                    recommendation="Open one for all of them",
                     anchor=f"{function.qualname}:{unparsed(call.func)}", mendable=False, severity="low",
                 )  # fmt: skip
 
@@ -261,11 +261,12 @@ def hook(request: Request):
 
 
 def _opened_by_others(index: Index, function: Function) -> Iterator[tuple[ast.Call, Function]]:
-    """Calls in loops of functions of the target that open a file's connection and hand it out."""
+    """Calls of functions that open a file's connection and hand it out: in loops, and for what others hand in."""
     module = function.module
+    by_query = bool(run_by(index, function))
     for call in index.calls(function):
         loop = next(loops_around(module, call), None)
-        if loop is None or "sleep(" in unparsed(loop):
+        if not by_query and (loop is None or "sleep(" in unparsed(loop)):
             continue
         opener = index.resolve_call(module, call)
         opened = [one for one in index.calls(opener) if index.resolve(opener.module, one.func) in EMBEDDED] \

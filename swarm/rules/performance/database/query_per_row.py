@@ -68,6 +68,7 @@ class QueryPerRow(Rule):
             recommendation="Fetch the rows of all keys with one query before the loop",
             anchor=f"{function.qualname}:{callee.qualname}:{sql.text}",
             mendable=False,
+            severity=None if callee is function else "medium",  # what else it is asked for, others know
         )  # fmt: skip
 
     def _of_relation(self, load: LazyLoad) -> Finding:

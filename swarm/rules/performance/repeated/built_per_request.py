@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
-from swarm.analysis.source import Module
+from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
+from swarm.rules.facts.lasting import is_set_later, lasts
 from swarm.rules.facts.request_code import is_kept_by_hand, request_functions
 from swarm.rules.rule import Example, Rule
 
@@ -154,27 +155,52 @@ def hook(name):
         module = function.module
         dotted = index.resolve(module, call.func) or ""
         given = [*call.args, *(keyword.value for keyword in call.keywords)]
-        if dotted in COSTLY and _is_steady(module, function, given):
+        if dotted in COSTLY and _is_steady(index, function, given):
             return COSTLY[dotted]
-        if dotted in READERS and call.args and _fixed_file(module, function, call.args[0]):
+        if dotted in READERS and call.args and _fixed_file(index, function, call.args[0]):
             return "it reads and parses the same file"
         if dotted in PARSERS and call.args and _is_read_whole(index, module, function, call.args[0]):
             return "it reads and parses the same file"
         return ""
 
 
-def _is_steady(module: Module, function: Function, values: Iterable[ast.expr]) -> bool:
-    """Whether nothing of the request is in these values: constants, and names that are not the function's own."""
+def _is_steady(index: Index, function: Function, values: Iterable[ast.expr], depth: int = 0) -> bool:
+    """Whether nothing of the request is in these values: constants, what modules hold, what an object began with."""
+    module = function.module
     own = module.local_names(function.node)
-    return not any(
-        isinstance(part, ast.Name) and part.id in own for value in values for part in walk(value)
-    )  # fmt: skip
+    bound = index.kinds.bindings(function.node)
+    owner = function.dotted.rpartition(".")[0] if function.class_name else ""
+    for part in (part for value in values for part in walk(value)):
+        if not isinstance(part, ast.Name) or part.id not in own:
+            continue
+        around = module.parent(part)
+        if part.id == "self" and isinstance(around, ast.Attribute):
+            if not lasts(index, owner) or is_set_later(index, owner, around.attr):
+                return False
+            continue
+        made = bound.get(part.id, [])
+        maker = _of_library(index, module, made[0]) if len(made) == 1 and not _is_given(function, part.id) else None
+        if maker is None or depth > 2 or not _is_steady(index, function, [maker], depth + 1):
+            return False
+    return True
 
 
-def _fixed_file(module: Module, function: Function, value: ast.expr) -> bool:
+def _of_library(index: Index, module: Module, value: ast.AST) -> ast.Call | None:
+    """The expression where it makes an object of a library's class, `FileSystemLoader("pages")`, and asks nobody."""
+    dotted = index.resolve(module, value.func) if isinstance(value, ast.Call) else None
+    known = dotted is not None and dotted not in index.classes and dotted.rpartition(".")[2][:1].isupper()
+    return value if known and isinstance(value, ast.Call) else None
+
+
+def _is_given(function: Function, name: str) -> bool:
+    return name in {argument.arg for argument in parameters(function.node)}
+
+
+def _fixed_file(index: Index, function: Function, value: ast.expr) -> bool:
     """Whether a file is opened by a name that is the same on every request, in place or around."""
+    module = function.module
     if isinstance(value, ast.Call):
-        return unparsed(value.func) in ("open", "io.open") and _is_steady(module, function, value.args[:1])
+        return unparsed(value.func) in ("open", "io.open") and _is_steady(index, function, value.args[:1])
     if not isinstance(value, ast.Name):
         return False
     for around in module.ancestors(value):
@@ -184,7 +210,7 @@ def _fixed_file(module: Module, function: Function, value: ast.expr) -> bool:
                 opened = item.context_expr
                 is_open = unparsed(opened.func) == "open" or unparsed(opened.func).endswith(".open")
                 reads = not any(isinstance(a, ast.Constant) and a.value in ("w", "a", "wb") for a in opened.args[1:])
-                return is_open and reads and _is_steady(module, function, [opened.func, *opened.args[:1]])
+                return is_open and reads and _is_steady(index, function, [opened.func, *opened.args[:1]])
     return False
 
 
@@ -194,7 +220,7 @@ def _is_read_whole(index: Index, module: Module, function: Function, value: ast.
         case ast.Call(func=ast.Attribute(value=path, attr="read_text" | "read_bytes")):
             makes = [part for part in walk(path) if isinstance(part, ast.Call)]
             known = all((index.resolve(module, part.func) or "").startswith("pathlib.") for part in makes)
-            return bool(makes) and known and _is_steady(module, function, [path])
+            return bool(makes) and known and _is_steady(index, function, [path])
     return False
 
 

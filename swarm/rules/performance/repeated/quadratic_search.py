@@ -210,9 +210,15 @@ def _made_lists(index: Index, function: Function) -> set[str]:
     found: set[str] = set()
     for name, values in index.kinds.bindings(function.node).items():
         made = values[0] if len(values) == 1 else None
-        if not isinstance(made, ast.ListComp) or any(loops_around(function.module, made)):
+        match made:
+            case ast.ListComp(generators=[first, *_]):
+                over = first.iter
+            case ast.Call(func=ast.Name(id="list"), args=[ast.Call(func=ast.Name(id="map"), args=[_, over])]):
+                pass
+            case _:
+                continue
+        if any(loops_around(function.module, made)):
             continue
-        over = made.generators[0].iter
         spelt_out = isinstance(over, ast.List | ast.Tuple | ast.Constant) or over_is_fixed(function, over)
         if not spelt_out and not _is_class(index, function, over):
             found.add(name)
@@ -231,8 +237,11 @@ def _scans(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
     for call in index.calls(function):
         match call:
             case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="count" | "index"), args=[asked]):
-                turn = _targets(next(iter(loops_around(function.module, call)), None))
-                if name in lists and _names(asked) & turn and name not in turn:
+                loop = next(iter(loops_around(function.module, call)), None)
+                turn = _targets(loop)
+                if loop is not None and _goes_through(loop) == name and unparsed(asked) in turn:
+                    yield call, name  # for each of its own items
+                elif name in lists and _names(asked) & turn and name not in turn:
                     yield call, name
 
 
@@ -271,6 +280,14 @@ def _searched(index: Index, function: Function) -> str:
                 and any(_joins(test, _bound(target), own - {over.id}) for test in tests):  # fmt: skip
             return over.id
     return ""
+
+
+def _goes_through(loop: ast.AST) -> str:
+    """The name of what a loop goes through, in whole."""
+    over = loop.iter if isinstance(loop, ast.For) else None
+    if isinstance(loop, COMPREHENSIONS) and len(loop.generators) == 1:
+        over = loop.generators[0].iter
+    return over.id if isinstance(over, ast.Name) else ""
 
 
 def _grows(node: ast.AST, name: str) -> bool:

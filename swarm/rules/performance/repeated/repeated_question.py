@@ -108,7 +108,7 @@ class RepeatedQuestion(Rule):
             evidence=f"{function.qualname} asks the model for every request, also where the question is the same",
             recommendation="Keep answers by the content of the question",
             anchor=function.qualname,
-            mendable=not _gives_whole_answer(function),
+            mendable=not kept.only_told and not _gives_whole_answer(function),
         )  # fmt: skip
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:

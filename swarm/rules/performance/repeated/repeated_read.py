@@ -340,7 +340,9 @@ async def hook(contact_id: str):
             evidence=f"{function.qualname} reads {what} again for every request, whatever it read before",
             recommendation="Keep the answer for a while, and drop it where it is changed",
             anchor=function.qualname,
-            mendable=all(_CHECKED.search(asking.module.segment(asking.node)) for asking, _ in reads.gets),
+            mendable=not keeping.kept.only_told
+            and all(_CHECKED.search(asking.module.segment(asking.node)) for asking, _ in reads.gets),
+            severity="low" if keeping.kept.only_told else None,
         )  # fmt: skip
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:

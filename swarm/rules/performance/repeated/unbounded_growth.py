@@ -13,6 +13,7 @@ from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.examples import unbounded_growth as examples
+from swarm.rules.facts.lasting import lasts
 from swarm.rules.rule import Rule
 
 ADDING = frozenset({"append", "add", "extend", "insert", "appendleft", "setdefault", "update"})
@@ -82,6 +83,9 @@ def _additions(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]
     told: set[str] = set()
     for node in index.own_of(function, ast.Call, ast.Assign, ast.AugAssign):
         owner, varies = _added_to(node)
+        while isinstance(owner, ast.Subscript):  # `BY_SENDER[sender].append(…)` makes the sender's list too
+            varies = varies or not isinstance(owner.slice, ast.Constant)
+            owner = owner.value
         if owner is None or not varies or not isinstance(owner, ast.Name | ast.Attribute):
             continue
         home, name = index.tree.split(index.resolve(function.module, owner) or "", function.module)
@@ -157,16 +161,7 @@ def _is_of_kept_object(index: Index, function: Function, owner: ast.Attribute) -
         return True  # the class's own, for all its objects
     if function.class_name is None and any(route.function is function for route in index.routes):
         return True  # a route that one of its methods defines: the object lasts as long as the application
-    made = [(module, call) for module, call in index.calls_named(info.node.name)
-            if index.resolve(module, call.func) == dotted]  # fmt: skip
-    kept = any(
-        module.enclosing_function(call) is None and isinstance(module.parent(call), ast.Assign | ast.AnnAssign)
-        and isinstance(module.parent(module.parent(call) or call), ast.Module)
-        for module, call in made
-    )  # fmt: skip
-    around = [index.enclosing(module, call) for module, call in made]
-    by_start = [one for one in around if one is not None and one not in index.reachable()]
-    return kept or (bool(made) and len(by_start) == len(made))  # a request uses what the start alone has made
+    return lasts(index, dotted or "")
 
 
 def _given(info: ClassInfo, name: str) -> ast.expr | None:
