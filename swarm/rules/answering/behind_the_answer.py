@@ -13,6 +13,7 @@ from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.rules.answering.answers import failure_answers, is_inert
+from swarm.rules.answering.made_anew import made_anew
 from swarm.rules.answering.plain_data import is_plain, positional
 from swarm.rules.facts.independence import GUARD_WORDS, REQUEST_LOCALS
 
@@ -220,6 +221,8 @@ def object_doubt(index: Index, handler: Function, callee: ast.expr, function: Fu
     if not function.class_name or owner is None:
         return lost
     local = handler.module.local_names(handler.node)
+    if isinstance(owner, ast.Name) and owner.id in made_anew(index, handler):
+        return ""
     if any(isinstance(node, ast.Name) and node.id in local for node in walk(owner)):
         return lost
     if isinstance(owner, ast.Call):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from swarm.analysis.edits import Edit
@@ -47,12 +47,17 @@ def handed_over(
 
 def as_function(
     module: Module, handler: Function, span: tuple[int, int], body: str, uses: Iterable[ast.AST],
-    verbs: dict[str, str], *, is_async: bool,
+    verbs: dict[str, str], *, is_async: bool, made: Mapping[str, str] | None = None,
 ) -> list[Edit]:  # fmt: skip
-    """The same for a function of its own, made of `body`: what of the handler `uses` name are its arguments."""
+    """The same for a function of its own, made of `body`: what of the handler `uses` name are its arguments.
+
+    `made` are objects that it makes itself, by name with their expressions.
+    """
     own = module.local_names(handler.node)
-    names = (node.id for use in uses for node in walk(use) if isinstance(node, ast.Name))
-    data = list(dict.fromkeys(name for name in names if name in own))
+    names = [node.id for use in uses for node in walk(use) if isinstance(node, ast.Name)]
+    anew = {name: expression for name, expression in (made or {}).items() if name in names}
+    body = "".join(f"{name} = {expression}\n" for name, expression in anew.items()) + textwrap.dedent(body)
+    data = list(dict.fromkeys(name for name in names if name in own and name not in anew))
     name = free_name(module, f"work_of_{handler.name}")
     head = f"{'async ' if is_async else ''}def {name}({', '.join(data)}):"
     at = module.line_start(first_line(_outermost(module, handler)))

@@ -16,6 +16,7 @@ from swarm.core.findings import Finding
 from swarm.rules.answering.behind_the_answer import waits
 from swarm.rules.answering.durably import as_function, handed_over, verbs_for, with_module
 from swarm.rules.answering.left_to_memory import TASKS, LeftWork, left_work
+from swarm.rules.answering.made_anew import made_anew
 from swarm.rules.distinct import distinct
 from swarm.rules.examples import acknowledged_before_stored as examples
 from swarm.rules.rule import Mend, Rule
@@ -77,7 +78,7 @@ class AcknowledgedBeforeStored(Rule):
         if app is None or not chosen:
             return None
         verbs = verbs_for(module, [left.route.function for left in chosen])
-        edits = [edit for left in chosen for edit in _kept(module, left, verbs)]
+        edits = [edit for left in chosen for edit in _kept(index, module, left, verbs)]
         return Mend(
             "Keep events on disk before they are acknowledged",
             "The work is written to disk with fsync before the answer (about a millisecond), done behind it, taken "
@@ -98,14 +99,15 @@ def _all(index: Index) -> Iterator[tuple[Route, ast.Call, str, LeftWork | None]]
                 yield route, call, what, left_work(index, route, call)
 
 
-def _kept(module: Module, left: LeftWork, verbs: dict[str, str]) -> list[Edit]:
+def _kept(index: Index, module: Module, left: LeftWork, verbs: dict[str, str]) -> list[Edit]:
     handler, span = left.route.function, module.span(left.statement)
     if not left.function.class_name:
         return [handed_over(module, handler, span, left.callee, left.arguments, verbs)]
     given = ", ".join(module.segment(argument) for argument in left.arguments)
     body = f"{'await ' if left.function.is_async else ''}{module.segment(left.callee)}({given})"
     uses = [left.callee, *left.arguments]
-    return as_function(module, handler, span, body, uses, verbs, is_async=left.function.is_async)
+    made = made_anew(index, handler)
+    return as_function(module, handler, span, body, uses, verbs, is_async=left.function.is_async, made=made)
 
 
 def _left(index: Index, function: Function) -> Iterator[tuple[ast.Call, str]]:

@@ -75,7 +75,8 @@ def can_be_kept(index: Index, function: Function, call: ast.Call) -> bool:
     if any(keyword.arg in OWN_WAYS for keyword in call.keywords) or MAKER in names_in(module):
         return False
     texts = (one.text for one in index.tree.modules.values())
-    return _is_closed(function, call, driver) and not any(OF_SESSION.search(text) for text in texts)
+    ends = _is_closed(function, call, driver) or _is_closed_by_callers(index, function, call, driver)
+    return ends and not any(OF_SESSION.search(text) for text in texts)
 
 
 def _is_closed(function: Function, call: ast.Call, driver: str) -> bool:
@@ -95,6 +96,20 @@ def _is_closed(function: Function, call: ast.Call, driver: str) -> bool:
         for node in walk(function.node)
     )  # fmt: skip
     return ends and not _is_changed(module, function, name)
+
+
+def _is_closed_by_callers(index: Index, function: Function, call: ast.Call, driver: str) -> bool:
+    """Whether the function gives the connection back as it opened it, and who calls it closes it."""
+    module = function.module
+    parent = module.parent(call)
+    parent = module.parent(parent) if isinstance(parent, ast.Await) else parent
+    if not isinstance(parent, ast.Return):
+        return False
+    for caller in index.callers(function):
+        for handed in index.calls(caller):
+            if index.resolve_call(caller.module, handed) is function and _is_closed(caller, handed, driver):
+                return True
+    return False
 
 
 def _is_changed(module: Module, function: Function, name: str) -> bool:
@@ -149,5 +164,7 @@ def _without_import(module: Module, calls: Sequence[ast.Call]) -> list[Edit]:
         if isinstance(node, ast.Import) and len(node.names) == 1:
             local = node.names[0].asname or node.names[0].name
             if local in {part.id for call in calls for part in walk(call.func) if isinstance(part, ast.Name)} - used:
-                found.append(Edit(*whole_lines(module, node), ""))
+                start, end = whole_lines(module, node)
+                alone = module.text[:start].endswith("\n\n") and module.text[end : end + 1] == "\n"
+                found.append(Edit(start, end + alone, ""))
     return found

@@ -11,6 +11,7 @@ from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.answering.behind_the_answer import Work, waited_work
 from swarm.rules.answering.durably import as_function, handed_over, verbs_for, with_module
+from swarm.rules.answering.made_anew import made_anew
 from swarm.rules.answering.work_in_place import work_in_place
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule
@@ -338,7 +339,7 @@ async def hook(data: dict):
         if app is None or not works:
             return None
         names = verbs_for(module, [work.route.function for work in works])
-        edits = [edit for work in works for edit in _moved(module, work, names)]
+        edits = [edit for work in works for edit in _moved(index, module, work, names)]
         changes = with_module(index, app, module, edits, names)
         return Mend(
             "Answer before the work, and do it durably",
@@ -349,7 +350,7 @@ async def hook(data: dict):
         )
 
 
-def _moved(module: Module, work: Work, names: dict[str, str]) -> list[Edit]:
+def _moved(index: Index, module: Module, work: Work, names: dict[str, str]) -> list[Edit]:
     handler = work.route.function
     first, last = work.steps[0], work.steps[-1]
     span = module.span(first.statement)[0], module.span(last.statement)[1]
@@ -357,4 +358,5 @@ def _moved(module: Module, work: Work, names: dict[str, str]) -> list[Edit]:
         return [handed_over(module, handler, span, first.callee, first.arguments, names)]
     body = module.text[module.line_start(first.statement.lineno) : span[1]]
     uses = [step.statement.value for step in work.steps if isinstance(step.statement, ast.Expr | ast.Assign)]
-    return as_function(module, handler, span, body, uses, names, is_async=handler.is_async)
+    made = made_anew(index, handler)
+    return as_function(module, handler, span, body, uses, names, is_async=handler.is_async, made=made)
