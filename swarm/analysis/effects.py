@@ -216,12 +216,12 @@ def _is_unknown(index: Index, module: Module, call: ast.Call) -> bool:
         return False
     if index.resolve_call(module, call) is not None:
         return False
-    around = index.enclosing(module, call)
-    if around is not None and is_handed_in(index, around, call):
-        return False
     method, owner = call.func.attr, call.func.value
     if method in ("scalar", "scalars") and not call.args:
         return False  # of a result that is there
+    around = index.enclosing(module, call) if call.args else None
+    if around is not None and is_handed_in(index, around, call):
+        return False
     kind = index.kinds.of(module, owner)
     if kind is None:
         return method != "flush" or SESSION_NAME.search(unparsed(owner)) is not None
@@ -309,7 +309,8 @@ def memory_writes(index: Index, function: Function) -> frozenset[str]:
         for target in targets:
             if isinstance(target, ast.Subscript) and _is_weak(index, module, target.value):
                 continue  # what may go at any time is no state of the program's
-            if isinstance(target, ast.Attribute) and _is_made_once(index, function, unparsed(target)):
+            if isinstance(target, ast.Attribute) and isinstance(module.parent(part), ast.If) \
+                    and _is_made_once(index, function, unparsed(target)):  # fmt: skip
                 continue
             root = target
             while isinstance(root, ast.Attribute | ast.Subscript):

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from swarm.analysis.models import last_name
-from swarm.analysis.source import own_nodes, parameters
+from swarm.analysis.source import own_of, parameters
 from swarm.analysis.statements import SQL_WORDS, STATEMENT_METHODS, SqlCall, named_tables, sql_text
 
 if TYPE_CHECKING:
@@ -20,8 +20,7 @@ MOST_STEPS = 4
 
 def handed_statement(index: Index, module: Module, call: ast.Call) -> SqlCall | None:
     """The statement that a call hands on; its `owner` is the function's name, since the connection is elsewhere."""
-    given = [*call.args[:2], *(keyword.value for keyword in call.keywords)]
-    if not any(_may_be_sql(value) for value in given):
+    if not _hands_sql(call):
         return None
     callee = index.resolve_call(module, call)
     name = run_by(index, callee) if callee is not None else ""
@@ -74,23 +73,33 @@ def _run_by(index: Index, function: Function, depth: int) -> str:
     names = [argument.arg for argument in parameters(function.node) if argument.arg not in ("self", "cls")]
     if not names:
         return ""
-    stored = {node.id for node in own_nodes(function.node) if isinstance(node, ast.Name)
-              and isinstance(node.ctx, ast.Store)}  # fmt: skip
     for call in index.calls(function):
         first = call.args[0] if call.args else None
         if isinstance(call.func, ast.Attribute) and call.func.attr in STATEMENT_METHODS and first is not None:
             for name in names:
-                if name not in stored and _is_parameter(first, name):
+                if _is_parameter(first, name) and not _is_set(function, name):
                     return name
-        used = [value.id for value in [*call.args, *(k.value for k in call.keywords)] if isinstance(value, ast.Name)]
-        if depth >= MOST_STEPS or not {*used} & {*names} - stored:
+        if depth >= MOST_STEPS or not _hands_on(call, names):
             continue
         callee = index.resolve_call(function.module, call)
         inner = run_by(index, callee, depth + 1) if callee is not None and callee is not function else ""
         handed = given_for(callee, call, inner) if callee is not None and inner else None
-        if isinstance(handed, ast.Name) and handed.id in names and handed.id not in stored:
+        if isinstance(handed, ast.Name) and handed.id in names and not _is_set(function, handed.id):
             return handed.id
     return ""
+
+
+def _is_set(function: Function, name: str) -> bool:
+    stores = (node for node in own_of(function.node, ast.Name) if node.id == name)
+    return any(isinstance(node.ctx, ast.Store) for node in stores)
+
+
+def _hands_on(call: ast.Call, names: list[str]) -> bool:
+    """Whether a call is given one of the parameters as it is."""
+    for value in call.args:
+        if isinstance(value, ast.Name) and value.id in names:
+            return True
+    return any(isinstance(word.value, ast.Name) and word.value.id in names for word in call.keywords)
 
 
 def given_for(function: Function, call: ast.Call, name: str) -> ast.expr | None:
@@ -110,6 +119,13 @@ def _is_parameter(value: ast.expr, name: str) -> bool:
     if isinstance(value, ast.Call) and last_name(value.func) == "text" and value.args:
         value = value.args[0]
     return isinstance(value, ast.Name) and value.id == name
+
+
+def _hands_sql(call: ast.Call) -> bool:
+    for value in call.args[:2]:
+        if _may_be_sql(value):
+            return True
+    return bool(call.keywords) and any(_may_be_sql(keyword.value) for keyword in call.keywords)
 
 
 def _may_be_sql(value: ast.expr) -> bool:

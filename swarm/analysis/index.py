@@ -36,6 +36,7 @@ class Index(Definitions):
         self.alone = threading.RLock()  # held by who looks with a rule: what is half worked out is no other's answer
         self._mentioned: dict[Function, tuple[Function, ...]] = {}
         self._named: dict[ast.AST, Function | None] = {}
+        self._called: dict[ast.AST, Function | None] = {}
         self._callees: dict[Function, tuple[Function, ...]] = {}
         self._handed_over: dict[Function, tuple[Function, ...]] = {}
         self._reached: dict[Function, Set[Function]] = {}
@@ -78,15 +79,31 @@ class Index(Definitions):
 
     def resolve_call(self, module: Module, call: ast.Call) -> Function | None:
         """The target's function that a call runs; for a class its `__init__`; None where it is not known."""
+        if call in self._called:
+            return self._called[call]
+        answers = self.kinds.answers
+        cuts = answers.cuts
+        found = self._find_called(module, call)
+        if answers.cuts == cuts or not answers.searching:
+            self._called[call] = found
+        return found
+
+    def _find_called(self, module: Module, call: ast.Call) -> Function | None:
         function = self.named_function(module, call.func)
         if function is not None:
             return function
         dotted = self.resolve(module, call.func)
         if dotted in self.classes:
             return self.method(dotted, "__init__")
-        if not self._methods_by_name.get("__call__") or not isinstance(call.func, ast.Name | ast.Attribute):
+        if not self._methods_by_name.get("__call__") or not self._may_be_object(module, call.func, dotted):
             return None
         return self.method(self.kinds.of(module, call.func) or "", "__call__")  # an object that is called
+
+    def _may_be_object(self, module: Module, named: ast.expr, dotted: str | None) -> bool:
+        """Whether a name may be an object's that the target has made: no library's, no builtin function."""
+        if isinstance(named, ast.Attribute):
+            return named.attr in self._members and named.attr not in self._methods_by_name
+        return isinstance(named, ast.Name) and (dotted is None or self.tree.split(dotted, module)[0] is not None)
 
     def run_by(self, module: Module, call: ast.Call) -> Function | None:
         """The same, or what a partial runs that the call names; its arguments may not be the call's own."""

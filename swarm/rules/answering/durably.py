@@ -61,8 +61,8 @@ def as_function(
     name = free_name(module, f"work_of_{handler.name}")
     head = f"{'async ' if is_async else ''}def {name}({', '.join(data)}):"
     at = module.line_start(first_line(_outermost(module, handler)))
-    made = f"{head}\n{textwrap.indent(textwrap.dedent(body), '    ')}\n\n\n"
-    return [Edit(*span, f"{_verb(handler, verbs)}({', '.join([name, *data])})"), Edit(at, at, made)]
+    text = f"{head}\n{textwrap.indent(textwrap.dedent(body), '    ')}\n\n\n"
+    return [Edit(*span, f"{_verb(handler, verbs)}({', '.join([name, *data])})"), Edit(at, at, text)]
 
 
 def _verb(handler: Function, verbs: dict[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
 from swarm.analysis.handed_statements import run_by
 from swarm.analysis.index import Function, Index
@@ -39,6 +40,7 @@ OPENERS = {
     "redis.asyncio.from_url": "one client for the event loop: it is a pool",
     "redis.asyncio.Redis.from_url": "one client for the event loop: it is a pool",
 }
+NOTE = "functions that open a file's connection"
 CONNECTIONS = ("sqlite3.Connection", "aiosqlite.Connection")
 EMBEDDED = ("sqlite3.connect", "aiosqlite.connect")  # no handshake: worth telling only in a loop
 
@@ -263,10 +265,11 @@ def hook(request: Request):
 def _opened_by_others(index: Index, function: Function) -> Iterator[tuple[ast.Call, Function]]:
     """Calls of functions that open a file's connection and hand it out: in loops, and for what others hand in."""
     module = function.module
-    by_query = bool(run_by(index, function))
-    for call in index.calls(function):
-        loop = next(loops_around(module, call), None)
-        if not by_query and (loop is None or "sleep(" in unparsed(loop)):
+    openers = _openers(index)
+    for call in index.calls(function) if openers else ():
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        loop = next(loops_around(module, call), None) if name in openers else None
+        if name not in openers or ((loop is None or "sleep(" in unparsed(loop)) and not run_by(index, function)):
             continue
         opener = index.resolve_call(module, call)
         opened = [one for one in index.calls(opener) if index.resolve(opener.module, one.func) in EMBEDDED] \
@@ -274,6 +277,15 @@ def _opened_by_others(index: Index, function: Function) -> Iterator[tuple[ast.Ca
         hands_out = opener is not None and index.kinds.result(opener) in CONNECTIONS
         if opener is not None and hands_out and opened and not is_kept_by_hand(opener.module, opened[0], opener):
             yield call, opener
+
+
+def _openers(index: Index) -> frozenset[str]:
+    """The names of the functions that open a file's connection themselves."""
+    if NOTE not in index.notes:
+        around = (index.enclosing(module, call) for module, call in index.calls_named("connect")
+                  if index.resolve(module, call.func) in EMBEDDED)  # fmt: skip
+        index.notes[NOTE] = frozenset(function.name for function in around if function is not None)
+    return cast("frozenset[str]", index.notes[NOTE])
 
 
 def _is_anothers(index: Index, function: Function, call: ast.Call) -> bool:

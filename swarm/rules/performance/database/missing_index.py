@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from swarm.analysis.edits import Edit
-from swarm.analysis.effects import SqlCall, sql_call
-from swarm.analysis.handed_statements import handed_statement
+from swarm.analysis.effects import SqlCall, effects_cache
 from swarm.analysis.index import Function, Index
 from swarm.analysis.tables import Table, tables_of
 from swarm.core.findings import Finding
@@ -193,9 +192,8 @@ def read(conn: sqlite3.Connection, x):
 
 def _queries(index: Index) -> Iterator[tuple[Function, SqlCall]]:
     for function in index.functions_on_path:
-        for call in index.calls(function):
-            sql = sql_call(index, function.module, call) or handed_statement(index, function.module, call)
-            if sql is not None and sql.verb in ("SELECT", "UPDATE", "DELETE"):
+        for sql in effects_cache(index).of(function).sql:
+            if sql.verb in ("SELECT", "UPDATE", "DELETE"):
                 yield function, sql
 
 

@@ -248,7 +248,8 @@ def _scans(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
 def _by_others(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
     """Calls in a loop whose function looks through the list that it is given for what the turn is about."""
     module = function.module
-    for call in index.calls(function):
+    in_loops = bool(index.own_of(function, ast.For, ast.AsyncFor, *COMPREHENSIONS))
+    for call in index.calls(function) if in_loops else ():
         loop = next(iter(loops_around(module, call)), None)
         turn = _targets(loop)
         callee = index.resolve_call(module, call) if loop is not None and turn else None
