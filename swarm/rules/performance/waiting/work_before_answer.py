@@ -235,7 +235,31 @@ async def hook(data: dict, ledger: Ledger = Depends(Ledger)):
     await ledger.book(data)
     return {"status": "taken"}
 """,
-            None,
+            """import httpx
+from fastapi import Depends, FastAPI
+
+from durable_work import DurableWork, submit
+
+app = FastAPI()
+app.add_middleware(DurableWork)
+
+
+class Ledger:
+    async def book(self, data: dict) -> None:
+        async with httpx.AsyncClient(timeout=5) as client:
+            (await client.post("https://ledger.example", json=data)).raise_for_status()
+
+
+async def work_of_hook(data):
+    ledger = Ledger()
+    await ledger.book(data)
+
+
+@app.post("/hook")
+async def hook(data: dict, ledger: Ledger = Depends(Ledger)):
+    await submit(work_of_hook, data)
+    return {"status": "taken"}
+""",
             "fastapi",
         ),
         Example(  # it stands in the handler itself
