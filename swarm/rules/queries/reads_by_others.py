@@ -109,6 +109,7 @@ def _turn(loop: ast.AST | None) -> set[str]:
 
 def _is_keyed(sql: SqlCall, names: set[str]) -> bool:
     """Whether a SELECT in text is given something that goes by one of the names."""
-    given = [part for value in sql.call.args[1:] for part in walk(value)]
+    values = [*sql.call.args[1:], *(keyword.value for keyword in sql.call.keywords)]
+    given = [part for value in values for part in walk(value)]
     by_turn = any(isinstance(part, ast.Name) and part.id in names for part in given)
     return sql.verb == "SELECT" and sql.construct is None and by_turn

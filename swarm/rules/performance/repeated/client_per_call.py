@@ -184,7 +184,8 @@ def _built(index: Index, function: Function, call: ast.Call, kind: str) -> _Plac
         kept = [t for t in targets if not isinstance(t, ast.Name) or t.id not in module.local_names(function.node)]
         names = {target.id for target in targets if isinstance(target, ast.Name)}
         if kept or hands_out(index, function, names):
-            return other if kept and opens_for_request(index, function) else None
+            per_request = (kept and opens_for_request(index, function)) or _is_closed_by_callers(index, function)
+            return other if per_request else None
         plain = kind == "requests.Session" and not call.args and not call.keywords and len(names) == 1
         if plain and not is_async and parent.value is call and _only_requests(function, call, names):
             return _Place(function, call, kind, "named", False)
