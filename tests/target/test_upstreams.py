@@ -149,7 +149,7 @@ async def test_quiet_waits_for_calls_that_began_after_the_answer(where: Place, t
         async with aiohttp.ClientSession() as client:
 
             async def later() -> None:
-                await asyncio.sleep(0.03)
+                await asyncio.sleep(0.01)
                 await (await client.get(ups.env["SLOW_URL"])).read()
 
             task = asyncio.create_task(later())
@@ -204,6 +204,7 @@ async def test_a_program_that_does_not_speak_http_just_runs(where: Place, tmp_pa
         await ups.stop()
 
 
+@pytest.mark.alone
 async def test_the_record_costs_little_at_200_calls_a_second(where: Place, tmp_path: Path) -> None:
     """Overhead over the declared latency; the median, since this machine is shared."""
     ups = await Upstreams.start(*where, target(PLAYED), tmp=tmp_path / "u")

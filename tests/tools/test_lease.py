@@ -59,7 +59,7 @@ async def test_a_waiting_measurer_blocks_workers_that_come_later():
 @pytest.mark.parametrize("kind", ["measure", "work"])
 async def test_a_cancelled_waiter_blocks_nobody(kind: str):
     watch = Watch()
-    holder = asyncio.create_task(watch.measure("holder", 0.05))
+    holder = asyncio.create_task(watch.measure("holder", 0.3))  # long enough for all below on a busy machine
     await asyncio.sleep(0.01)
     waiter = asyncio.create_task(getattr(watch, kind)("gone"))
     behind = asyncio.create_task(watch.work("behind"))
