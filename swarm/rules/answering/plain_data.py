@@ -113,7 +113,7 @@ def _is_plain_parameter(index: Index, handler: Function, argument: ast.arg) -> b
         return any(route.function is handler and route.framework != "starlette" for route in index.routes)
     if _is_plain_type(argument.annotation):
         return True
-    return _is_model(index, index.resolve(handler.module, argument.annotation) or "")
+    return is_model(index, index.resolve(handler.module, argument.annotation) or "")
 
 
 def _has_provider(handler: Function, argument: ast.arg) -> bool:
@@ -135,13 +135,13 @@ def _is_plain_type(annotation: ast.expr | None) -> bool:
     return PLAIN_TYPE.match(text) is not None
 
 
-def _is_model(index: Index, dotted: str, depth: int = 0) -> bool:
+def is_model(index: Index, dotted: str, depth: int = 0) -> bool:
     """Whether a class of the target's is a pydantic model."""
     info = index.classes.get(dotted)
     if info is None or depth > MAX_DEPTH:
         return dotted in ("pydantic.BaseModel", "pydantic.main.BaseModel")
     bases = [index.resolve(info.module, base) or "" for base in info.node.bases]
-    return any(_is_model(index, base, depth + 1) for base in bases)
+    return any(is_model(index, base, depth + 1) for base in bases)
 
 
 def _is_request(index: Index, handler: Function, node: ast.expr) -> bool:
