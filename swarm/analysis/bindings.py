@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from swarm.analysis.source import FunctionNode, own_nodes
+from swarm.analysis.source import FunctionNode, own_of
+
+_BINDING: tuple[type[ast.AST], ...] = (ast.Assign, ast.AnnAssign, ast.NamedExpr, ast.withitem, ast.AsyncFor)
 
 
 def bound_in(function: FunctionNode) -> dict[str, list[ast.AST]]:
     """For each local name the expressions that are bound to it, in order."""
     found: dict[str, list[ast.AST]] = {}
-    for node in own_nodes(function):
+    for node in own_of(function, *_BINDING):
         match node:
             case ast.Assign(targets=targets, value=value):
                 for name, given in (pair for target in targets for pair in _pairs(target, value)):

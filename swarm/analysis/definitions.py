@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TypeVar, overload
 
@@ -114,6 +114,30 @@ class Definitions:
                 found.setdefault(name, []).append((module, call))
         return found
 
+    def calls_to(self, *dotted: str) -> Sequence[tuple[Module, ast.Call]]:
+        """Every call in the tree of what goes by one of these dotted names, in the order of the tree."""
+        return self.in_order(place for name in dotted for place in self._calls_by_dotted.get(name, ()))
+
+    @cached_property
+    def _calls_by_dotted(self) -> dict[str, list[tuple[Module, ast.Call]]]:
+        found: dict[str, list[tuple[Module, ast.Call]]] = {}
+        for module in self.tree.modules.values():
+            for call in module.nodes(ast.Call):
+                dotted = self.resolve(module, call.func)
+                if dotted is not None:
+                    found.setdefault(dotted, []).append((module, call))
+        return found
+
+    def in_order(self, calls: Iterable[tuple[Module, ast.Call]]) -> list[tuple[Module, ast.Call]]:
+        """Calls in the order of the tree, each once."""
+        places = self._places_of_calls
+        return sorted(dict.fromkeys(calls), key=lambda place: places[place[1]])
+
+    @cached_property
+    def _places_of_calls(self) -> dict[ast.Call, int]:
+        every = (call for module in self.tree.modules.values() for call in module.nodes(ast.Call))
+        return {call: number for number, call in enumerate(every)}
+
     def names(self, name: str) -> Sequence[tuple[Module, ast.Name | ast.Attribute]]:
         """Every place in the tree that writes this name, alone or after a dot, with its module."""
         if name not in self._written:
@@ -136,11 +160,12 @@ class Definitions:
 
     def resolve(self, module: Module, expression: ast.AST) -> str | None:
         """The dotted name of an expression, re-exports within the tree followed."""
-        known = self._resolved.get(expression, "?")
-        if known == "?":
+        try:
+            return self._resolved[expression]  # rules ask for the same names again and again
+        except KeyError:
             dotted = module.resolve(expression)
             known = self._resolved[expression] = self.tree.canonical(dotted, module) if dotted else None
-        return known
+            return known
 
     def method(self, class_dotted: str, name: str) -> Function | None:
         """A method of a class of the target, its bases searched as well."""

@@ -16,6 +16,7 @@ from swarm.analysis.kinds import ORM_SESSIONS
 from swarm.analysis.layout import unparsed
 from swarm.analysis.models import models_of
 from swarm.analysis.module import walk
+from swarm.analysis.once_a_call import once_a_call
 from swarm.analysis.ownership import opened_here
 from swarm.analysis.source import Module, parameters
 from swarm.analysis.statements import SQL_METHODS, SqlCall, sql_call, sql_text
@@ -85,6 +86,7 @@ class HttpCall:
         return self.verb in READ_VERBS
 
 
+@once_a_call
 def http_call(index: Index, module: Module, call: ast.Call) -> HttpCall | None:
     """The outgoing request that a call makes, or None."""
     if not isinstance(call.func, ast.Attribute) or call.func.attr not in HTTP_VERBS:
@@ -100,6 +102,7 @@ def http_call(index: Index, module: Module, call: ast.Call) -> HttpCall | None:
     return HttpCall(call, kind.split(".")[0], _verb(call, name), call.func.value, is_async)
 
 
+@once_a_call
 def outgoing_call(index: Index, module: Module, call: ast.Call) -> HttpCall | None:
     """The same, with those over urllib3 and `urlopen`, for which rules write no mends of their own."""
     if index.resolve(module, call.func) == "urllib.request.urlopen":

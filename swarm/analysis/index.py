@@ -212,6 +212,14 @@ class Index(Definitions):
         return node.attr in self._members or module.resolve(node) is not None
 
     @cached_property
+    def _kept_tables(self) -> frozenset[str]:
+        """The names under which the target's classes hold tables and lists."""
+        every = (pair for info in self.classes.values() for pair in info.attributes.items())
+        return frozenset(
+            name for name, value in every if isinstance(value, ast.Dict | ast.List | ast.Tuple | ast.Set)
+        )
+
+    @cached_property
     def _members(self) -> frozenset[str]:
         """The names of all that the target's classes hold."""
         attributes = (name for info in self.classes.values() for name in info.attributes)
@@ -243,7 +251,9 @@ class Index(Definitions):
         value = getattr(home.globals.get(name), "value", None) if home is not None else None
         if value is None and isinstance(node, ast.Name):  # a table that the function around has made
             home, value = module, self._of_closure(module, node)
-        if value is None and isinstance(node, ast.Attribute):  # `self.handlers`, a table that `__init__` fills
+        if (
+            value is None and isinstance(node, ast.Attribute) and node.attr in self._kept_tables
+        ):  # `self.handlers`, a table that `__init__` fills
             info = self.classes.get(self.kinds.of(module, node.value) or "")
             home, value = (info.module, info.attributes.get(node.attr)) if info is not None else (None, None)
         if home is not None and isinstance(value, ast.Dict | ast.List | ast.Tuple | ast.Set):

@@ -37,12 +37,13 @@ _fields: dict[type[ast.AST], tuple[str, ...]] = {ast.Constant: (), ast.Global: (
 class Layout:
     """A tree's nodes in the order of the source, each before those inside of it."""
 
-    __slots__ = ("_by_kind", "_ends", "_functions", "_up", "nodes")
+    __slots__ = ("_by_kind", "_by_kinds", "_ends", "_functions", "_up", "nodes")
 
     def __init__(self, root: ast.AST) -> None:
         self.nodes: list[ast.AST] = []
         self._up: list[int] = []  # the places of the nodes around
         self._by_kind: dict[type[ast.AST], list[int]] = {}
+        self._by_kinds: dict[tuple[type[ast.AST], ...], list[int]] = {}
         todo, above = [root], [-1]
         nodes, up, by_kind = self.nodes, self._up, self._by_kind
         while todo:
@@ -103,14 +104,13 @@ class Layout:
         """The node at this place and all inside of it."""
         return self.nodes[at : self._ends[at]]
 
-    def of_kinds(self, start: int, stop: int, kinds: Sequence[type[ast.AST]]) -> list[int]:
+    def of_kinds(self, start: int, stop: int, kinds: tuple[type[ast.AST], ...]) -> list[int]:
         """The places of nodes of exactly these classes in a stretch."""
-        found: list[int] = []
-        for kind in kinds:
-            places = self._by_kind.get(kind)
-            if places is not None:
-                found += places[bisect_left(places, start) : bisect_left(places, stop)]
-        return sorted(found) if len(kinds) > 1 else found
+        places = self._by_kinds.get(kinds)
+        if places is None:
+            several = [self._by_kind[kind] for kind in dict.fromkeys(kinds) if kind in self._by_kind]
+            places = self._by_kinds[kinds] = several[0] if len(several) == 1 else sorted(chain(*several))
+        return places[bisect_left(places, start) : bisect_left(places, stop)] if places else []
 
     def stretch(self, at: int) -> tuple[int, int]:
         """Where the node at this place begins, and where what comes after it does."""
@@ -136,8 +136,7 @@ def _fields_of(kind: type[ast.AST]) -> tuple[str, ...]:
 
 def place_of(node: ast.AST) -> tuple[Layout, int] | None:
     """Where a node stands; None for one that is of no file: a rule has put it together itself."""
-    place: tuple[Layout, int] | None = vars(node).get(_KEPT_PLACE)
-    return place
+    return getattr(node, "_swarm_place", None)
 
 
 def _place_in(layout: Layout, node: ast.AST) -> int:
@@ -180,23 +179,22 @@ def own_of(function: ast.AST, kind: type[N], other: type[M], /) -> tuple[N | M, 
 def own_of(function: ast.AST, /, *kinds: type[N]) -> tuple[N, ...]: ...
 def own_of(function: ast.AST, /, *kinds: type[N]) -> tuple[N, ...]:
     """Those of exactly these classes, in order."""
-    several: dict[tuple[type[N], ...], tuple[N, ...]] | None = vars(function).get(_KEPT_OF)
-    if several is None:
-        several = vars(function)[_KEPT_OF] = {}
-    found = several.get(kinds)
-    if found is None:
-        found = several[kinds] = tuple(_find_own(function, kinds))
+    try:
+        found: tuple[N, ...] = vars(function)[_KEPT_OF][kinds]
+    except KeyError:
+        found = vars(function).setdefault(_KEPT_OF, {})[kinds] = _find_own(function, kinds)
     return found
 
 
-def _find_own(function: ast.AST, kinds: tuple[type[N], ...]) -> Iterator[N]:
+def _find_own(function: ast.AST, kinds: tuple[type[N], ...]) -> tuple[N, ...]:
     place = place_of(function)
     if place is None:
-        yield from cast("list[N]", [node for node in own_nodes(function) if type(node) in kinds])
-        return
+        return tuple(cast("list[N]", [node for node in own_nodes(function) if type(node) in kinds]))
     layout = place[0]
+    found: list[ast.AST] = []
     for start, stop in _own_stretches(function, layout):
-        yield from cast("list[N]", [layout.nodes[at] for at in layout.of_kinds(start, stop, kinds)])
+        found += [layout.nodes[at] for at in layout.of_kinds(start, stop, kinds)]
+    return tuple(cast("list[N]", found))
 
 
 def _own_stretches(function: ast.AST, layout: Layout) -> list[tuple[int, int]]:

@@ -178,9 +178,12 @@ class Module:
 
         A name defined in this module gives "<dotted>.<name>", a builtin its own name, a local variable None.
         """
-        known = self._resolved.get(expression, "?")
-        if known != "?":
-            return known
+        try:
+            return self._resolved[expression]
+        except KeyError:
+            return self._find_resolved(expression)
+
+    def _find_resolved(self, expression: ast.AST) -> str | None:
         dotted: str | None = None
         if isinstance(expression, ast.Attribute):
             inner = self.resolve(expression.value)

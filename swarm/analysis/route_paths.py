@@ -88,19 +88,17 @@ class Prefixes:
 
 def _inclusions(index: Index) -> Iterator[tuple[AppObject, AppObject, str, bool]]:
     """(parent, child, prefix, whether it stands in place of the child's own)."""
-    for module in index.tree.modules.values():
-        for call in module.nodes(ast.Call):
-            way = INCLUDES.get(call.func.attr) if isinstance(call.func, ast.Attribute) else None
-            if way is None or not isinstance(call.func, ast.Attribute):
-                continue
-            at, names, prefix_at, prefix_names = way
-            child = argument(call, at, *names)
-            parent, included = exact_app(index, module, call.func.value), None
-            if child is not None:
-                included = exact_app(index, module, child)
-            if parent is not None and included is not None:
-                prefix = text_of(index, module, argument(call, 99 if prefix_at is None else prefix_at, *prefix_names))
-                yield parent, included, prefix, call.func.attr == "register_blueprint"
+    for module, call in index.in_order(place for name in INCLUDES for place in index.calls_named(name)):
+        if not isinstance(call.func, ast.Attribute):
+            continue
+        at, names, prefix_at, prefix_names = INCLUDES[call.func.attr]
+        child = argument(call, at, *names)
+        parent, included = exact_app(index, module, call.func.value), None
+        if child is not None:
+            included = exact_app(index, module, child)
+        if parent is not None and included is not None:
+            prefix = text_of(index, module, argument(call, 99 if prefix_at is None else prefix_at, *prefix_names))
+            yield parent, included, prefix, call.func.attr == "register_blueprint"
 
 
 def exact_app(index: Index, module: Module, owner: ast.expr) -> AppObject | None:

@@ -186,21 +186,21 @@ def _registered_by(
 
 
 def _added(index: Index, known: dict[str, AppObject], prefixes: Prefixes) -> Iterator[Route]:
-    for module in index.tree.modules.values():
-        for call in module.nodes(ast.Call):
-            name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-            position = ADDERS.get(name)
-            if position is not None and isinstance(call.func, ast.Attribute):
-                app = app_of(index, module, call.func.value, known)
-                if app is not None:
-                    paths = _paths(index, module, app, argument(call, 0, "path", "rule"), prefixes)
-                    yield from _served(index, module, call, position, paths, app.framework)
-            elif name == "add_resource":
-                yield from _resources(index, module, call)
-            elif index.resolve(module, call.func) in ROUTE_CLASSES:
-                path = text_of(index, module, argument(call, 0, "path"))
-                paths = (mounted_under(index, module, call) + path if path else "",)
-                yield from _served(index, module, call, 1, paths, "starlette")
+    adding = (place for name in (*ADDERS, "add_resource") for place in index.calls_named(name))
+    for module, call in index.in_order([*adding, *index.calls_to(*ROUTE_CLASSES)]):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+        position = ADDERS.get(name)
+        if position is not None and isinstance(call.func, ast.Attribute):
+            app = app_of(index, module, call.func.value, known)
+            if app is not None:
+                paths = _paths(index, module, app, argument(call, 0, "path", "rule"), prefixes)
+                yield from _served(index, module, call, position, paths, app.framework)
+        elif name == "add_resource":
+            yield from _resources(index, module, call)
+        elif index.resolve(module, call.func) in ROUTE_CLASSES:
+            path = text_of(index, module, argument(call, 0, "path"))
+            paths = (mounted_under(index, module, call) + path if path else "",)
+            yield from _served(index, module, call, 1, paths, "starlette")
 
 
 def _served(
@@ -242,17 +242,15 @@ def _handlers(index: Index, module: Module, handler: ast.expr) -> list[Function]
 def find_dependencies(index: Index) -> list[Function]:
     """What `Depends` and `Security` name outside of signatures: of applications, routers, classes of views."""
     found: list[Function] = []
-    for module in index.tree.modules.values():
-        for call in module.nodes(ast.Call):
-            dotted = index.resolve(module, call.func) or ""
-            if dotted in DEPENDS and call.args:
-                function = index.resolve_call(module, call) or index.named_function(module, call.args[0])
-                if function is not None:
-                    found.append(function)
-                info = index.classes.get(index.resolve(module, call.args[0]) or "")
-                found += [info.methods[name] for name in ("__init__",) if info is not None and name in info.methods]
-                made = index.classes.get(index.kinds.of(module, call.args[0]) or "")
-                found += [made.methods[name] for name in ("__call__",) if made is not None and name in made.methods]
+    for module, call in index.calls_to(*DEPENDS):
+        if call.args:
+            function = index.resolve_call(module, call) or index.named_function(module, call.args[0])
+            if function is not None:
+                found.append(function)
+            info = index.classes.get(index.resolve(module, call.args[0]) or "")
+            found += [info.methods[name] for name in ("__init__",) if info is not None and name in info.methods]
+            made = index.classes.get(index.kinds.of(module, call.args[0]) or "")
+            found += [made.methods[name] for name in ("__call__",) if made is not None and name in made.methods]
     return found
 
 

@@ -49,10 +49,13 @@ class SourceTree:
         self._by_dotted = {module.dotted: module for module in modules.values()}
         self._libraries = library_names(other)
         self._by_suffix: dict[str, list[Module]] = {}
+        heads = {"src"}  # with these begin the names of modules, however they are imported
         for module in modules.values():
             parts = module.dotted.split(".")
+            heads.update(parts)
             for start in range(1, len(parts)):
                 self._by_suffix.setdefault(".".join(parts[start:]), []).append(module)
+        self._heads = frozenset(heads)
 
     @classmethod
     def load(cls, root: Path) -> SourceTree:
@@ -129,6 +132,8 @@ class SourceTree:
 
     def canonical(self, dotted: str, near: Module | None = None) -> str:
         """The name by which the tree defines a thing, re-exports followed; unknown names as they are."""
+        if dotted.partition(".")[0] not in self._heads:
+            return dotted  # a library's: most are
         key = dotted, near
         if key not in self._canonical:
             self._canonical[key] = self._find_canonical(dotted, near)
@@ -147,6 +152,8 @@ class SourceTree:
 
     def split(self, dotted: str, near: Module | None = None) -> tuple[Module | None, str]:
         """The module that holds a dotted name, and the name inside of it; (None, dotted) outside."""
+        if dotted.partition(".")[0] not in self._heads:
+            return None, dotted
         key = dotted, near
         if key not in self._split:
             self._split[key] = self._find_split(dotted, near)

@@ -11,6 +11,7 @@ from swarm.analysis.database_kinds import ALCHEMY_CONNECTIONS, SESSIONS
 from swarm.analysis.layout import unparsed
 from swarm.analysis.models import Model, Models, is_library, last_name, library_name, mentioned, models_of
 from swarm.analysis.module import walk
+from swarm.analysis.once_a_call import once_a_call
 from swarm.analysis.source import Module, own_nodes
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Construct:
     unknown_tables: bool
 
 
+@once_a_call
 def sql_call(index: Index, module: Module, call: ast.Call) -> SqlCall | None:
     """The SQL statement that a call runs, where it is known."""
     if not isinstance(call.func, ast.Attribute):

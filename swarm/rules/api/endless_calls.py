@@ -53,10 +53,12 @@ def places(index: Index, module: Module) -> Iterator[Place]:
 
 def _calls(index: Index, module: Module) -> Iterator[Place]:
     for call in module.nodes(ast.Call):
-        given = next((keyword for keyword in call.keywords if keyword.arg == "timeout"), None)
-        is_none = given is not None and is_endless(index, module, given.value)
-        if any(keyword.arg is None for keyword in call.keywords) or (given is not None and not is_none):
-            continue
+        given, is_none = None, False
+        if call.keywords:
+            given = next((keyword for keyword in call.keywords if keyword.arg == "timeout"), None)
+            is_none = given is not None and is_endless(index, module, given.value)
+            if any(keyword.arg is None for keyword in call.keywords) or (given is not None and not is_none):
+                continue
         dotted = index.resolve(module, call.func)
         if dotted in HTTPX_CLIENTS and index.kinds.of(module, call) == dotted:
             if is_none:

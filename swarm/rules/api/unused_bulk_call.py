@@ -14,7 +14,7 @@ from swarm.analysis.statements import sql_call
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.facts.clients import construction
-from swarm.rules.facts.request_code import loops_around, request_functions
+from swarm.rules.facts.request_code import has_turns, loops_around, request_functions
 from swarm.rules.rule import Example, Rule
 
 BULK = re.compile(r"^(?:bulk|batch|multi|many|all)_|_(?:bulk|batch|many|all|multi)$")
@@ -193,7 +193,7 @@ async def import_rows(rows: list[dict]):
 
 def _single(index: Index, function: Function) -> Iterator[tuple[ast.Call, str]]:
     module = function.module
-    for call in index.calls(function):
+    for call in index.calls(function) if has_turns(function) else ():
         if not isinstance(call.func, ast.Attribute) or not any(True for _ in loops_around(module, call)):
             continue
         kind = index.kinds.of(module, call.func.value) or ""
@@ -208,9 +208,7 @@ def _single(index: Index, function: Function) -> Iterator[tuple[ast.Call, str]]:
         callee = index.resolve_call(module, call)
         if callee is None or callee.class_name is None or BULK.search(callee.name):
             continue
-        siblings = [
-            one.name for one in index.functions if one.module is callee.module and one.class_name == callee.class_name
-        ]
+        siblings = [one.name for one in index.functions_of(callee.module) if one.class_name == callee.class_name]
         many = next((name for name in siblings if _is_for_many(callee.name, name)), "")
         if (
             many

@@ -61,6 +61,7 @@ _OLD_REDIS = re.compile(r"^[\s\"']*(aio)?redis(\[\w+\])?\s*(?:[^\n#]*,)?\s*(==|~
 # where a command may be meant to wait until something comes
 _PATIENT_REDIS = re.compile(r"\b(b[lr]pop\w*|bz\w+|blmove|x?readgroup|xread\w*|pubsub|subscribe|listen)\b")
 _RQ_WORKER = r"\b(from|import) rq\b[^\n]*\b\w*Worker\b"  # it waits for minutes, on a connection that others made
+_LIMITABLE = frozenset({*HTTP_VERBS, "connect"})
 _HANDED_TO = ("to_thread", "run_in_executor", "submit", "map", "partial", "run_in_threadpool", "run_sync", "starmap")
 
 
@@ -89,10 +90,12 @@ def waits(index: Index, module: Module) -> Iterator[Wait]:
             yield Wait(call, "")
         elif isinstance(call.func, ast.Name) and _is_verb(dotted) and not _names(call, "timeout"):
             yield Wait(call, "timeout")  # `from requests import get`
-        elif isinstance(call.func, ast.Attribute):
+        elif isinstance(call.func, ast.Attribute) and call.func.attr in _LIMITABLE:
             yield from _method(index, module, call)
-        yield from _handed_on(index, module, call)
-        yield from _wrapper(index, module, call, dotted)
+        if getattr(call.func, "attr", getattr(call.func, "id", "")) in _HANDED_TO:
+            yield from _handed_on(index, module, call)
+        if any(keyword.arg is None for keyword in call.keywords):
+            yield from _wrapper(index, module, call, dotted)
 
 
 def _client(index: Index, module: Module, call: ast.Call, known: _Waits) -> Iterator[Wait]:
@@ -128,7 +131,7 @@ def _redis(index: Index, module: Module, call: ast.Call) -> Iterator[Wait]:
 
 
 def _method(index: Index, module: Module, call: ast.Call) -> Iterator[Wait]:
-    if not isinstance(call.func, ast.Attribute) or call.func.attr not in (*HTTP_VERBS, "connect"):
+    if not isinstance(call.func, ast.Attribute) or call.func.attr not in _LIMITABLE:
         return
     if call.func.attr == "send" or any(k.arg is None or k.arg == "timeout" for k in call.keywords):
         return

@@ -99,19 +99,18 @@ class DeletedDataStays(Rule):
         where = next(_deletions(index, own), None) if tables else None
         if where is None:
             return
-        for module in modules:
-            for call in module.nodes(ast.Call):
-                dotted = index.resolve(module, call.func) or ""
-                is_engine = dotted in _ENGINE_MAKERS and any(_SQLITE.search(m.text) for m in modules)
-                if is_engine or dotted in ("sqlite3.connect", "aiosqlite.connect"):
-                    yield self.finding(
-                        module, call,
-                        evidence=f"{', '.join(tables)}: rows are deleted ({where}), SQLite keeps their bytes",
-                        recommendation="PRAGMA secure_delete=ON on each connection, and PRAGMA "
-                        "wal_checkpoint(TRUNCATE) after persons were deleted",
-                        anchor="sqlite", mendable=is_engine and _CALL not in bound_names(module),
-                    )  # fmt: skip
-                    return
+        opening = index.calls_to(*_ENGINE_MAKERS, "sqlite3.connect", "aiosqlite.connect")
+        for module, call in sorted(opening, key=lambda place: place[0].path):
+            is_engine = index.resolve(module, call.func) in _ENGINE_MAKERS
+            if not is_engine or any(_SQLITE.search(m.text) for m in modules):
+                yield self.finding(
+                    module, call,
+                    evidence=f"{', '.join(tables)}: rows are deleted ({where}), SQLite keeps their bytes",
+                    recommendation="PRAGMA secure_delete=ON on each connection, and PRAGMA "
+                    "wal_checkpoint(TRUNCATE) after persons were deleted",
+                    anchor="sqlite", mendable=is_engine and _CALL not in bound_names(module),
+                )  # fmt: skip
+                return
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
         """The module, and a line that names the tables to it."""
@@ -139,7 +138,7 @@ def _tables(index: Index) -> list[str]:
 def _deletions(index: Index, modules: Sequence[Module]) -> Iterator[str]:
     """Places that delete rows: `delete(…)` of SQLAlchemy, `session.delete(…)`, DELETE statements."""
     has_models = bool(models_of(index).by_dotted)
-    for module in modules:
+    for module in (module for module in modules if module.mentions("delete")):
         for call in module.nodes(ast.Call):
             is_method = isinstance(call.func, ast.Attribute) and call.func.attr == "delete"
             of_session = is_method and has_models and "session" in unparsed(call.func).lower()

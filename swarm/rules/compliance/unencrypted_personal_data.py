@@ -51,7 +51,7 @@ class UnencryptedPersonalData(Rule):
     def find(self, index: Index) -> Iterable[Finding]:
         """One finding a table."""
         plain = [column for column in personal_columns(index) if not column.encrypted]
-        looked_up = _looked_up(index)
+        looked_up = _looked_up(index) if plain else set()
         for table in dict.fromkeys(column.table for column in plain):
             mine = [column for column in plain if column.table == table]
             sought = [
@@ -74,9 +74,10 @@ def _looked_up(index: Index) -> set[tuple[str, str]]:
     """The columns that some comparison or ordering names."""
     models = models_of(index)
     found = set()
-    for module in index.tree.modules.values() if models.by_dotted else ():
+    names = {name for model in models.by_dotted.values() for name in model.columns}
+    for module in index.tree.modules.values() if names else ():
         for node in module.nodes(ast.Attribute):
-            named = models.column(module, node)
+            named = models.column(module, node) if node.attr in names else None
             if named is not None and any(_compares(around) for around in module.ancestors(node)):
                 found.add((named[0].table, named[1].name))
     return found

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
+from typing import cast
 
+from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
@@ -20,6 +23,17 @@ _REPORTS = (
     "_log",
 )
 _NAMES = ("log", "logger", "logging", "_log", "_logger", "sentry", "structlog")
+
+
+def calls_that_tell(index: Index, module: Module) -> Sequence[ast.Call]:
+    """The calls of a module that log or print, in order."""
+    if "calls that tell" not in index.notes:
+        found: dict[Module, list[ast.Call]] = {}
+        for home, call in index.in_order(place for name in (*LEVELS, "print") for place in index.calls_named(name)):
+            if is_log_call(home, call) or is_print(home, call):
+                found.setdefault(home, []).append(call)
+        index.notes["calls that tell"] = found
+    return cast("dict[Module, list[ast.Call]]", index.notes["calls that tell"]).get(module, ())
 
 
 def is_log_call(module: Module, node: ast.AST) -> bool:
@@ -48,7 +62,9 @@ def _is_logger(module: Module, expression: ast.expr) -> bool:
 
 def is_print(module: Module, node: ast.AST) -> bool:
     """A call of the builtin print."""
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and module.resolve(node.func) == "print"
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id != "print":
+        return False
+    return module.resolve(node.func) == "print"
 
 
 def tells_of_it(module: Module, body: list[ast.stmt]) -> bool:

@@ -14,6 +14,7 @@ from swarm.analysis.source import Module
 
 KEPT_BY = ("cache", "lru_cache", "cached_property", "alru_cache", "fixture")
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
+_TURNING = (ast.For, ast.AsyncFor, ast.While, *COMPREHENSIONS)
 
 
 def request_functions(index: Index) -> Sequence[Function]:
@@ -31,11 +32,20 @@ def is_kept(function: Function) -> bool:
     return any(name in KEPT_BY for name in names)
 
 
+def has_turns(function: Function) -> bool:
+    """Whether there is a loop or a comprehension in the function's own body."""
+    return bool(own_of(function.node, *_TURNING))
+
+
 def loops_around(module: Module, node: ast.AST) -> Iterator[ast.AST]:
     """The loops and comprehensions of its own function that run the node each turn, the innermost first."""
     function = module.enclosing_function(node)
-    if function is not None and not own_of(function, ast.For, ast.AsyncFor, ast.While, *COMPREHENSIONS):
-        return
+    if function is not None and not own_of(function, *_TURNING):
+        return iter(())  # nothing turns in most functions
+    return _loops_around(module, node)
+
+
+def _loops_around(module: Module, node: ast.AST) -> Iterator[ast.AST]:
     inner, once = node, False
     for around in module.ancestors(node):
         if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):

@@ -117,7 +117,8 @@ def _is_set_up(index: Index, module: Module) -> bool:
 
 
 def _prints(module: Module) -> Iterator[ast.Call]:
-    return (call for call in module.nodes(ast.Call) if is_print(module, call))
+    calls = module.nodes(ast.Call) if "print" in module.text else []
+    return (call for call in calls if is_print(module, call))
 
 
 def _short(text: str) -> str:

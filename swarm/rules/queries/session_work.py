@@ -28,7 +28,9 @@ def only_session_work(index: Index, module: Module, statements: Iterable[ast.stm
 
     A session that does not flush before it reads would miss in the next turn what this one added: no for those.
     """
-    if any("autoflush=False" in home.text for home in index.tree.modules.values()):
+    if "no autoflush" not in index.notes:
+        index.notes["no autoflush"] = any("autoflush=False" in home.text for home in index.tree.modules.values())
+    if index.notes["no autoflush"]:
         return False
     return all(_is_work(index, module, statement, owner) for statement in statements)
 

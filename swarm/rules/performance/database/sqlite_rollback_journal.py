@@ -146,16 +146,14 @@ def order():
         if not index.routes or any("journal_mode" in module.text for module in modules):
             return
         address = next((text for module in modules for text in _addresses(module)), None)
-        for module in modules if address is not None else ():
-            for call in module.nodes(ast.Call):
-                if index.resolve(module, call.func) in MAKERS:
-                    yield self.finding(
-                        module, call,
-                        evidence=f"{address}… is opened with the rollback journal",
-                        recommendation="PRAGMA journal_mode=WAL on each new connection",
-                        anchor="sqlite", mendable=True,
-                    )  # fmt: skip
-                    return
+        made = sorted(index.calls_to(*MAKERS), key=lambda place: place[0].path)
+        if address is not None and made:
+            yield self.finding(
+                *made[0],
+                evidence=f"{address}… is opened with the rollback journal",
+                recommendation="PRAGMA journal_mode=WAL on each new connection",
+                anchor="sqlite", mendable=True,
+            )  # fmt: skip
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
         """A listener in the module that builds the engine."""
@@ -181,7 +179,7 @@ def order():
 
 def _addresses(module: Module) -> Iterable[str]:
     """The addresses of SQLite files that the module's strings hold."""
-    for node in module.nodes(ast.Constant):
+    for node in module.nodes(ast.Constant) if "sqlite" in module.text else ():
         text = node.value if isinstance(node.value, str) else ""
         if text.startswith(("sqlite:///", "sqlite+aiosqlite:///", "sqlite+pysqlite:///")) and "memory" not in text:
             yield text.split("\n")[0][:60]

@@ -234,11 +234,10 @@ def _creating(index: Index) -> tuple[Module, ast.Call] | None:
     if any(path == name or path.endswith(f"/{name}") for path in index.tree.files for name in MIGRATIONS):
         return None
     found: list[tuple[Module, ast.Call]] = []
-    for module in index.tree.modules.values():
-        for call in module.nodes(ast.Call):
-            named = call.args[0] if call.args and last_name(call.func) == "run_sync" else call.func
-            if last_name(named) == "create_all" and isinstance(named, ast.Attribute):
-                found.append((module, call))
+    for module, call in (*index.calls_named("run_sync"), *index.calls_named("create_all")):
+        named = call.args[0] if call.args and last_name(call.func) == "run_sync" else call.func
+        if last_name(named) == "create_all" and isinstance(named, ast.Attribute):
+            found.append((module, call))
     if len(found) != 1 or "mysql" in found[0][0].text.lower():
         return None
     module, call = found[0]

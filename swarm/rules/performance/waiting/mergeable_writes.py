@@ -102,13 +102,16 @@ class MergeableWrites(Rule):
 
 
 def _runs(index: Index, function: Function) -> Iterator[list[_Update]]:
+    if len(index.calls(function)) < 2:
+        return
     for node in [function.node, *index.own_of(function, *BLOCKS)]:
         for body in (getattr(node, field, None) for field in ("body", "orelse", "finalbody")):
             run: list[_Update] = []
             for statement, following in pairwise([*body, None, None]) if isinstance(body, list) else ():
                 if run and statement is not None and statement is run[-1].check:
                     continue
-                update = _checked(index, function, statement, following) if isinstance(statement, ast.stmt) else None
+                may_be_one = isinstance(statement, ast.Expr | ast.Assign)
+                update = _checked(index, function, statement, following) if may_be_one else None
                 if update is not None and run and update.key == run[0].key:
                     run.append(update)
                     continue

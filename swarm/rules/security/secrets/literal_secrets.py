@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
@@ -39,6 +40,10 @@ _FIELDS = ("Field", "field", "SecretStr")
 _ENVIRONMENT = ("os.getenv", "getenv", "os.environ.get", "environ.get")
 _COMPARING = ("hmac.compare_digest", "secrets.compare_digest")
 _WRAPPERS = ("SecretStr", "str", "bytes", "SecretBytes", "Secret")
+# what may be, or hold, a text
+_HOLDING = frozenset({
+    ast.Constant, ast.Call, ast.IfExp, ast.BoolOp, ast.List, ast.Set, ast.Tuple, ast.JoinedStr
+})  # fmt: skip
 _SHOWN = re.compile(r"example|schema|sample|placeholder|help|description|doc", re.IGNORECASE)
 
 
@@ -55,8 +60,7 @@ class Literal:
         return len(_text(self.value) or "")
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
+class _Given(NamedTuple):
     """What something of a name gets. `works` is whether the code goes on with it, whatever text it is: a default of
     the environment's, what is assigned; not an item of a mapping, which may be a label."""
 
@@ -69,7 +73,7 @@ def literal_secrets(module: Module) -> Iterator[Literal]:
     """Every one, each place once."""
     seen: set[int] = set()
     for given in (*_assigned(module), *_arguments(module), *_items(module), *_chosen(module), *_compared(module)):
-        for constant in _constants(given.node):
+        for constant in _constants(given.node) if type(given.node) in _HOLDING else ():
             value = _text(constant) or ""
             is_one = is_secret(given.name, value) or (given.works and opens(given.name, value))
             if given.name and is_one and id(constant) not in seen and not _is_shown(module, constant):
@@ -78,11 +82,12 @@ def literal_secrets(module: Module) -> Iterator[Literal]:
                     yield Literal(given.name, constant)
     for constant in module.nodes(ast.Constant):
         value = constant.value if isinstance(constant.value, str) else ""
-        if id(constant) in seen or len(value) < 12 or _is_shown(module, constant):
+        if len(value) < 12 or id(constant) in seen:
             continue
         if _is_credential(value, isinstance(module.parent(constant), ast.JoinedStr)):
-            yield Literal("an address" if "://" in value else "a header", constant)
-        elif has_known_form(value) and not _is_text(module, constant):
+            if not _is_shown(module, constant):
+                yield Literal("an address" if "://" in value else "a header", constant)
+        elif has_known_form(value) and not _is_text(module, constant) and not _is_shown(module, constant):
             yield Literal("a key of a known form", constant)
 
 
@@ -172,14 +177,17 @@ def _arguments(module: Module) -> Iterator[_Given]:
     """Arguments by name or place, defaults of parameters, and what a reader of settings falls back to."""
     for call in module.nodes(ast.Call):
         for keyword in call.keywords:
-            yield _Given(keyword.arg or "", keyword.value, works=is_own_key(keyword.arg or ""))
+            if type(keyword.value) in _HOLDING:
+                yield _Given(keyword.arg or "", keyword.value, works=is_own_key(keyword.arg or ""))
             if keyword.arg == "auth" and isinstance(keyword.value, ast.Tuple) and len(keyword.value.elts) == 2:
                 yield _Given("password", keyword.value.elts[1])
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        if not call.args:
+            continue  # what follows looks at arguments by place
         position = _KEYED.get(module.resolve(call.func) or "", _KEYED_NAMES.get(name))
         if position is not None and position < len(call.args):
             yield _Given("password" if position else "signing_key", call.args[position], works=position == 0)
-        if _reads_attribute(call):
+        if len(call.args) == 3 and _reads_attribute(call):
             yield _Given(_text(call.args[1]) or "", call.args[2], works=True)
         if name in _READERS and call.args and isinstance(call.args[0], ast.Constant):
             *_, last = call.args
@@ -213,7 +221,7 @@ def _items(module: Module) -> Iterator[_Given]:
     """Items of mappings; keys too, where the mapping is called after secrets (`API_KEYS = {"…": "shop"}`)."""
     for mapping in module.nodes(ast.Dict):
         for key, value in zip(mapping.keys, mapping.values, strict=True):
-            if isinstance(key, ast.Constant):
+            if isinstance(key, ast.Constant) and type(value) in _HOLDING:
                 yield _Given(str(key.value), value)
         around = module.parent(mapping)
         name = getattr(around.targets[0], "id", "") if isinstance(around, ast.Assign) else ""
@@ -235,7 +243,7 @@ def _chosen(module: Module) -> Iterator[_Given]:
 
 def _compared(module: Module) -> Iterator[_Given]:
     """`password == "…"`, `request.headers.get("X-Token") != "…"`: who sends this text is let in."""
-    for call in module.nodes(ast.Call):
+    for call in module.nodes(ast.Call) if module.mentions("compare_digest") else ():
         if module.resolve(call.func) in _COMPARING:
             yield from (_Given("secret", given, works=True) for given in call.args)  # what else is compared so?
     for comparison in module.nodes(ast.Compare):

@@ -222,9 +222,8 @@ def imports_of(module: Module, wanted: list[str]) -> list[Edit]:
 
 
 def _secrets(module: Module) -> Iterator[_Secret]:
-    for call in module.nodes(ast.Call):
-        dotted = module.resolve(call.func) or ""
-        if not dotted.endswith(_READERS) or len(call.args) + len(call.keywords) != 2:
+    for call in module.nodes(ast.Call) if module.mentions("getenv|environ") else ():
+        if len(call.args) + len(call.keywords) != 2 or not (module.resolve(call.func) or "").endswith(_READERS):
             continue
         variable = call.args[0] if call.args else None
         default = call.args[1] if len(call.args) == 2 else call.keywords[0].value

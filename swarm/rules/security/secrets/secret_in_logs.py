@@ -14,7 +14,7 @@ from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
-from swarm.rules.facts.logging_calls import is_log_call, is_print
+from swarm.rules.facts.logging_calls import calls_that_tell, is_print
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.secrets.secret_words import is_secret_name
 from swarm.rules.security.signatures.digests import assigned, is_signature, last_name
@@ -157,9 +157,7 @@ def _instead(module: Module, value: ast.expr) -> str:
 def _shown(index: Index, module: Module) -> Iterator[_Shown]:
     if is_added(module):
         return
-    for call in module.nodes(ast.Call):
-        if not is_log_call(module, call) and not is_print(module, call):
-            continue
+    for call in calls_that_tell(index, module):
         for argument in call.args:
             for value in _rendered(module, argument):
                 what = _what(index, module, value)

@@ -88,6 +88,7 @@ def is_file_name(value: str) -> bool:
     return _FILE.fullmatch(value.strip()) is not None
 
 
+@lru_cache(MOST_NAMES)
 def is_own_key(name: str) -> bool:
     """Whether the service itself signs, seals or lets in by what has this name."""
     return bool(_OWN_KEY.search(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.replace("-", "_"))))

@@ -138,8 +138,8 @@ _ADVICE = {
 
 
 def _digests(index: Index, module: Module) -> Iterator[_Digest]:
-    for call in module.nodes(ast.Call):
-        dotted = index.resolve(module, call.func) or ""
+    for home, call in index.calls_to("hashlib.new", *(f"hashlib.{name}" for name in _FAST)):
+        dotted = index.resolve(module, call.func) or "" if home is module else ""
         algorithm = dotted.removeprefix("hashlib.")
         if dotted == "hashlib.new" and call.args and isinstance(call.args[0], ast.Constant):
             algorithm = str(call.args[0].value).lower().replace("-", "")

@@ -93,6 +93,8 @@ class DebugEnabled(Rule):
 
 
 def _switches(index: Index, module: Module) -> Iterator[ast.Constant]:
+    if not module.mentions("debug"):
+        return
     flask = any(app.framework == "flask" for app in index.apps)
     for call in module.nodes(ast.Call):
         debug = next((k.value for k in call.keywords if k.arg == "debug" and _is_true(k.value)), None)

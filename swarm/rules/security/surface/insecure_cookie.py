@@ -87,6 +87,8 @@ class InsecureCookie(Rule):
 
 
 def _cookies(module: Module) -> Iterator[tuple[ast.AST, ast.expr | None]]:
+    if not module.mentions("set_cookie|session_cookie_secure"):
+        return
     for call in module.nodes(ast.Call):
         if not isinstance(call.func, ast.Attribute) or call.func.attr != "set_cookie":
             continue

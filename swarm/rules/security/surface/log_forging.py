@@ -12,7 +12,7 @@ from swarm.analysis.index import Index
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
-from swarm.rules.facts.logging_calls import is_log_call
+from swarm.rules.facts.logging_calls import calls_that_tell, is_log_call
 from swarm.rules.rule import Example, Mend, Rule
 from swarm.rules.writing.placing import free_file, import_edit, main_app, sibling_import, text_mentions
 
@@ -129,7 +129,7 @@ def _above(module: Module, statement: ast.stmt) -> int:
 def _plain_values(index: Index) -> Iterator[tuple[Module, ast.Call]]:
     """Log calls on a request's path that write a value which is no number, no constant and not quoted."""
     for module in (one for one in index.tree.modules.values() if not is_added(one)):
-        for call in module.nodes(ast.Call):
+        for call in calls_that_tell(index, module):
             if is_log_call(module, call) and index.on_request_path(module, call) and _writes_text(call):
                 yield module, call
 

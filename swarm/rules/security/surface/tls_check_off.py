@@ -106,6 +106,8 @@ def _switches(index: Index, module: Module) -> Iterator[tuple[ast.expr | ast.stm
     """Each place, with the False that a mend may replace."""
     for call in module.nodes(ast.Call):
         dotted = index.resolve(module, call.func) or ""
+        if not call.keywords and dotted not in _UNCHECKED and not dotted.startswith("urllib3."):
+            continue  # most calls turn nothing off
         switch = _false(call, "verify")
         if switch is not None and _is_http(index, module, call, dotted):
             yield call, switch
