@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from swarm.bench.mix import Mix
 from swarm.target.running.server import RunningServer
 from swarm.target.traffic import Traffic, WebhookRequest
 from swarm.target.upstream.calls import UpstreamCall
@@ -79,3 +81,23 @@ async def send_to_the_end(watched: Watched, traffic: Traffic, numbers: Iterable[
         )  # fmt: skip
     client.close()
     return tuple(wholes)
+
+
+async def warm_up(watched: Watched, traffic: Traffic, first_number: int, seconds: float, at_once: int = 1) -> int:
+    """Requests for so long (one wave at least), `at_once` together: imports, connections, caches; how many were sent.
+
+    Two sides that get the same time get as much of the same sequence as each can take. The next wave waits until
+    all is over that the last one caused: what answers early would have a queue when it is measured.
+    """
+    clients = [Client(watched.server.base_url) for _ in range(at_once)]
+    sent, mix = 0, Mix(traffic, first_number)
+    ends_s = time.monotonic() + seconds
+    while not sent or time.monotonic() < ends_s:
+        began_s = time.monotonic()
+        requests = [traffic.request(number, time.time()) for number in mix.next_numbers(at_once)]
+        await asyncio.gather(*(send(client, one) for client, one in zip(clients, requests, strict=True)))
+        await watched.over(began_s, time.monotonic())
+        sent += at_once
+    for client in clients:
+        client.close()
+    return sent

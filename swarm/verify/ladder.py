@@ -17,7 +17,7 @@ from swarm.bench.bursts import (
     whole_ratio,
 )
 from swarm.bench.filling import fill
-from swarm.bench.warming import warm_up
+from swarm.bench.watched import warm_up
 from swarm.core.patches import Effect, GateResult
 from swarm.rules.rule import Rule
 from swarm.target.traffic import Traffic

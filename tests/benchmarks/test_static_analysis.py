@@ -31,7 +31,7 @@ PACKAGES = ("flask", "starlette", "fastapi", "werkzeug", "httpx", "jinja2", "cli
 SERVICE = Path(__file__).parents[2] / "service"
 LEFT_OUT = shutil.ignore_patterns("tests", "test", "testing", "test_*", "*_test.py", "__pycache__", "*.so")
 TURNS = 2
-MOST_RATIO = 1.0  # missed when this was written (1.36 was measured): it fails until the rules are that quick
+MOST_RATIO = 1.0  # 0.93 to 1.0 was measured when it was first met
 
 
 def lines_of(root: Path) -> int:
