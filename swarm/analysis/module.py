@@ -135,6 +135,12 @@ class Module:
                 return around
         raise ValueError("the node is in no statement")
 
+    def block_around(self, statement: ast.stmt) -> list[ast.stmt]:
+        """The statements that it stands among, itself included; none where it stands in no such block."""
+        parent = self.parent(statement)
+        blocks = (getattr(parent, name, None) for name in ("body", "orelse", "finalbody"))
+        return next((block for block in blocks if isinstance(block, list) and statement in block), [])
+
     def offset(self, lineno: int, byte_column: int) -> int:
         """The character offset of a place as `ast` counts it (columns in UTF-8 bytes)."""
         line = self.lines[lineno - 1]

@@ -11,7 +11,6 @@ from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index, Route
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
-from swarm.analysis.source import Module
 from swarm.rules.answering.answers import failure_answers, is_inert
 from swarm.rules.answering.made_anew import made_anew
 from swarm.rules.answering.plain_data import is_plain, positional
@@ -89,7 +88,7 @@ def _of_handler(index: Index, route: Route) -> Iterator[Work]:
 
 def _row(index: Index, handler: Function, first: ast.stmt) -> tuple[Step, ...]:
     """The step that a statement is, and those that follow it directly."""
-    body = _block(handler.module, first)
+    body = handler.module.block_around(first) or [first]
     steps: list[Step] = []
     for statement in body[body.index(first) :]:
         step = _step(index, handler, statement)
@@ -97,12 +96,6 @@ def _row(index: Index, handler: Function, first: ast.stmt) -> tuple[Step, ...]:
             break
         steps.append(step)
     return tuple(steps)
-
-
-def _block(module: Module, statement: ast.stmt) -> list[ast.stmt]:
-    parent = module.parent(statement)
-    blocks = [getattr(parent, name, None) for name in ("body", "orelse", "finalbody")]
-    return next((block for block in blocks if isinstance(block, list) and statement in block), [statement])
 
 
 def _step(index: Index, handler: Function, statement: ast.stmt) -> Step | None:
@@ -174,7 +167,7 @@ def surroundings(handler: Function, first: ast.stmt, count: int) -> tuple[list[a
     current: ast.AST = first
     for parent in [*inside, handler.node]:
         if isinstance(current, ast.stmt):
-            block = _block(module, current)
+            block = module.block_around(current) or [current]
             after += block[block.index(current) + (count if current is first else 1) :]
             if isinstance(parent, ast.Try | ast.TryStar) and current not in parent.body:
                 return None, inside

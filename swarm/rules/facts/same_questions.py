@@ -192,7 +192,7 @@ def _is_sure(module: Module, first: ast.Call, second: ast.Call) -> bool:
         return False
     around = [node for node in module.ancestors(second) if isinstance(node, ast.stmt)]
     statement = module.statement(first)
-    block = _block(module, statement)
+    block = module.block_around(statement)
     if module.statement(second) is statement and isinstance(statement, ast.If | ast.While):
         return False
     return any(node in block for node in [module.statement(second), *around]) and not _branches(
@@ -212,15 +212,6 @@ def _branches(module: Module, node: ast.AST, statement: ast.stmt) -> bool:
             return False
         inner = around
     return False
-
-
-def _block(module: Module, statement: ast.stmt) -> list[ast.stmt]:
-    parent = module.parent(statement)
-    for field in ("body", "orelse", "finalbody"):
-        block = getattr(parent, field, None)
-        if isinstance(block, list) and statement in block:
-            return block
-    return []
 
 
 def _names(node: ast.AST) -> set[str]:

@@ -92,18 +92,8 @@ def _flushes(statement: ast.stmt | None, owner: ast.expr) -> bool:
     return value.func.attr in FLUSHING and unparsed(value.func.value) == unparsed(owner)
 
 
-def _block(module: Module, statement: ast.stmt) -> list[ast.stmt]:
-    """The statements that it stands among."""
-    parent = module.parent(statement)
-    for name in ("body", "orelse", "finalbody"):
-        block = getattr(parent, name, None)
-        if isinstance(block, list) and statement in block:
-            return block
-    return []
-
-
 def _next(module: Module, statement: ast.stmt) -> ast.stmt | None:
-    block = _block(module, statement)
+    block = module.block_around(statement)
     place = block.index(statement) + 1 if block else 0
     return block[place] if 0 < place < len(block) else None
 

@@ -209,13 +209,11 @@ def _is_used_elsewhere(function: Function, loop: ast.For) -> bool:
 
 def _empty_before(module: Module, loop: ast.For, name: str) -> ast.stmt | None:
     """The statement right before the loop that begins the list."""
-    parent = module.parent(loop)
-    for field in ("body", "orelse", "finalbody"):
-        block = getattr(parent, field, None)
-        if isinstance(block, list) and loop in block and block.index(loop) > 0:
-            match block[block.index(loop) - 1]:
-                case ast.Assign(targets=[ast.Name(id=begun)], value=ast.List(elts=[])) as found if begun == name:
-                    return found
+    block = module.block_around(loop)
+    if block and block.index(loop) > 0:
+        match block[block.index(loop) - 1]:
+            case ast.Assign(targets=[ast.Name(id=begun)], value=ast.List(elts=[])) as found if begun == name:
+                return found
     return None
 
 
