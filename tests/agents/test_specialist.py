@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -168,15 +167,15 @@ async def test_specialists_run_in_parallel(bench: Workbench):
     sink, clock = FakeSink(), FakeClock(live=True)
     around = surroundings(bench, emit=sink, clock=clock)
     napping = Specialist(tools=["Error-Analysis"])
-    began_s = time.perf_counter()
     results = await asyncio.gather(
         *(run_specialist(f"agent{n}", napping, [PLAYBOOK], around, tools=TOOLS) for n in range(4))
     )
-    wall_s = time.perf_counter() - began_s
     infos = [result.info for result in results]
     assert max(info.started_s for info in infos) < min(info.finished_s for info in infos)
-    assert sum(info.finished_s - info.started_s for info in infos) > 4 * 0.15
-    assert wall_s < 0.45
+    taken_s = sum(info.finished_s - info.started_s for info in infos)
+    wall_s = max(info.finished_s for info in infos) - min(info.started_s for info in infos)
+    assert taken_s > 4 * 0.15
+    assert wall_s < 0.75 * taken_s, "a busy machine makes both longer"
     kinds = [type(event) for event in sink.events if isinstance(event, (ToolStarted, ToolFinished))]
     assert kinds[:4] == [ToolStarted] * 4
 
