@@ -12,17 +12,17 @@ from swarm.analysis.index import Index, build_index
 from swarm.analysis.source import SourceTree
 from swarm.config.schema import BodyTemplate, Target, Upstream, Webhook
 from swarm.core.errors import TargetError
-from swarm.intake.applications import Application, find_applications
-from swarm.intake.commands import Command, start_commands
-from swarm.intake.databases import find_storage
 from swarm.intake.draft import Draft
-from swarm.intake.interpreter import Interpreter, find_interpreter
-from swarm.intake.preparation import migration_texts, setup_command, test_command
-from swarm.intake.recorded import Posted, named_bodies, payload_files, posted
-from swarm.intake.senders import hosts_called, known_body, merged
-from swarm.intake.settings import Setting, example_values, find_settings, harmless_value
-from swarm.intake.tables import create_tables
-from swarm.intake.webhooks import Entry, find_entries, health_path
+from swarm.intake.settings.databases import find_storage
+from swarm.intake.settings.environment import Setting, example_values, find_settings, harmless_value
+from swarm.intake.starting.applications import Application, find_applications
+from swarm.intake.starting.commands import Command, start_commands
+from swarm.intake.starting.interpreter import Interpreter, find_interpreter
+from swarm.intake.starting.preparation import migration_texts, setup_command, test_command
+from swarm.intake.starting.tables import create_tables
+from swarm.intake.webhooks.entries import Entry, find_entries, health_path
+from swarm.intake.webhooks.recorded import Posted, named_bodies, payload_files, posted
+from swarm.intake.webhooks.senders import hosts_called, known_body, merged
 from swarm.rules.facts.in_use import loaded_by
 
 _EXAMPLES = (

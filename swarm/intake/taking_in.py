@@ -9,11 +9,11 @@ from pathlib import Path
 
 from swarm.config.schema import Load, Upstream, Webhook
 from swarm.intake.draft import Draft
-from swarm.intake.events import Sent
-from swarm.intake.own_tests import with_tests
-from swarm.intake.settings import harmless_value
+from swarm.intake.settings.environment import harmless_value
 from swarm.intake.survey import Survey, survey
-from swarm.intake.trial import Trials
+from swarm.intake.trying.events import Sent
+from swarm.intake.trying.own_tests import with_tests
+from swarm.intake.trying.trial import Trials
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from swarm.intake.applications import find_applications
-from swarm.intake.commands import start_commands
+from swarm.intake.starting.applications import find_applications
+from swarm.intake.starting.commands import start_commands
 from tests.intake.strangers import NOTES, ORDERS, PINGS, index_of, write_tree
 
 

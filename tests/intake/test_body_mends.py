@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from swarm.config.schema import Webhook
-from swarm.intake.body_mends import mended
-from swarm.intake.events import Sent
+from swarm.intake.trying.body_mends import mended
+from swarm.intake.trying.events import Sent
 
 _TEMPLATE = {"note": "value", "amount": {"value": "value"}, "at": "soon"}
 

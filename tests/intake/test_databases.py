@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from swarm.config.schema import Upstream
-from swarm.intake import databases
-from swarm.intake.databases import Storage, find_storage, with_missing
-from swarm.intake.settings import find_settings
+from swarm.intake.settings import databases
+from swarm.intake.settings.databases import Storage, find_storage, with_missing
+from swarm.intake.settings.environment import find_settings
 from swarm.intake.survey import survey
 from tests.intake.strangers import PINGS, index_of, write_tree
 

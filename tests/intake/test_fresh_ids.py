@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swarm.intake.fresh_ids import with_fresh_ids
+from swarm.intake.trying.fresh_ids import with_fresh_ids
 
 BODY = {
     "id": "evt_17",

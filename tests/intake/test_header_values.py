@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from swarm.intake.webhooks import find_entries
+from swarm.intake.webhooks.entries import find_entries
 from tests.intake.strangers import index_of
 
 

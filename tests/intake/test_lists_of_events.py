@@ -10,14 +10,14 @@ import pytest
 
 from swarm.config.load import load_agents
 from swarm.config.schema import Webhook
-from swarm.intake.body_mends import mended
-from swarm.intake.events import Sent
-from swarm.intake.fresh_ids import with_fresh_ids
-from swarm.intake.recorded import posted
-from swarm.intake.settings import find_settings
-from swarm.intake.signatures import candidates
+from swarm.intake.settings.environment import find_settings
 from swarm.intake.survey import survey
-from swarm.intake.webhooks import find_entries
+from swarm.intake.trying.body_mends import mended
+from swarm.intake.trying.events import Sent
+from swarm.intake.trying.fresh_ids import with_fresh_ids
+from swarm.intake.webhooks.entries import find_entries
+from swarm.intake.webhooks.recorded import posted
+from swarm.intake.webhooks.signatures import candidates
 from swarm.intake.writing import render
 from tests.intake.strangers import index_of, write_tree
 

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from swarm.config.schema import Target, Upstream
-from swarm.intake.answers import routes_for
 from swarm.intake.draft import Draft
-from swarm.intake.settings import Setting, find_settings, harmless_value
-from swarm.intake.signatures import candidates
+from swarm.intake.settings.environment import Setting, find_settings, harmless_value
 from swarm.intake.survey import Survey, survey
-from swarm.intake.trial import Trials, _of_older_flask
-from swarm.intake.webhooks import find_entries
+from swarm.intake.trying.answers import routes_for
+from swarm.intake.trying.trial import Trials, _of_older_flask
+from swarm.intake.webhooks.entries import find_entries
+from swarm.intake.webhooks.signatures import candidates
 from swarm.target.upstream.calls import UpstreamCall
 from tests.intake.strangers import index_of, write_tree
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from swarm.intake.recorded import named_bodies, payload_files, posted
+from swarm.intake.webhooks.recorded import named_bodies, payload_files, posted
 from tests.intake.strangers import write_tree
 
 

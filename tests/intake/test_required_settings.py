@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from swarm.intake.senders import known_body
-from swarm.intake.settings import find_settings, harmless_value
+from swarm.intake.settings.environment import find_settings, harmless_value
 from swarm.intake.survey import survey
+from swarm.intake.webhooks.senders import known_body
 from tests.intake.strangers import NOTES, ORDERS, index_of, write_tree
 
 

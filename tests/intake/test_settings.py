@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from swarm.intake.settings import find_settings, harmless_value
+from swarm.intake.settings.environment import find_settings, harmless_value
 from swarm.intake.survey import survey
 from tests.intake.strangers import index_of, write_tree
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from swarm.core.errors import TargetError
-from swarm.intake.databases import find_storage
-from swarm.intake.interpreter import find_interpreter
-from swarm.intake.settings import find_settings
+from swarm.intake.settings.databases import find_storage
+from swarm.intake.settings.environment import find_settings
+from swarm.intake.starting.interpreter import find_interpreter
+from swarm.intake.starting.tables import create_tables
 from swarm.intake.survey import survey
-from swarm.intake.tables import create_tables
 from tests.intake.strangers import PINGS, index_of, write_tree
 
 

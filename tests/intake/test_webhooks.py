@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from swarm.intake.recorded import posted
-from swarm.intake.senders import known_body
-from swarm.intake.settings import find_settings
-from swarm.intake.signatures import candidates
+from swarm.intake.settings.environment import find_settings
 from swarm.intake.survey import survey
-from swarm.intake.webhooks import find_entries, health_path
+from swarm.intake.webhooks.entries import find_entries, health_path
+from swarm.intake.webhooks.recorded import posted
+from swarm.intake.webhooks.senders import known_body
+from swarm.intake.webhooks.signatures import candidates
 from tests.intake.strangers import NOTES, ORDERS, PINGS, index_of, write_tree
 
 

@@ -9,9 +9,9 @@ import yaml
 
 from swarm.config.load import load_agents
 from swarm.config.schema import Target, Upstream
-from swarm.intake.answers import routes_for
 from swarm.intake.draft import Draft
-from swarm.intake.trial import host_name
+from swarm.intake.trying.answers import routes_for
+from swarm.intake.trying.trial import host_name
 from swarm.intake.writing import render
 from swarm.target.upstream.calls import UpstreamCall
 from tests.intake.strangers import index_of

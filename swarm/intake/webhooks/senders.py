@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from swarm.analysis.parts import Function
-from swarm.intake.examples import plausible
+from swarm.intake.values.examples import plausible
 
 _SHA = "0123456789abcdef0123456789abcdef01234567"
 _PERSON = {"id": 1001, "login": "octocat", "name": "octocat",

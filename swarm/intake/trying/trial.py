@@ -12,15 +12,15 @@ from pathlib import Path
 from swarm.config.schema import Upstream, UpstreamRoute
 from swarm.core.errors import TargetError
 from swarm.core.place import TargetPlace
-from swarm.intake.answers import is_refused, routes_for, sent_values
-from swarm.intake.commands import Command
-from swarm.intake.databases import with_missing
 from swarm.intake.draft import Draft
-from swarm.intake.events import Sender, Sent
-from swarm.intake.preparation import missing_folder, with_folder
-from swarm.intake.settings import Setting, harmless_value
+from swarm.intake.settings.databases import with_missing
+from swarm.intake.settings.environment import Setting, harmless_value
+from swarm.intake.starting.commands import Command
+from swarm.intake.starting.preparation import missing_folder, with_folder
+from swarm.intake.starting.tables import NO_TABLE, create_tables
 from swarm.intake.survey import Survey
-from swarm.intake.tables import NO_TABLE, create_tables
+from swarm.intake.trying.answers import is_refused, routes_for, sent_values
+from swarm.intake.trying.events import Sender, Sent
 from swarm.target.running.commandline import command_line
 from swarm.target.running.server import RunningServer, start_server
 from swarm.target.tree.copies import Copy, make_copy, moved

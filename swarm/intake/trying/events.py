@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 
 from swarm.config.schema import BodyTemplate, Webhook
 from swarm.core.errors import TargetError
-from swarm.intake.answers import is_refused
-from swarm.intake.body_mends import mended
 from swarm.intake.draft import Draft
-from swarm.intake.fresh_ids import with_fresh_ids
-from swarm.intake.signatures import Checked, candidates
 from swarm.intake.survey import Survey
-from swarm.intake.webhooks import Entry
+from swarm.intake.trying.answers import is_refused
+from swarm.intake.trying.body_mends import mended
+from swarm.intake.trying.fresh_ids import with_fresh_ids
+from swarm.intake.webhooks.entries import Entry
+from swarm.intake.webhooks.signatures import Checked, candidates
 from swarm.target.running.server import RunningServer
 from swarm.target.running.start_failure import describe_answer_failure
 from swarm.target.traffic import Traffic

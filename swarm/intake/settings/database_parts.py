@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from swarm.analysis.index import Index
-from swarm.intake.settings import Setting
+from swarm.intake.settings.environment import Setting
 
 _PART = re.compile(
     r"(?P<head>\w*?)_?(?P<part>HOSTNAME|HOST|ADDRESS|ADDR|SERVER|PORT|USERNAME|USER|LOGIN|PASSWORD|PASSWD|PASS|PWD"

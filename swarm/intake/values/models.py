@@ -9,7 +9,7 @@ from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import ClassInfo
 from swarm.analysis.source import Module
-from swarm.intake.examples import plausible
+from swarm.intake.values.examples import plausible
 
 _BASES = frozenset({"pydantic.BaseModel", "pydantic.main.BaseModel", "sqlmodel.SQLModel", "typing.TypedDict",
                     "typing_extensions.TypedDict", "pydantic.v1.BaseModel", "pydantic.RootModel",

@@ -11,9 +11,9 @@ from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import ClassInfo
 from swarm.analysis.source import Module
-from swarm.intake.composed_settings import names_composed, prefixed
-from swarm.intake.constants import text_of
-from swarm.intake.private_keys import private_key
+from swarm.intake.settings.composed import names_composed, prefixed
+from swarm.intake.settings.private_keys import private_key
+from swarm.intake.values.constants import text_of
 
 _GETTERS = frozenset({"os.getenv", "os.environ.get", "os.environ.pop"})
 _CONFIGS = frozenset({"decouple.config", "decouple.Config"})

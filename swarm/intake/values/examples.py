@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from swarm.intake.shapes import Shape
+from swarm.intake.values.shapes import Shape
 
 _CHOICES = 6
 _SEVERAL = 3  # what is done for each of them shows

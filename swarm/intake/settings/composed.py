@@ -10,7 +10,7 @@ from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import ClassInfo
 from swarm.analysis.source import Module
-from swarm.intake.constants import class_value, text_of
+from swarm.intake.values.constants import class_value, text_of
 
 _OF_FIELDS = (
     "fields",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from swarm.analysis.index import Index
-from swarm.intake.applications import Application
+from swarm.intake.starting.applications import Application
 
 _NO_FILE = re.compile(r"(?:No such file or directory: |the file )['\"]([^'\"]+)['\"]")
 _DATABASE_FILES = re.compile(r"[\"'](?:sqlite[+\w]*:///)?(\.?[\w./-]+/[\w.-]+\.(?:db|sqlite3?|sqlite))[\"']")

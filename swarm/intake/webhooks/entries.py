@@ -13,11 +13,11 @@ from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import Function, Route
 from swarm.analysis.routes import HANDLER_KEYWORDS, ROUTE_CLASSES, ROUTING
 from swarm.analysis.source import Module
-from swarm.intake.constants import text_of
-from swarm.intake.examples import example_of, variants_of
-from swarm.intake.header_values import header_parameters, header_values
-from swarm.intake.models import example_of_model, model_class
-from swarm.intake.shapes import Reader, Shape
+from swarm.intake.values.constants import text_of
+from swarm.intake.values.examples import example_of, variants_of
+from swarm.intake.values.models import example_of_model, model_class
+from swarm.intake.values.shapes import Reader, Shape
+from swarm.intake.webhooks.header_values import header_parameters, header_values
 
 _LIKELY = re.compile(
     r"web_?hook|hook|event|callback|notif|ingest|incoming|inbound|receiv|alert|deliver", re.IGNORECASE

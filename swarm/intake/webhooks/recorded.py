@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from swarm.analysis.layout import unparsed
-from swarm.intake.written_values import COPIES, Defined, Written
+from swarm.intake.webhooks.written_values import COPIES, Defined, Written
 
 _FOLDERS = ("tests", "test", "payloads", "examples", "samples", "fixtures", "sample_payloads", "docs")
 _SKIPPED = {"node_modules", ".git", ".venv", "venv", "__pycache__", "site-packages"}

@@ -8,8 +8,8 @@ from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import Function
 from swarm.analysis.source import Module
-from swarm.intake.constants import text_of
-from swarm.intake.shapes import Reader, Shape
+from swarm.intake.values.constants import text_of
+from swarm.intake.values.shapes import Reader, Shape
 
 
 def header_values(index: Index, handler: Function) -> dict[str, tuple[str, ...]]:

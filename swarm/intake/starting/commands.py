@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from swarm.analysis.layout import unparsed
-from swarm.intake.applications import Application
+from swarm.intake.starting.applications import Application
 
 _SERVERS = ("uvicorn", "gunicorn", "hypercorn", "flask", "fastapi", "waitress-serve", "daphne", "granian")
 _RUNNERS = {"exec", "poetry", "uv", "pipenv", "pdm", "run", "rye", "hatch", "sudo", "time", "nohup", "@", "-"}

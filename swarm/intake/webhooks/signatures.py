@@ -10,8 +10,8 @@ from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import Function
 from swarm.config.schema import Sign
-from swarm.intake.settings import Setting, harmless_value
-from swarm.intake.webhooks import Entry
+from swarm.intake.settings.environment import Setting, harmless_value
+from swarm.intake.webhooks.entries import Entry
 
 _SIGNATURE = re.compile(r"sign|hmac|digest|x-hub-|-sig\b", re.IGNORECASE)
 _CREDENTIAL = re.compile(r"token|secret|auth|api-?key|password|x-key", re.IGNORECASE)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from swarm.analysis.index import Index
 from swarm.config.schema import Upstream
-from swarm.intake.database_parts import Address, find_addresses
-from swarm.intake.settings import Setting
+from swarm.intake.settings.database_parts import Address, find_addresses
+from swarm.intake.settings.environment import Setting
 
 _NAMES = re.compile(
     r"(^|_)(DATABASE|DB|POSTGRES(QL)?|PG|SQLALCHEMY\w*|SQLITE|REDIS|VALKEY|MYSQL|MONGO(DB)?|BROKER|RESULT_BACKEND"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from swarm.config.schema import Webhook
-from swarm.intake.examples import plausible
+from swarm.intake.values.examples import plausible
 
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"

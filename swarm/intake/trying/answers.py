@@ -14,10 +14,10 @@ from swarm.analysis.parts import Function
 from swarm.analysis.source import Module
 from swarm.config.schema import Target, UpstreamRoute
 from swarm.core.model_calls import is_question
-from swarm.intake.constants import text_of
-from swarm.intake.examples import example_of
-from swarm.intake.paths import built_paths, template_of
-from swarm.intake.shapes import Reader, Shape
+from swarm.intake.values.constants import text_of
+from swarm.intake.values.examples import example_of
+from swarm.intake.values.paths import built_paths, template_of
+from swarm.intake.values.shapes import Reader, Shape
 from swarm.target.upstream.calls import READING_METHODS, UpstreamCall, path_shape
 
 _LATENCY_MS = 40.0
