@@ -8,18 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from swarm.analysis.added_modules import is_added
-from swarm.analysis.client_kinds import HTTP_CLIENTS, HTTP_VERBS, POOL_MANAGERS
-from swarm.analysis.database_kinds import DATABASES, ENGINES, SESSIONS, SYNC_DRIVERS
-from swarm.analysis.handed_statements import handed_statement, is_handed_in
+from swarm.analysis.databases.database_kinds import DATABASES, ENGINES, SESSIONS, SYNC_DRIVERS
+from swarm.analysis.databases.handed_statements import handed_statement, is_handed_in
+from swarm.analysis.databases.models import models_of
+from swarm.analysis.databases.ownership import opened_here
+from swarm.analysis.databases.statements import SQL_METHODS, SqlCall, sql_call, sql_text
 from swarm.analysis.index import Function, Index
-from swarm.analysis.kinds import ORM_SESSIONS
+from swarm.analysis.kinds.client_kinds import HTTP_CLIENTS, HTTP_VERBS, POOL_MANAGERS
+from swarm.analysis.kinds.of_values import ORM_SESSIONS
 from swarm.analysis.layout import unparsed
-from swarm.analysis.models import models_of
 from swarm.analysis.module import walk
 from swarm.analysis.once_a_call import once_a_call
-from swarm.analysis.ownership import opened_here
 from swarm.analysis.source import Module, parameters
-from swarm.analysis.statements import SQL_METHODS, SqlCall, sql_call, sql_text
 
 __all__ = [
     "Effects", "EffectsCache", "HttpCall", "SqlCall", "effects_cache", "http_call", "memory_writes", "outgoing_call",

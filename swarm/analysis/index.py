@@ -9,14 +9,14 @@ from collections.abc import Iterator, Set
 from functools import cached_property
 from typing import cast
 
-from swarm.analysis.call_paths import routes_by_function
-from swarm.analysis.common_methods import COMMON_METHODS
 from swarm.analysis.definitions import Definitions, is_none
-from swarm.analysis.implementations import working
-from swarm.analysis.kinds import Kinds
+from swarm.analysis.kinds.common_methods import COMMON_METHODS
+from swarm.analysis.kinds.implementations import working
+from swarm.analysis.kinds.of_values import Kinds
 from swarm.analysis.module import unparsed, walk, within
 from swarm.analysis.parts import AppObject, ClassInfo, Framework, Function, Route
-from swarm.analysis.routes import VERBS, find_apps, find_dependencies, find_hooks, find_routes
+from swarm.analysis.routes.call_paths import routes_by_function
+from swarm.analysis.routes.finding import VERBS, find_apps, find_dependencies, find_hooks, find_routes
 from swarm.analysis.source import Module, SourceTree
 
 __all__ = ["AppObject", "ClassInfo", "Framework", "Function", "Index", "Route", "build_index"]

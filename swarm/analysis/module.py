@@ -21,8 +21,8 @@ from swarm.analysis.layout import (
     walk,
     within,
 )
-from swarm.analysis.mentions import holds, in_small_letters
-from swarm.analysis.parsing import parse_module
+from swarm.analysis.reading.mentions import holds, in_small_letters
+from swarm.analysis.reading.parsing import parse_module
 
 __all__ = ["FunctionNode", "Module", "own_nodes", "own_of", "parameters", "unparsed", "walk", "within"]
 

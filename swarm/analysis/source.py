@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from swarm.analysis.collecting import collector_off
-from swarm.analysis.libraries import library_names
 from swarm.analysis.module import FunctionNode, Module, own_nodes, own_of, parameters
-from swarm.analysis.parsing import parse_module
+from swarm.analysis.reading.collecting import collector_off
+from swarm.analysis.reading.libraries import library_names
+from swarm.analysis.reading.parsing import parse_module
 from swarm.core.patches import FileChange
 
 __all__ = ["FunctionNode", "Module", "SourceTree", "own_nodes", "own_of", "parameters"]

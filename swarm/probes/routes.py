@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from swarm.analysis.layout import unparsed
-from swarm.analysis.query_parameters import read_parameter
+from swarm.analysis.routes.query_parameters import read_parameter
 
 if TYPE_CHECKING:
     from swarm.analysis.index import Index, Route

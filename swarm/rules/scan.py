@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from swarm.analysis.collecting import collector_off
 from swarm.analysis.index import Index
+from swarm.analysis.reading.collecting import collector_off
 from swarm.core.findings import Category, Finding, confidence_rank, severity_rank
 from swarm.rules.facts.in_use import with_scripts_low
 from swarm.rules.looking import found_by

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from swarm.analysis.bandit_scan import bandit_findings, join
+from swarm.analysis.dataflow.settled import unsettled
 from swarm.analysis.index import Index
-from swarm.analysis.settled import unsettled
 from swarm.core.findings import Category, Finding
 from swarm.core.report import PlantedFault
 from swarm.rules.scan import scan

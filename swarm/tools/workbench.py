@@ -102,7 +102,7 @@ class Workbench:
     async def security_scan(self) -> tuple[Finding, ...]:
         """The security rules' findings joined with bandit's; what other rules say too is left to them."""
         from swarm.analysis.bandit_scan import bandit_findings, join
-        from swarm.analysis.settled import unsettled
+        from swarm.analysis.dataflow.settled import unsettled
 
         async def run() -> tuple[Finding, ...]:
             categories: tuple[Category, ...] = ("security", "api", "monitoring")

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import PurePosixPath
 
 from swarm.analysis.layout import unparsed
-from swarm.analysis.parsing import parse_module
+from swarm.analysis.reading.parsing import parse_module
 from swarm.analysis.source import MANIFESTS, SKIPPED_FOLDERS, SourceTree
 from swarm.config.schema import Target
 from swarm.core.masking import MASKED

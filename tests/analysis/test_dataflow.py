@@ -8,8 +8,8 @@ import pytest
 
 from swarm.analysis.bandit_scan import bandit_findings
 from swarm.analysis.dataflow.engine import flows_of
+from swarm.analysis.dataflow.settled import unsettled
 from swarm.analysis.index import build_index
-from swarm.analysis.settled import unsettled
 from swarm.analysis.source import SourceTree
 
 HEAD = "from flask import Flask, abort, request\n\napp = Flask(__name__)\n\n\n"

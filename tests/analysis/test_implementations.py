@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from swarm.analysis.databases.handed_statements import handed_statement
 from swarm.analysis.effects import effects_cache
-from swarm.analysis.handed_requests import requests_of
-from swarm.analysis.handed_statements import handed_statement
 from swarm.analysis.index import Function, Index
+from swarm.analysis.outgoing.handed_requests import requests_of
 from tests.analysis.trees import index_of
 
 PROMISES = """from abc import ABC, abstractmethod

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from swarm.analysis.index import build_index
-from swarm.analysis.libraries import library_names
+from swarm.analysis.reading.libraries import library_names
 from swarm.analysis.source import SourceTree
 from tests.intake.strangers import index_of, write_tree
 

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from swarm.analysis.mentions import _alternatives, holds, in_small_letters
 from swarm.analysis.module import Module
-from swarm.analysis.parsing import parse_module
+from swarm.analysis.reading.mentions import _alternatives, holds, in_small_letters
+from swarm.analysis.reading.parsing import parse_module
 
 PATTERNS = (
     r"audit[-_. ]?(log|trail)|(?<!my[-_])pgaudit|\bsiem\b",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from swarm.analysis import parsing
+from swarm.analysis.reading import parsing
 
 
 def failing(times: int) -> Any:

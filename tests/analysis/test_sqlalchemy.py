@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from swarm.analysis.databases.models import models_of
 from swarm.analysis.effects import Effects, effects_cache
 from swarm.analysis.index import Index, build_index
-from swarm.analysis.models import models_of
 from swarm.analysis.source import SourceTree
 
 MODELS = """from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, String, Table

@@ -17,8 +17,8 @@ from pathlib import Path
 from bandit.core import config, manager
 
 from swarm.analysis.bandit_scan import bandit_findings, join
+from swarm.analysis.dataflow.settled import unsettled
 from swarm.analysis.index import build_index
-from swarm.analysis.settled import unsettled
 from swarm.analysis.source import SourceTree
 from swarm.core.findings import Finding
 from swarm.rules.registry import all_rules

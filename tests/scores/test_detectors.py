@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from swarm.analysis.bandit_scan import bandit_findings, join
+from swarm.analysis.dataflow.settled import unsettled
 from swarm.analysis.index import build_index
-from swarm.analysis.settled import unsettled
 from swarm.analysis.source import SourceTree
 from swarm.rules.scan import scan
 from swarm.scores.looking import rules_by_fault

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
-from swarm.analysis.common_methods import COMMON_METHODS
 from swarm.analysis.dataflow import library
 from swarm.analysis.dataflow.binding import (
     Prints,
@@ -32,6 +31,7 @@ from swarm.analysis.dataflow.values import (
     marked,
     without_taint,
 )
+from swarm.analysis.kinds.common_methods import COMMON_METHODS
 from swarm.analysis.module import unparsed
 from swarm.analysis.source import parameters
 

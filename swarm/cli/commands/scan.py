@@ -28,8 +28,8 @@ def command(
     from dataclasses import asdict
 
     from swarm.analysis.bandit_scan import bandit_findings, join
+    from swarm.analysis.dataflow.settled import unsettled
     from swarm.analysis.index import build_index
-    from swarm.analysis.settled import unsettled
     from swarm.analysis.source import SourceTree
     from swarm.cli.run_folders import config_of, config_words
     from swarm.cli.say import next_command, say

@@ -11,7 +11,7 @@ from typing import Any
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import Function, Route
-from swarm.analysis.routes import HANDLER_KEYWORDS, ROUTE_CLASSES, ROUTING
+from swarm.analysis.routes.finding import HANDLER_KEYWORDS, ROUTE_CLASSES, ROUTING
 from swarm.analysis.source import Module
 from swarm.intake.values.constants import text_of
 from swarm.intake.values.examples import example_of, variants_of

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from swarm.analysis.databases.statements import sql_text
 from swarm.analysis.effects import http_call
 from swarm.analysis.layout import unparsed
-from swarm.analysis.model_calls import asks_model
-from swarm.analysis.statements import sql_text
+from swarm.analysis.outgoing.model_calls import asks_model
 from swarm.config.schema import Webhook
 from swarm.core.model_calls import is_question
 from swarm.probes.payloads import changed, extended, name_of, read, strings, write

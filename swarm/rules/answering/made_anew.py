@@ -6,7 +6,7 @@ import ast
 
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index
-from swarm.analysis.routes import DEPENDS
+from swarm.analysis.routes.finding import DEPENDS
 from swarm.analysis.source import parameters
 
 

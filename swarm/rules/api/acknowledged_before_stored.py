@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator, Sequence
 
+from swarm.analysis.databases.statements import sql_call
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import http_call
 from swarm.analysis.index import Function, Index, Route
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
-from swarm.analysis.statements import sql_call
 from swarm.core.findings import Finding
 from swarm.rules.answering.behind_the_answer import waits
 from swarm.rules.answering.durably import as_function, handed_over, verbs_for, with_module

@@ -6,14 +6,14 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from swarm.analysis.databases.handed_statements import handed_statement
+from swarm.analysis.databases.models import last_name, mentioned, models_of
+from swarm.analysis.databases.statements import SqlCall, sql_call
 from swarm.analysis.effects import effects_cache
-from swarm.analysis.handed_statements import handed_statement
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
-from swarm.analysis.models import last_name, mentioned, models_of
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
-from swarm.analysis.statements import SqlCall, sql_call
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.examples import check_then_insert as examples

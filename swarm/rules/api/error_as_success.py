@@ -6,8 +6,8 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
-from swarm.analysis.client_kinds import RESPONSES
 from swarm.analysis.index import Function, Index
+from swarm.analysis.kinds.client_kinds import RESPONSES
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters

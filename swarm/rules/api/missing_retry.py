@@ -13,9 +13,9 @@ from swarm.analysis.edits import Edit
 from swarm.analysis.effects import HttpCall, outgoing_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
-from swarm.analysis.model_calls import asks_model
 from swarm.analysis.module import walk
-from swarm.analysis.route_paths import argument
+from swarm.analysis.outgoing.model_calls import asks_model
+from swarm.analysis.routes.route_paths import argument
 from swarm.analysis.source import FunctionNode, Module, parameters
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange

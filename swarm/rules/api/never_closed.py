@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from swarm.analysis.database_kinds import DRIVER_CONNECTIONS
+from swarm.analysis.databases.database_kinds import DRIVER_CONNECTIONS
+from swarm.analysis.databases.ownership import is_fresh
 from swarm.analysis.index import ClassInfo, Function, Index
 from swarm.analysis.module import unparsed, walk
-from swarm.analysis.ownership import is_fresh
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct

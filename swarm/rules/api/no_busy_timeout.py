@@ -6,11 +6,11 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from swarm.analysis.databases.statements import sql_text
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module
-from swarm.analysis.statements import sql_text
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited

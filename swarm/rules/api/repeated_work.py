@@ -6,12 +6,12 @@ import ast
 import re
 from collections.abc import Iterable, Mapping
 
+from swarm.analysis.databases.tables import Table, tables_of
 from swarm.analysis.effects import HttpCall, SqlCall, effects_cache
 from swarm.analysis.index import Function, Index, Route
 from swarm.analysis.layout import unparsed
-from swarm.analysis.model_calls import asks_model
 from swarm.analysis.module import walk
-from swarm.analysis.tables import Table, tables_of
+from swarm.analysis.outgoing.model_calls import asks_model
 from swarm.core.findings import Finding
 from swarm.rules.answering.behind_the_answer import OWN_MODULE
 from swarm.rules.rule import Example, Rule

@@ -9,9 +9,9 @@ from typing import cast
 
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import HttpCall, effects_cache, outgoing_call
-from swarm.analysis.handed_requests import requests_of
 from swarm.analysis.index import Function, Index
 from swarm.analysis.module import walk
+from swarm.analysis.outgoing.handed_requests import requests_of
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.examples import unchecked_status as examples

@@ -6,11 +6,11 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
+from swarm.analysis.databases.statements import sql_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
-from swarm.analysis.statements import sql_call
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.facts.clients import construction

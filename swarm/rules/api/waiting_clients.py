@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from swarm.analysis.client_kinds import HTTP_VERBS
 from swarm.analysis.index import Index
+from swarm.analysis.kinds.client_kinds import HTTP_VERBS
 from swarm.analysis.module import unparsed
 from swarm.analysis.source import Module
 from swarm.rules.api.endless_waits import is_endless

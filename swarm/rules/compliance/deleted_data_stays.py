@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from swarm.analysis.added_modules import is_added
-from swarm.analysis.database_kinds import DATABASE_MAKERS, ENGINES
+from swarm.analysis.databases.database_kinds import DATABASE_MAKERS, ENGINES
+from swarm.analysis.databases.models import is_library, models_of
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
-from swarm.analysis.models import is_library, models_of
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from swarm.analysis.database_kinds import DATABASE_MAKERS, ENGINES
+from swarm.analysis.databases.database_kinds import DATABASE_MAKERS, ENGINES
 from swarm.analysis.index import Index
 from swarm.core.findings import Finding
 from swarm.rules.facts.personal_columns import personal_columns

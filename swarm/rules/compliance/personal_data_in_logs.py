@@ -12,7 +12,7 @@ from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
-from swarm.analysis.parsing import parse_expression
+from swarm.analysis.reading.parsing import parse_expression
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from swarm.analysis.effects import http_call
 from swarm.analysis.index import Index, Route
-from swarm.analysis.query_parameters import read_parameter
+from swarm.analysis.routes.query_parameters import read_parameter
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct

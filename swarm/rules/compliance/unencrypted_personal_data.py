@@ -6,8 +6,8 @@ import ast
 import re
 from collections.abc import Iterable
 
+from swarm.analysis.databases.models import models_of
 from swarm.analysis.index import Index
-from swarm.analysis.models import models_of
 from swarm.core.findings import Finding
 from swarm.rules.facts.personal_columns import personal_columns
 from swarm.rules.rule import Example, Rule

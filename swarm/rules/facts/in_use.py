@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import cast
 
 from swarm.analysis.index import Index
-from swarm.analysis.mentions import holds
+from swarm.analysis.reading.mentions import holds
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding, severity_rank
 

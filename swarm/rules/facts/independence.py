@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from swarm.analysis.client_kinds import HTTP_CLIENTS
-from swarm.analysis.database_kinds import DATABASES, ENGINES, POOLS, REDIS_READS
+from swarm.analysis.databases.database_kinds import DATABASES, ENGINES, POOLS, REDIS_READS
 from swarm.analysis.effects import WRITE_WORDS, Effects, HttpCall, effects_cache, http_call, outgoing_call
-from swarm.analysis.handed_requests import requests_of
 from swarm.analysis.index import Function, Index
+from swarm.analysis.kinds.client_kinds import HTTP_CLIENTS
 from swarm.analysis.layout import BLOCKS, unparsed
-from swarm.analysis.model_calls import asks_model, asks_sdk
 from swarm.analysis.module import walk
+from swarm.analysis.outgoing.handed_requests import requests_of
+from swarm.analysis.outgoing.model_calls import asks_model, asks_sdk
 from swarm.analysis.source import Module, parameters
 
 PURE_BUILTINS = frozenset({"str", "int", "float", "bool", "len", "list", "dict", "tuple", "set", "sorted", "repr"})

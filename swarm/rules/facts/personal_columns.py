@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from swarm.analysis.databases.models import models_of
+from swarm.analysis.databases.tables import tables_of
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
-from swarm.analysis.models import models_of
 from swarm.analysis.source import Module
-from swarm.analysis.tables import tables_of
 
 PERSONAL_NAME = re.compile(
     r"^((customer|user|contact|lead|client|person|buyer|sender|patient|guest|from|to|billing|shipping|work|home)_?)?"

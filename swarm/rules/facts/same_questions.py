@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from swarm.analysis.databases.handed_statements import given_for
+from swarm.analysis.databases.statements import STATEMENT_METHODS, sql_call
 from swarm.analysis.effects import effects_cache, http_call
-from swarm.analysis.handed_statements import given_for
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module, parameters
-from swarm.analysis.statements import STATEMENT_METHODS, sql_call
 from swarm.rules.facts.independence import step_of
 from swarm.rules.facts.request_code import loops_around
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 
-from swarm.analysis.database_kinds import SYNC_DRIVERS
+from swarm.analysis.databases.database_kinds import SYNC_DRIVERS
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index
-from swarm.analysis.kinds import ORM_SESSIONS
+from swarm.analysis.kinds.of_values import ORM_SESSIONS
 from swarm.analysis.source import Module, parameters
 
 CONNECTIONS = ("sqlite3.Connection", "sqlite3.Cursor", *sorted(ORM_SESSIONS), *sorted(SYNC_DRIVERS))

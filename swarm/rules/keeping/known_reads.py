@@ -7,15 +7,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from swarm.analysis.client_kinds import HTTP_CLIENTS
-from swarm.analysis.database_kinds import DATABASES
+from swarm.analysis.databases.database_kinds import DATABASES
+from swarm.analysis.databases.handed_statements import handed_statement
 from swarm.analysis.effects import HttpCall, SqlCall, effects_cache, http_call, sql_call, sql_text
-from swarm.analysis.handed_requests import requests_of
-from swarm.analysis.handed_statements import handed_statement
 from swarm.analysis.index import Function, Index
+from swarm.analysis.kinds.client_kinds import HTTP_CLIENTS
 from swarm.analysis.layout import unparsed
-from swarm.analysis.model_calls import SDK_CLIENTS
 from swarm.analysis.module import walk
+from swarm.analysis.outgoing.handed_requests import requests_of
+from swarm.analysis.outgoing.model_calls import SDK_CLIENTS
 from swarm.analysis.source import Module
 from swarm.core.model_calls import is_model_path
 from swarm.rules.facts.lasting import is_set_later

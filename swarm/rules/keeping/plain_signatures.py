@@ -8,7 +8,7 @@ import re
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
-from swarm.analysis.parsing import parse_expression
+from swarm.analysis.reading.parsing import parse_expression
 from swarm.analysis.source import Module, parameters
 from swarm.rules.facts.clients import is_fixed
 

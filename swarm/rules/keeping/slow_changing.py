@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from swarm.analysis.added_modules import is_added
+from swarm.analysis.databases.models import mentioned, models_of
 from swarm.analysis.effects import SqlCall, effects_cache, http_call
-from swarm.analysis.handed_requests import requests_of
 from swarm.analysis.index import Function, Index
-from swarm.analysis.models import mentioned, models_of
 from swarm.analysis.module import walk
+from swarm.analysis.outgoing.handed_requests import requests_of
 from swarm.analysis.source import parameters
 from swarm.rules.facts.independence import GUARD_WORDS
 from swarm.rules.keeping.known_reads import Reads, url_path

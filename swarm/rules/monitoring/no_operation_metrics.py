@@ -10,7 +10,7 @@ from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import effects_cache
 from swarm.analysis.index import Function, Index
-from swarm.analysis.mentions import holds, in_small_letters
+from swarm.analysis.reading.mentions import holds, in_small_letters
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange

@@ -11,7 +11,7 @@ from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
-from swarm.analysis.mentions import holds
+from swarm.analysis.reading.mentions import holds
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct

@@ -6,10 +6,10 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from swarm.analysis.database_kinds import SESSIONS
+from swarm.analysis.databases.database_kinds import SESSIONS
+from swarm.analysis.databases.models import Model, last_name, models_of
 from swarm.analysis.index import ClassInfo, Function, Index
 from swarm.analysis.layout import unparsed
-from swarm.analysis.models import Model, last_name, models_of
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.rules.writing.splices import is_alone, whole_lines

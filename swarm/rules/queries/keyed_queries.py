@@ -6,15 +6,15 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from swarm.analysis.database_kinds import ALCHEMY_CONNECTIONS, SESSIONS
+from swarm.analysis.databases.database_kinds import ALCHEMY_CONNECTIONS, SESSIONS
+from swarm.analysis.databases.entities import objects_of
+from swarm.analysis.databases.models import Column, Model, is_library, last_name, models_of
+from swarm.analysis.databases.statements import sql_call
 from swarm.analysis.effects import effects_cache
-from swarm.analysis.entities import objects_of
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
-from swarm.analysis.models import Column, Model, is_library, last_name, models_of
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
-from swarm.analysis.statements import sql_call
 from swarm.rules.facts.independence import only_counts
 
 LISTING = ("all", "fetchall", "sorted", "list", "tuple")

@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from swarm.analysis.databases.entities import objects_of
+from swarm.analysis.databases.models import Model, Relation, is_library, last_name, models_of
 from swarm.analysis.edits import Edit
-from swarm.analysis.entities import objects_of
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
-from swarm.analysis.models import Model, Relation, is_library, last_name, models_of
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
 from swarm.rules.facts.request_code import COMPREHENSIONS

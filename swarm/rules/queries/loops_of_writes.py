@@ -9,10 +9,10 @@ import ast
 from collections.abc import Container, Iterator
 
 from swarm.analysis.effects import HttpCall, effects_cache, outgoing_call
-from swarm.analysis.handed_requests import requests_of
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
+from swarm.analysis.outgoing.handed_requests import requests_of
 from swarm.analysis.source import parameters
 from swarm.core.findings import Finding
 from swarm.rules.facts.independence import feeds_itself, only_counts

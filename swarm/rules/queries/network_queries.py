@@ -9,12 +9,12 @@ import ast
 import re
 from dataclasses import dataclass
 
+from swarm.analysis.databases.statements import SqlCall
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
-from swarm.analysis.statements import SqlCall
 from swarm.rules.queries.rows import only_read, rebinds
 from swarm.rules.writing.splices import WIDTH, free_name, fresh_name, whole_lines
 

@@ -6,14 +6,14 @@ import ast
 from collections.abc import Callable, Iterator
 
 from swarm.analysis.added_modules import is_added
+from swarm.analysis.databases.handed_statements import handed_statement
+from swarm.analysis.databases.models import last_name
+from swarm.analysis.databases.statements import SqlCall, sql_call
 from swarm.analysis.effects import effects_cache
-from swarm.analysis.handed_statements import handed_statement
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
-from swarm.analysis.models import last_name
 from swarm.analysis.module import walk
 from swarm.analysis.source import parameters
-from swarm.analysis.statements import SqlCall, sql_call
 from swarm.rules.facts.request_code import COMPREHENSIONS, loops_around
 
 Asks = Callable[[SqlCall, set[str]], bool]  # whether a statement asks by something of these names

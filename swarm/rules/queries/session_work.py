@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
+from swarm.analysis.databases.models import library_name, models_of
+from swarm.analysis.databases.statements import sql_call
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
-from swarm.analysis.models import library_name, models_of
 from swarm.analysis.module import walk
 from swarm.analysis.source import Module
-from swarm.analysis.statements import sql_call
 from swarm.rules.facts.independence import PURE_BUILTINS
 
 # methods of results, rows, statements and plain values that compute and change nothing else

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit, apply_edits
 from swarm.analysis.index import AppObject, Index
-from swarm.analysis.mentions import holds, in_small_letters
-from swarm.analysis.parsing import parse_module
+from swarm.analysis.reading.mentions import holds, in_small_letters
+from swarm.analysis.reading.parsing import parse_module
 from swarm.analysis.source import FunctionNode, Module, SourceTree
 from swarm.core.patches import FileChange
 from swarm.rules.writing.fitting import fitted

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator, Sequence
 
-from swarm.analysis.database_kinds import SESSIONS
+from swarm.analysis.databases.database_kinds import SESSIONS
+from swarm.analysis.databases.handed_statements import given_for, handed_statement
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import effects_cache, sql_call
-from swarm.analysis.handed_statements import given_for, handed_statement
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
-from swarm.analysis.handed_statements import run_by
+from swarm.analysis.databases.handed_statements import run_by
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.core.findings import Finding

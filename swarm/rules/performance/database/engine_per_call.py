@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from swarm.analysis.database_kinds import DATABASE_MAKERS, ENGINES, SESSION_MAKERS, SESSIONS
+from swarm.analysis.databases.database_kinds import DATABASE_MAKERS, ENGINES, SESSION_MAKERS, SESSIONS
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed

@@ -6,10 +6,10 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from swarm.analysis.databases.tables import Table, tables_of
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import SqlCall, effects_cache
 from swarm.analysis.index import Function, Index
-from swarm.analysis.tables import Table, tables_of
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
 from swarm.rules.rule import Example, Mend, Rule, edited

@@ -10,7 +10,7 @@ from swarm.analysis.edits import Edit
 from swarm.analysis.effects import SqlCall
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
-from swarm.analysis.parsing import parse_expression
+from swarm.analysis.reading.parsing import parse_expression
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.examples import query_per_row as examples

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from swarm.analysis.database_kinds import ASYNC_SESSIONS
+from swarm.analysis.databases.database_kinds import ASYNC_SESSIONS
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Sequence
 
-from swarm.analysis.database_kinds import DATABASE_MAKERS, ENGINES
+from swarm.analysis.databases.database_kinds import DATABASE_MAKERS, ENGINES
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.source import Module

@@ -6,13 +6,13 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from swarm.analysis.databases.models import Column, Model, last_name, library_name, models_of
+from swarm.analysis.databases.statements import SqlCall
 from swarm.analysis.edits import Edit
 from swarm.analysis.effects import sql_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
-from swarm.analysis.models import Column, Model, last_name, library_name, models_of
 from swarm.analysis.source import Module
-from swarm.analysis.statements import SqlCall
 from swarm.core.findings import Finding
 from swarm.core.patches import FileChange
 from swarm.rules.examples import unindexed_column as examples

@@ -11,7 +11,7 @@ from typing import cast
 from swarm.analysis.index import ClassInfo, Function, Index, Route
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
-from swarm.analysis.routes import DEPENDS, HOOKS, ROUTING, VIEW_BASES
+from swarm.analysis.routes.finding import DEPENDS, HOOKS, ROUTING, VIEW_BASES
 from swarm.analysis.source import Module, parameters
 from swarm.rules.security.guards.hooks import all_hooks, hooks_of, is_of_one_blueprint, is_put_in
 from swarm.rules.security.guards.judging import compares_signature, registrations, ways_of

@@ -8,7 +8,7 @@ from typing import cast
 
 from swarm.analysis.index import Function, Index, Route
 from swarm.analysis.layout import unparsed
-from swarm.analysis.routes import find_dependencies, find_hooks
+from swarm.analysis.routes.finding import find_dependencies, find_hooks
 
 _BEFORE = frozenset({"before_request"})
 

@@ -9,7 +9,7 @@ from typing import cast
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index, Route
 from swarm.analysis.module import walk
-from swarm.analysis.routes import DEPENDS
+from swarm.analysis.routes.finding import DEPENDS
 from swarm.analysis.source import Module, parameters
 from swarm.rules.security.guards.hooks import hooks_of
 from swarm.rules.security.signatures.digests import is_signature

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from swarm.analysis.client_kinds import HTTP_CLIENTS
 from swarm.analysis.dataflow.frames import Seen
 from swarm.analysis.index import Index
+from swarm.analysis.kinds.client_kinds import HTTP_CLIENTS
 from swarm.rules.rule import Example
 from swarm.rules.security.injection.data_flow import FlowRule, Hit, calls
 

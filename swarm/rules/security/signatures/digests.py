@@ -6,9 +6,9 @@ import ast
 import re
 from typing import Literal
 
+from swarm.analysis.databases.models import models_of
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
-from swarm.analysis.models import models_of
 from swarm.analysis.module import walk
 from swarm.analysis.source import FunctionNode, Module, own_of, parameters
 

@@ -7,7 +7,7 @@ import ast
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
-from swarm.analysis.route_paths import argument
+from swarm.analysis.routes.route_paths import argument
 from swarm.analysis.source import Module, parameters
 
 _READERS = ("os.getenv", "os.environ.get")

@@ -10,7 +10,7 @@ from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
-from swarm.analysis.route_paths import argument
+from swarm.analysis.routes.route_paths import argument
 from swarm.analysis.source import parameters
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct

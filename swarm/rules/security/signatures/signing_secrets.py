@@ -7,7 +7,7 @@ import re
 
 from swarm.analysis.index import Function, Index
 from swarm.analysis.module import walk
-from swarm.analysis.route_paths import argument as argument_of
+from swarm.analysis.routes.route_paths import argument as argument_of
 from swarm.analysis.source import parameters
 from swarm.rules.security.secrets.secret_words import is_secret_name
 from swarm.rules.security.signatures.digests import assigned, from_request, last_name

@@ -11,8 +11,8 @@ from typing import cast
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index, Route
 from swarm.analysis.layout import unparsed
-from swarm.analysis.mentions import holds
 from swarm.analysis.module import walk
+from swarm.analysis.reading.mentions import holds
 from swarm.analysis.source import Module, parameters
 
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})

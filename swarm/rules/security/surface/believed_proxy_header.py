@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index
 from swarm.analysis.module import walk
-from swarm.analysis.routes import DEPENDS
+from swarm.analysis.routes.finding import DEPENDS
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator, Sequence
 
-from swarm.analysis.client_kinds import HTTP_CLIENTS
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
+from swarm.analysis.kinds.client_kinds import HTTP_CLIENTS
 from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from swarm.analysis.parsing import parse_expression
+from swarm.analysis.reading.parsing import parse_expression
 from swarm.analysis.source import Module
 
 HOLE = "\0"

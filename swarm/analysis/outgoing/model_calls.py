@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import re
 
+from swarm.analysis.databases.statements import sql_text
 from swarm.analysis.effects import HttpCall
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module
-from swarm.analysis.statements import sql_text
 
 # a path alone is not enough where others use it too (an SMS service also has /v1/messages): the body must say `model`
 MODEL_PATH = re.compile(

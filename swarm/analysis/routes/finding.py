@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import AppObject, Framework, Function, Route
-from swarm.analysis.route_paths import Prefixes, argument, exact_app, mounted_under, spelt_out, text_of
+from swarm.analysis.routes.route_paths import Prefixes, argument, exact_app, mounted_under, spelt_out, text_of
 from swarm.analysis.source import Module, parameters
 
 if TYPE_CHECKING:

@@ -6,10 +6,12 @@ import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from swarm.analysis.index import Index
 from swarm.analysis.source import Module, SourceTree
+
+if TYPE_CHECKING:
+    from swarm.analysis.index import Index
 
 CREATE_TABLE = re.compile(
     r"CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?[\"`\[]?(?P<name>\w+)[\"`\]]?\s*\(", re.IGNORECASE

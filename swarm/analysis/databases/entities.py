@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from swarm.analysis.models import Model, models_of
+from swarm.analysis.databases.models import Model, models_of
+from swarm.analysis.databases.statements import entity
 from swarm.analysis.source import Module
-from swarm.analysis.statements import entity
 
 if TYPE_CHECKING:
     from swarm.analysis.index import Index

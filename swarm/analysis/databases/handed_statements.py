@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from swarm.analysis.models import last_name
+from swarm.analysis.databases.models import last_name
+from swarm.analysis.databases.statements import SQL_WORDS, STATEMENT_METHODS, SqlCall, named_tables, sql_text
 from swarm.analysis.source import own_of, parameters
-from swarm.analysis.statements import SQL_WORDS, STATEMENT_METHODS, SqlCall, named_tables, sql_text
 
 if TYPE_CHECKING:
     from swarm.analysis.index import Index

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from swarm.analysis.database_kinds import (
+from swarm.analysis.databases.database_kinds import (
     ALCHEMY_CONNECTIONS,
     DATABASE_MAKERS,
     DRIVER_CONNECTIONS,

@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
-from swarm.analysis.common_methods import COMMON_METHODS
-from swarm.analysis.implementations import derived
+from swarm.analysis.kinds.common_methods import COMMON_METHODS
+from swarm.analysis.kinds.implementations import derived
 from swarm.analysis.source import Module, parameters
 
 if TYPE_CHECKING:

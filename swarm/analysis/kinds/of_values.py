@@ -6,9 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from swarm.analysis.answers import Answers
-from swarm.analysis.bindings import bound_in
-from swarm.analysis.client_kinds import HTTP_CLIENTS, HTTP_VERBS, RESPONSES
-from swarm.analysis.database_kinds import (
+from swarm.analysis.databases.database_kinds import (
     ASYNC_SESSIONS,
     DATABASE_ATTRIBUTES,
     DATABASE_CLASSES,
@@ -20,8 +18,10 @@ from swarm.analysis.database_kinds import (
     SESSIONS,
     SYNC_SESSIONS,
 )
-from swarm.analysis.entities import object_of, objects_of
-from swarm.analysis.handed_on import (
+from swarm.analysis.databases.entities import object_of, objects_of
+from swarm.analysis.kinds.bindings import bound_in
+from swarm.analysis.kinds.client_kinds import HTTP_CLIENTS, HTTP_VERBS, RESPONSES
+from swarm.analysis.kinds.handed_on import (
     assigned,
     given_to,
     in_extensions,
@@ -31,7 +31,7 @@ from swarm.analysis.handed_on import (
     put_into_state,
 )
 from swarm.analysis.layout import unparsed
-from swarm.analysis.parsing import parse_expression
+from swarm.analysis.reading.parsing import parse_expression
 from swarm.analysis.source import FunctionNode, Module, own_nodes, own_of, parameters
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from swarm.analysis.databases.handed_statements import given_for
 from swarm.analysis.effects import HttpCall, effects_cache
-from swarm.analysis.handed_statements import given_for
 from swarm.analysis.index import Function, Index
 from swarm.analysis.source import Module, parameters
 
