@@ -7,11 +7,20 @@ share what was worked out to the end, and nothing that a search of another is ab
 
 from __future__ import annotations
 
+import ast
 import threading
 from collections.abc import Callable, Hashable
-from typing import Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+if TYPE_CHECKING:
+    from swarm.analysis.index import Index
 
 _UNKNOWN = object()
+
+T = TypeVar("T")
+Question = TypeVar("Question", bound=Hashable)
+Home = TypeVar("Home")  # the module or the function that a call stands in
 
 
 class _Search(threading.local):
@@ -35,14 +44,17 @@ class Answers:
         """Whether this thread is working out some question."""
         return bool(self._search.open)
 
-    @property
-    def cuts(self) -> int:
-        """How often this thread's searches were cut short."""
-        return self._search.cuts
-
     def cut(self) -> None:
         """The search is cut short: what is answered on the way back is right for it alone."""
         self._search.cuts += 1
+
+    def keep(self, kept: dict[Question, T], question: Question, work: Callable[..., T], *arguments: object) -> T:
+        """The answer that a call of `work` gives, put into `kept` unless the search was cut short on the way."""
+        before = self._search.cuts
+        answer = work(*arguments)
+        if self._search.cuts == before or not self.searching:
+            kept[question] = answer
+        return answer
 
     def of(self, question: Hashable, work: Callable[..., Any], *arguments: object) -> Any:
         """The answer, kept or worked out by a call of `work`; None where the search is about the question itself."""
@@ -67,3 +79,19 @@ class Answers:
             else:
                 self._kept[question] = answer
         return answer
+
+
+def once_a_call(work: Callable[[Index, Home, ast.Call], T]) -> Callable[[Index, Home, ast.Call], T]:
+    """Decorates a question about one call that many rules ask: its answer is kept with the index."""
+    note = f"once a call: {work.__module__}.{work.__qualname__}"
+
+    @wraps(work)
+    def answer(index: Index, home: Home, call: ast.Call) -> T:
+        known = cast("dict[ast.Call, T] | None", index.notes.get(note))
+        if known is None:
+            known = index.notes[note] = {}
+        elif call in known:
+            return known[call]
+        return index.kinds.answers.keep(known, call, work, index, home, call)
+
+    return answer

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from swarm.analysis.added_modules import is_added
+from swarm.analysis.answers import once_a_call
 from swarm.analysis.databases.database_kinds import DATABASES, ENGINES, SESSIONS, SYNC_DRIVERS
 from swarm.analysis.databases.handed_statements import handed_statement, is_handed_in
 from swarm.analysis.databases.models import models_of
@@ -18,7 +19,6 @@ from swarm.analysis.kinds.client_kinds import HTTP_CLIENTS, HTTP_VERBS, POOL_MAN
 from swarm.analysis.kinds.of_values import ORM_SESSIONS
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
-from swarm.analysis.once_a_call import once_a_call
 from swarm.analysis.source import Module, parameters
 
 __all__ = [

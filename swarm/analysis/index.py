@@ -46,12 +46,7 @@ class Index(Definitions):
         """The target's function that an expression names, not calls: `save`, `storage.save`, `self.save`."""
         if expression in self._named:
             return self._named[expression]
-        answers = self.kinds.answers
-        cuts = answers.cuts
-        found = self._find_named(module, expression)
-        if answers.cuts == cuts or not answers.searching:
-            self._named[expression] = found
-        return found
+        return self.kinds.answers.keep(self._named, expression, self._find_named, module, expression)
 
     def _find_named(self, module: Module, expression: ast.AST) -> Function | None:
         if isinstance(expression, ast.Name) and expression.id in module.defined:
@@ -81,12 +76,7 @@ class Index(Definitions):
         """The target's function that a call runs; for a class its `__init__`; None where it is not known."""
         if call in self._called:
             return self._called[call]
-        answers = self.kinds.answers
-        cuts = answers.cuts
-        found = self._find_called(module, call)
-        if answers.cuts == cuts or not answers.searching:
-            self._called[call] = found
-        return found
+        return self.kinds.answers.keep(self._called, call, self._find_called, module, call)
 
     def _find_called(self, module: Module, call: ast.Call) -> Function | None:
         function = self.named_function(module, call.func)

@@ -50,3 +50,16 @@ def test_a_search_that_fails_leaves_no_question_open() -> None:
         answers.of("a", fail)
     assert not answers.searching
     assert answers.of("a", lambda: 1) is None
+
+
+def test_a_search_cut_short_leaves_no_half_answer_in_a_table_of_others() -> None:
+    answers, kept = Answers(), {}
+
+    def half() -> str:
+        answers.cut()
+        return "half"
+
+    assert answers.of("question", lambda: answers.keep(kept, "asked inside", half)) == "half"
+    assert not kept
+    assert answers.keep(kept, "asked alone", half) == "half"  # no other search waits: it is whole
+    assert kept == {"asked alone": "half"}

@@ -7,11 +7,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from swarm.analysis.answers import once_a_call
 from swarm.analysis.databases.database_kinds import ALCHEMY_CONNECTIONS, SESSIONS
 from swarm.analysis.databases.models import Model, Models, is_library, last_name, library_name, mentioned, models_of
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
-from swarm.analysis.once_a_call import once_a_call
 from swarm.analysis.source import Module, own_nodes
 
 if TYPE_CHECKING:
