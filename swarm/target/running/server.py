@@ -23,7 +23,7 @@ from swarm.target.running.environment import GUARD, child_environment, control_f
 from swarm.target.running.forkserver import Start
 from swarm.target.running.sandbox import ProcessLimits
 from swarm.target.running.start_failure import ADDRESS_IN_USE, describe_start_failure, last_lines
-from swarm.target.running.starts import REDIRECT, begin, differing
+from swarm.target.running.starts import REDIRECT, Tries, differing
 from swarm.target.tree.copies import SETUP_DONE, Copy
 
 _ATTEMPTS = 4
@@ -98,30 +98,27 @@ async def start_server(
     tmp.mkdir(parents=True, exist_ok=True)
     extra = {**upstream_env, **extra_env, "SWARM_INJECT": os.pathsep.join(map(str, inject))}
     await _set_up_once(place, copy, target, tmp, extra)
-    fork, in_vain = not exact and set(inject) <= {GUARD, REDIRECT}, None
+    tries = Tries(place, fork=not exact and set(inject) <= {GUARD, REDIRECT})
     for attempt in range(_ATTEMPTS):
         port = free_port()
         env = child_environment(place, copy, target, tmp, port, extra)
         argv = command_line(target.start, place, tmp=tmp, port=port)
         log = control_folder(tmp) / f"server-{attempt}-{port}.log"
         start = Start(tuple(argv), copy.cwd, env, differing(env, (tmp, copy.workspace, port), extra))
-        begun = await begin(start, place, log, fork=fork)
-        child = begun.child
+        child = await tries.begin(start, log)
         try:
             host, reason = await _wait_until_up(child, port, target.health, deadline_s)
         except BaseException:
             child.kill()
             raise
         if host:
-            begun.is_up()
-            if in_vain is not None:
-                in_vain.in_vain()
+            tries.is_up()
             shown = f"[{host}]" if ":" in host else host
             return RunningServer(f"http://{shown}:{port}", port, child.pid, tmp, child)
         await child.stop(grace_s=0.5)
-        if begun.forked:
-            fork, in_vain = False, begun
-        elif not (ADDRESS_IN_USE.search(child.log_text()) and attempt + 1 < _ATTEMPTS):
+        if tries.may_come_up_unforked():
+            continue
+        if not (ADDRESS_IN_USE.search(child.log_text()) and attempt + 1 < _ATTEMPTS):
             raise _not_started(place, child.log_text().replace(f"{copy.cwd}/", ""), reason)
     raise TargetError(f"target {place.name} does not start: every port that was tried was taken meanwhile")
 

@@ -86,37 +86,42 @@ async def fork_servers(folder: Path) -> AsyncIterator[None]:
         await servers.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A program that was started, and by a fork or not."""
+class Tries:
+    """The starts of one program until it comes up: by forks where that can be, once a fork was in vain as ever.
 
-    child: Child
-    forked: bool
-    _program: Forkable | None
+    Whether a fork that does not come up is the program's fault is for a start of the interpreter to say.
+    """
+
+    def __init__(self, place: TargetPlace, *, fork: bool = True) -> None:
+        self._place = place
+        self._fork = fork
+        self._program: Forkable | None = None  # what is known of the one that was started last
+        self._forked = False
+        self._in_vain: Forkable | None = None
+
+    async def begin(self, start: Start, log: Path) -> Child:
+        """Start it once more. Raises TargetError where it cannot be started."""
+        servers = _AT_HAND.get() if self._fork else None
+        program = self._program = servers.program(start.argv, self._place) if servers is not None else None
+        forked = await asyncio.to_thread(program.fork, start, log) if program is not None else None
+        self._forked = forked is not None
+        if forked is not None:
+            return forked
+        heard = program.heard(start) if program is not None else {}
+        return spawn(start.argv, cwd=start.cwd, env={**start.env, **heard}, log=log)
 
     def is_up(self) -> None:
-        """It came up: what it imported need not be imported again."""
+        """It came up: what it imported need not be imported again. Where a fork did not, none is tried any more."""
         if self._program is not None:
             self._program.is_up()
+        if self._in_vain is not None:
+            self._in_vain.unfit()
 
-    def in_vain(self) -> None:
-        """The fork did not come up, and a start of the interpreter did: none is tried any more."""
-        if self._program is not None:
-            self._program.unfit()
-
-
-async def begin(start: Start, place: TargetPlace, log: Path, *, fork: bool = True) -> Begun:
-    """Start a program by a fork where that can be, else as ever. Raises TargetError where it cannot be started.
-
-    Whether a fork that does not come up is the program's fault is for a start without `fork` to say.
-    """
-    servers = _AT_HAND.get() if fork else None
-    program = servers.program(start.argv, place) if servers is not None else None
-    forked = await asyncio.to_thread(program.fork, start, log) if program is not None else None
-    if forked is not None:
-        return Begun(forked, True, program)
-    heard = program.heard(start) if program is not None else {}
-    return Begun(spawn(start.argv, cwd=start.cwd, env={**start.env, **heard}, log=log), False, program)
+    def may_come_up_unforked(self) -> bool:
+        """It did not come up. Whether that was a fork: the next try is then a start of the interpreter."""
+        if self._forked:
+            self._fork, self._in_vain = False, self._program
+        return self._forked
 
 
 def waiting_argv(argv: Sequence[str], place: TargetPlace) -> tuple[str, ...] | None:

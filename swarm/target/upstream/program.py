@@ -17,7 +17,7 @@ from swarm.target.running.environment import child_environment
 from swarm.target.running.forkserver import Start
 from swarm.target.running.server import free_port
 from swarm.target.running.start_failure import describe_start_failure
-from swarm.target.running.starts import Begun, begin, differing
+from swarm.target.running.starts import Tries, differing
 from swarm.target.tree.copies import Copy
 from swarm.target.upstream.calls import READING_METHODS, effect_of
 from swarm.target.upstream.played import FIXED_LATENCY_S, Question, Reply
@@ -76,22 +76,16 @@ class Program:
         env = child_environment(self._where.place, self._where.copy, self._where.target, folder, self.port, {})
         own = (folder, self._where.copy.workspace, self.port)
         start = Start(tuple(argv), self._where.copy.cwd, env, differing(env, own))
-        in_vain: Begun | None = None
+        tries = Tries(self._where.place)
         while True:
-            begun = await begin(
-                start, self._where.place, self._where.tmp / f"upstream-{self.name}.log", fork=in_vain is None
-            )  # fmt: skip
-            self._child = begun.child
-            if await self._comes_up(begun.child):
+            self._child = child = await tries.begin(start, self._where.tmp / f"upstream-{self.name}.log")
+            if await self._comes_up(child):
                 break
-            why = describe_start_failure(begun.child.log_text()) or "it opened no port"
+            why = describe_start_failure(child.log_text()) or "it opened no port"
             await self.stop()
-            if not begun.forked:
+            if not tries.may_come_up_unforked():
                 raise TargetError(f"upstream {self.name!r} did not start ({command}): {why}")
-            in_vain = begun
-        begun.is_up()
-        if in_vain is not None:
-            in_vain.in_vain()
+        tries.is_up()
 
     async def _comes_up(self, child: Child) -> bool:
         deadline = time.monotonic() + START_DEADLINE_S
