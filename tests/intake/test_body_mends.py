@@ -10,6 +10,7 @@ import pytest
 from swarm.config.schema import Webhook
 from swarm.intake.trying.body_mends import mended
 from swarm.intake.trying.events import Sent
+from swarm.intake.values.examples import plausible
 
 _TEMPLATE = {"note": "value", "amount": {"value": "value"}, "at": "soon"}
 
@@ -45,3 +46,13 @@ def test_answer_that_tells_nothing() -> None:
 
 def test_key_that_is_missed() -> None:
     assert body_after({}, 500, "", "KeyError: 'email'") == {"email": "{{uuid}}@example.com"}
+
+
+@pytest.mark.parametrize("told", [
+    """  File "x.py", line 3, in cancel\n    jobs = find(data["order"])\n           ~~~~^^^^^^^\nKeyError: 'order'""",
+    """  File "x.py", line 3, in cancel\n    jobs = find(data['order'])\nKeyError: 'order'\n""",
+])  # fmt: skip
+def test_key_is_put_into_the_table_that_lacks_it(told: str) -> None:
+    grown = {"event": "cancelled", "data": {"order": plausible("order")}}
+    assert body_after({"event": "cancelled", "data": {}}, 500, json.dumps({"error": told})) == grown
+    assert body_after({"event": "cancelled", "data": {}}, 500, "", told) == grown

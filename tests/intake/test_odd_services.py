@@ -264,3 +264,29 @@ def test_flask_of_old_is_told_its_application_by_a_variable() -> None:
     assert older.target.start == "FLASK_APP='desk.app:create_app()' flask run --host 127.0.0.1 --port {port}"
     assert older.target.setup == "FLASK_APP=desk.app flask db upgrade"
     assert _of_older_flask(_draft()) == _draft()
+
+
+def test_sites_are_another_system_s_and_a_site_is_our_own(tmp_path: Path) -> None:
+    text = """
+        import os
+        from fastapi import FastAPI
+
+        SITES = os.environ.get("SITES_URL", "http://localhost:9002")
+        SITE = os.environ.get("SITE_URL", "http://localhost:9003")
+        app = FastAPI()
+
+
+        @app.post("/hook")
+        async def hook(event: dict):
+            return event
+        """
+    looked = survey(write_tree(tmp_path, {"app.py": text}), None, lambda _: None)
+    assert [upstream.env for upstream in looked.draft.target.upstreams] == ["SITES_URL"]
+
+
+def test_messages_of_a_mailer_are_no_conversation_with_a_model(tmp_path: Path) -> None:
+    index = index_of(tmp_path, {"app.py": ""})
+    mail = UpstreamCall("mail", "POST", "/v1/messages", "", b'{"to": "a"}', 502, 0.0, 0.0, "write", {})
+    asked = UpstreamCall("llm", "POST", "/v1/messages", "", b'{"messages": []}', 502, 0.0, 0.0, "read", {})
+    (written,), (answered,) = routes_for(index, "mail", [mail]), routes_for(index, "llm", [asked])
+    assert "stop_reason" not in written.json_body and answered.json_body["stop_reason"] == "end_turn"

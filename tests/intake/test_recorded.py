@@ -130,3 +130,21 @@ def test_tables_with_a_name_that_hold_all_fields(tmp_path: Path) -> None:
         {"action": "opened", "repository": {"name": "shop"}, "sender": 1},
     )
     assert named_bodies(tmp_path, {"action"}) == ()
+
+
+def test_helper_that_posts_to_an_address_unless_it_is_told_another(tmp_path: Path) -> None:
+    text = """
+        import json
+
+
+        def send(client, payload, path="/hooks/print"):
+            return client.post(path, data=json.dumps(payload), headers={"X-Sig": "s"})
+
+
+        def test_some(client):
+            send(client, {"event": "placed"})
+            send(client, {"event": "cancelled"}, path="/hooks/print")
+            send(client, {"url": "x"}, "/hooks/preview")
+        """
+    write_tree(tmp_path, {"tests/test_print.py": text})
+    assert posted(tmp_path, "/hooks/print").bodies == ({"event": "cancelled"}, {"event": "placed"})

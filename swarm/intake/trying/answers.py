@@ -161,7 +161,7 @@ def _without_errors(answer: Any) -> Any:
 
 def _known_answer(host: str, path: str, call: UpstreamCall) -> Any:
     """Answers whose form is public and the same for everybody: model APIs, tokens, chat services."""
-    if path.endswith("/v1/messages"):
+    if path.endswith("/v1/messages") and (not call.body or b'"messages"' in call.body):  # else a mailer's, say
         return _ANTHROPIC
     if path.endswith("/chat/completions"):
         return _CHAT

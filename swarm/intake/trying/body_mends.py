@@ -13,7 +13,8 @@ from swarm.intake.values.examples import plausible
 
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
-_KEY_ERROR = re.compile(r"^KeyError: '([^']+)'", re.MULTILINE)
+# the line of code that a traceback shows, and the marks below it that newer interpreters put there
+_KEY_ERROR = re.compile(r"(?:^(?P<line>[^\n]*)\n(?:[ ~^]*\n)?)?^\s*KeyError: '(?P<key>[^']+)'", re.MULTILINE)
 _WRONG_TYPE = re.compile(  # how Python and databases say that a text is none of a kind
     r"(?:invalid (?:input syntax for type|literal for)|could not convert string to|Invalid) (?P<kind>[\w ]+?)"
     r"(?:\(\) with base 10| string| format)?: [\\\"']+(?P<value>[^\"'\\]+)"
@@ -56,9 +57,12 @@ def mended(webhook: Webhook, place: int, sent: Answered, log: str) -> Webhook | 
             changed |= _put(whole, loc, kind)
     elif sent.status >= 400 and (wrong := _WRONG_TYPE.search(f"{sent.answer}\n{log}")):
         changed = _retyped(whole, sent.body, wrong["value"], wrong["kind"] or "")
-    elif sent.status >= 400 and (keys := _KEY_ERROR.findall(log)) and keys[-1] not in grown:
-        grown[keys[-1]] = plausible(keys[-1])
-        changed = True
+    elif sent.status >= 400 and (told := _missing_key(f"{sent.answer}\n{log}")) is not None:
+        inner = grown.get(told[0])
+        holder = inner if isinstance(inner, dict) else grown
+        if told[1] not in holder:
+            holder[told[1]] = plausible(told[1])
+            changed = True
     elif sent.status == 400:
         for name in _named_missing(sent.answer):
             if name not in grown:
@@ -69,6 +73,20 @@ def mended(webhook: Webhook, place: int, sent: Answered, log: str) -> Webhook | 
     payloads = list(webhook.payloads)
     payloads[place] = whole
     return webhook.model_copy(update={"payloads": payloads})
+
+
+def _missing_key(text: str) -> tuple[str, str] | None:
+    """The last key that was missed, after what the code calls the table that lacks it: `data["order"]`.
+
+    An answer may hold its traceback too, in JSON or with its lines joined.
+    """
+    lines = text.replace("\\n", "\n").replace('\\"', '"')
+    found = list(_KEY_ERROR.finditer(lines))
+    if not found:
+        return None
+    key = found[-1]["key"]
+    around = re.search(rf"(\w+)\[[\"']{re.escape(key)}[\"']\]", found[-1]["line"] or "")
+    return (around[1] if around else "", key)
 
 
 def _retyped(template: Any, body: bytes, value: str, kind: str) -> bool:

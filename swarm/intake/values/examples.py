@@ -17,7 +17,7 @@ _NAMES_SOMEBODY = re.compile(r"(^|_)(id|email|phone|token)$|Id$")  # what these 
 _BY_NAME: tuple[tuple[str, Any], ...] = (
     (r"e_?mail", "{{uuid}}@example.com"),
     (r"phone|mobile|msisdn|^from$|^to$|wa_id", "+15555550100"),
-    (r"(^|_)(amount|total|price|subtotal|fee|balance|cost)(_|$|cents)", 1250),
+    (r"(^|_)(amount|total|price|subtotal|fee|balance|cost|cents|pence)(_|$|cents)", 1250),
     (r"(^|_)(left|stock|available|remaining|in_stock|on_hand|weight|points|credits|capacity)$", 12),
     (r"(^|_)(duration|minutes|seconds|hours|days)$", 12),
     (r"(^|_)(rate|ratio|percent(age)?|probability|confidence|latitude|longitude|lat|lng|lon)$", 0.5),

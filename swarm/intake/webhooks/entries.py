@@ -17,6 +17,7 @@ from swarm.intake.values.constants import text_of
 from swarm.intake.values.examples import example_of, variants_of
 from swarm.intake.values.models import example_of_model, model_class
 from swarm.intake.values.shapes import Reader, Shape
+from swarm.intake.webhooks.before_handlers import before_handler, verifies
 from swarm.intake.webhooks.header_values import header_parameters, header_values
 
 _LIKELY = re.compile(
@@ -201,12 +202,12 @@ def _chain(steps: dict[str, list[tuple[str, str | None]]], child: str, seen: fro
 
 def _entry(index: Index, route: Route, path: str) -> Entry:
     function = route.function
-    reached = frozenset(index.reaches(function) | _dependencies(index, function))
+    reached = frozenset(index.reaches(function) | before_handler(index, route, _written(index, route)[1]))
     bodies = body_of(index, function)
     reads_body = bool(bodies.examples) or any(_reads_body(index, one) for one in reached)
     score = 2 * bool(_LIKELY.search(path) or _LIKELY.search(function.name))
     score -= 3 * bool(_UNLIKELY.search(_CONVERTER.sub("", path)))  # {bot_token} is whose webhook it is
-    score += 2 * any(_verifies(index, one) for one in reached) + reads_body
+    score += 2 * any(verifies(index, one) for one in reached) + reads_body
     score -= 2 * ("{" in path or "<" in path)
     method = "POST" if "POST" in route.methods else "PUT"
     ordered = sorted(reached, key=lambda f: f.dotted)
@@ -215,37 +216,6 @@ def _entry(index: Index, route: Route, path: str) -> Entry:
         route, path, _filled(path), method, bodies.examples, bodies.is_form, score, reached, headers,
         header_values(index, function), bodies.is_list,
     )  # fmt: skip
-
-
-def _dependencies(index: Index, function: Function) -> frozenset[Function]:
-    """Functions that FastAPI runs before the handler, and decorators of the target's own."""
-    found: set[Function] = set()
-    for one in index.mentions(function):
-        found |= index.reaches(one)
-    for decorator in index.decorators(function):
-        for named in _functions_named(index, function.module, decorator):
-            found |= index.reaches(named)
-            for inner in ast.walk(named.node):
-                if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
-                    found |= index.reaches(index.function_of(inner))
-    return frozenset(found)
-
-
-def _functions_named(index: Index, module: Module, expression: ast.expr) -> Iterator[Function]:
-    """Functions of the target's own in an expression, or that made what it names: `verified = by(KEY)`."""
-    for node in ast.walk(expression):
-        if not isinstance(node, ast.Name | ast.Attribute):
-            continue
-        named = index.named_function(module, node)
-        if named is not None:
-            yield named
-            continue
-        dotted = index.resolve(module, node)
-        home, name = index.tree.split(dotted, module) if dotted else (None, "")
-        made = getattr(home.globals.get(name), "value", None) if home is not None else None
-        maker = index.named_function(home, made.func) if home is not None and isinstance(made, ast.Call) else None
-        if maker is not None:
-            yield maker
 
 
 def _filled(path: str) -> str:
@@ -262,16 +232,6 @@ def _reads_body(index: Index, function: Function) -> bool:
     for node in index.own_nodes(function):
         if isinstance(node, ast.Attribute) and node.attr in ("json", "body", "form", "get_json", "get_data", "data") \
                 and unparsed(node.value).rsplit(".", 1)[-1] in ("request", "req"):  # fmt: skip
-            return True
-    return False
-
-
-def _verifies(index: Index, function: Function) -> bool:
-    for call in index.calls(function):
-        name = index.resolve(function.module, call.func) or unparsed(call.func)
-        if name in ("hmac.new", "hmac.digest", "hmac.compare_digest") or name.endswith(
-            ("construct_event", "Webhook.verify")
-        ):
             return True
     return False
 

@@ -57,7 +57,7 @@ def posted(root: Path, route: str) -> Posted:
                 if bodies:
                     found += bodies
                     forms |= keyword.arg == "data" and isinstance(keyword.value, ast.Dict)
-    found += [body for tree, known in files for body in _handed_over(tree, known, posting)]
+    found += [body for tree, known in files for body in _handed_over(tree, known, posting, pattern)]
     unique = {json.dumps(body, sort_keys=True, default=str): body for body in found if body}
     ordered = sorted(unique.values(), key=lambda body: -len(json.dumps(body, default=str)))
     ends = "/" if route.endswith("/") and route != "/" else ""  # a test may leave it to a redirect
@@ -76,9 +76,20 @@ def _address(call: ast.Call, pattern: re.Pattern[str], known: Written) -> str | 
     """The route's part of the constant address that a call posts to; None where it posts elsewhere."""
     if not isinstance(call.func, ast.Attribute) or call.func.attr not in ("post", "put") or not call.args:
         return None
-    value = known.at(call).value(call.args[0])
+    value = known.at(call).value(_default(call, known) or call.args[0])
     match = pattern.fullmatch(value) if isinstance(value, str) else None
     return match[1] if match else None
+
+
+def _default(call: ast.Call, known: Written) -> ast.expr | None:
+    """Where a helper posts to if nobody says otherwise: the default of the parameter that it takes the address by."""
+    around, name = known.around.get(id(call)), call.args[0]
+    if around is None or not isinstance(name, ast.Name):
+        return None
+    arguments = around.args
+    defaults = dict(zip((a.arg for a in reversed(arguments.args)), reversed(arguments.defaults), strict=False))
+    defaults |= {a.arg: d for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None}
+    return defaults.get(name.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +98,15 @@ class _Posting:
 
     name: str
     parameter: str
-    place: int
     is_method: bool
+    to: ast.expr  # where it posts to, which may be a parameter as well
+    arguments: tuple[str, ...]
+
+    def given(self, call: ast.Call, parameter: str) -> ast.expr | None:
+        """What a call of it hands to a parameter."""
+        place = self.arguments.index(parameter) - (self.is_method and isinstance(call.func, ast.Attribute))
+        by_name = next((k.value for k in call.keywords if k.arg == parameter), None)
+        return by_name if by_name is not None or place >= len(call.args) else call.args[place]
 
 
 def _posting(call: ast.Call, given: ast.expr, known: Written) -> _Posting | None:
@@ -100,19 +118,26 @@ def _posting(call: ast.Call, given: ast.expr, known: Written) -> _Posting | None
     told = _comes_from(around, given, parameters)
     if told is None or told in known.values:
         return None
-    return _Posting(around.name, told, parameters.index(told), parameters[0] == "self")
+    return _Posting(around.name, told, parameters[0] == "self", call.args[0], tuple(parameters))
 
 
-def _handed_over(tree: ast.Module, known: Written, posting: dict[str, _Posting]) -> Iterator[dict[str, Any]]:
+def _is_address(value: object, pattern: re.Pattern[str]) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _handed_over(
+    tree: ast.Module, known: Written, posting: dict[str, _Posting], pattern: re.Pattern[str]
+) -> Iterator[dict[str, Any]]:
     """The bodies that the calls of a file hand to functions which post them, wherever those are defined."""
     for call in ast.walk(tree) if posting else ():
         function = posting.get(unparsed(call.func).rsplit(".", 1)[-1]) if isinstance(call, ast.Call) else None
         if function is None or not isinstance(call, ast.Call):
             continue
-        place = function.place - (function.is_method and isinstance(call.func, ast.Attribute))
-        handed = next((k.value for k in call.keywords if k.arg == function.parameter), None)
-        if handed is None and place < len(call.args):
-            handed = call.args[place]
+        handed = function.given(call, function.parameter)
+        if isinstance(function.to, ast.Name) and function.to.id in function.arguments:
+            elsewhere = function.given(call, function.to.id)
+            if elsewhere is not None and not _is_address(known.at(call).value(elsewhere), pattern):
+                continue
         yield from _bodies(known.at(call).value(handed)) if handed is not None else ()
 
 

@@ -12,8 +12,9 @@ from swarm.analysis.parts import Function
 from swarm.config.schema import Sign
 from swarm.intake.settings.environment import Setting, harmless_value
 from swarm.intake.webhooks.entries import Entry
+from swarm.intake.webhooks.signed_text import TIME, SignedText, checking, signed_texts
 
-_SIGNATURE = re.compile(r"sign|hmac|digest|x-hub-|-sig\b", re.IGNORECASE)
+_SIGNATURE = re.compile(r"sign|hmac|digest|x-hub-|-(sig|mac)\b", re.IGNORECASE)
 _CREDENTIAL = re.compile(r"token|secret|auth|api-?key|password|x-key", re.IGNORECASE)
 _KNOWN = {
     "x-hub-signature-256": ("github", "sha256={hex}", "{body}"),
@@ -53,22 +54,30 @@ def candidates(index: Index, entry: Entry, settings: Iterable[Setting]) -> tuple
     reached = sorted(entry.reached, key=lambda function: function.dotted)
     digests = [d for function in reached for d in _digests(index, function)]
     secrets = _secrets(index, entry, reached, settings)
-    signature = [name for name in entry.headers if _SIGNATURE.search(name)]
-    signature += [name for name in entry.headers if name not in signature and digests and _CREDENTIAL.search(name)]
+    signature = _signature_headers(entry, is_checked=bool(digests))
     timestamp = next((name for name in entry.headers if "timestamp" in name.lower()), None)
+    texts = signed_texts(index, checking(index, reached))
     found: list[Checked] = []
     own = [s for s in settings if re.search(r"PUBLIC|BASE_?URL|WEBHOOK_URL|DOMAIN|HOST", s.name.upper())]
     addresses = [address for s in own if re.match(r"https?://", address := s.default or harmless_value(s))]
     text = "\n".join(function.module.segment(function.node) for function in reached)
     for name in signature or (_named_by_library(text, entry.route.module.text) if not digests else []):
         for secret in secrets[:3] or ():
-            found += _signed(name, secret.name, digests, text, timestamp, addresses)
+            found += _signed(name, secret.name, digests, text, timestamp, addresses, texts)
     if not digests:
         for name in entry.headers:
             if _CREDENTIAL.search(name) and name not in signature:
                 found += [Checked(Sign(), ((name, secret.name),)) for secret in secrets[:2]]
     found.append(Checked())
     return tuple(dict.fromkeys(found))[:8]
+
+
+def _signature_headers(entry: Entry, *, is_checked: bool) -> list[str]:
+    """Headers that may hold the signature; where the code makes one and none is named so, any that holds a proof."""
+    named = [name for name in entry.headers if _SIGNATURE.search(name) and not TIME.search(name)]
+    if is_checked:
+        named += [name for name in entry.headers if name not in named and _CREDENTIAL.search(name)]
+    return named
 
 
 def _named_by_library(text: str, beside: str) -> list[str]:
@@ -84,7 +93,13 @@ def _named_by_library(text: str, beside: str) -> list[str]:
 
 
 def _signed(
-    header: str, secret: str, digests: list[str], text: str, timestamp: str | None, addresses: list[str]
+    header: str,
+    secret: str,
+    digests: list[str],
+    text: str,
+    timestamp: str | None,
+    addresses: list[str],
+    texts: tuple[SignedText, ...],
 ) -> Iterator[Checked]:
     known = _KNOWN.get(header.lower())
     if known is not None:
@@ -103,7 +118,14 @@ def _signed(
     named = set(digests) if len(set(digests)) == 1 else set()
     scheme = "hmac-sha1" if named == {"sha1"} else "hmac-sha512" if named == {"sha512"} else "hmac-sha256"
     prefix = next((p for p in re.findall(r"[\"'](sha256=|sha1=|sha512=|v1=|v0=|hmac-sha256=|v1,)", text)), "")
-    encoded = "{base64}" if "b64encode" in text and "hexdigest" not in text else "{hex}"
+    written = next((one.form for one in texts if one.form), None)  # by the check itself, not by what else runs
+    encoded = written or ("{base64}" if "b64encode" in text and "hexdigest" not in text else "{hex}")
+    for one in texts if known is None else ():
+        values = {"scheme": scheme, "header": header, "secret_env": secret, "format": prefix + encoded}
+        if one.timestamp_header is not None:
+            values["timestamp_header"] = one.timestamp_header
+        if one.timestamp_header is not None or "{timestamp}" not in one.signed:
+            yield Checked(Sign.model_validate({**values, "signed": one.signed}))
     for form, signed in _with_time_inside(text, encoded) if not timestamp and known is None else ():
         values = {"scheme": scheme, "header": header, "secret_env": secret, "format": form, "signed": signed}
         yield Checked(Sign.model_validate(values))
