@@ -56,3 +56,7 @@ def test_key_is_put_into_the_table_that_lacks_it(told: str) -> None:
     grown = {"event": "cancelled", "data": {"order": plausible("order")}}
     assert body_after({"event": "cancelled", "data": {}}, 500, json.dumps({"error": told})) == grown
     assert body_after({"event": "cancelled", "data": {}}, 500, "", told) == grown
+
+
+def test_key_that_an_upstream_s_answer_lacks_is_none_of_the_event_s() -> None:
+    assert body_after({"a": 1}, 500, "", """    return r.json()["cents"]\nKeyError: 'cents'""") is None

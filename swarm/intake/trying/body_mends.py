@@ -84,8 +84,10 @@ def _missing_key(text: str) -> tuple[str, str] | None:
     found = list(_KEY_ERROR.finditer(lines))
     if not found:
         return None
-    key = found[-1]["key"]
-    around = re.search(rf"(\w+)\[[\"']{re.escape(key)}[\"']\]", found[-1]["line"] or "")
+    key, line = found[-1]["key"], found[-1]["line"] or ""
+    if re.search(rf"\.json\(\)\[[\"']{re.escape(key)}[\"']\]", line):
+        return None  # an upstream's answer lacks it
+    around = re.search(rf"(\w+)\[[\"']{re.escape(key)}[\"']\]", line)
     return (around[1] if around else "", key)
 
 
