@@ -116,7 +116,8 @@ GUARDS = {
     ),
     "a dependency of the router": (
         "from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException\n\n\n"
-        "def known(x_api_key: str = Header('')):\n    if not x_api_key:\n        raise HTTPException(401)\n\n\n"
+        "def known(x_api_key: str = Header('')):\n    if x_api_key not in KEYS:\n"
+        "        raise HTTPException(401)\n\n\nKEYS = frozenset({'of-tests-only'})\n"
         "router = APIRouter(dependencies=[Depends(known)])\napp = FastAPI()\n\n\n@router.post('/admin/webhook')\n"
         "async def webhook(event: dict):\n    return {}\n\n\napp.include_router(router)\n"
     ),
@@ -144,7 +145,7 @@ GUARDS = {
     "a decorator of its own": (
         "from functools import wraps\n\nfrom flask import Flask, abort, request\n\napp = Flask(__name__)\n\n\n"
         "def ours(view):\n    @wraps(view)\n    def inner(*args):\n"
-        "        if request.headers.get('X-Hub-Signature') is None:\n            abort(401)\n"
+        "        if request.headers.get('X-Hub-Signature') != app.config['OURS']:\n            abort(401)\n"
         "        return view(*args)\n"
         "    return inner\n\n\n@app.post('/admin/webhook')\n@ours\ndef webhook():\n    return {}\n"
     ),
@@ -175,6 +176,21 @@ UNGUARDED = (
 )
 
 
+HOLLOW = {
+    "a dependency that asks for a header to be there": GUARDS["a dependency of the router"].replace(
+        "x_api_key not in KEYS", "not x_api_key"
+    ),
+    "a decorator that asks for a header to be there": GUARDS["a decorator of its own"].replace(
+        "!= app.config['OURS']", "is None"
+    ),
+    "a check that is named and empty": (
+        "from fastapi import Depends, FastAPI\n\napp = FastAPI()\n\n\ndef verify_signature():\n    return True\n\n\n"
+        "@app.post('/admin/webhook', dependencies=[Depends(verify_signature)])\n"
+        "async def webhook(event: dict):\n    return {}\n"
+    ),
+}
+
+
 def found(tmp_path: Path, rule_id: str, text: str) -> list[str]:
     (tmp_path / "hooks.py").write_text(text)
     rule = rule_by_id(rule_id)
@@ -186,6 +202,12 @@ def found(tmp_path: Path, rule_id: str, text: str) -> list[str]:
 @pytest.mark.parametrize("way", GUARDS)
 def test_a_guarded_route_is_no_open_door(rule: str, way: str, tmp_path: Path) -> None:
     assert found(tmp_path, rule, GUARDS[way]) == []
+
+
+@pytest.mark.parametrize("rule", ["unauthenticated-webhook", "open-inner-route"])
+@pytest.mark.parametrize("way", HOLLOW)
+def test_what_compares_nothing_guards_nothing(rule: str, way: str, tmp_path: Path) -> None:
+    assert found(tmp_path, rule, HOLLOW[way]) == ["high"]
 
 
 @pytest.mark.parametrize("rule", ["unauthenticated-webhook", "open-inner-route"])

@@ -14,6 +14,7 @@ from swarm.analysis.module import walk
 from swarm.analysis.routes.finding import DEPENDS, HOOKS, ROUTING, VIEW_BASES
 from swarm.analysis.source import Module, parameters
 from swarm.rules.security.guards.hooks import all_hooks, hooks_of, is_of_one_blueprint, is_put_in
+from swarm.rules.security.guards.idle_proofs import is_hollow, is_idle, is_idle_name, is_outward, makes_proof
 from swarm.rules.security.guards.judging import compares_signature, registrations, ways_of
 from swarm.rules.writing.placing import GUARDS
 
@@ -80,19 +81,28 @@ def asks_for_proof(index: Index, function: Function) -> bool:
 
 
 def _asks(index: Index, function: Function) -> bool:
-    if _ASKING.search(function.name) and not _is_route(index, function):
+    is_named_so = _ASKING.search(function.name) is not None and not _is_route(index, function)
+    if is_named_so and not makes_proof(index, function) and not is_hollow(index, function):
         return True
-    if any(_PROOF.search(a.arg.replace("_", "-")) and _is_filled(index, function, a) for a in _filled(function)):
+    if any(
+        _PROOF.search(a.arg.replace("_", "-")) and _is_filled(index, function, a)
+        and not is_idle_name(index, function, a.arg)
+        for a in _filled(function)
+    ):  # fmt: skip
         return True
     if compares_signature(index, function):
         return True
     for node in index.own_nodes(function):
         if isinstance(node, ast.Call):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if _ASKING.search(name) or (name in ("get", "getlist") and _reads_proof(node.func, node.args)):
+            if _ASKING.search(name) and _may_be_asked(index, function, node):
                 return True
-        elif isinstance(node, ast.Subscript) and _is_place(node.value) and _is_proof(node.value, node.slice):
-            return True
+            reads = name in ("get", "getlist") and _reads_proof(node.func, node.args)
+            if reads and not _is_shown_only(index, function, node):
+                return True
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and _is_place(node.value):
+            if _is_proof(node.value, node.slice) and not _is_shown_only(index, function, node):
+                return True
         elif isinstance(node, ast.Attribute) and (
             node.attr in ("authorization", "remote_addr")
             or (node.attr == "client" and function.module.segment(node.value).endswith("request"))
@@ -101,6 +111,23 @@ def _asks(index: Index, function: Function) -> bool:
         elif isinstance(node, ast.Name) and node.id == "current_user":
             return True
     return False
+
+
+def _may_be_asked(index: Index, function: Function, call: ast.Call) -> bool:
+    """Whether a call that is named like a check may be one: it makes no proof of the service's own, and looks at what
+    it is handed."""
+    called = index.resolve_call(function.module, call)
+    if called is None:
+        return not is_outward(index, function, call)
+    return not makes_proof(index, called) and not is_hollow(index, called)
+
+
+def _is_shown_only(index: Index, function: Function, read: ast.Call | ast.Subscript) -> bool:
+    """Whether a header is read, logged and asked whether it is there, and compared with nothing. What stands in a
+    session or a cookie was given by the service: that it is there says something."""
+    owner = read.value if isinstance(read, ast.Subscript) else getattr(read.func, "value", None)
+    is_session = owner is not None and re.search(r"session|cookie|auth\b", unparsed(owner)) is not None
+    return not is_session and is_idle(index, function, read)
 
 
 def _is_route(index: Index, function: Function) -> bool:

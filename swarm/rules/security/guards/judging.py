@@ -12,9 +12,10 @@ from swarm.analysis.module import walk
 from swarm.analysis.routes.finding import DEPENDS
 from swarm.analysis.source import Module, parameters
 from swarm.rules.security.guards.hooks import hooks_of
+from swarm.rules.security.guards.idle_proofs import is_hollow
 from swarm.rules.security.signatures.digests import is_signature
 
-_COMPARING = ("hmac.compare_digest", "secrets.compare_digest", "_operator._compare_digest")
+COMPARING = ("hmac.compare_digest", "secrets.compare_digest", "_operator._compare_digest")
 # of libraries of senders; `validate(url, form, signature)` is Twilio's
 _JUDGES = frozenset({"construct_event", "verify_and_parse", "is_valid_request", "is_valid", "verify_header"})
 _JUDGES_OF = {"verify": 2, "verify_signature": 2, "validate": 3, "is_valid_signature": 2}
@@ -75,20 +76,27 @@ def compares_signature(index: Index, function: Function) -> bool:
     answers = cast("dict[Function, bool]", known)
     if function not in answers:
         answers[function] = any(
-            _judges(index, function.module, node) for node in index.own_of(function, ast.Compare, ast.Call)
+            judges(index, function.module, node) for node in index.own_of(function, ast.Compare, ast.Call)
         )
     return answers[function]
 
 
-def _judges(index: Index, module: Module, node: ast.AST) -> bool:
+def judges(index: Index, module: Module, node: ast.AST) -> bool:
+    """Whether an expression compares a signature, or has a library check one."""
     if isinstance(node, ast.Compare):
         sides = [node.left, *node.comparators]
+        if any(isinstance(side, ast.Constant) for side in sides):
+            return False  # a length, a prefix, whether there is one
         return any(is_signature(index, module, side) for side in sides)
     if isinstance(node, ast.Call):
         name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-        if module.resolve(node.func) in _COMPARING or (name in _JUDGES and (node.args or node.keywords)):
+        if module.resolve(node.func) in COMPARING:
             return True
-        return len(node.args) + len(node.keywords) >= _JUDGES_OF.get(name, 99)
+        given = len(node.args) + len(node.keywords)
+        if not given or (name not in _JUDGES and given < _JUDGES_OF.get(name, 99)):
+            return False
+        called = index.resolve_call(module, node)
+        return called is None or not is_hollow(index, called)
     return False
 
 

@@ -32,6 +32,10 @@ _TEXT_METHODS = (
     "rstrip",
 )
 _QUERIES = re.compile(r"(where|filter|filter_by|having|join|outerjoin|get_or_none|exists|and_|or_|not_)$")
+_SENDS_OR_MEASURES = frozenset({
+    "post", "put", "patch", "delete", "get", "head", "options", "request", "send", "urlopen", "stream", "fetch",
+    "publish", "execute", "commit", "save", "write", "len", "bool", "isinstance", "type", "print",
+})  # fmt: skip
 _KEPT_VALUES = "_swarm_values"  # an attribute of a function's node
 _HEADER_PLACES = ("headers", "args", "query_params", "META", "cookies")
 
@@ -80,12 +84,19 @@ def is_condition_of_query(index: Index, module: Module, compare: ast.AST) -> boo
 
 
 def is_signature(index: Index, module: Module, node: ast.expr, depth: int = 0) -> bool:
-    """Whether a value is made by a keyed digest: hmac, or a hash over something that is called secret."""
+    """Whether a value is made by a keyed digest: hmac, or a hash over something that is called secret.
+
+    What comes back from a call that carries a signature away is none: a service that signs what it sends, and then
+    looks at the answer, has checked nobody.
+    """
     function = module.enclosing_function(node)
     node = assigned(node, function)
     if depth > 4:
         return False
+    carried: set[ast.AST] = set()
     for inner in walk(node):
+        if inner in carried:
+            continue
         if isinstance(inner, ast.Call):
             dotted = module.resolve(inner.func) or ""
             if dotted in _KEYED:
@@ -95,10 +106,35 @@ def is_signature(index: Index, module: Module, node: ast.expr, depth: int = 0) -
             called = index.resolve_call(module, inner)
             if called is not None and _returns_signature(index, called, depth + 1):
                 return True
+            if _carries_away(index, module, inner, called):
+                carried.update(part for given in (*inner.args, *inner.keywords) for part in walk(given))
         elif isinstance(inner, ast.Name) and inner is not node:
             value = assigned(inner, function)
             if value is not inner and is_signature(index, module, value, depth + 1):
                 return True
+    return False
+
+
+def _carries_away(index: Index, module: Module, call: ast.Call, called: Function | None) -> bool:
+    """Whether a call gives back something else than its arguments: it sends them, keeps them, measures them."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    if name in _SENDS_OR_MEASURES or (index.resolve(module, call.func) or "") in index.classes:
+        return True
+    return called is not None and not _hands_back(index, called)
+
+
+def _hands_back(index: Index, function: Function) -> bool:
+    """Whether a function of the target may give back what it was handed, whole or in part."""
+    names = {argument.arg for argument in parameters(function.node)}
+    given = [node.value for node in index.own_of(function, ast.Return, ast.Yield) if node.value]
+    for value in (assigned(one, function.node) for one in given):
+        sent = [
+            call for call in walk(value) if isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute) and call.func.attr in _SENDS_OR_MEASURES
+        ]  # fmt: skip
+        inside = {part for call in sent for given in (*call.args, *call.keywords) for part in walk(given)}
+        if any(isinstance(part, ast.Name) and part.id in names and part not in inside for part in walk(value)):
+            return True
     return False
 
 

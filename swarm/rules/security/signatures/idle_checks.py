@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index, Route
+from swarm.analysis.module import walk
 from swarm.analysis.source import Module
+from swarm.rules.facts.logging_calls import is_log_call, is_print
 from swarm.rules.security.guards.hooks import all_hooks, is_of_one_blueprint, is_put_in
-from swarm.rules.security.guards.judging import compares_signature, proofs_of, ways_of
+from swarm.rules.security.guards.idle_proofs import is_hollow, makes_proof
+from swarm.rules.security.guards.judging import COMPARING, compares_signature, judges, proofs_of, ways_of
 
 # classes that check what senders sign, by where they are imported from
 _VERIFIERS = frozenset({
@@ -21,6 +25,9 @@ _ASKS = re.compile(
     r"verif|authenti|authori|valid|genuine|trusted|signed|log_?in|compare_digest|construct_event|permission"
     r"|current_user|require", re.IGNORECASE,
 )  # fmt: skip
+_OF_MODELS = re.compile(
+    r"^(model_)?validate(_json|_python|_strings)?$|^validate_(json|python)$|^parse_", re.IGNORECASE
+)
 _MAKES_TOKENS = re.compile(r"token|session|cookie|login|password|unsubscribe|link|otp|csrf|state", re.IGNORECASE)
 
 
@@ -36,27 +43,98 @@ def idle_check(index: Index, route: Route) -> str:
         return own.qualname
     for module in near:
         for name, origin in module.imports.items():
-            if origin in _VERIFIERS and _is_unused(module, name):
+            if origin in _VERIFIERS and _is_unused(index, module, name):
                 return name
     return ""
 
 
 def dropped_check(index: Index, route: Route) -> str:
-    """The check whose verdict nobody looks at, where it is the only one: `is_signed(body, header)` on a line of its
-    own; "" where somebody asks."""
-    ways = proofs_of(index, route)
-    judges = {one for one in ways if compares_signature(index, one)}
-    dropped: set[Function | None] = set()
-    asked: set[Function | None] = set()
-    for one in ways:
-        for call in index.calls(one):
-            target = index.resolve_call(one.module, call)
-            if target in judges:
-                around = one.module.parent(call)
-                around = one.module.parent(around) if isinstance(around, ast.Await) else around
-                (dropped if isinstance(around, ast.Expr) else asked).add(target)
-    only = [one for one in dropped - asked if one is not None and _gives_verdict(index, one)]
-    return only[0].qualname if only and judges <= set(only) else ""
+    """The check whose verdict nobody heeds, where nothing else asks: `is_signed(body, header)` on a line of its own,
+    a verdict that is only logged; "" where somebody asks."""
+    dropped = ""
+    for function in proofs_of(index, route):
+        for node, name in _verdicts(index, function):
+            if not _is_dropped(index, function, node):
+                return ""
+            dropped = dropped or name
+        if any(_raises_itself(index, function, call) for call in index.calls(function)):
+            return ""
+    return dropped
+
+
+def _verdicts(index: Index, function: Function) -> Iterator[tuple[ast.expr, str]]:
+    """Expressions of a function that say whether a signature is good, and what they are called; what a function gives
+    back is heeded or dropped where it is called."""
+    module = function.module
+    for node in index.own_of(function, ast.Call, ast.Compare):
+        name = "the comparison"
+        if isinstance(node, ast.Call):
+            called = index.resolve_call(module, node)
+            if called is not None:
+                if not compares_signature(index, called) or not _gives_verdict(index, called):
+                    continue
+                name = called.qualname
+            elif _gives_verdict_of_library(module, node):
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            else:
+                continue
+        elif not judges(index, module, node):
+            continue
+        if not _is_given_back(module, node):
+            yield node, name
+
+
+def _gives_verdict_of_library(module: Module, call: ast.Call) -> bool:
+    """Whether a library's check says yes or no, and raises nothing."""
+    if module.resolve(call.func) in COMPARING:
+        return True
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    if name == "validate":
+        return len(call.args) + len(call.keywords) == 3 and "twilio.request_validator.RequestValidator" in (
+            module.imports.values()
+        )
+    return name in ("is_valid_request", "is_valid_signature") and bool(call.args or call.keywords)
+
+
+def _raises_itself(index: Index, function: Function, call: ast.Call) -> bool:
+    """Whether a library's check raises where a signature is wrong: nobody has to heed it."""
+    if index.resolve_call(function.module, call) is not None or _gives_verdict_of_library(function.module, call):
+        return False
+    return judges(index, function.module, call)
+
+
+def _is_given_back(module: Module, node: ast.AST) -> bool:
+    around = next((one for one in module.ancestors(node) if isinstance(one, ast.stmt)), None)
+    return isinstance(around, ast.Return | ast.Lambda)
+
+
+def _is_dropped(index: Index, function: Function, node: ast.AST, depth: int = 0) -> bool:
+    """Whether a verdict ends in nothing: a line of its own, a name that nobody asks, a log, an `if` that logs."""
+    module = function.module
+    around = module.parent(node)
+    while isinstance(around, ast.Await | ast.UnaryOp | ast.BoolOp | ast.FormattedValue | ast.JoinedStr):
+        node, around = around, module.parent(around)
+    if isinstance(around, ast.Expr):
+        return True
+    if isinstance(around, ast.Assign) and len(around.targets) == 1 and isinstance(around.targets[0], ast.Name):
+        name = around.targets[0].id
+        loads = [one for one in walk(function.node)
+                 if isinstance(one, ast.Name) and one.id == name and isinstance(one.ctx, ast.Load)]  # fmt: skip
+        return depth < 3 and all(_is_dropped(index, function, one, depth + 1) for one in loads)
+    if isinstance(around, ast.If) and around.test is node:
+        return all(_only_tells(module, one) for one in (*around.body, *around.orelse))
+    if isinstance(around, ast.keyword | ast.Call):
+        call = module.parent(around) if isinstance(around, ast.keyword) else around
+        return call is not None and (is_log_call(module, call) or is_print(module, call))
+    return False
+
+
+def _only_tells(module: Module, statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.Pass):
+        return True
+    return isinstance(statement, ast.Expr) and (
+        is_log_call(module, statement.value) or is_print(module, statement.value)
+    )
 
 
 def _gives_verdict(index: Index, judge: Function) -> bool:
@@ -126,17 +204,29 @@ def _is_of_tests(function: Function) -> bool:
 def _asks(index: Index, function: Function) -> bool:
     for call in index.calls(function):
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-        if _ASKS.search(name):
+        if (
+            not _ASKS.search(name)
+            or _OF_MODELS.search(name)
+            or index.resolve(function.module, call.func) in _VERIFIERS
+        ):
+            continue
+        called = index.resolve_call(function.module, call)
+        if called is None or not (is_hollow(index, called) or makes_proof(index, called)):
             return True
     return False
 
 
-def _is_unused(module: Module, name: str) -> bool:
+def _is_unused(index: Index, module: Module, name: str) -> bool:
     """Whether a verifier is imported and asked nothing: at most an object is made by it, which nothing names."""
-    objects = [target for target, statement in module.globals.items()
-               if isinstance(getattr(statement, "value", None), ast.Call)
-               and re.search(rf"\b{name}\(", module.segment(statement))]  # fmt: skip
-    return _times(module, name) == len(objects) and all(_times(module, one) == 1 for one in objects)
+    objects = [
+        target.id if isinstance(target, ast.Name) else target.attr
+        for assign in module.nodes(ast.Assign) for target in assign.targets
+        if isinstance(target, ast.Name | ast.Attribute) and re.search(rf"\b{name}\(", module.segment(assign.value))
+    ]  # fmt: skip
+    if _times(module, name) != len(objects) or any(_times(module, one) != 1 for one in objects):
+        return False
+    origins = {f"{module.dotted}.{one}" for one in objects}
+    return not any(origins & set(other.imports.values()) for other in index.tree.modules.values())
 
 
 def _times(module: Module, name: str) -> int:

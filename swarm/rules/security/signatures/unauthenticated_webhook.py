@@ -11,7 +11,9 @@ from swarm.core.findings import Confidence, Finding
 from swarm.rules.distinct import once_a_handler
 from swarm.rules.rule import Example, Rule
 from swarm.rules.security.guards.guarding import is_guarded
-from swarm.rules.security.guards.judging import checks_signature, proofs_of
+from swarm.rules.security.guards.hooks import hooks_of
+from swarm.rules.security.guards.idle_proofs import idle_signatures
+from swarm.rules.security.guards.judging import checks_signature, proofs_of, ways_of
 from swarm.rules.security.signatures.idle_checks import dropped_check, idle_check
 from swarm.rules.security.signatures.webhook_shapes import BODY_METHODS
 
@@ -37,8 +39,8 @@ _GENERAL = re.compile(r"|api|v\d+|internal|public|rest", re.IGNORECASE)
 
 class UnauthenticatedWebhook(Rule):
     """A webhook takes what anybody sends who finds its address: nothing that it runs reads a signature, a token or a
-    login. Where other webhooks of the service do check one, or a check is there that nothing runs, this one was
-    forgotten.
+    login. Where other webhooks of the service do check one, or a check is there that nothing runs or nobody heeds,
+    this one was forgotten. A signature that is only logged, or only asked for, proves nothing.
 
     Nothing is said of routes behind a dependency, hook or middleware that asks, of addresses that are secret
     themselves (`/hook/{token}`), and of routes that keep a list of webhooks. There is no mend: which secret the
@@ -130,6 +132,11 @@ def _open(index: Index) -> Iterator[tuple[Route, str, Confidence]]:
             yield route, f"nothing asks who sends it, while {idle}, which could, is run by nothing", "high"
             continue
         if is_guarded(index, route):
+            continue
+        ways = [*ways_of(index, route.function), *hooks_of(index, route)]
+        read = next((header for function in ways for header in idle_signatures(index, function)), "")
+        if read:
+            yield route, f"{read} is read and compared with nothing", "high"
             continue
         is_webhook = _WEBHOOK.search(route.path) is not None or _WEBHOOK.search(name) is not None
         beside = [other for other in signed if _are_neighbours(route, other)]

@@ -14,6 +14,8 @@ from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.reading.mentions import holds
 from swarm.analysis.source import Module, parameters
+from swarm.rules.security.guards.idle_proofs import header_parameters
+from swarm.rules.security.guards.judging import compares_signature
 
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
@@ -56,6 +58,7 @@ _OTHER_BODIES = (
     r"|ElementTree|xmltodict|lxml|defusedxml|\bcsv\.(reader|DictReader)|protobuf|msgpack|\.parse_form"
 )
 _FORMS = re.compile(r"\brequest\.(form|files|values)\b|\.form\(\)|UploadFile|\b(Form|File)\(")
+_OF_SENDERS = r"\bhmac\b|signature|ed25519|webhook|svix"
 _RAW_BODY = re.compile(r"\.(body|stream)\(\)|\.get_data\(|\brequest\.data\b|wsgi\.input")
 
 
@@ -86,10 +89,10 @@ def _texts(index: Index) -> frozenset[str]:
 
 
 def _header_parameters(index: Index) -> Iterator[str]:
-    """FastAPI's `x_ghl_signature: str = Header(...)`."""
+    """FastAPI's `x_ghl_signature: str = Header(...)`, by its alias where it has one."""
     for route in index.routes:
-        for argument in parameters(route.function.node):
-            yield argument.arg.lower().replace("_", "-")
+        for argument, name in header_parameters(route.function.node):
+            yield name or argument.arg.lower().replace("_", "-")
 
 
 def read_id_headers(index: Index) -> tuple[str, ...]:
@@ -125,17 +128,12 @@ def _is_request(node: ast.expr, names: frozenset[str]) -> bool:
 
 
 def checks_signatures(index: Index) -> bool:
-    """Whether code on a request's way makes or compares signatures."""
+    """Whether code on a request's way compares what a sender shows; what it signs for others to check is no such
+    thing, nor is a person's password."""
     return any(
-        node.attr in ("new", "compare_digest", "verify", "hexdigest", "construct_event", "is_valid_request")
+        function.module.mentions(_OF_SENDERS) and compares_signature(index, function)
         for function in index.reachable()
-        if _is_signing(function.module)
-        for node in index.own_of(function, ast.Attribute)
     )
-
-
-def _is_signing(module: Module) -> bool:
-    return module.mentions(r"\bhmac\b|verify_signature|ed25519|webhook")
 
 
 def body_routes(index: Index) -> tuple[Route, ...]:

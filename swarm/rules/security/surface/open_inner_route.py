@@ -23,7 +23,9 @@ _PERSONS = re.compile(
     r"(^|/)(users?|customers?|contacts?|leads?|patients?|members?|accounts?|persons?|people|employees?|subscribers?"
     r"|profiles?|gdpr|privacy|export)(/|$)", re.IGNORECASE
 )  # fmt: skip
-_SAYS_WHO = re.compile(r"(^|/)(login|log-in|signin|sign-in|signup|register|logout|token|auth|oauth|me|health)(/|$)")
+_SAYS_WHO = re.compile(
+    r"(^|/)(login|log-in|signin|sign-in|signup|register|logout|token|auth|oauth|me|health|validat\w+|exists|available|availability)(/|$)"
+)
 
 
 class OpenInnerRoute(Rule):
