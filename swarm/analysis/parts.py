@@ -51,13 +51,17 @@ class ClassInfo:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route: `path` is as far as it is known from constants, "" where it is computed."""
+    """One route: `path` is as far as it is known from constants, "" where it is computed.
+
+    `owner` is the application, router or blueprint that it is registered on, where it is known.
+    """
 
     methods: tuple[str, ...]
     path: str
     function: Function
     framework: Framework
     module: Module
+    owner: AppObject | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -143,6 +143,24 @@ settings = Settings()
             },
             {"POST /hook Hook.post", "POST /hook2 Hook.post"},
         ),
+        (
+            {
+                "bp": BLUEPRINT,
+                "main": "from flask import Flask\nfrom bp import bp\ndef put_on(app):\n"
+                "    app.register_blueprint(bp, url_prefix='/api/')\n"
+                "def make():\n    app = Flask(__name__)\n    put_on(app)\n    return app\n",
+            },
+            {"POST /api/crm Hook.post", "POST /api/b b"},
+        ),
+        (
+            {
+                "main": "import os\nfrom fastapi import FastAPI\nfrom pydantic import BaseModel, Field\n"
+                "class Settings(BaseModel):\n    path: str = Field('/field', min_length=1)\nsettings = Settings()\n"
+                "app = FastAPI()\n@app.post(os.getenv('HOOK', '/env'))\ndef a(): ...\n"
+                "@app.post(settings.path)\ndef b(): ...\n@app.post(os.environ['HOOK'])\ndef c(): ...\n",
+            },
+            {"POST /env a", "POST /field b", "POST  c"},
+        ),
     ],
 )  # fmt: skip
 def test_paths_are_whole(files: dict[str, str], expected: set[str]) -> None:

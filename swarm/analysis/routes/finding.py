@@ -6,9 +6,17 @@ import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from swarm.analysis.constants import text_of
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import AppObject, Framework, Function, Route
-from swarm.analysis.routes.route_paths import Prefixes, argument, exact_app, mounted_under, spelt_out, text_of
+from swarm.analysis.routes.route_paths import (
+    Prefixes,
+    argument,
+    handed_in,
+    joined,
+    mounted_under,
+    spelt_out,
+)
 from swarm.analysis.source import Module, parameters
 
 if TYPE_CHECKING:
@@ -102,26 +110,7 @@ def app_of(index: Index, module: Module, owner: ast.expr, known: dict[str, AppOb
         return same[0] if same else None
     if kind in index.classes:
         return next((app for app in index.apps if index.resolve(app.module, app.call.func) == kind), None)
-    return _handed_in(index, module, owner)
-
-
-def _handed_in(index: Index, module: Module, owner: ast.expr) -> AppObject | None:
-    """The application that a function is called with: `def register(app): @app.post(…)`, `register(app)`."""
-    if not isinstance(owner, ast.Name):
-        return None
-    for around in module.ancestors(owner):
-        if not isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        names = [given.arg for given in parameters(around)]
-        if owner.id in names:
-            place = names.index(owner.id)
-            for where, call in index.calls_named(around.name):
-                given = argument(call, place, owner.id)
-                if given is not None and index.resolve_call(where, call) is index.function_of(around):
-                    found = exact_app(index, where, given)
-                    if found is not None:
-                        return found
-    return None
+    return handed_in(index, module, owner)
 
 
 def _handed_by_name(module: Module, owner: ast.expr) -> Framework | None:
@@ -152,7 +141,7 @@ def _paths(
     """The whole paths of a route; "" where the code computes it."""
     own = text_of(index, module, path)
     is_known = own or (isinstance(path, ast.Constant) and path.value == "")
-    return tuple(prefix + own for prefix in prefixes.of(app)) if is_known else ("",)
+    return tuple(joined(prefix, own or "") for prefix in prefixes.of(app)) if is_known else ("",)
 
 
 def _decorated(index: Index, known: dict[str, AppObject], prefixes: Prefixes) -> Iterator[Route]:
@@ -178,11 +167,11 @@ def _registered_by(
     given = argument(decorator, 0, "path", "rule")
     if app is not None:
         for path in _paths(index, module, app, given, prefixes):
-            yield Route(_methods(decorator, verb), path, function, app.framework, module)
+            yield Route(_methods(decorator, verb), path, function, app.framework, module, app)
         return
-    framework = _handed_by_name(module, decorator.func.value)
-    if framework is not None and text_of(index, module, given):
-        yield Route(_methods(decorator, verb), text_of(index, module, given), function, framework, module)
+    framework, alone = _handed_by_name(module, decorator.func.value), text_of(index, module, given)
+    if framework is not None and alone:
+        yield Route(_methods(decorator, verb), alone, function, framework, module)
 
 
 def _added(index: Index, known: dict[str, AppObject], prefixes: Prefixes) -> Iterator[Route]:
@@ -194,23 +183,24 @@ def _added(index: Index, known: dict[str, AppObject], prefixes: Prefixes) -> Ite
             app = app_of(index, module, call.func.value, known)
             if app is not None:
                 paths = _paths(index, module, app, argument(call, 0, "path", "rule"), prefixes)
-                yield from _served(index, module, call, position, paths, app.framework)
+                yield from _served(index, module, call, position, paths, app.framework, app)
         elif name == "add_resource":
             yield from _resources(index, module, call)
         elif index.resolve(module, call.func) in ROUTE_CLASSES:
             path = text_of(index, module, argument(call, 0, "path"))
-            paths = (mounted_under(index, module, call) + path if path else "",)
+            paths = (joined(mounted_under(index, module, call), path) if path else "",)
             yield from _served(index, module, call, 1, paths, "starlette")
 
 
 def _served(
-    index: Index, module: Module, call: ast.Call, position: int, paths: tuple[str, ...], framework: Framework
-) -> Iterator[Route]:
+    index: Index, module: Module, call: ast.Call, position: int, paths: tuple[str, ...], framework: Framework,
+    owner: AppObject | None = None,
+) -> Iterator[Route]:  # fmt: skip
     handler = argument(call, position, *HANDLER_KEYWORDS)
     for function in _handlers(index, module, handler) if handler is not None else ():
         verb = function.name if function.class_name and function.name in VERBS else "route"
         for path in paths:
-            yield Route(_methods(call, verb), path, function, framework, module)
+            yield Route(_methods(call, verb), path, function, framework, module, owner)
 
 
 def _resources(index: Index, module: Module, call: ast.Call) -> Iterator[Route]:
@@ -219,7 +209,7 @@ def _resources(index: Index, module: Module, call: ast.Call) -> Iterator[Route]:
     if not call.args or not (kind or "").startswith(("flask_restful.", "flask_restx.")):
         return
     for function in _handlers(index, module, call.args[0]):
-        for path in [text_of(index, module, one) for one in call.args[1:]] or [""]:
+        for path in [text_of(index, module, one) or "" for one in call.args[1:]] or [""]:
             yield Route((function.name.upper(),), path, function, "flask", module)
 
 

@@ -1,4 +1,4 @@
-"""The whole path of a route: texts put together from constants, and what routers are included or mounted under."""
+"""The whole path of a route: what stands before it where routers are included, registered or mounted."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from swarm.analysis.constants import text_of
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import AppObject
-from swarm.analysis.source import Module
+from swarm.analysis.source import Module, parameters
 
 if TYPE_CHECKING:
     from swarm.analysis.index import Index
@@ -24,46 +25,10 @@ INCLUDES = {
 }
 
 
-def text_of(index: Index, module: Module, expression: ast.expr | None, depth: int = 0) -> str:
-    """The text that an expression stands for, as far as constants tell; "" where they don't."""
-    if expression is None or depth > MAX_DEPTH:
-        return ""
-    match expression:
-        case ast.Constant(value=str(text)):
-            return text
-        case ast.BinOp(left=left, op=ast.Add(), right=right):
-            first, second = text_of(index, module, left, depth + 1), text_of(index, module, right, depth + 1)
-            return first + second if first and second else ""
-        case ast.JoinedStr(values=values):
-            parts = [_part(index, module, value, depth) for value in values]
-            return "".join(parts) if all(parts) else ""
-        case ast.Name() | ast.Attribute():
-            return _of_name(index, module, expression, depth)
-    return ""
-
-
-def _part(index: Index, module: Module, value: ast.expr, depth: int) -> str:
-    inner = value.value if isinstance(value, ast.FormattedValue) else value
-    return text_of(index, module, inner, depth + 1)
-
-
-def _of_name(index: Index, module: Module, expression: ast.Name | ast.Attribute, depth: int) -> str:
-    """A global that holds a text, or a field of a settings object whose class gives it a default."""
-    dotted = index.resolve(module, expression)
-    home, name = index.tree.split(dotted, module) if dotted else (None, "")
-    if home is not None and "." not in name:
-        value = getattr(home.globals.get(name), "value", None)
-        if isinstance(value, ast.expr):
-            return text_of(index, home, value, depth + 1)
-    if isinstance(expression, ast.Attribute):
-        info = index.classes.get(
-            index.kinds.of(module, expression.value) or index.resolve(module, expression.value) or ""
-        )
-        for statement in info.node.body if info is not None else []:
-            named = [statement.target] if isinstance(statement, ast.AnnAssign) else getattr(statement, "targets", [])
-            if info is not None and any(isinstance(t, ast.Name) and t.id == expression.attr for t in named):
-                return text_of(index, info.module, getattr(statement, "value", None), depth + 1)
-    return ""
+def joined(*parts: str) -> str:
+    """The path that prefixes and a route's own path make, with one slash between them; "" for nothing."""
+    path = "".join(part.rstrip("/") for part in parts[:-1]) + parts[-1]
+    return path if path.startswith("/") or not path else f"/{path}"
 
 
 class Prefixes:
@@ -71,33 +36,35 @@ class Prefixes:
 
     def __init__(self, index: Index) -> None:
         self._index = index
-        self._parents: dict[AppObject, list[tuple[AppObject, str, bool]]] = {}
+        self._parents: dict[AppObject, list[tuple[AppObject | None, str, bool]]] = {}
         for parent, child, prefix, instead in _inclusions(index):
             if child is not parent:
                 self._parents.setdefault(child, []).append((parent, prefix, instead))
 
     def of(self, app: AppObject, depth: int = 0) -> tuple[str, ...]:
         """The prefixes under which the object's routes are served, [""] at least."""
-        own = text_of(self._index, app.module, argument(app.call, 99, "prefix", "url_prefix"))
+        own = text_of(self._index, app.module, argument(app.call, 99, "prefix", "url_prefix")) or ""
         found: list[str] = []
         for parent, prefix, instead in self._parents.get(app, []) if depth < MAX_DEPTH else []:
-            inner = prefix if instead and prefix else prefix + own
-            found += [outer + inner for outer in self.of(parent, depth + 1)]
+            inner = prefix if instead and prefix else joined(prefix, own)
+            above = self.of(parent, depth + 1) if parent is not None else ("",)
+            found += [joined(outer, inner) for outer in above]
         return tuple(dict.fromkeys(found))[:MOST_PATHS] or (own,)
 
 
-def _inclusions(index: Index) -> Iterator[tuple[AppObject, AppObject, str, bool]]:
-    """(parent, child, prefix, whether it stands in place of the child's own)."""
+def _inclusions(index: Index) -> Iterator[tuple[AppObject | None, AppObject, str, bool]]:
+    """(parent where it is known, child, prefix, whether it stands in place of the child's own)."""
     for module, call in index.in_order(place for name in INCLUDES for place in index.calls_named(name)):
         if not isinstance(call.func, ast.Attribute):
             continue
         at, names, prefix_at, prefix_names = INCLUDES[call.func.attr]
         child = argument(call, at, *names)
-        parent, included = exact_app(index, module, call.func.value), None
-        if child is not None:
-            included = exact_app(index, module, child)
-        if parent is not None and included is not None:
-            prefix = text_of(index, module, argument(call, 99 if prefix_at is None else prefix_at, *prefix_names))
+        included = exact_app(index, module, child) if child is not None else None
+        if included is not None:
+            owner = call.func.value
+            parent = exact_app(index, module, owner) or handed_in(index, module, owner)
+            given = argument(call, 99 if prefix_at is None else prefix_at, *prefix_names)
+            prefix = text_of(index, module, given) or ""
             yield parent, included, prefix, call.func.attr == "register_blueprint"
 
 
@@ -124,14 +91,33 @@ def _around(module: Module, function: ast.AST) -> list[ast.AST]:
     return [one for one in module.ancestors(function) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
+def handed_in(index: Index, module: Module, owner: ast.expr) -> AppObject | None:
+    """The application that a function is called with: `def register(app): @app.post(…)`, `register(app)`."""
+    if not isinstance(owner, ast.Name):
+        return None
+    for around in module.ancestors(owner):
+        if not isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        names = [given.arg for given in parameters(around)]
+        if owner.id in names:
+            place = names.index(owner.id)
+            for where, call in index.calls_named(around.name):
+                given = argument(call, place, owner.id)
+                if given is not None and index.resolve_call(where, call) is index.function_of(around):
+                    found = exact_app(index, where, given)
+                    if found is not None:
+                        return found
+    return None
+
+
 def mounted_under(index: Index, module: Module, call: ast.Call, depth: int = 0) -> str:
     """What `Mount("/api", routes=[Route(…)])` puts before a route that stands inside of it."""
     prefix = ""
     for around in module.ancestors(call):
         if isinstance(around, ast.Call) and index.resolve(module, around.func) in MOUNTS:
-            prefix = text_of(index, module, argument(around, 0, "path")) + prefix
+            prefix = joined(text_of(index, module, argument(around, 0, "path")) or "", prefix)
         elif isinstance(around, ast.Assign) and depth < MAX_DEPTH:
-            prefix = _above_list(index, module, around, depth + 1) + prefix
+            prefix = joined(_above_list(index, module, around, depth + 1), prefix)
     return prefix
 
 
@@ -144,7 +130,8 @@ def _above_list(index: Index, module: Module, assign: ast.Assign, depth: int) ->
     for other, mount in index.calls_named("Mount"):
         given = argument(mount, 99, "routes")
         if isinstance(given, ast.Name | ast.Attribute) and index.resolve(other, given) == dotted:
-            return mounted_under(index, other, mount, depth) + text_of(index, other, argument(mount, 0, "path"))
+            own = text_of(index, other, argument(mount, 0, "path")) or ""
+            return joined(mounted_under(index, other, mount, depth), own)
     return ""
 
 

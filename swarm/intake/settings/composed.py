@@ -6,11 +6,11 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from swarm.analysis.constants import class_value, text_of
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import ClassInfo
 from swarm.analysis.source import Module
-from swarm.intake.values.constants import class_value, text_of
 
 _OF_FIELDS = (
     "fields",

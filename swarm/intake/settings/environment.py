@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from swarm.analysis.constants import text_of
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import ClassInfo
 from swarm.analysis.source import Module
 from swarm.intake.settings.composed import names_composed, prefixed
 from swarm.intake.settings.private_keys import private_key
-from swarm.intake.values.constants import text_of
 
 _GETTERS = frozenset({"os.getenv", "os.environ.get", "os.environ.pop"})
 _CONFIGS = frozenset({"decouple.config", "decouple.Config"})

@@ -8,13 +8,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from swarm.analysis.constants import text_of
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import Function
 from swarm.analysis.source import Module
 from swarm.config.schema import Target, UpstreamRoute
 from swarm.core.model_calls import is_question
-from swarm.intake.values.constants import text_of
 from swarm.intake.values.examples import example_of
 from swarm.intake.values.paths import built_paths, template_of
 from swarm.intake.values.shapes import Reader, Shape

@@ -10,14 +10,15 @@ from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.parts import Function, Route
 from swarm.analysis.routes.finding import DEPENDS
+from swarm.analysis.routes.route_paths import exact_app
 from swarm.analysis.source import Module
 from swarm.rules.security.guards.hooks import all_hooks, hooks_of, is_of_one_blueprint, is_put_in
 
 
-def before_handler(index: Index, route: Route, owner: str | None) -> frozenset[Function]:
-    """All of it, for a route that stands on the object of this dotted name; hooks where they check a signature."""
+def before_handler(index: Index, route: Route) -> frozenset[Function]:
+    """All of it; hooks where they check a signature."""
     found = set(_dependencies(index, route.function))
-    for one in _runs_before(index, route, owner):
+    for one in _runs_before(index, route):
         reached = index.reaches(one)
         if any(verifies(index, function) for function in reached):
             found |= reached
@@ -66,13 +67,13 @@ def _functions_named(index: Index, module: Module, expression: ast.expr) -> Iter
             yield maker
 
 
-def _runs_before(index: Index, route: Route, owner: str | None) -> Iterator[Function]:
-    """The functions themselves, for a route that stands on the object of this dotted name."""
+def _runs_before(index: Index, route: Route) -> Iterator[Function]:
+    """The functions themselves."""
     for app in index.apps:
-        if app.is_app or f"{app.module.dotted}.{app.name}" == owner:
+        if app.is_app or app is route.owner:
             yield from _depended_on(index, app.module, app.call)
     for module, call in index.calls_named("include_router"):
-        if call.args and index.resolve(module, call.args[0]) == owner:
+        if route.owner is not None and call.args and exact_app(index, module, call.args[0]) is route.owner:
             yield from _depended_on(index, module, call)
     yield from hooks_of(index, route)
     for hook in all_hooks(index):

@@ -8,12 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from swarm.analysis.constants import text_of
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import Function, Route
-from swarm.analysis.routes.finding import HANDLER_KEYWORDS, ROUTE_CLASSES, ROUTING
-from swarm.analysis.source import Module
-from swarm.intake.values.constants import text_of
 from swarm.intake.values.examples import example_of, variants_of
 from swarm.intake.values.models import example_of_model, model_class
 from swarm.intake.values.shapes import Reader, Shape
@@ -68,11 +66,7 @@ class Bodies:
 
 def find_entries(index: Index) -> tuple[Entry, ...]:
     """The routes that look most like webhooks, at most four; where none does, those that take a body."""
-    paths = route_paths(index)
-    entries = [
-        _entry(index, route, path) for route, path in paths
-        if set(route.methods) & {"POST", "PUT"} and path.startswith("/")
-    ]  # fmt: skip
+    entries = [_entry(index, route) for route in index.routes if route.path and set(route.methods) & {"POST", "PUT"}]
     unique = {(entry.method, entry.path): entry for entry in sorted(entries, key=lambda e: e.score)}
     ranked = sorted(unique.values(), key=lambda e: -e.score)
     likely = [entry for entry in ranked if entry.score >= 2]
@@ -82,127 +76,13 @@ def find_entries(index: Index) -> tuple[Entry, ...]:
 
 def health_path(index: Index) -> str | None:
     """The GET route that tells whether the service is well."""
-    gets = [
-        path for route, path in route_paths(index) if "GET" in route.methods and "{" not in path and "<" not in path
-    ]
+    gets = [route.path for route in index.routes if "GET" in route.methods and not re.search("[{<]", route.path)]
     return next((path for path in sorted(gets, key=len) if _HEALTH.search(path)), None)
 
 
-def route_paths(index: Index) -> list[tuple[Route, str]]:
-    """Every route with its whole path, the prefixes of routers, blueprints and mounts before it."""
-    prefixes = _mounts(index)
-    owners = {f"{app.module.dotted}.{app.name}": app for app in index.apps}
-    found: list[tuple[Route, str]] = []
-    for route in index.routes:
-        written, owner = _written(index, route)
-        text = written if written is not None else route.path
-        app = owners.get(owner or "")
-        own = ""
-        if app is not None and not app.is_app:
-            given = next((k.value for k in app.call.keywords if k.arg in ("prefix", "url_prefix")), None)
-            own = text_of(index, app.module, given) or ""
-        before = prefixes.get(owner or "", [""])
-        found += [(route, _joined(prefix, own, text)) for prefix in before]
-    return found
-
-
-def _joined(*parts: str) -> str:
-    path = (
-        "".join(part.rstrip("/") if part != "/" or number else "" for number, part in enumerate(parts[:-1]))
-        + parts[-1]
-    )
-    return path if path.startswith("/") or not path else f"/{path}"
-
-
-def _written(index: Index, route: Route) -> tuple[str | None, str | None]:
-    """A route's own path and the dotted name of the object that it stands on."""
-    module = route.module
-    for decorator in route.function.node.decorator_list:
-        if isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Attribute) \
-                and decorator.func.attr in ROUTING:  # fmt: skip
-            given = decorator.args[0] if decorator.args else next(
-                (k.value for k in decorator.keywords if k.arg in ("path", "rule")), None)  # fmt: skip
-            path = text_of(index, module, given)
-            if path is None or (route.path and not path.endswith(route.path.rsplit("/", 1)[-1])):
-                continue
-            return path, _owner(index, module, decorator.func.value)
-    for call in module.nodes(ast.Call):
-        handler = next((k.value for k in call.keywords if k.arg in HANDLER_KEYWORDS), None)
-        candidates = [*call.args, *([handler] if handler is not None else [])]
-        if not any(index.named_function(module, arg) is route.function for arg in candidates
-                   if isinstance(arg, ast.Name | ast.Attribute)):  # fmt: skip
-            continue
-        path = text_of(index, module, call.args[0]) if call.args else None
-        if index.resolve(module, call.func) in ROUTE_CLASSES:
-            return path, _list_owner(index, module, call)
-        if isinstance(call.func, ast.Attribute):
-            return path, _owner(index, module, call.func.value)
-    return None, None
-
-
-def _owner(index: Index, module: Module, node: ast.expr) -> str | None:
-    dotted = index.resolve(module, node)
-    return dotted or f"{module.dotted}.{unparsed(node)}"
-
-
-def _list_owner(index: Index, module: Module, call: ast.Call) -> str | None:
-    """For `routes = [Route(…)]` the list's name, for `Mount("/x", routes=[Route(…)])` the mount's place."""
-    for around in module.ancestors(call):
-        if isinstance(around, ast.Call) and (index.resolve(module, around.func) or "").endswith(".Mount"):
-            return f"{module.path}:{around.lineno}:{around.col_offset}"
-        if isinstance(around, ast.Assign) and isinstance(around.targets[0], ast.Name):
-            return f"{module.dotted}.{around.targets[0].id}"
-    return None
-
-
-def _mounts(index: Index) -> dict[str, list[str]]:
-    """Prefixes in front of an object's routes, over several steps; [""] where it is mounted plainly."""
-    steps: dict[str, list[tuple[str, str | None]]] = {}
-    for module in index.tree.modules.values():
-        for call in module.nodes(ast.Call):
-            name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-            keywords = {k.arg: k.value for k in call.keywords if k.arg}
-            if name in ("include_router", "register_blueprint") and (call.args or "router" in keywords):
-                child = call.args[0] if call.args else keywords["router"]
-                prefix = text_of(index, module, keywords.get("prefix") or keywords.get("url_prefix")) or ""
-                assert isinstance(call.func, ast.Attribute)
-                parent = _owner(index, module, call.func.value)
-                steps.setdefault(_child(index, module, child), []).append((prefix, parent))
-            elif (index.resolve(module, call.func) or "").endswith(".Mount") or (
-                name == "mount" and len(call.args) > 1
-            ):
-                prefix = (text_of(index, module, call.args[0]) if call.args else "") or ""
-                child_node = (
-                    keywords.get("routes") or keywords.get("app") or (call.args[1] if len(call.args) > 1 else None)
-                )
-                where = f"{module.path}:{call.lineno}:{call.col_offset}"
-                parent = _list_owner(index, module, call)
-                steps.setdefault(where, []).append((prefix, parent if parent != where else None))
-                if isinstance(child_node, ast.Name | ast.Attribute):
-                    steps.setdefault(_child(index, module, child_node), []).append((prefix, parent))
-    return {child: _chain(steps, child, frozenset()) for child in steps}
-
-
-def _child(index: Index, module: Module, node: ast.expr) -> str:
-    dotted = index.resolve(module, node)
-    if dotted is not None:
-        return dotted
-    return f"{module.dotted}.{unparsed(node)}"
-
-
-def _chain(steps: dict[str, list[tuple[str, str | None]]], child: str, seen: frozenset[str]) -> list[str]:
-    if child in seen or child not in steps:
-        return [""]
-    found: list[str] = []
-    for prefix, parent in steps[child]:
-        before = _chain(steps, parent, seen | {child}) if parent else [""]
-        found += [one.rstrip("/") + prefix for one in before]
-    return list(dict.fromkeys(found))[:3]
-
-
-def _entry(index: Index, route: Route, path: str) -> Entry:
-    function = route.function
-    reached = frozenset(index.reaches(function) | before_handler(index, route, _written(index, route)[1]))
+def _entry(index: Index, route: Route) -> Entry:
+    function, path = route.function, route.path
+    reached = frozenset(index.reaches(function) | before_handler(index, route))
     bodies = body_of(index, function)
     reads_body = bool(bodies.examples) or any(_reads_body(index, one) for one in reached)
     score = 2 * bool(_LIKELY.search(path) or _LIKELY.search(function.name))

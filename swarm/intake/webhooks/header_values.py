@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 
+from swarm.analysis.constants import text_of
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import Function
 from swarm.analysis.source import Module
-from swarm.intake.values.constants import text_of
 from swarm.intake.values.shapes import Reader, Shape
 
 

@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from swarm.analysis.constants import text_of
 from swarm.analysis.index import Index
 from swarm.analysis.kinds.handed_on import given_to
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import Function
 from swarm.analysis.source import Module, parameters
-from swarm.intake.values.constants import text_of
 from swarm.intake.webhooks.header_values import header_parameters
 
 HMACS = ("hmac.new", "hmac.digest", "hmac.HMAC")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+from typing import TYPE_CHECKING
 
-from swarm.analysis.index import Index
 from swarm.analysis.source import Module
+
+if TYPE_CHECKING:
+    from swarm.analysis.index import Index
 
 _READERS = frozenset({"os.getenv", "os.environ.get"})
 _DEPTH = 6
@@ -62,7 +65,7 @@ def _of_name(index: Index, module: Module, node: ast.Name | ast.Attribute, depth
             if info is not None and attribute in info.attributes:
                 return text_of(index, home, info.attributes[attribute], depth + 1)
     if isinstance(node, ast.Attribute):  # an attribute of an object of a class of the target's
-        kind = index.kinds.of(module, node.value)
+        kind = index.kinds.of(module, node.value) or index.resolve(module, node.value)
         info = index.classes.get(kind or "")
         if info is not None:
             return text_of(index, info.module, class_value(info.node, node.attr), depth + 1)
