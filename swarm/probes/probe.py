@@ -175,6 +175,15 @@ class ProbeContext:
         """A new, correctly signed request for this webhook."""
         return self.traffic.request_for(webhook, next(self.number), time.time())
 
+    def fullest(self, webhook: Webhook) -> WebhookRequest:
+        """The same of the payload that tells most: what a look at two trees asks must be one question."""
+        return self.of_each_kind(webhook, 1)[0]
+
+    def of_each_kind(self, webhook: Webhook, most: int) -> list[WebhookRequest]:
+        """One of each payload, the fullest first, at most so many: one kind of event may do what another does not."""
+        places = self.traffic.by_size(webhook)[:most]
+        return [self.traffic.request_for(webhook, next(self.number), time.time(), place) for place in places]
+
     def signature(
         self, webhook: Webhook, body: bytes, *, age_s: float = 0.0, secret: str | None = None
     ) -> dict[str, str]:

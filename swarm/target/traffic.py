@@ -61,10 +61,16 @@ class Traffic:
         place = chance.choices(range(len(self._webhooks)), self._shares)[0]
         return place, chance.choice(range(len(self._payloads[place])))
 
-    def request_for(self, webhook: Webhook, number: int, now_s: float) -> WebhookRequest:
-        """The `number`-th request of one given webhook."""
+    def request_for(self, webhook: Webhook, number: int, now_s: float, payload: int | None = None) -> WebhookRequest:
+        """The `number`-th request of one given webhook, of any of its payloads or of the one at a place."""
         chance = Random(f"{self._seed}:{number}:{webhook.path}")
-        return self._build(self._webhooks.index(webhook), chance, number, now_s)
+        return self._build(self._webhooks.index(webhook), chance, number, now_s, payload)
+
+    def by_size(self, webhook: Webhook) -> list[int]:
+        """The places of a webhook's payloads, the fullest first: the more an event tells, the more is done for it."""
+        payloads = self._payloads[self._webhooks.index(webhook)]
+        sizes = [len(payload.encode(Random(0), 0.0)) for payload in payloads]
+        return sorted(range(len(payloads)), key=lambda place: -sizes[place])
 
     def sign(
         self,
@@ -91,9 +97,12 @@ class Traffic:
         message_id = message_id or f"msg_{hashlib.sha256(body).hexdigest()[:24]}"
         return signature_headers(webhook, body, secret=secret, timestamp_s=int(now_s), message_id=message_id)
 
-    def _build(self, place: int, chance: Random, number: int, now_s: float) -> WebhookRequest:
-        webhook = self._webhooks[place]
-        body = chance.choice(self._payloads[place]).encode(chance, now_s)
+    def _build(
+        self, place: int, chance: Random, number: int, now_s: float, payload: int | None = None
+    ) -> WebhookRequest:
+        webhook, payloads = self._webhooks[place], self._payloads[place]
+        chosen = chance.choice(payloads) if payload is None else payloads[payload]
+        body = chosen.encode(chance, now_s)
         request_id = f"msg_{self._seed}_{number}"
         headers = {"Content-Type": webhook.content_type} if body else {}
         headers |= {name: value.fill(chance, now_s) for name, value in self._headers[place].items()}

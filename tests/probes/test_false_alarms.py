@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import quote, unquote
 
 import pytest
 
-from swarm.config.schema import Webhook
+from swarm.config.schema import Target, Webhook
 from swarm.probes.deliveries import quick_answer
 from swarm.probes.hostile_input.sql_injection import SqlInjection, bare
 from swarm.probes.probe import Answer, ProbeContext
 from swarm.probes.signatures import unsigned_refused
 from swarm.probes.signatures.unsigned_refused import UnsignedRefused
 from swarm.probes.surface.closed_surface import ClosedSurface
+from swarm.target.traffic import Traffic
 
 
 def context(answer: Answer) -> ProbeContext:
@@ -113,7 +117,7 @@ async def test_an_event_may_be_borne_by_asking_for_it_again(
         return False
 
     context = SimpleNamespace(
-        upstreams=shop, webhooks=lambda: [webhook], fresh=lambda _: SimpleNamespace(body=b"{}"), send=shop.send,
+        upstreams=shop, webhooks=lambda: [webhook], fullest=lambda _: SimpleNamespace(body=b"{}"), send=shop.send,
         calls_no_upstream=no, good_effects={"POST /hook": SimpleNamespace(writes=1)},
     )  # fmt: skip
     result = await quick_answer.FailingUpstreams().run(cast("ProbeContext", context))
@@ -134,3 +138,30 @@ async def test_front_page_that_tells_the_time_is_no_debugger(page: str, outcome:
 
     asked = SimpleNamespace(traffic=SimpleNamespace(webhooks=[]), routes=[], webhooks=list, call=call)
     assert (await ClosedSurface().run(cast("ProbeContext", asked))).outcome == outcome
+
+
+@contextmanager
+def _troubled(**_: Any) -> Iterator[None]:
+    yield
+
+
+async def test_every_kind_of_event_is_asked_whether_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: Any) -> bool:
+        return False
+
+    async def call(*_: Any, content: bytes, **__: Any) -> Answer:
+        return answer_of(0, "no answer") if b"order" in content else answer_of(200)
+
+    monkeypatch.setattr(quick_answer, "settled", nothing)
+    hook = {"path": "/hook", "payloads": [{"a": 1}, {"order": "much more"}]}
+    mix = Traffic(Target.model_validate({"path": ".", "start": "x", "webhooks": [hook]}), Path(), 1)
+    context = SimpleNamespace(
+        traffic=mix, upstreams=SimpleNamespace(in_trouble=_troubled), webhooks=lambda: mix.webhooks,
+        calls_no_upstream=nothing, call=call,
+    )  # fmt: skip
+    for first in range(0, 40, 5):  # whichever kinds chance would draw
+        context.number = itertools.count(first)
+        for name in ("fresh", "of_each_kind"):
+            setattr(context, name, functools.partial(getattr(ProbeContext, name), context))
+        result = await quick_answer.QuickAnswer().run(cast("ProbeContext", context))
+        assert result.outcome == "failed"

@@ -193,6 +193,15 @@ async def test_hosts_that_nobody_declared(serve: Any, tmp_path: Path) -> None:
     assert "tracker.example" in results["C16"].evidence and results["C16"].outcome == "failed"
 
 
+async def test_addresses_of_this_machine_that_probes_put_into_events_are_no_strange_hosts(
+    serve: Any, tmp_path: Path
+) -> None:
+    world = World(tmp_path)
+    world.refused += ["CONNECT 2130706433:34787", "GET localhost/x", "GET [::1]/x"]
+    results = await probe(serve(service(world)), world, ("C16",))
+    assert results["C16"].outcome == "passed", results
+
+
 async def test_a_route_of_a_declared_host_that_nobody_plays_is_no_strange_host(serve: Any, tmp_path: Path) -> None:
     world = World(tmp_path)
     world.refused.append("POST api.mail.example/v2/drafts")

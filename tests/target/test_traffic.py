@@ -115,6 +115,13 @@ def test_one_webhook_can_be_asked_for() -> None:
     assert {mix.request_for(mix.webhooks[1], n, NOW_S).path for n in range(10)} == {"/b"}
 
 
+def test_each_kind_of_event_can_be_asked_for_the_fullest_first() -> None:
+    mix = traffic({"path": "/a", "payloads": [{"kind": "x"}, {"kind": "paid", "lines": [1, 2, 3]}, {"kind": "late"}]})
+    (hook,) = mix.webhooks
+    bodies = [mix.request_for(hook, 7, NOW_S, place).body for place in mix.by_size(hook)]
+    assert [json.loads(body)["kind"] for body in bodies] == ["paid", "late", "x"]
+
+
 @pytest.mark.parametrize("written", ["gone/*.json", "gone.json", "bad.json"])
 def test_a_payload_that_cannot_be_read_is_told(tmp_path: Path, written: str) -> None:
     (tmp_path / "bad.json").write_text('{\n"a": }')

@@ -17,6 +17,7 @@ MODEL_PATH = re.compile(
     r"|:(?:generateContent|embedContent|predict)(?:\?.*)?$|/api/(?:chat|generate|embed(?:dings)?)/?$"
 )
 MODEL_KEYS = frozenset({"model", "contents", "max_tokens", "max_output_tokens"})
+_INPUT = frozenset({"messages", "prompt", "input", "inputText", "instances"})
 SDK_CLIENTS = frozenset({
     "anthropic.AsyncAnthropic", "anthropic.Anthropic", "openai.AsyncOpenAI", "openai.OpenAI",
     "openai.AsyncAzureOpenAI", "openai.AzureOpenAI", "mistralai.Mistral", "cohere.AsyncClient",
@@ -27,15 +28,32 @@ SDK_QUESTIONS = (
 )  # fmt: skip
 
 
+def may_ask(index: Index, module: Module, request: HttpCall) -> bool:
+    """Whether a request's body may be a question: one that is written out and names neither model nor input is none.
+
+    A mail service may have the path of a model API.
+    """
+    body = _body_of(request)
+    if isinstance(body, ast.Name):
+        function = module.enclosing_function(body)
+        values = index.kinds.bindings(function).get(body.id, []) if function is not None else []
+        body = values[0] if len(values) == 1 and isinstance(values[0], ast.expr) else None
+    keys = [getattr(key, "value", None) for key in body.keys] if isinstance(body, ast.Dict) else [None]
+    return None in keys or any(key in MODEL_KEYS | _INPUT for key in keys)
+
+
+def _body_of(request: HttpCall) -> ast.expr | None:
+    return next((k.value for k in request.call.keywords if k.arg in ("json", "data", "content")), None)
+
+
 def asks_model(index: Index, module: Module, request: HttpCall) -> bool:
     """Whether a request is a question to a model API: its path is one of theirs, its JSON body names a model."""
     if request.verb != "POST":
         return False
     url = request.call.args[0] if request.call.args else None
-    body: ast.expr | None = None
+    body = _body_of(request)
     for keyword in request.call.keywords:
         url = keyword.value if keyword.arg == "url" else url
-        body = keyword.value if keyword.arg in ("json", "data", "content") else body
     text = sql_text(index, module, url) if url is not None else None
     return text is not None and MODEL_PATH.search(text) is not None and _names_model(index, module, body)
 

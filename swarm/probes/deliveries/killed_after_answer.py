@@ -147,7 +147,8 @@ class _Alone:
         return replace(self.context, base_url=self.server.base_url, server=self.server, upstreams=self.upstreams)
 
     async def took(self, webhook: Webhook, number: int) -> bool:
-        request = self.context.traffic.request_for(webhook, number, time.time())
+        traffic = self.context.traffic
+        request = traffic.request_for(webhook, number, time.time(), traffic.by_size(webhook)[0])
         return (await self.beside().send(request)).ok
 
     def writes(self) -> Counter[Kind]:

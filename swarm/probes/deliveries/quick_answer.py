@@ -16,6 +16,7 @@ from swarm.target.upstream.calls import UpstreamCall, path_shape
 _SLOW_S = 3.0
 _QUICK_S = 1.0
 _TRIES = 3
+_MOST_KINDS = 4
 _MOST_ATTEMPTS = 8
 _RECOVERS_WITHIN_S = 4.0
 _LATER = 503
@@ -34,13 +35,14 @@ class QuickAnswer(Probe):
     order = 97  # behind all others: a service may leave an upstream alone for a while after such trouble
 
     async def run(self, context: ProbeContext) -> ProbeResult:
-        """Three requests a webhook, together."""
+        """Three or four requests a webhook, together, and of as many kinds."""
         if not hasattr(context.upstreams, "in_trouble"):
             return self.skipped("its upstreams cannot be disturbed here")
         if await context.calls_no_upstream():
             return self.inapplicable("the service called no upstream in the whole session")
         for webhook in context.webhooks():
-            requests = [context.fresh(webhook) for _ in range(_TRIES)]
+            requests = context.of_each_kind(webhook, _MOST_KINDS)
+            requests += [context.fresh(webhook) for _ in range(_TRIES - len(requests))]
             with context.upstreams.in_trouble(wait_s=_SLOW_S):
                 answers = await asyncio.gather(
                     *(
@@ -90,7 +92,7 @@ class FailingUpstreams(Probe):
         for answer_with in ("error", "garbage"):
             before = len(context.upstreams.snapshot())
             with context.upstreams.in_trouble(answer_with):
-                request = context.fresh(webhook)
+                request = context.fullest(webhook)
                 answer = await context.send(request)
                 await settled(context)
                 meanwhile = context.upstreams.snapshot()[before:]

@@ -12,6 +12,8 @@ from swarm.probes.traces import settled
 
 _NAMES = ("url", "uri", "link", "href", "callback", "image", "avatar", "photo", "picture", "attachment", "website",
           "redirect", "feed")  # fmt: skip
+_HOSTS = ("127.0.0.1", "localhost", "2130706433")
+_MOST_KINDS = 4
 _MORE = ("url", "callback_url", "callbackUrl", "image_url", "avatarUrl", "attachments", "website", "redirect_uri")
 
 
@@ -31,7 +33,7 @@ class FetchedAddress(Probe):
     together = True
 
     async def run(self, context: ProbeContext) -> ProbeResult:
-        """Three requests a webhook."""
+        """Three requests for each kind of event of a webhook."""
         hits: list[str] = []
 
         async def taken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -48,8 +50,7 @@ class FetchedAddress(Probe):
         try:
             for webhook in context.webhooks():
                 requests = []
-                for host in ("127.0.0.1", "localhost", "2130706433"):
-                    request = context.fresh(webhook)
+                for host, request in ((h, r) for h in _HOSTS for r in context.of_each_kind(webhook, _MOST_KINDS)):
                     payload = read(request.body)
                     if isinstance(payload, dict):
                         address = f"http://{host}:{port}/{uuid.uuid4().hex[:8]}"

@@ -15,7 +15,7 @@ from swarm.analysis.kinds.client_kinds import HTTP_CLIENTS
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.outgoing.handed_requests import requests_of
-from swarm.analysis.outgoing.model_calls import SDK_CLIENTS
+from swarm.analysis.outgoing.model_calls import SDK_CLIENTS, may_ask
 from swarm.analysis.source import Module
 from swarm.core.model_calls import is_model_path
 from swarm.rules.facts.lasting import is_set_later
@@ -205,7 +205,8 @@ def _takes_request(index: Index, function: Function, request: HttpCall, reads: R
         reads.gets.append((function, request))
         return True
     path = url_path(index, function.module, request.call)
-    if request.verb == "POST" and path is not None and is_model_path(path):
+    asks = request.verb == "POST" and path is not None and is_model_path(path)
+    if asks and may_ask(index, function.module, request):
         reads.questions.append(Question(function, request.call))
         return True
     return False

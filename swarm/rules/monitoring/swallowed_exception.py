@@ -24,6 +24,7 @@ _MEANT = re.compile(
     re.IGNORECASE,
 )
 _LOGS = ("debug", "info", "warning", "error", "exception", "critical", "log", "print")
+_OPENERS = ("AsyncClient", "Client", "ClientSession", "Session", "nullcontext")  # what is done with them fails
 
 
 class SwallowedException(Rule):
@@ -219,7 +220,7 @@ def _is_brought(index: Index, module: Module, called: ast.expr) -> bool:
 
 
 def _what_failed(index: Index, module: Module, tried: ast.stmt) -> str:
-    """The first call that is tried, as the code names it; one that logs only where there is no other."""
+    """The first call that is tried, as the code names it; one that logs or opens a client if need be."""
     names: list[str] = []
     for statement in getattr(tried, "body", [tried]):
         for node in walk(statement):
@@ -228,6 +229,6 @@ def _what_failed(index: Index, module: Module, tried: ast.stmt) -> str:
                 if len(name) <= 60 and all(letter.isalnum() or letter in "._" for letter in name):
                     names.append(name)
     if names:
-        return next((name for name in names if name.rpartition(".")[2] not in _LOGS), names[0])
+        return next((name for name in names if name.rpartition(".")[2] not in (*_LOGS, *_OPENERS)), names[0])
     function = module.enclosing_function(tried)
     return function.name if function is not None else "this"

@@ -51,6 +51,25 @@ async def hook(intent: str):
 """
 
 
+# a mail service that has the path of a model API: what it is told is to be sent each time
+_MAIL = """import httpx
+from fastapi import FastAPI
+
+app = FastAPI()
+client = httpx.AsyncClient()
+
+
+async def send(to: str, text: str) -> None:
+    await client.post("https://mail.example/v1/messages", json={"to": to, "text": text})
+
+
+@app.post("/hook")
+async def hook(to: str):
+    await send(to, "hello")
+    return {"ok": True}
+"""
+
+
 class RepeatedQuestion(Rule):
     """A model is asked the same question again, word for word, and paid and waited for each time.
 
@@ -94,6 +113,7 @@ class RepeatedQuestion(Rule):
         _ASK.replace('"max_tokens": max_tokens,', '"max_tokens": max_tokens,\n                "stream": True,'),
         _ASK.replace('"max_tokens": max_tokens,', '"max_tokens": max_tokens,\n                "tools": TOOLS,'),
         _ASK.replace("/v1/messages", "/conversations/messages"),
+        _MAIL,
     )
 
     def find(self, index: Index) -> Iterable[Finding]:
