@@ -210,7 +210,7 @@ def _is_upstream(setting: Setting) -> bool:
 def _with_webhooks(draft: Draft, root: Path, entries: tuple[Entry, ...]) -> Draft:
     webhooks = []
     for entry in entries:
-        sent = posted(root, entry.template)
+        sent = posted(root, entry.route.path)
         payloads, is_form = payloads_of(root, entry, sent)
         content_type = "application/x-www-form-urlencoded" if is_form else "application/json"
         bodies: list[BodyTemplate] = [

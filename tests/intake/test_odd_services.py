@@ -129,7 +129,7 @@ def test_whose_webhook_it_is_may_stand_in_its_path(tmp_path: Path) -> None:
         async def hook(bot_token: str, request: Request):
             return await request.json()
         """
-    assert [e.template for e in find_entries(index_of(tmp_path, {"app.py": text}))] == ["/webhook/{bot_token}"]
+    assert [e.route.path for e in find_entries(index_of(tmp_path, {"app.py": text}))] == ["/webhook/{bot_token}"]
 
 
 def test_answer_is_read_by_who_asks_a_client_s_method(tmp_path: Path) -> None:

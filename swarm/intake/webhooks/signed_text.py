@@ -13,7 +13,7 @@ from swarm.analysis.kinds.handed_on import given_to
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import Function
 from swarm.analysis.source import Module, parameters
-from swarm.intake.webhooks.header_values import header_parameters
+from swarm.intake.webhooks.headers import header_parameters
 
 HMACS = ("hmac.new", "hmac.digest", "hmac.HMAC")
 TIME = re.compile(r"time|stamp|(^|[-_])ts$|(^|[-_])date$", re.IGNORECASE)

@@ -1,8 +1,9 @@
-"""What the code compares a request's headers with: the kinds of event that it knows."""
+"""Which headers of a request the code reads, and what it compares them with: the kinds of event that it knows."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
 from swarm.analysis.constants import text_of
 from swarm.analysis.index import Index
@@ -42,6 +43,47 @@ def header_parameters(index: Index, function: Function) -> list[tuple[str, str]]
             alias = next((text_of(index, home, k.value) for k in call.keywords if k.arg == "alias"), None)
             found.append((argument.arg, alias or argument.arg.replace("_", "-")))
     return found
+
+
+def headers_read(index: Index, function: Function, among: frozenset[Function]) -> Iterator[str]:
+    """Names of headers that a function reads; those that it is told are taken from callers among these."""
+    yield from (header for _, header in header_parameters(index, function))
+    for node in index.own_nodes(function):
+        given: ast.expr | None = None
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "get"
+            and node.args
+        ):
+            owner, given = unparsed(node.func.value), node.args[0]
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            owner, given = unparsed(node.value), node.slice
+        else:
+            continue
+        if owner.endswith("headers"):
+            name = text_of(index, function.module, given)
+            if name:
+                yield name
+            elif isinstance(given, ast.Name):
+                yield from _passed(index, function, given.id, among)
+
+
+def _passed(index: Index, function: Function, parameter: str, among: frozenset[Function]) -> Iterator[str]:
+    """The texts that callers give to a parameter: a check that is told which header holds the signature."""
+    arguments = function.node.args
+    names = [a.arg for a in [*arguments.posonlyargs, *arguments.args] if a.arg not in ("self", "cls")]
+    if parameter not in [*names, *(a.arg for a in arguments.kwonlyargs)]:
+        return
+    for caller in (one for one in index.callers(function) if one in among):
+        for call in index.calls(caller):
+            if index.resolve_call(caller.module, call) is not function:
+                continue
+            given = next((k.value for k in call.keywords if k.arg == parameter), None)
+            if given is None and parameter in names[: len(call.args)]:
+                given = call.args[names.index(parameter)]
+            if text := text_of(index, caller.module, given):
+                yield text
 
 
 class _Headers(Reader):
