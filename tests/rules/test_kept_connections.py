@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 import types
@@ -206,3 +207,86 @@ def test_what_sets_up_a_session_or_is_never_closed_is_advice(tmp_path: Path, old
     findings = {finding.line: finding.mendable for finding in find(tmp_path, "connection-per-query")}
     assert not findings[14]
     assert find(tmp_path, "connection-per-query")
+
+
+ASYNC_APP = """from psycopg import AsyncConnection
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+class Ledger:
+    def __init__(self, dsn):
+        self._dsn = dsn
+
+    async def _opened(self):
+        return await AsyncConnection.connect(self._dsn, autocommit=True)
+
+    async def note(self, what):
+        connection = await self._opened()
+        try:
+            await connection.execute("INSERT INTO audit VALUES (%s)", (what,))
+        finally:
+            await connection.close()
+
+
+async def rows(sql):
+    async with await AsyncConnection.connect("postgresql://db/shop") as connection:
+        return await connection.execute(sql)
+
+
+@app.post("/hook")
+async def hook(event: dict):
+    await Ledger("postgresql://db/shop").note(event["what"])
+    return {"rows": await rows("SELECT 1")}
+"""
+
+
+class AsyncConnection(Connection):
+    """The same whose calls are awaited."""
+
+    @classmethod
+    async def connect(cls, _address: str, **_options: Any) -> AsyncConnection:  # type: ignore[override]
+        return cls()
+
+    async def __aenter__(self) -> AsyncConnection:
+        return self
+
+    async def __aexit__(self, *_problem: object) -> None:
+        await self.close()
+
+    async def execute(self, sql: str, _values: object = ()) -> str:  # type: ignore[override]
+        return super().execute(sql)
+
+    async def rollback(self) -> None:  # type: ignore[override]
+        super().rollback()
+
+    async def close(self) -> None:  # type: ignore[override]
+        super().close()
+
+
+async def test_connections_of_psycopg_that_are_awaited_are_kept_for_their_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = types.ModuleType("psycopg")
+    status = types.SimpleNamespace(TransactionStatus=types.SimpleNamespace(IDLE="idle"))
+    fresh = type("AsyncConnection", (AsyncConnection,), {"opened": 0, "alive": True})
+    driver.__dict__.update(AsyncConnection=fresh, pq=status, Error=type("Error", (Exception,), {}))
+    monkeypatch.setitem(sys.modules, "psycopg", driver)
+    write(tmp_path, {"app.py": ASYNC_APP})
+    assert [finding.mendable for finding in find(tmp_path, "connection-per-query")] == [True, True]
+    mend(tmp_path, "connection-per-query")
+    text = (tmp_path / "app.py").read_text()
+    assert text.startswith("from fastapi import FastAPI\n") and text.count("await kept_connection(") == 2
+    with loaded(tmp_path, "kept_connections") as kept:
+        async with await kept.kept_connection("a") as first:
+            await first.execute("DELETE FROM audit")
+        assert first.said[-1] == "ROLLBACK" and not first.closed
+        assert await kept.kept_connection("a") is first
+        await first.close()
+        await first.close()
+        assert await asyncio.to_thread(asyncio.run, kept.kept_connection("a")) is not first  # another loop's
+        now = kept.time.monotonic()
+        monkeypatch.setattr(kept.time, "monotonic", lambda: now + 2)
+        fresh.alive = False
+        assert await kept.kept_connection("a") is not first and first.closed

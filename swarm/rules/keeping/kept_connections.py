@@ -22,7 +22,7 @@ MAKER = "kept_connection"
 # what opens a connection that can be kept, by its driver
 KEPT = {
     "psycopg.connect": "psycopg", "psycopg.Connection.connect": "psycopg", "psycopg2.connect": "psycopg2",
-    "asyncpg.connect": "asyncpg",
+    "psycopg.AsyncConnection.connect": "psycopg_async", "asyncpg.connect": "asyncpg",
 }  # fmt: skip
 # what would be another one's on a connection that goes from hand to hand
 OF_SESSION = re.compile(
@@ -40,6 +40,7 @@ class _Driver:
     """How the text of the generated module speaks of a driver; `marker` tells that it is there already."""
 
     name: str
+    connect: str
     marker: str
     standard: tuple[str, ...]
     ends: str
@@ -48,6 +49,7 @@ class _Driver:
 
 
 _ASKED = " One that lay for more than a second is asked for a sign of life before it is handed out."
+_OF_LOOP = "weakref.ref(asyncio.get_running_loop()), "  # a connection serves the event loop that opened it
 _SYNC = (
     "import os",
     "import threading",
@@ -56,12 +58,19 @@ _SYNC = (
     "from typing import Any",
 )
 _DRIVERS = {
-    "psycopg": _Driver("psycopg", "KeptPsycopg", _SYNC, "close(), and with it the end of a `with`, gives", _ASKED),
-    "psycopg2": _Driver("psycopg2", "KeptPsycopg2", _SYNC, "close() gives", _ASKED),
+    "psycopg": _Driver(
+        "psycopg", "psycopg.connect", "KeptPsycopg", _SYNC, "close(), and with it the end of a `with`, gives", _ASKED,
+    ),
+    "psycopg2": _Driver("psycopg2", "psycopg2.connect", "KeptPsycopg2", _SYNC, "close() gives", _ASKED),
+    "psycopg_async": _Driver(
+        "psycopg", "psycopg.AsyncConnection.connect", "KeptAsyncPsycopg",
+        ("import asyncio", *_SYNC[:3], "import weakref", *_SYNC[3:]),
+        "close(), and with it the end of an `async with`, gives", _ASKED, _OF_LOOP,
+    ),
     "asyncpg": _Driver(
-        "asyncpg", "KeptAsyncpg", ("import asyncio", *_SYNC[:3], "import weakref", _SYNC[3],
+        "asyncpg", "asyncpg.connect", "KeptAsyncpg", ("import asyncio", *_SYNC[:3], "import weakref", _SYNC[3],
                                    "from contextlib import suppress", _SYNC[4]),
-        "close() gives", "", "weakref.ref(asyncio.get_running_loop()), ",
+        "close() gives", "", _OF_LOOP,
     ),
 }  # fmt: skip
 
@@ -86,7 +95,7 @@ def _is_closed(function: Function, call: ast.Call, driver: str) -> bool:
     if isinstance(parent, ast.Await):
         parent = module.parent(parent)
     if isinstance(parent, ast.withitem) and isinstance(parent.optional_vars, ast.Name):
-        return driver == "psycopg" and not _is_changed(module, function, parent.optional_vars.id)
+        return driver in ("psycopg", "psycopg_async") and not _is_changed(module, function, parent.optional_vars.id)
     if not isinstance(parent, ast.Assign) or len(parent.targets) != 1 or not isinstance(parent.targets[0], ast.Name):
         return False
     name = parent.targets[0].id
@@ -132,22 +141,23 @@ def keep_connections(index: Index, module: Module, calls: Sequence[ast.Call]) ->
     drivers = {KEPT[index.resolve(module, call.func) or ""] for call in calls}
     if len(drivers) != 1:
         return []
-    stem, added = shared_module(index, module, _generated(_DRIVERS[drivers.pop()]))
+    stem, added = shared_module(index, module, _generated(drivers.pop()))
     edits = [Edit(*module.span(call.func), MAKER) for call in calls]
     edits.append(import_edit(index.tree, module, sibling_import(index.tree, module, stem, MAKER)))
     edits += _without_import(module, calls)
     return [edited(module, edits), *([added] if added is not None else [])]
 
 
-def _generated(driver: _Driver) -> SharedFile:
+def _generated(kind: str) -> SharedFile:
+    driver = _DRIVERS[kind]
     text = (_TEXTS / "core.txt").read_text(encoding="utf-8")
     for name, value in {
-        "MAKER": MAKER, "CONNECT": f"{driver.name}.connect", "ENDS": driver.ends, "ASKED": driver.asked,
+        "MAKER": MAKER, "CONNECT": driver.connect, "ENDS": driver.ends, "ASKED": driver.asked,
         "STDLIB": "\n".join(driver.standard) + "\n", "DRIVER": f"import {driver.name}" + _extensions(driver),
         "PLACE": driver.place,
     }.items():  # fmt: skip
         text = text.replace(f"@{name}@", value)
-    own = (_TEXTS / f"{driver.name}.txt").read_text(encoding="utf-8")
+    own = (_TEXTS / f"{kind}.txt").read_text(encoding="utf-8")
     return SharedFile("kept_connections", text + own.replace("KeptConnection", driver.marker), driver.marker)
 
 
@@ -161,7 +171,7 @@ def _without_import(module: Module, calls: Sequence[ast.Call]) -> list[Edit]:
     used = {node.id for node in module.nodes(ast.Name) if id(node) not in inside}
     found = []
     for node in module.tree.body:
-        if isinstance(node, ast.Import) and len(node.names) == 1:
+        if isinstance(node, ast.Import | ast.ImportFrom) and len(node.names) == 1:
             local = node.names[0].asname or node.names[0].name
             if local in {part.id for call in calls for part in walk(call.func) if isinstance(part, ast.Name)} - used:
                 start, end = whole_lines(module, node)

@@ -20,7 +20,10 @@ FILTER = re.compile(
     r"WHERE\s+(?P<where>.+)$",
     re.IGNORECASE | re.DOTALL,
 )
-COLUMN = re.compile(r"(?:^|\bAND\s+)(?:\w+\.)?(\w+)\s*(?:=\s*(?:'?\?|:\w)|IN\s*\()", re.IGNORECASE)
+# placeholders: `?` and `:name` of SQLite, `%s` and `%(name)s` of psycopg, `$1` of asyncpg
+COLUMN = re.compile(
+    r"(?:^|\bAND\s+)(?:\w+\.)?(\w+)\s*(?:=\s*(?:ANY\s*\(\s*)?(?:'?\?|:\w|%s|%\(\w+\)s|\$\d)|IN\s*\()", re.IGNORECASE
+)
 FIXED = re.compile(r"(?:^|\bAND\s+)(?:\w+\.)?(\w+)\s*=", re.IGNORECASE)
 EXECUTING = ("execute", "executescript")
 
@@ -122,6 +125,48 @@ async def done(owner: str):
         await prepare(db)
         await db.execute("UPDATE jobs SET state = 'done' WHERE owner = ? AND state = 'open'", (owner,))
 """,
+            "fastapi",
+        ),
+        Example(
+            '''import psycopg
+from fastapi import FastAPI
+
+app = FastAPI()
+DSN = "postgresql://db/shop"
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS rides (
+    id SERIAL PRIMARY KEY,
+    rider TEXT NOT NULL
+);
+"""
+
+
+@app.get("/rides/{rider}")
+async def rides(rider: str):
+    async with await psycopg.AsyncConnection.connect(DSN) as conn:
+        found = await conn.execute("SELECT id FROM rides WHERE rider = %s ORDER BY id", (rider,))
+        return await found.fetchall()
+''',
+            '''import psycopg
+from fastapi import FastAPI
+
+app = FastAPI()
+DSN = "postgresql://db/shop"
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS rides (
+    id SERIAL PRIMARY KEY,
+    rider TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS idx_rides_rider ON rides (rider);
+"""
+
+
+@app.get("/rides/{rider}")
+async def rides(rider: str):
+    async with await psycopg.AsyncConnection.connect(DSN) as conn:
+        found = await conn.execute("SELECT id FROM rides WHERE rider = %s ORDER BY id", (rider,))
+        return await found.fetchall()
+''',
             "fastapi",
         ),
     )
