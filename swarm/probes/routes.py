@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from swarm.analysis.layout import unparsed
+from swarm.analysis.routes.header_parameters import header_parameters
 from swarm.analysis.routes.query_parameters import read_parameter
 
 if TYPE_CHECKING:
@@ -39,20 +40,7 @@ def headers_of(index: Index) -> tuple[str, ...]:
             if isinstance(call.func, ast.Attribute) and call.func.attr == "get" and call.args:
                 names += _texts(module, call.args[0]) if _is_headers(call.func.value) else []
     for function in index.functions:
-        arguments = function.node.args
-        pairs = list(
-            zip(reversed([*arguments.posonlyargs, *arguments.args]), reversed(arguments.defaults), strict=False)
-        )
-        pairs += [(a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None]
-        for argument, default in pairs:
-            if isinstance(default, ast.Call) and unparsed(default.func).split(".")[-1] == "Header":
-                alias = next((k.value for k in default.keywords if k.arg == "alias"), None)
-                names += (
-                    _texts(function.module, alias) if alias is not None else [argument.arg.replace("_", "-").title()]
-                )
-        for argument in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]:
-            if argument.annotation is not None and "Header(" in unparsed(argument.annotation):
-                names.append(argument.arg.replace("_", "-").title())
+        names += header_parameters(index, function).values()
     return tuple(dict.fromkeys(names))
 
 

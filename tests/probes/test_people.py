@@ -256,4 +256,4 @@ def test_headers_that_the_code_reads(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     found = set(headers_of(build_index(SourceTree.load(tmp_path))))
-    assert found == {"X-Admin-Token", "Key", "X-Other", "X-Sig", "Authorization"}
+    assert found == {"x-admin-token", "key", "X-Other", "X-Sig", "Authorization"}

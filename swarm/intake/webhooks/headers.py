@@ -9,6 +9,7 @@ from swarm.analysis.constants import text_of
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import Function
+from swarm.analysis.routes.header_parameters import header_parameters
 from swarm.analysis.source import Module
 from swarm.intake.values.shapes import Reader, Shape
 
@@ -16,7 +17,7 @@ from swarm.intake.values.shapes import Reader, Shape
 def header_values(index: Index, handler: Function) -> dict[str, tuple[str, ...]]:
     """The texts that each header is compared with, by its name in small letters, in the order of the code."""
     shape = Shape()
-    names = {parameter: shape.key(header.lower()) for parameter, header in header_parameters(index, handler)}
+    names = {parameter: shape.key(header.lower()) for parameter, header in header_parameters(index, handler).items()}
     _Headers(index, shape, of_request=False).read(handler, names)
     found: dict[str, tuple[str, ...]] = {}
     for name, inner in shape.fields.items():
@@ -25,29 +26,9 @@ def header_values(index: Index, handler: Function) -> dict[str, tuple[str, ...]]
     return {name: texts for name, texts in found.items() if texts}
 
 
-def header_parameters(index: Index, function: Function) -> list[tuple[str, str]]:
-    """The parameters that FastAPI fills from headers, each with its header."""
-    arguments = function.node.args
-    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    defaults = dict(zip((a.arg for a in reversed(arguments.args)), reversed(arguments.defaults), strict=False))
-    defaults |= {a.arg: d for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None}
-    found = []
-    for argument in every:
-        home, written = function.module, argument.annotation
-        if written is not None:
-            home, written = index.written_out(function.module, written)
-        places = [defaults.get(argument.arg), *(ast.walk(written) if written is not None else ())]
-        call = next((node for node in places if isinstance(node, ast.Call)
-                     and unparsed(node.func).rsplit(".", 1)[-1] == "Header"), None)  # fmt: skip
-        if call is not None:
-            alias = next((text_of(index, home, k.value) for k in call.keywords if k.arg == "alias"), None)
-            found.append((argument.arg, alias or argument.arg.replace("_", "-")))
-    return found
-
-
 def headers_read(index: Index, function: Function, among: frozenset[Function]) -> Iterator[str]:
     """Names of headers that a function reads; those that it is told are taken from callers among these."""
-    yield from (header for _, header in header_parameters(index, function))
+    yield from header_parameters(index, function).values()
     for node in index.own_nodes(function):
         given: ast.expr | None = None
         if (

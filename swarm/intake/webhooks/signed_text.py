@@ -12,8 +12,8 @@ from swarm.analysis.index import Index
 from swarm.analysis.kinds.handed_on import given_to
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import Function
+from swarm.analysis.routes.header_parameters import header_parameters
 from swarm.analysis.source import Module, parameters
-from swarm.intake.webhooks.headers import header_parameters
 
 HMACS = ("hmac.new", "hmac.digest", "hmac.HMAC")
 TIME = re.compile(r"time|stamp|(^|[-_])ts$|(^|[-_])date$", re.IGNORECASE)
@@ -170,7 +170,7 @@ class _Reading:
         return "{timestamp}"
 
     def _of_name(self, function: Function, node: ast.Name, name: str, depth: int) -> str | None:
-        filled = dict(header_parameters(self.index, function))
+        filled = header_parameters(self.index, function)
         if name in filled:
             return self._of_header(filled[name])
         for value in self.index.kinds.bindings(function.node).get(name, []):

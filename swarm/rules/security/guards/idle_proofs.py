@@ -11,7 +11,8 @@ from typing import cast
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
-from swarm.analysis.source import FunctionNode, Module, parameters
+from swarm.analysis.routes.header_parameters import header_parameters
+from swarm.analysis.source import Module, parameters
 from swarm.rules.facts.logging_calls import is_log_call, is_print
 
 _DEPTH = 4
@@ -241,31 +242,9 @@ def idle_signatures(index: Index, function: Function) -> Iterator[str]:
         key = header_read(node)
         if key and is_signature_name(key) and is_idle(index, function, node):
             yield key
-    for argument, name in header_parameters(function.node):
-        if name and is_signature_name(name) and is_idle_name(index, function, argument.arg):
-            yield name
-
-
-def header_parameters(node: FunctionNode) -> Iterator[tuple[ast.arg, str]]:
-    """A function's parameters with the header that FastAPI fills each from: `x_sig: str = Header()`, by its alias
-    where it has one; "" for what is filled from elsewhere."""
-    arguments = node.args
-    positional = [*arguments.posonlyargs, *arguments.args]
-    defaults: dict[ast.arg, ast.expr | None] = dict(
-        zip(reversed(positional), reversed(arguments.defaults), strict=False)
-    )
-    defaults.update(zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True))
-    for argument in parameters(node):
-        parts = [part for part in (argument.annotation, defaults.get(argument)) if part is not None]
-        made = next(
-            (call for part in parts for call in walk(part)
-             if isinstance(call, ast.Call) and unparsed(call.func).rsplit(".", 1)[-1] == "Header"), None,
-        )  # fmt: skip
-        alias = next((k.value for k in made.keywords if k.arg == "alias"), None) if made is not None else None
-        if isinstance(alias, ast.Constant):
-            yield argument, str(alias.value).lower()
-        else:
-            yield argument, argument.arg.lower().replace("_", "-") if made is not None else ""
+    for parameter, name in header_parameters(index, function).items():
+        if is_signature_name(name) and is_idle_name(index, function, parameter):
+            yield name.lower()
 
 
 def header_read(node: ast.AST) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index
 from swarm.analysis.module import walk
+from swarm.analysis.routes.header_parameters import header_parameters
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Rule
@@ -135,7 +136,8 @@ def _is_own(function: Function) -> bool:
 
 def _remembered(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
     """Where an id from a header is looked up among those that were seen: the place and the header."""
-    taken = _header_parameters(function)
+    filled = {name: header.lower() for name, header in header_parameters(index, function).items()}
+    taken = {name: header for name, header in filled.items() if _ID.match(header) and header not in _SIGNED}
     if not taken and not any(_is_headers(node) for node in index.own_of(function, ast.Attribute)):
         return
     nodes = index.own_of(function, ast.Assign, ast.Compare, ast.Call)
@@ -159,20 +161,6 @@ def _remembered(index: Index, function: Function) -> Iterator[tuple[ast.AST, str
             if header:
                 yield node, header
                 return
-
-
-def _header_parameters(function: Function) -> dict[str, str]:
-    """Ids that FastAPI takes from headers: `x_event_id: str = Header("")`."""
-    arguments = function.node.args
-    pairs = list(zip(reversed(arguments.args), reversed(arguments.defaults), strict=False))
-    pairs += [(a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None]
-    found = {}
-    for argument, default in pairs:
-        name = argument.arg.replace("_", "-").lower()
-        made_by = function.module.resolve(default.func) if isinstance(default, ast.Call) else None
-        if (made_by or "").endswith(".Header") and _ID.match(name) and name not in _SIGNED:
-            found[argument.arg] = name
-    return found
 
 
 def _remembers(function: Function, call: ast.Call) -> bool:

@@ -13,8 +13,8 @@ from swarm.analysis.index import Function, Index, Route
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
 from swarm.analysis.reading.mentions import holds
+from swarm.analysis.routes.header_parameters import header_parameters
 from swarm.analysis.source import Module, parameters
-from swarm.rules.security.guards.idle_proofs import header_parameters
 from swarm.rules.security.guards.judging import compares_signature
 
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
@@ -89,10 +89,11 @@ def _texts(index: Index) -> frozenset[str]:
 
 
 def _header_parameters(index: Index) -> Iterator[str]:
-    """FastAPI's `x_ghl_signature: str = Header(...)`, by its alias where it has one."""
+    """Headers that FastAPI fills parameters from, and the names of all other parameters, as headers are written."""
     for route in index.routes:
-        for argument, name in header_parameters(route.function.node):
-            yield name or argument.arg.lower().replace("_", "-")
+        filled = header_parameters(index, route.function)
+        for argument in parameters(route.function.node):
+            yield filled.get(argument.arg, argument.arg.replace("_", "-")).lower()
 
 
 def read_id_headers(index: Index) -> tuple[str, ...]:
