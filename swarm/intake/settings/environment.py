@@ -11,6 +11,7 @@ from swarm.analysis.constants import text_of
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import ClassInfo
+from swarm.analysis.settings_classes import is_required_field, is_settings_class, variable_alias, variable_prefix
 from swarm.analysis.source import Module
 from swarm.intake.settings.composed import names_composed, prefixed
 from swarm.intake.settings.private_keys import private_key
@@ -20,9 +21,6 @@ _CONFIGS = frozenset({"decouple.config", "decouple.Config"})
 _CONFIG_OBJECTS = frozenset({
     "starlette.config.Config", "environs.Env", "environs.FileAwareEnv", "environ.Env", "environs.env",
 })  # fmt: skip
-_SETTINGS_BASES = frozenset(
-    {"pydantic_settings.BaseSettings", "pydantic.BaseSettings", "pydantic.env_settings.BaseSettings"}
-)
 _LIBRARIES = {
     "slack_bolt": ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET"),
     "openai": ("OPENAI_API_KEY",),
@@ -236,68 +234,20 @@ def _wrappers(index: Index) -> dict[str, bool]:
     return found
 
 
-def is_settings_class(index: Index, info: ClassInfo, depth: int = 0) -> bool:
-    """Whether a class is one of pydantic's settings, over bases of the target's own."""
-    for base in info.node.bases:
-        dotted = index.resolve(info.module, base) or ""
-        if dotted in _SETTINGS_BASES:
-            return True
-        if depth < 4 and dotted in index.classes and is_settings_class(index, index.classes[dotted], depth + 1):
-            return True
-    return False
-
-
 def _fields(index: Index, info: ClassInfo) -> Iterator[Setting]:
-    prefix = _prefix(info)
+    prefix = variable_prefix(info)
     for statement in info.node.body:
         if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
             continue
         name, value = statement.target.id, statement.value
         if name.startswith("_") or name == "model_config" or "ClassVar" in unparsed(statement.annotation):
             continue
-        required = value is None or _is_required_field(value)
+        required = value is None or is_required_field(value)
         annotation = unparsed(statement.annotation)
-        alias = _alias(value)
+        alias = variable_alias(value)
         default = None if required else text_of(index, info.module, value)
         place = f"{info.module.path}:{statement.lineno}"
         yield Setting(alias or (prefix + name).upper(), required, default, _annotated(annotation), place)
-
-
-def _is_required_field(value: ast.expr) -> bool:
-    if isinstance(value, ast.Constant):
-        return value.value is Ellipsis
-    if isinstance(value, ast.Call) and unparsed(value.func) in ("os.getenv", "getenv", "os.environ.get"):
-        return _default(value) is None and len(value.args) == 1  # None is no valid default of most types
-    if isinstance(value, ast.Call) and unparsed(value.func).rsplit(".", 1)[-1] == "Field":
-        named = {keyword.arg for keyword in value.keywords}
-        if value.args:
-            return isinstance(value.args[0], ast.Constant) and value.args[0].value is Ellipsis
-        return not named & {"default", "default_factory"}
-    return False
-
-
-def _alias(value: ast.expr | None) -> str:
-    if isinstance(value, ast.Call):
-        for keyword in value.keywords:
-            if keyword.arg in ("alias", "validation_alias", "env"):
-                inner = (
-                    keyword.value.args[0]
-                    if isinstance(keyword.value, ast.Call) and keyword.value.args
-                    else keyword.value
-                )
-                if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
-                    return inner.value
-    return ""
-
-
-def _prefix(info: ClassInfo) -> str:
-    for node in ast.walk(info.node):
-        if isinstance(node, ast.keyword) and node.arg == "env_prefix" and isinstance(node.value, ast.Constant):
-            return str(node.value.value)
-        if isinstance(node, ast.Assign) and unparsed(node.targets[0]) == "env_prefix" \
-                and isinstance(node.value, ast.Constant):  # fmt: skip
-            return str(node.value.value)
-    return ""
 
 
 def _annotated(annotation: str) -> str:

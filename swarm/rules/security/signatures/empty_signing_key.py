@@ -8,36 +8,37 @@ from dataclasses import dataclass
 
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
-from swarm.analysis.index import Function, Index
-from swarm.analysis.layout import unparsed
-from swarm.analysis.module import walk
-from swarm.analysis.routes.route_paths import argument
-from swarm.analysis.source import Module, parameters
+from swarm.analysis.index import Index
+from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.secrets.secret_in_code import imports_of, read_or
 from swarm.rules.security.secrets.secret_words import is_secret_name
-from swarm.rules.security.signatures.digests import assigned, from_request, last_name
-from swarm.rules.security.signatures.handed_keys import handed_to_object, variable_read
+from swarm.rules.security.signatures.digests import last_name
+from swarm.rules.security.signatures.empty_fields import EmptyField, empty_fields, field_edits
+from swarm.rules.security.signatures.key_names import names_asked_for, names_of_compared, names_of_signing_keys
 from swarm.rules.writing.placing import bound_names
 
 _READERS = ("os.getenv", "os.environ.get")
-_KEYED = ("hmac.new", "hmac.digest", "hmac.HMAC")
-_COMPARING = ("hmac.compare_digest", "secrets.compare_digest")
-_DEPTH = 3
 
 
 @dataclass(frozen=True, slots=True)
 class _Empty:
-    """A secret that is empty where its variable is not set, or set to nothing (`must_be_set`); `reader` is None where
-    it is a field of settings."""
+    """A secret that is empty where its variable is not set, or set to nothing (`must_be_set`): what reads it, or the
+    field of settings that holds it."""
 
     module: Module
     node: ast.expr
     name: str
     reader: ast.Call | ast.Subscript | ast.BoolOp | None
     must_be_set: bool = False
+    field: EmptyField | None = None
+
+    @property
+    def is_mendable(self) -> bool:
+        """Whether its place shows how it is to be written."""
+        return self.reader is not None or (self.field is not None and self.field.is_mendable)
 
 
 class EmptySigningKey(Rule):
@@ -47,7 +48,8 @@ class EmptySigningKey(Rule):
     probe proves it.
 
     The mend takes a random key in place of the empty one, which nobody knows: every signature is refused until the
-    variable is set. A service whose environment sets it sees no difference.
+    variable is set. A field of settings gets a length as well, so that one set to nothing is no key. A service whose
+    environment sets it sees no difference.
     """
 
     id = "empty-signing-key"
@@ -98,8 +100,42 @@ class EmptySigningKey(Rule):
             '    if not hmac.compare_digest(made.encode(), request.headers["x-sig"].encode()):\n'
             "        return JSONResponse({}, status_code=401)\n    return JSONResponse({})\n\n\n"
             'app = Starlette(routes=[Route("/hook", hook, methods=["POST"])])\n',
-            None,
+            "import hmac\nimport secrets\n\nfrom pydantic import Field\nfrom pydantic_settings import BaseSettings\n"
+            "from starlette.applications import Starlette\n"
+            "from starlette.responses import JSONResponse\nfrom starlette.routing import Route\n\n\n"
+            "class Settings(BaseSettings):\n"
+            "    hook_secret: str = Field(default_factory=lambda: secrets.token_hex(32), min_length=1)\n\n\n"
+            "settings = Settings()\n\n\n"
+            "async def hook(request):\n"
+            '    made = hmac.new(settings.hook_secret.encode(), await request.body(), "sha256").hexdigest()\n'
+            '    if not hmac.compare_digest(made.encode(), request.headers["x-sig"].encode()):\n'
+            "        return JSONResponse({}, status_code=401)\n    return JSONResponse({})\n\n\n"
+            'app = Starlette(routes=[Route("/hook", hook, methods=["POST"])])\n',
             "starlette",
+        ),
+        # a field that has to be there, and may hold nothing
+        Example(
+            "import hmac\nfrom functools import lru_cache\n\n"
+            "from fastapi import Depends, FastAPI, HTTPException, Request\n"
+            "from pydantic_settings import BaseSettings\n\n\n"
+            "class Settings(BaseSettings):\n    hook_secret: str\n\n\n"
+            "@lru_cache\ndef config() -> Settings:\n    return Settings()\n\n\n"
+            "async def signed(request: Request):\n"
+            '    made = hmac.new(config().hook_secret.encode(), await request.body(), "sha256").hexdigest()\n'
+            '    if not hmac.compare_digest(made.encode(), request.headers.get("X-Sig", "").encode()):\n'
+            "        raise HTTPException(401)\n\n\napp = FastAPI()\n\n\n"
+            '@app.post("/hook", dependencies=[Depends(signed)])\nasync def hook(event: dict):\n    return {}\n',
+            "import hmac\nfrom functools import lru_cache\n\n"
+            "from fastapi import Depends, FastAPI, HTTPException, Request\n"
+            "from pydantic import Field\nfrom pydantic_settings import BaseSettings\n\n\n"
+            "class Settings(BaseSettings):\n    hook_secret: str = Field(min_length=1)\n\n\n"
+            "@lru_cache\ndef config() -> Settings:\n    return Settings()\n\n\n"
+            "async def signed(request: Request):\n"
+            '    made = hmac.new(config().hook_secret.encode(), await request.body(), "sha256").hexdigest()\n'
+            '    if not hmac.compare_digest(made.encode(), request.headers.get("X-Sig", "").encode()):\n'
+            "        raise HTTPException(401)\n\n\napp = FastAPI()\n\n\n"
+            '@app.post("/hook", dependencies=[Depends(signed)])\nasync def hook(event: dict):\n    return {}\n',
+            "fastapi",
         ),
         # a variable that is there, and holds nothing
         Example(
@@ -140,7 +176,7 @@ class EmptySigningKey(Rule):
                 severity="low" if empty.must_be_set else None,
                 recommendation="Refuse to start, or every request, where the secret is not set.",
                 anchor=empty.name,
-                mendable=empty.reader is not None,
+                mendable=empty.is_mendable,
             )
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
@@ -151,18 +187,29 @@ class EmptySigningKey(Rule):
         random = "token_hex(32)" if is_taken else "secrets.token_hex(32)"
         edits: list[Edit] = []
         for empty in _empty(index):
-            if empty.module is module and empty.reader is not None and empty.node.lineno in lines:
-                text = _read_or(module, empty.reader, random)
-                if text is not None:
-                    edits.append(Edit(*module.span(empty.reader), text))
+            if empty.module is not module or empty.node.lineno not in lines or not empty.is_mendable:
+                continue
+            if empty.field is not None:
+                edits += field_edits(empty.field, random)
+                continue
+            text = _read_or(module, empty.reader, random) if empty.reader is not None else None
+            if text is not None and empty.reader is not None:
+                edits.append(Edit(*module.span(empty.reader), text))
         if not edits:
             return None
-        imported = imports_of(module, ["from secrets import token_hex" if is_taken else "import secrets"])
+        is_random = any(random in edit.text for edit in edits)
+        has_length = any("min_length" in edit.text for edit in edits)
+        wanted = ["from secrets import token_hex" if is_taken else "import secrets"] if is_random else []
+        why = [
+            "where the environment gives no key, a random one is made, which nobody knows: nothing verifies until it "
+            "is set" if is_random else "",
+            "settings refuse a key that is set to nothing" if has_length else "",
+        ]  # fmt: skip
+        text = "; ".join(filter(None, why))
         return Mend(
             "Take no empty signing key",
-            "Where the environment gives no key, a random one is made, which nobody knows: nothing verifies until it "
-            "is set, and no signature made with the empty key is good.",
-            (edited(module, [*edits, *imported]),),
+            f"{text[:1].upper()}{text[1:]}. No signature made with the empty key is good.",
+            (edited(module, [*dict.fromkeys(edits), *imports_of(module, wanted)]),),
         )
 
 
@@ -196,9 +243,9 @@ def _set_to_nothing(index: Index, module: Module, signing: frozenset[str]) -> It
 
 
 def _empty(index: Index) -> Iterator[_Empty]:
-    signing = _names_of_signing_keys(index)
-    keys = signing | _names_of_compared(index)
-    asked = _asked_for(index) if keys else frozenset()
+    signing = names_of_signing_keys(index)
+    keys = signing | names_of_compared(index)
+    asked = names_asked_for(index) if keys else frozenset()
     for module in index.tree.modules.values():
         if not keys or is_added(module):
             continue
@@ -218,14 +265,9 @@ def _empty(index: Index) -> Iterator[_Empty]:
         for read, name in _set_to_nothing(index, module, signing):
             if not {name, *_bound_to(module, read)} & asked:
                 yield _Empty(module, read, name, read, must_be_set=True)
-        for field in module.nodes(ast.AnnAssign):
-            owner = module.parent(field)
-            is_empty = isinstance(field.value, ast.Constant) and field.value.value == ""
-            if is_empty and isinstance(owner, ast.ClassDef) and isinstance(field.target, ast.Name) and field.value:
-                is_settings = any("Settings" in unparsed(base) for base in owner.bases)
-                name = field.target.id
-                if is_settings and is_secret_name(name) and name in keys and name not in asked:
-                    yield _Empty(module, field.value, name, None)
+    for field in empty_fields(index, signing, keys, asked) if keys else ():
+        if not is_added(field.module):
+            yield _Empty(field.module, field.node, field.name, None, field.is_required, field)
 
 
 def _or_nothing(module: Module, either: ast.BoolOp) -> str:
@@ -256,141 +298,3 @@ def _bound_to(module: Module, call: ast.expr) -> Iterator[str]:
         if isinstance(around, ast.stmt):
             return
         inner = around
-
-
-def _names_of_compared(index: Index) -> frozenset[str]:
-    """What is compared with what was sent is called."""
-    found: set[str] = set()
-    for function in index.functions:
-        module = function.module
-        if is_added(module):
-            continue
-        compared = [
-            [node.left, *node.comparators] if isinstance(node, ast.Compare) else node.args
-            for node in index.own_of(function, ast.Compare, ast.Call)
-            if isinstance(node, ast.Compare) or module.resolve(node.func) in _COMPARING
-        ]
-        for sides in compared:
-            if any(from_request(module, side) for side in sides):
-                found |= {last_name(_bare(side)) for side in sides if not from_request(module, side)}
-    return frozenset(name for name in found if name)
-
-
-def _names_of_signing_keys(index: Index) -> frozenset[str]:
-    """What the keys of digests that are checked are called."""
-    found: set[str] = set()
-    for module, call in _keyed(index):
-        if not _is_compared_somewhere(index, module, call):
-            continue
-        key = argument(call, 0, "key")
-        if key is not None:
-            found |= _called(index, module, _bare(key), 0)
-    return frozenset(name for name in found if name)
-
-
-def _keyed(index: Index) -> Iterator[tuple[Module, ast.Call]]:
-    for name in ("new", "digest", "HMAC"):
-        for module, call in index.calls_named(name):
-            if module.resolve(call.func) in _KEYED and not is_added(module):
-                yield module, call
-
-
-def _is_compared_somewhere(index: Index, module: Module, call: ast.Call) -> bool:
-    """Whether the digest is one that is checked: its function, or one that calls it, compares."""
-    function = index.enclosing(module, call)
-    around = [function, *index.callers(function)] if function is not None else []
-    if any(_compares(one.module, node) for one in around for node in index.own_nodes(one)):
-        return True
-    return any(_hands_to_comparer(index, one, function) for one in around[1:]) if function is not None else False
-
-
-def _hands_to_comparer(index: Index, caller: Function, maker: Function) -> bool:
-    """`same(sign(body), sent)`: the digest goes to a function of the service's own that compares."""
-    for call in index.calls(caller):
-        comparer = index.resolve_call(caller.module, call)
-        if comparer is None or not any(_compares(comparer.module, node) for node in index.own_nodes(comparer)):
-            continue
-        for given in call.args:
-            value = assigned(given, caller.node)
-            if isinstance(value, ast.Call) and index.resolve_call(caller.module, value) is maker:
-                return True
-    return False
-
-
-def _compares(module: Module, node: ast.AST) -> bool:
-    if isinstance(node, ast.Call):
-        return module.resolve(node.func) in _COMPARING
-    is_equality = isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq)
-    return is_equality and not any(isinstance(side, ast.Constant) for side in getattr(node, "comparators", []))
-
-
-def _called(index: Index, module: Module, key: ast.expr, depth: int) -> set[str]:
-    """The names that a key goes by: its own, and where it is a parameter those that callers hand in."""
-    names = {last_name(key.func if isinstance(key, ast.Call) else key)}
-    function = index.enclosing(module, key)
-    if function is not None:
-        names |= {variable_read(where, value) for where, value in handed_to_object(index, function, key)}
-    if not isinstance(key, ast.Name) or function is None or depth > _DEPTH:
-        return names
-    several = [a.arg for a in parameters(function.node)]
-    if key.id in several:
-        position = several.index(key.id) - (1 if several[0] in ("self", "cls") else 0)
-        for where, call in index.calls_named(function.name) if position >= 0 else ():
-            given = argument(call, position, key.id)
-            if given is not None and index.resolve_call(where, call) is function:
-                names |= _called(index, where, _bare(given), depth + 1)
-    for node in index.own_of(function, ast.Assign):
-        if any(last_name(target) == key.id for target in node.targets):
-            value = _bare(node.value)
-            if isinstance(value, ast.Name | ast.Attribute | ast.Subscript) and last_name(value) != key.id:
-                names |= _called(index, module, value, depth + 1)
-    return names
-
-
-def _bare(node: ast.expr) -> ast.expr:
-    """`SECRET` of `SECRET.encode()`, `bytes(SECRET, "utf8")` and `(SECRET or "")`."""
-    for _ in range(4):
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and node.func.attr in ("encode", "strip")
-        ):
-            node = node.func.value
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("bytes", "str"):
-            node = node.args[0] if node.args else node
-        elif isinstance(node, ast.BoolOp):
-            node = node.values[0]
-        else:
-            break
-    return node
-
-
-def _asked_for(index: Index) -> frozenset[str]:
-    """Names that some test asks for: `if not SECRET`, `assert SECRET`, `SECRET == ""`, `len(SECRET) < 32`."""
-    found: set[str] = set()
-    for module in index.tree.modules.values():
-        tests: list[ast.If | ast.IfExp | ast.Assert] = [
-            *module.nodes(ast.If), *module.nodes(ast.IfExp), *module.nodes(ast.Assert)
-        ]  # fmt: skip
-        for node in tests:
-            found |= _named_in(node.test)
-        for boolean in module.nodes(ast.BoolOp):
-            found |= {name for part in boolean.values for name in _named_in(part)}
-        for negated in module.nodes(ast.UnaryOp):
-            found |= _named_in(negated)
-        for call in module.nodes(ast.Call):
-            if isinstance(call.func, ast.Name) and call.func.id in ("bool", "all", "any", "len"):
-                found |= {last_name(part) for given in call.args for part in walk(given)}
-    return frozenset(found - {""})
-
-
-def _named_in(test: ast.expr) -> set[str]:
-    if isinstance(test, ast.UnaryOp):
-        return _named_in(test.operand) if isinstance(test.op, ast.Not) else set()
-    if isinstance(test, ast.BoolOp):
-        return {name for part in test.values for name in _named_in(part)}
-    if isinstance(test, ast.Compare):
-        others = [side.value for side in test.comparators if isinstance(side, ast.Constant)]
-        is_blank = any(other in ("", b"", None, 0) or isinstance(other, int) for other in others)
-        return {last_name(part) for part in walk(test.left)} if is_blank else set()
-    return {last_name(test)}
