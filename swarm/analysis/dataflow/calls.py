@@ -148,7 +148,7 @@ class Calls:
     ) -> Value:  # fmt: skip
         run = self._run
         if receiver.kind in REQUEST_KINDS and name in SENT:
-            return run.part(receiver, name, node, frame)
+            return run.names.part(receiver, name, node, frame)
         local = env.get(node.func.id) if isinstance(node.func, ast.Name) else None
         if local is not None and local.node is not None:
             inner = dict(env) | dict(zip([a.arg for a in parameters_of(local.node)], arguments, strict=False))
@@ -234,7 +234,7 @@ class Calls:
         if dotted == "re.sub" and len(arguments) > 2:
             return library.substituted(arguments)
         if dotted in ("getattr",) and len(arguments) > 1 and isinstance(arguments[1].constant, str):
-            return self._run.part(arguments[0], arguments[1].constant, node, frame)
+            return self._run.names.part(arguments[0], arguments[1].constant, node, frame)
         if dotted in ("ast.literal_eval", "json.loads", "urllib.parse.parse_qs"):
             return derived(*arguments)
         if name == "setFeature" and receiver.kind.startswith("xml.sax.parser") and len(node.args) > 1:

@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING
 
 from swarm.analysis.dataflow.calls import Calls
 from swarm.analysis.dataflow.folding import folded_operator, percent
-from swarm.analysis.dataflow.frames import CHECKED, Env, Frame, Seen
+from swarm.analysis.dataflow.frames import Env, Frame, Seen
 from swarm.analysis.dataflow.guards import Guards, decided, truth_of
-from swarm.analysis.dataflow.incoming import FILES, FLASK_REQUEST, OF_THE_PATH, REQUEST_KINDS, SENT, has_parameters
+from swarm.analysis.dataflow.names import Names
 from swarm.analysis.dataflow.objects import Objects
 from swarm.analysis.dataflow.predicates import Predicates
 from swarm.analysis.dataflow.statements import Statements
 from swarm.analysis.dataflow.values import (
-    OUTSIDE,
     UNKNOWN,
     Taint,
     Value,
-    beside_items,
     concatenated,
     container,
     derived,
@@ -27,7 +25,6 @@ from swarm.analysis.dataflow.values import (
     literal,
     merge_into,
 )
-from swarm.analysis.module import unparsed, walk
 from swarm.core.findings import FlowStep
 
 if TYPE_CHECKING:
@@ -44,26 +41,26 @@ class OutOfSteps(Exception):
 
 
 class Interpreter:
-    """Evaluates expressions; statements, calls and conditions have classes of their own."""
+    """Evaluates expressions; names, statements, calls and conditions have classes of their own."""
 
     def __init__(self, index: Index) -> None:
         self.index = index
         self.seen: list[Seen] = []
         self._held: dict[int, dict[int, Taint]] = {}  # by the expression's id, then by the source's key
+        self.names = Names(self)
         self.guards = Guards(self)
         self.calls = Calls(self)
         self.objects = Objects(self)
         self.predicates = Predicates(self)
         self.statements = Statements(self)
         self.left = MOST_STEPS
-        self._globals: dict[tuple[str, str], Value] = {}
         self._literals: dict[ast.Constant, Value] = {}
         self._steps: dict[ast.AST, FlowStep] = {}
         self._evaluators: dict[type[ast.expr], Callable[..., Value]] = {
             ast.Constant: self._literal,
-            ast.Name: self._name,
-            ast.Attribute: self._attribute,
-            ast.Subscript: self._subscript,
+            ast.Name: self.names.of_name,
+            ast.Attribute: self.names.of_attribute,
+            ast.Subscript: self.names.of_item,
             ast.Call: self.calls.evaluate,
             ast.JoinedStr: self._joined_string,
             ast.FormattedValue: self._formatted,
@@ -124,126 +121,11 @@ class Interpreter:
             step = self._steps[node] = FlowStep(module.path, line, module.line(line).strip()[:160])
         return Value(tuple([taint.through(step) for taint in value.taints]), *value[1:])
 
-    # -- names and parts
-
     def _literal(self, node: ast.Constant, frame: Frame, env: Env) -> Value:
         known = self._literals.get(node)
         if known is None:
             known = self._literals[node] = literal(node.value)
         return known
-
-    def _name(self, node: ast.Name, frame: Frame, env: Env) -> Value:
-        if node.id in env:
-            return env[node.id]
-        return self._global(node, frame)
-
-    def _global(self, node: ast.expr, frame: Frame) -> Value:
-        dotted = self.index.resolve(frame.module, node)
-        if dotted is None:
-            return UNKNOWN
-        if dotted in FLASK_REQUEST:
-            return Value(kind="flask.Request", dotted=dotted)
-        if dotted == "flask.session":
-            return Value(kind="session", dotted=dotted)
-        home, name = self.index.tree.split(dotted, frame.module)
-        if home is None or "." in name or name not in home.globals:
-            return Value(dotted=dotted)
-        return self.global_value(home, name, dotted)
-
-    def global_value(self, home: Module, name: str, dotted: str) -> Value:
-        """What a module's variable holds, where it is written once."""
-        key = home.path, name
-        if key not in self._globals:
-            self._globals[key] = Value(dotted=dotted)  # a recursion ends here
-            statement = home.globals[name]
-            value = getattr(statement, "value", None)
-            targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-            if isinstance(value, ast.expr) and len(targets) == 1 and isinstance(targets[0], ast.Name) \
-                    and not _is_written_again(home, name, statement):  # fmt: skip
-                found = self.evaluate(value, Frame(home, None, None, 0), {})
-                self._globals[key] = found._replace(taints=(), dotted=dotted)
-        return self._globals[key]
-
-    def _attribute(self, node: ast.Attribute, frame: Frame, env: Env) -> Value:
-        if CHECKED in env and CHECKED + (text := unparsed(node)) in env:
-            return env[CHECKED + text]
-        root: ast.expr = node
-        while isinstance(root, ast.Attribute):
-            root = root.value
-        if isinstance(root, ast.Name) and root.id not in env:
-            dotted = self.index.resolve(frame.module, node)
-            if dotted is not None:
-                flask = dotted.rpartition(".")
-                if flask[0] not in FLASK_REQUEST:
-                    found = self._global(node, frame)
-                    if found.kind or found.dotted == dotted:
-                        owner = dotted.rsplit(".", 2)[0]
-                        if owner not in FLASK_REQUEST:
-                            return found
-        return self.part(self.evaluate(node.value, frame, env), node.attr, node, frame)
-
-    def part(self, owner: Value, name: str, node: ast.expr, frame: Frame) -> Value:
-        """An attribute of a value."""
-        if owner.fields is not None and name in owner.fields:
-            return owner.fields[name]
-        if owner.kind in REQUEST_KINDS:
-            if name == "session":
-                return Value(kind="session")
-            if name not in SENT:
-                return UNKNOWN
-            route = frame.route
-            if name in OF_THE_PATH:
-                self.calls.tie("path")
-            if name in OF_THE_PATH and route is not None and not has_parameters(route.path):
-                fixed = name == "path"
-                return literal(route.path) if fixed and route.path else UNKNOWN
-            return Value(taints=(self.source("request", frame.module, node),), text=OUTSIDE, kind="sent")
-        if owner.kind == "urlparse":
-            return owner._replace(kind="")
-        if owner.kind == "pathlib.Path" and name in ("name", "stem", "suffix"):
-            return derived(owner, marks=("path", "flat"))
-        if owner.kind in FILES and name in ("file", "size"):
-            return UNKNOWN
-        if owner.kind in self.index.classes:
-            return self.objects.attribute_of(owner, name, node, frame)
-        if owner.taints:
-            return Value(taints=owner.taints, kind=owner.kind if owner.kind == "sent" else "", about=owner.about)
-        return UNKNOWN
-
-    def _subscript(self, node: ast.Subscript, frame: Frame, env: Env) -> Value:
-        if CHECKED in env and CHECKED + (text := unparsed(node)) in env:
-            return env[CHECKED + text]
-        owner = self.evaluate(node.value, frame, env)
-        if isinstance(node.slice, ast.Slice):
-            return self._sliced(owner, node.slice, frame, env)
-        key = self.evaluate(node.slice, frame, env)
-        if owner.items is not None and key.constants is not None:
-            found = None
-            for constant in key.constants:
-                at = constant
-                if owner.shape == "list" and isinstance(constant, int) and constant < 0:
-                    at = len(owner.items) + constant
-                if at not in owner.items:
-                    return beside_items(owner)
-                found = owner.items[at] if found is None else joined(found, owner.items[at])
-            return found if found is not None else UNKNOWN
-        if isinstance(owner.constant, str) and not owner.taints and isinstance(key.constant, int):
-            try:
-                return literal(owner.constant[key.constant])
-            except IndexError:
-                return UNKNOWN
-        return Value(taints=owner.taints, about=owner.about, kind="sent" if owner.kind == "sent" else "")
-
-    def _sliced(self, owner: Value, part: ast.Slice, frame: Frame, env: Env) -> Value:
-        ends = [
-            self.evaluate(end, frame, env) if end is not None else literal(None) for end in (part.lower, part.upper)
-        ]
-        low, high = ends[0].constants, ends[1].constants
-        if isinstance(owner.constant, str) and not owner.taints and low and high and part.step is None:
-            start, stop = low[0], high[0]
-            if isinstance(start, int | None) and isinstance(stop, int | None):
-                return literal(owner.constant[start:stop])
-        return Value(taints=owner.taints)._replace(shape=owner.shape)
 
     # -- strings and numbers
 
@@ -393,14 +275,3 @@ class Interpreter:
 
 def _clean_keys(value: Value) -> bool:
     return all(not isinstance(key, Value) for key in value.items or ())
-
-
-def _is_written_again(home: Module, name: str, statement: ast.stmt) -> bool:
-    if any(name in node.names for node in home.nodes(ast.Global)):
-        return True
-    for node in home.tree.body:
-        if node is not statement and isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.If | ast.Try):
-            for inner in walk(node):
-                if isinstance(inner, ast.Name) and inner.id == name and isinstance(inner.ctx, ast.Store):
-                    return True
-    return False

@@ -78,7 +78,7 @@ class Objects:
         items: dict[object, Value] = {}
         for dotted in _lineage(self._run, owner.kind):
             for name in self._run.index.classes[dotted].annotations:
-                items.setdefault(name, self._run.part(owner, name, node, frame))
+                items.setdefault(name, self._run.names.part(owner, name, node, frame))
         return container("dict", items) if items else derived(owner)
 
 
