@@ -17,6 +17,7 @@ from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.signatures.digests import assigned, last_name
 from swarm.rules.security.signatures.handed_keys import handed_to_object, variable_read
+from swarm.rules.security.signatures.settings_keys import unmasked, variable_of_field
 from swarm.rules.writing.placing import bound_names, code_mentions
 from swarm.rules.writing.splices import before_definitions, import_as
 
@@ -143,7 +144,8 @@ class SingleSigningKey(Rule):
         variables = ", ".join(sorted({f"{check.variable}_PREVIOUS" for check in checks}))
         return Mend(
             "Let signing keys be rotated",
-            f"While keys are changed, a signature made with {variables} is good as well; unset, nothing changes.",
+            f"While keys are changed, a signature made with {variables} of the environment is good as well; "
+            "unset, nothing changes.",
             (edited(module, edits),),
         )
 
@@ -222,6 +224,7 @@ def _with_key(index: Index, found: _Found, keyed: ast.Call, home: Function) -> _
     if isinstance(key, ast.Call) and isinstance(key.func, ast.Attribute) and key.func.attr == "encode":
         key, is_bytes = key.func.value, False
     first = key.values[0] if isinstance(key, ast.BoolOp) and isinstance(key.op, ast.Or) else key
+    first = unmasked(first)
     if not isinstance(first, ast.Name | ast.Attribute | ast.Subscript):
         return None
     variable = _variable(index, home, first, 0)
@@ -263,13 +266,14 @@ def _variable(index: Index, home: Function, key: ast.expr, depth: int) -> str:
         if value is not key:
             if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "encode":
                 value = value.func.value
+            value = unmasked(value)
             return variable_read(module, value) or _variable(index, home, value, depth + 1)
     if isinstance(key, ast.Name | ast.Attribute):
         place, name = index.tree.split(index.resolve(module, key) or "", module)
         statement = place.globals.get(name) if place is not None else None
         if place is not None and isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
             return variable_read(place, statement.value)
-        return ""
+        return variable_of_field(index, module, key) if isinstance(key, ast.Attribute) else ""
     # settings["HOOK_SECRET"], filled from the variable of the same name
     name = last_name(key)
     wanted = re.compile(rf"(getenv|environ(\.get)?)[(\[]\s*[\"\']{re.escape(name)}[\"\']")
