@@ -54,12 +54,6 @@ class Growing:
     file: str
     sizes: tuple[tuple[int, int], ...]
 
-    @property
-    def per_event(self) -> float:
-        """Entries that an event added."""
-        (first_events, first), (last_events, last) = self.sizes[0], self.sizes[-1]
-        return (last - first) / max(1, last_events - first_events)
-
 
 @dataclass(frozen=True, slots=True)
 class Sweep:

@@ -23,7 +23,6 @@ class FileReplacements:
     """The replacements in one file, from its beginning to its end; a new file has one, its whole text."""
 
     path: str
-    is_new: bool
     replacements: tuple[Replacement, ...]
 
 
@@ -45,12 +44,12 @@ def in_originals(patch: Patch, before_all: dict[str, str]) -> tuple[FileReplacem
         if change.after is None:
             return None
         if change.before is None:
-            found.append(FileReplacements(change.path, True, (Replacement(1, 0, change.after),)))
+            found.append(FileReplacements(change.path, (Replacement(1, 0, change.after),)))
             continue
         several = _replacements(before_all.get(change.path, change.before), change.before, change.after)
         if several is None:
             return None
-        found.append(FileReplacements(change.path, False, several))
+        found.append(FileReplacements(change.path, several))
     return tuple(found)
 
 

@@ -11,7 +11,7 @@ from swarm.core.patches import FileChange
 from swarm.core.place import TargetPlace
 from swarm.models.recording import Heading, Recorder
 from swarm.target.tree import copies
-from swarm.target.tree.copies import Copy, PatchDoesNotApply, apply_changes, clone, make_copy, read_tree
+from swarm.target.tree.copies import Copy, PatchDoesNotApply, apply_changes, clone, make_copy
 
 
 def place_of(root: Path, path: str = ".") -> TargetPlace:
@@ -112,11 +112,8 @@ def test_copying_some_hundred_files_is_fast(tmp_path: Path) -> None:
     assert time.perf_counter() - started < 2.0  # 0.05 s when nothing else runs
 
 
-def test_read_tree_gives_text_with_its_line_ends_and_no_binary(tmp_path: Path) -> None:
-    plant(tmp_path, "pkg/a.py")
-    (tmp_path / "crlf.py").write_bytes(b"a\r\nb\r\n")
-    (tmp_path / "image.png").write_bytes(b"\x89PNG\x00\xff")
-    assert read_tree(tmp_path) == {"pkg/a.py": "text of pkg/a.py\n", "crlf.py": "a\r\nb\r\n"}
+def texts(root: Path) -> dict[str, str]:
+    return {str(file.relative_to(root)): file.read_text() for file in root.rglob("*") if file.is_file()}
 
 
 def made(tmp_path: Path, **files: str) -> Copy:
@@ -138,7 +135,7 @@ def test_changes_edit_create_and_delete(tmp_path: Path) -> None:
             FileChange("a.py", "one\n", "ONE\n"),
         ],
     )
-    assert read_tree(copy.path) == {"a.py": "ONE\n", "new/c.py": "3\n"}
+    assert texts(copy.path) == {"a.py": "ONE\n", "new/c.py": "3\n"}
 
 
 @pytest.mark.parametrize(
@@ -156,7 +153,7 @@ def test_a_change_that_does_not_fit_leaves_the_whole_copy_as_it_was(tmp_path: Pa
     with pytest.raises(PatchDoesNotApply) as raised:
         apply_changes(copy, [FileChange("a.py", "1\n", "one\n"), bad])
     assert raised.value.path == bad.path
-    assert read_tree(copy.path) == {"a.py": "1\n", "b.py": "2\n"}
+    assert texts(copy.path) == {"a.py": "1\n", "b.py": "2\n"}
     assert not (tmp_path / "out.py").exists()
 
 

@@ -8,10 +8,11 @@ import json
 import pytest
 
 from swarm.target.replay.compare import compare
-from swarm.target.replay.look import observe, record_baseline
+from swarm.target.replay.look import observe
 from swarm.target.replay.observation import Observation, Recording
 from swarm.target.tree.copies import make_copy
 from swarm.target.tree.place import resolve_place
+from tests.recording import record_baseline
 from tests.target import small_target as small
 
 REQUESTS = 3

@@ -11,7 +11,6 @@ from swarm.analysis.index import build_index
 from swarm.analysis.source import SourceTree
 from swarm.core.patches import FileChange, GateResult
 from swarm.rules.registry import all_rules
-from swarm.target.replay.look import record_baseline
 from swarm.target.replay.observation import Exchange, Recording
 from swarm.target.running.sandbox import choose_sandbox
 from swarm.target.tree.copies import make_copy
@@ -22,6 +21,7 @@ from swarm.verify.fixes import Fix
 from swarm.verify.gates import durable, replay
 from swarm.verify.lab import Lab
 from swarm.verify.live import probe_live, running
+from tests.recording import record_baseline
 from tests.verify import early_service as early
 
 pytestmark = pytest.mark.long

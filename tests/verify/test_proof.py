@@ -16,7 +16,6 @@ from swarm.core.findings import Category
 from swarm.core.patches import FileChange, Rejected
 from swarm.probes.run import all_probes
 from swarm.rules.registry import all_rules
-from swarm.target.replay.look import record_baseline
 from swarm.target.replay.observation import Recording
 from swarm.target.running.sandbox import choose_sandbox
 from swarm.target.tree.copies import make_copy
@@ -31,6 +30,7 @@ from swarm.verify.live import probe_live, running
 from swarm.verify.standing import Standing
 from swarm.verify.testrun import run_tests
 from swarm.verify.verifier import prove
+from tests.recording import record_baseline
 from tests.verify.small_service import APP, PRICING, write_service
 
 pytestmark = pytest.mark.long

@@ -121,7 +121,7 @@ class _Walk:
         if function.class_name:
             owner = f"{function.module.dotted}.{function.qualname.rpartition('.')[0]}"
             env["self"] = Value(kind=owner if owner in self._index.classes else "")
-        pairs = list(handler_parameters(self._index, route, function))
+        pairs = list(handler_parameters(function))
         for number, (argument, default) in enumerate(pairs):
             if route.framework == "starlette" and number == 0 and argument.annotation is None:
                 env[argument.arg] = Value(kind="starlette.requests.Request")
@@ -192,7 +192,7 @@ class _Walk:
         return self._run.calls.invoke(named, self._of(named, route, inner), inner, {}).value
 
     def _of(self, function: Function, route: Route, frame: Frame) -> Env:
-        pairs = handler_parameters(self._index, route, function)
+        pairs = handler_parameters(function)
         return {argument.arg: self._parameter(argument, default, route, frame) for argument, default in pairs}
 
     def _may_be_text(self, function: Function, argument: ast.arg) -> bool:

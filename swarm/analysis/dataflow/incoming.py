@@ -12,7 +12,7 @@ from swarm.analysis.source import Module, parameters
 
 if TYPE_CHECKING:
     from swarm.analysis.index import Index
-    from swarm.analysis.parts import Function, Route
+    from swarm.analysis.parts import Function
 
 FLASK_REQUEST = frozenset({"flask.request", "flask.globals.request", "quart.request"})
 REQUEST_KINDS = frozenset({
@@ -60,7 +60,7 @@ def is_plain(index: Index, module: Module, annotation: ast.expr | None) -> bool:
     if isinstance(annotation, ast.Constant):
         if isinstance(annotation.value, str):
             try:
-                return is_plain_text(index, module, annotation.value)
+                return _is_plain_text(annotation.value)
             except SyntaxError:
                 return False
         return annotation.value is None
@@ -85,10 +85,10 @@ def is_plain(index: Index, module: Module, annotation: ast.expr | None) -> bool:
     return home is not None and isinstance(alias, ast.Subscript | ast.Call) and is_plain(index, home, alias)
 
 
-def is_plain_text(index: Index, module: Module, text: str) -> bool:
+def _is_plain_text(text: str) -> bool:
     """The same of an annotation that is written as a string."""
     names = {node.id for node in walk(parse_expression(text)) if isinstance(node, ast.Name)}
-    return bool(names) and names <= {"int", "float", "bool", "None", "Optional", "UUID", "list"} - {"list"}
+    return bool(names) and names <= {"int", "float", "bool", "None", "Optional", "UUID"}
 
 
 def is_enum(index: Index, dotted: str, depth: int = 0) -> bool:
@@ -120,7 +120,7 @@ def is_anchored(pattern: str, method: str) -> bool:
     return method == "fullmatch" or (ends and (method == "match" or pattern.startswith(("^", "\\A"))))
 
 
-def handler_parameters(index: Index, route: Route, function: Function) -> Iterator[tuple[ast.arg, ast.expr | None]]:
+def handler_parameters(function: Function) -> Iterator[tuple[ast.arg, ast.expr | None]]:
     """The parameters of a handler with their defaults, `self` left out."""
     signature = function.node.args
     positional = [*signature.posonlyargs, *signature.args]

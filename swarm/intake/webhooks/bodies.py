@@ -60,7 +60,7 @@ def body_of(index: Index, function: Function) -> Bodies:
         shape.key(name)
     reader.read(function, names)
     is_form = bool(fields) or reader.is_form  # what it parses beside its fields is no body
-    validated = _validated(index, function, shape)
+    validated = _validated(index, function)
     if from_model or validated:
         return Bodies(({**from_model, **validated},), is_list=is_list)
     if not shape.known:
@@ -100,7 +100,7 @@ def _form_parameters(function: Function) -> Iterator[str]:
             yield argument.arg
 
 
-def _validated(index: Index, function: Function, shape: Shape) -> dict[str, Any]:
+def _validated(index: Index, function: Function) -> dict[str, Any]:
     """The model that the handler itself makes of the body: `Event(**data)`, `Event.model_validate_json(raw)`."""
     for call in index.calls(function):
         func = call.func

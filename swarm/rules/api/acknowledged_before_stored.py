@@ -25,7 +25,6 @@ from swarm.rules.writing.splices import is_alone
 
 QUEUES = ("queue.Queue", "queue.SimpleQueue", "queue.LifoQueue", "asyncio.Queue", "collections.deque",
           "multiprocessing.Queue")  # fmt: skip
-BROKERS = ("xadd", "lpush", "rpush", "publish", "delay", "send_message", "apply_async")
 
 
 class AcknowledgedBeforeStored(Rule):

@@ -29,7 +29,7 @@ def rebinds(loop: ast.For, names: set[str]) -> bool:
     return bool(stores & names)
 
 
-def other_rows(index: Index, function: Function) -> bool:
+def other_rows(index: Index) -> bool:
     """Whether connections of this tree give rows of a kind of their own (a dict has no last column)."""
     for module in index.tree.modules.values():
         for node in module.nodes(ast.Assign):

@@ -15,7 +15,7 @@ import aiohttp
 from swarm.config.schema import Target
 from swarm.core.place import TargetPlace
 from swarm.target.replay.behind_answer import kept_in, settled, wait_for_work
-from swarm.target.replay.observation import Exchange, ExchangeKind, Observation, Recording
+from swarm.target.replay.observation import Exchange, ExchangeKind, Observation
 from swarm.target.replay.stored_state import StoredState, read_stored
 from swarm.target.running.environment import CONTROL
 from swarm.target.running.server import RunningServer, start_server
@@ -111,26 +111,6 @@ async def observe(
     return await _observe(
         place, copy, target, requests, seed, tape, tmp, payload_root, recording=False, on_normal=on_normal
     )
-
-
-async def record_baseline(
-    place: TargetPlace,
-    copy: Copy,
-    target: Target,
-    *,
-    requests: int,
-    seed: int,
-    tmp: Path,
-    payload_root: Path | None = None,
-) -> Recording:
-    """Two looks at the original: the first makes the tape, the second hears it. What differs is volatile."""
-    first, tape = await record_first(
-        place, copy, target, requests=requests, seed=seed, tmp=tmp / "first", payload_root=payload_root
-    )
-    second = await observe(
-        place, copy, target, requests=requests, seed=seed, tape=tape, tmp=tmp / "second", payload_root=payload_root
-    )
-    return Recording(first, second, tape)
 
 
 async def record_first(

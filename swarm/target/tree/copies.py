@@ -18,7 +18,6 @@ from swarm.target.processes.scratch import scratch_root
 
 MAX_FILES = 20_000
 MAX_BYTES = 500_000_000
-MAX_TEXT_BYTES = 1_000_000
 SETUP_DONE = ".swarm-setup-done"
 _LEFT_OUT = frozenset(
     {
@@ -107,24 +106,6 @@ def clone(copy: Copy, place: TargetPlace, destination: Path) -> Copy:
 def moved(path: Path, place: TargetPlace, workspace: Path) -> Path:
     """The counterpart in a copy of a path below the place's workspace."""
     return workspace / path.relative_to(place.workspace)
-
-
-def read_tree(copy_path: Path) -> dict[str, str]:
-    """The text files below a copy's `path`, by relative path with `/`. Line ends stay as they are."""
-    found: dict[str, str] = {}
-    for relative in _walk(copy_path):
-        if relative.name == SETUP_DONE:
-            continue
-        file = copy_path / relative
-        try:
-            if file.is_symlink() or file.stat().st_size > MAX_TEXT_BYTES:
-                continue
-            text = file.read_bytes().decode("utf-8")
-        except (OSError, UnicodeDecodeError):
-            continue
-        if "\0" not in text:
-            found[relative.as_posix()] = text
-    return found
 
 
 def apply_changes(copy: Copy, changes: Iterable[FileChange]) -> None:

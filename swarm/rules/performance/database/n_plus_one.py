@@ -176,7 +176,7 @@ def _describe(index: Index, function: Function, loop: ast.For, sql: SqlCall, tar
     statement = module.statement(sql.call)
     if rows is None or statement not in loop.body or not _is_list(index, function, loop):
         return advice
-    if rebinds(loop, names) or _writes_table(index, function, loop, sql) or other_rows(index, function):
+    if rebinds(loop, names) or _writes_table(index, function, loop, sql) or other_rows(index):
         return advice
     whole, many = rows
     if not _keeps_columns(module, function, whole, many):

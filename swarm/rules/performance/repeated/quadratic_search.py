@@ -159,13 +159,13 @@ def _inner_loops(index: Index, function: Function) -> Iterator[tuple[ast.AST, st
         plain = over.value if isinstance(over, ast.Subscript) and isinstance(over.slice, ast.Constant) else over
         if not outer or not isinstance(plain, ast.Name | ast.Attribute) or _names(over) & outer:
             continue
-        if over_is_fixed(function, over):
+        if _over_is_fixed(over):
             continue
         if any(_joins(test, _bound(target), outer) for test in tests):
             yield node, unparsed(over)
 
 
-def over_is_fixed(function: Function, over: ast.expr) -> bool:
+def _over_is_fixed(over: ast.expr) -> bool:
     """Whether what is searched is a constant of the module, written in capitals: those are short."""
     return unparsed(over).rsplit(".", 1)[-1].isupper()
 
@@ -219,7 +219,7 @@ def _made_lists(index: Index, function: Function) -> set[str]:
                 continue
         if any(loops_around(function.module, made)):
             continue
-        spelt_out = isinstance(over, ast.List | ast.Tuple | ast.Constant) or over_is_fixed(function, over)
+        spelt_out = isinstance(over, ast.List | ast.Tuple | ast.Constant) or _over_is_fixed(over)
         if not spelt_out and not _is_class(index, function, over):
             found.add(name)
     return found
@@ -260,7 +260,7 @@ def _by_others(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]
             continue
         asks = any(_names(value) & turn for value in [*call.args, *(word.value for word in call.keywords)])
         looked_through = ast.For(ast.Name("_", ast.Store()), over, [], [])
-        if asks and not over_is_fixed(function, over) and not is_spelt_out(index, function, looked_through):
+        if asks and not _over_is_fixed(over) and not is_spelt_out(index, function, looked_through):
             yield call, unparsed(over)
 
 

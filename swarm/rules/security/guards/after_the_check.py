@@ -67,11 +67,11 @@ def _judges(index: Index, function: Function, statement: ast.stmt) -> bool:
             return True
     own = {id(part) for part in walk(statement)}
     return compares_signature(index, function) and any(
-        id(node) in own and _is_comparison(function.module, node) for node in index.own_of(function, ast.Call)
+        id(node) in own and _is_comparison(node) for node in index.own_of(function, ast.Call)
     )
 
 
-def _is_comparison(module: Module, call: ast.Call) -> bool:
+def _is_comparison(call: ast.Call) -> bool:
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     return name in ("compare_digest", "construct_event", "verify", "is_valid_request", "verify_signature")
 

@@ -150,7 +150,7 @@ def _is_hollow(index: Index, function: Function) -> bool:
     module, node = function.module, function.node
     if function.class_name is not None and len(index.methods_named(function.name)) > 1:
         return False  # another class may keep the promise
-    if node.decorator_list or _promises(node.body) or _takes_proof(index, function):
+    if node.decorator_list or _promises(node.body) or _takes_proof(function):
         return False
     handed = {argument.arg for outer in module.functions_around(node) for argument in parameters(outer)}
     for part in (inner for statement in node.body for inner in walk(statement)):
@@ -169,7 +169,7 @@ def _promises(body: list[ast.stmt]) -> bool:
     return isinstance(last, ast.Expr) and isinstance(last.value, ast.Constant)
 
 
-def _takes_proof(index: Index, function: Function) -> bool:
+def _takes_proof(function: Function) -> bool:
     """Whether a framework works out a parameter: what it depends on may ask."""
     arguments = function.node.args
     defaults = [one for one in (*arguments.defaults, *arguments.kw_defaults) if one is not None]

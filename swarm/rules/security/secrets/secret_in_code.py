@@ -194,10 +194,10 @@ class SecretInCode(Rule):
 def _is_only_shown(index: Index, module: Module, secret: _Secret) -> bool:
     """Whether a secret is shown to other systems alone: then a random value would only be refused there."""
     if secret.reader is None:
-        return is_only_shown(index, module, secret.name)
+        return is_only_shown(index, secret.name)
     assign = module.parent(secret.reader)
     target = assign.targets[0] if isinstance(assign, ast.Assign) else None
-    return isinstance(target, ast.Name) and is_only_shown(index, module, target.id)
+    return isinstance(target, ast.Name) and is_only_shown(index, target.id)
 
 
 def _emptied(module: Module, secret: _Secret) -> str:

@@ -17,7 +17,7 @@ _JUDGES = re.compile(
 )
 
 
-def is_only_shown(index: Index, module: Module, name: str) -> bool:
+def is_only_shown(index: Index, name: str) -> bool:
     """Whether every use of a constant or a setting hands it to another system: a header, an address, a login."""
     uses: list[tuple[Module, ast.Name | ast.Attribute]] = []
     for other in index.tree.modules.values():

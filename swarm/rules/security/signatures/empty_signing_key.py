@@ -228,7 +228,7 @@ def _read_or(module: Module, reader: ast.Call | ast.Subscript | ast.BoolOp, rand
     return text if is_plain else f"({text})"
 
 
-def _set_to_nothing(index: Index, module: Module, signing: frozenset[str]) -> Iterator[tuple[ast.Subscript, str]]:
+def _set_to_nothing(module: Module, signing: frozenset[str]) -> Iterator[tuple[ast.Subscript, str]]:
     """`os.environ["KEY"]` of a key that signatures are checked with."""
     for read in module.nodes(ast.Subscript):
         name = read.slice.value if isinstance(read.slice, ast.Constant) else None
@@ -262,7 +262,7 @@ def _empty(index: Index) -> Iterator[_Empty]:
             known = keys if is_secret_name(name) else signing
             if name and {name, name.lower(), *_bound_to(module, either)} & known:
                 yield _Empty(module, either, name, either)
-        for read, name in _set_to_nothing(index, module, signing):
+        for read, name in _set_to_nothing(module, signing):
             if not {name, *_bound_to(module, read)} & asked:
                 yield _Empty(module, read, name, read, must_be_set=True)
     for field in empty_fields(index, signing, keys, asked) if keys else ():

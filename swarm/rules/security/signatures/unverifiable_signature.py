@@ -262,12 +262,12 @@ def _wrong(index: Index, module: Module, made: ast.expr, sent: ast.expr, scheme:
         return f"{scheme.sender} writes base64, and the code compares hexadecimal digits"
     if scheme.encoding == "hex" and is_base64 and not is_hex:
         return f"{scheme.sender} writes hexadecimal digits, and the code compares base64"
-    if scheme.prefix and is_hex and scheme.prefix not in text and not _is_cut(index, module, sent):
+    if scheme.prefix and is_hex and scheme.prefix not in text and not _is_cut(module, sent):
         return f"{scheme.sender} writes `{scheme.prefix}` before the digits, and the code compares the digits alone"
     return ""
 
 
-def _is_cut(index: Index, module: Module, sent: ast.expr) -> bool:
+def _is_cut(module: Module, sent: ast.expr) -> bool:
     """Whether anything but the header itself, as it came, may be what is compared."""
     value = assigned(_undone(sent), module.enclosing_function(sent))
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "get":
