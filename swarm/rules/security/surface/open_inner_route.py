@@ -105,12 +105,12 @@ def _open(index: Index) -> Iterator[tuple[Route, str, Severity]]:
     for route in index.routes:
         if is_added(route.function.module) or "WEBSOCKET" in route.methods or _SAYS_WHO.search(route.path):
             continue
-        what, severity = _inside(index, route)
+        what, severity = inside(index, route)
         if what and not is_guarded(index, route):
             yield route, what, severity
 
 
-def _inside(index: Index, route: Route) -> tuple[str, Severity]:
+def inside(index: Index, route: Route) -> tuple[str, Severity]:
     """What of the inside the route shows or does; "" for nothing."""
     if _INNER.search(route.path):
         return "a route for administrators or debugging", "high"
