@@ -74,7 +74,8 @@ class OpenSideRoute(Rule):
         Example(
             "import httpx\nfrom fastapi import Depends, FastAPI, Header, HTTPException\n\napp = FastAPI()\n\n\n"
             "def known(x_api_key: str = Header()):\n    if x_api_key != app.state.key:\n"
-            "        raise HTTPException(401)\n\n\nasync def order(body: dict):\n    async with httpx.AsyncClient(timeout=5) as client:\n"
+            "        raise HTTPException(401)\n\n\nasync def order(body: dict):\n"
+            "    async with httpx.AsyncClient(timeout=5) as client:\n"
             "        await client.post('https://shop.example/orders', json=body)\n\n\n"
             "@app.post('/orders', dependencies=[Depends(known)])\nasync def orders(body: dict):\n"
             "    await order(body)\n    return {}\n\n\n@app.post('/testorder')\nasync def testorder():\n"
@@ -101,7 +102,8 @@ class OpenSideRoute(Rule):
         # it asks as well
         "import httpx\nfrom fastapi import Depends, FastAPI, Header, HTTPException\n\napp = FastAPI()\n\n\n"
         "def known(x_api_key: str = Header()):\n    if x_api_key != app.state.key:\n"
-        "        raise HTTPException(401)\n\n\nasync def order(body: dict):\n    async with httpx.AsyncClient(timeout=5) as client:\n"
+        "        raise HTTPException(401)\n\n\nasync def order(body: dict):\n"
+        "    async with httpx.AsyncClient(timeout=5) as client:\n"
         "        await client.post('https://shop.example/orders', json=body)\n\n\n"
         "@app.post('/orders', dependencies=[Depends(known)])\nasync def orders(body: dict):\n"
         "    await order(body)\n    return {}\n\n\n@app.post('/testorder', dependencies=[Depends(known)])\n"
