@@ -83,7 +83,7 @@ def survey(root: Path, python: Path | None, tell: Callable[[str], None]) -> Surv
         tell(f"framework: {app.framework}; application: {app.written}{called} in {app.module.path}")
     interpreter = find_interpreter(root, index, python)
     _tell_interpreter(interpreter, root, tell)
-    commands = start_commands(root, applications)
+    commands = start_commands(root, applications, tree.modules.values())
     settings = find_settings(index)
     examples = example_values([_read(root / name) for name in _EXAMPLES])
     entries = find_entries(index)

@@ -54,6 +54,31 @@ def test_commands_that_are_written(tmp_path: Path, name: str, text: str, start: 
     assert start in [command.start for command in start_commands(tmp_path, ())]
 
 
+def test_command_in_the_docstring_of_a_module_whose_application_is_made_late(tmp_path: Path) -> None:
+    text = """
+        \"\"\"Takes events.
+
+        Run it: `uvicorn desk.server:app --host 0.0.0.0 --port 12800`
+        \"\"\"
+        from starlette.applications import Starlette
+        from starlette.routing import Route
+
+        def build(settings):
+            async def hook(request):
+                return None
+
+            return Starlette(routes=[Route("/hook", hook, methods=["POST"])])
+
+        def __getattr__(name):
+            return build(None)
+        """
+    index = index_of(tmp_path, {"desk/server.py": text})
+    (command,) = start_commands(tmp_path, (), index.tree.modules.values())
+    assert (command.start, command.source) == (
+        "uvicorn desk.server:app --host 127.0.0.1 --port {port}", "desk/server.py",
+    )  # fmt: skip
+
+
 def test_prose_is_no_command(tmp_path: Path) -> None:
     write_tree(tmp_path, {"README.md": "Start it with uvicorn or any ASGI server of your choice: it listens.\n"})
     assert start_commands(tmp_path, ()) == ()

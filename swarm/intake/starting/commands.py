@@ -7,13 +7,14 @@ import json
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from swarm.analysis.layout import unparsed
+from swarm.analysis.source import Module
 from swarm.intake.starting.applications import Application
 
 _SERVERS = ("uvicorn", "gunicorn", "hypercorn", "flask", "fastapi", "waitress-serve", "daphne", "granian")
@@ -52,11 +53,14 @@ class Command:
     folder: str = ""
 
 
-def start_commands(root: Path, applications: tuple[Application, ...]) -> tuple[Command, ...]:
-    """Commands worth a try, the likeliest first: of what deploys it, of its object, of its README."""
+def start_commands(
+    root: Path, applications: tuple[Application, ...], modules: Iterable[Module] = ()
+) -> tuple[Command, ...]:
+    """Commands worth a try, the likeliest first: of what deploys it, of its object, of its README and docstrings."""
     found = [command for text, source in _written(root) for command in _usable(text, source)]
     found += [command for app in applications[:3] for command in of_application(app)]
-    found += [command for text, source in _prose(root) for command in _usable(text, source)]
+    prose = (*_prose(root), *_docstrings(modules))
+    found += [command for text, source in prose for command in _usable(text, source)]
     found += [command for app in applications[:3] for command in _main(app)]
     unique: dict[str, Command] = {}
     for command in found:
@@ -109,6 +113,13 @@ def _written(root: Path) -> Iterator[tuple[str, str]]:
 def _prose(root: Path) -> Iterator[tuple[str, str]]:
     for file in sorted(root.glob("[Rr][Ee][Aa][Dd][Mm][Ee]*"))[:2]:
         yield from ((words, file.name) for words in _lines(_text(file)))
+
+
+def _docstrings(modules: Iterable[Module]) -> Iterator[tuple[str, str]]:
+    """What modules say at their top of how they are run: an application that is made late is named nowhere else."""
+    for module in modules:
+        for words in _lines(ast.get_docstring(module.tree) or ""):
+            yield words, module.path
 
 
 def _docker(text: str) -> Iterator[str]:
