@@ -122,3 +122,21 @@ def test_draft_holds_no_second_value_for_a_part(tmp_path: Path) -> None:
     draft = survey(write_tree(tmp_path, {**PINGS, "db.py": _POSTGRES}), None, lambda _: None).draft
     assert not {"DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD"} & set(draft.target.env)
     assert [upstream.name for upstream in draft.target.upstreams if upstream.start] == ["postgresql"]
+
+
+def test_word_in_a_table_of_packages_is_no_library_that_the_service_uses(tmp_path: Path) -> None:
+    code = """
+        import os
+
+        KNOWN = {"sqlalchemy": "database", "psycopg": "database"}
+        try:
+            from psycopg_pool import ConnectionPool
+        except ImportError:
+            ConnectionPool = None
+
+
+        def pool():
+            return ConnectionPool(os.environ["DB_DSN"])
+        """
+    (storage,) = storages(tmp_path, code)
+    assert storage.upstream is not None and storage.upstream.env == "DB_DSN"

@@ -24,7 +24,7 @@ _ONLY_POSTGRES = re.compile(
     r"sqlalchemy\.dialects\.postgresql|postgresql\.(JSONB|UUID|ARRAY)|JSONB|FOR UPDATE SKIP LOCKED|pgvector"
 )
 _POSTGRES_ADDRESS = "postgresql://postgres:postgres@127.0.0.1:{port}/postgres"
-_DRIVERS = ("asyncpg", "psycopg", "psycopg2", "pg8000")
+_DRIVERS = ("asyncpg", "psycopg", "psycopg_pool", "psycopg2", "pg8000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,9 @@ def _sql(index: Index, setting: Setting, kind: str, has_module: Callable[..., bo
     only = bool(
         _ONLY_POSTGRES.search(text) or _ONLY_POSTGRES.search(other_text) or re.search(r"postgresql\b", other_text)
     )
-    by_alchemy = re.search(r"\b(sqlalchemy|sqlmodel|flask_sqlalchemy)\b", text) is not None
+    by_alchemy = (
+        re.search(r"^\s*(import|from) (sqlalchemy|sqlmodel|flask_sqlalchemy)\b", text, re.MULTILINE) is not None
+    )
     driver = "+aiosqlite" if is_async else ""
     usable = not is_async or has_module("aiosqlite")
     if kind == "sqlite" or (by_alchemy and not direct and not only and usable):
