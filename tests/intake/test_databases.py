@@ -140,3 +140,12 @@ def test_word_in_a_table_of_packages_is_no_library_that_the_service_uses(tmp_pat
         """
     (storage,) = storages(tmp_path, code)
     assert storage.upstream is not None and storage.upstream.env == "DB_DSN"
+
+
+def test_two_addresses_of_a_kind_lead_to_one_server(tmp_path: Path) -> None:
+    code = "import os, psycopg\nA, B = os.environ['OLD_DB_DSN'], os.environ['NEW_DB_DSN']\n"
+    (storage,) = storages(tmp_path, code)
+    address = "postgresql://postgres:postgres@127.0.0.1:5544/postgres"
+    assert storage.upstream is not None
+    assert storage.upstream.variables(5544) == {"OLD_DB_DSN": address, "NEW_DB_DSN": address}
+    assert storage.settings == {"OLD_DB_DSN", "NEW_DB_DSN"}

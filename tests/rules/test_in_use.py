@@ -9,6 +9,7 @@ import pytest
 from swarm.rules.facts.in_use import runs_with
 from swarm.rules.scan import scan
 from tests.intake.strangers import index_of
+from tests.rules.mending import find, write
 
 _APP = """
     from fastapi import FastAPI
@@ -148,3 +149,13 @@ def test_a_router_that_no_application_loads_is_what_runs(tmp_path: Path) -> None
     modules = index.tree.modules
     assert runs_with(index, modules["work.py"], modules["api.py"])
     assert not runs_with(index, modules["work.py"], modules["other.py"])
+
+
+def test_documents_of_an_application_that_nothing_names_are_served_to_nobody(tmp_path: Path) -> None:
+    write(tmp_path, {
+        "app/__init__.py": "",
+        "app/main.py": "from fastapi import FastAPI\nfrom app.hooks import setup\n\napp = FastAPI()\nsetup(app)\n",
+        "app/hooks.py": "from fastapi import FastAPI\n\n\ndef setup(app: FastAPI):\n    @app.post('/hook')\n"
+        "    async def hook(event: dict):\n        return event\n\n\napp = FastAPI()\n",
+    })  # fmt: skip
+    assert [finding.file for finding in find(tmp_path, "open-api-docs")] == ["app/main.py"]

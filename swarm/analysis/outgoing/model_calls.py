@@ -28,6 +28,14 @@ SDK_QUESTIONS = (
 )  # fmt: skip
 
 
+def asks_models(module: Module) -> bool:
+    """Whether a module writes out a question to a model: a body that names one and holds what it is asked."""
+    return any(
+        "model" in keys and keys & (_INPUT | MODEL_KEYS - {"model"})
+        for keys in ({getattr(key, "value", None) for key in node.keys} for node in module.nodes(ast.Dict))
+    )
+
+
 def may_ask(index: Index, module: Module, request: HttpCall) -> bool:
     """Whether a request's body may be a question: one that is written out and names neither model nor input is none.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -60,7 +60,6 @@ def _by_address(
     index: Index, settings: Iterable[Setting], has_module: Callable[..., bool], other_text: str
 ) -> list[Storage]:
     found: list[Storage] = []
-    taken = False
     for setting in settings:
         kind = _kind(setting)
         if kind == "file":
@@ -69,10 +68,12 @@ def _by_address(
             found.append(_redis(setting))
         elif kind in ("sqlite", "postgresql", "sql"):
             storage = _sql(index, setting, kind, has_module, other_text)
-            if storage.upstream is not None and taken:
-                continue
-            taken |= storage.upstream is not None
-            found.append(storage)
+            at = next((n for n, s in enumerate(found) if storage.upstream and s.upstream
+                       and s.upstream.start == storage.upstream.start), None)  # fmt: skip
+            if at is None or storage.upstream is None:
+                found.append(storage)
+            else:  # one server for all that name one
+                found[at] = _also(found[at], {setting.name: storage.upstream.url})
         elif kind:
             words = f"no {kind} is started for {setting.name}; name one with `start`, or point it at a test server"
             found.append(Storage(setting.name, None, None, words))
@@ -101,12 +102,16 @@ def _with_addresses(found: list[Storage], addresses: Iterable[Address]) -> list[
             env = address.values
             found.append(Storage(name, None, Upstream(name=address.kind, env=env, url=scheme, start=start)))
         else:
-            upstream = found[at].upstream
-            assert upstream is not None
-            named = {upstream.env: upstream.url} if isinstance(upstream.env, str) else upstream.env or {}
-            grown = upstream.model_copy(update={"env": {**named, **address.values}})
-            found[at] = replace(found[at], upstream=grown)
+            found[at] = _also(found[at], address.values)
     return found
+
+
+def _also(storage: Storage, values: Mapping[str, str | None]) -> Storage:
+    """The storage whose upstream fills further variables."""
+    upstream = storage.upstream
+    assert upstream is not None
+    named = {upstream.env: upstream.url} if isinstance(upstream.env, str) else upstream.env or {}
+    return replace(storage, upstream=upstream.model_copy(update={"env": {**named, **values}}))
 
 
 def _is_sqlite(storage: Storage) -> bool:

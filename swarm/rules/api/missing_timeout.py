@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
+from swarm.analysis.outgoing.model_calls import asks_models
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.api.endless_calls import Place, places
@@ -15,8 +16,9 @@ from swarm.rules.rule import Mend, Rule, edited
 from swarm.rules.writing.splices import add_keyword, after_imports, free_name, import_as
 
 CONSTANT = """# for one outgoing call, in seconds; 0: no limit
-{name} = float({os}.getenv("{name}", "10")) or None
+{name} = float({os}.getenv("{name}", "{default}")) or None
 """
+DEFAULT_S, OF_MODELS_S = "10", "120"  # a model writes for a minute and longer
 
 
 class MissingTimeout(Rule):
@@ -26,7 +28,8 @@ class MissingTimeout(Rule):
     still. Example: `requests.get(url)`; `httpx.AsyncClient(timeout=None)`; `aiohttp.ClientSession()` waits for
     five minutes.
 
-    The mend: `timeout=HTTP_TIMEOUT_S`, read from the environment, 10 seconds by default, 0 for none as before.
+    The mend: `timeout=HTTP_TIMEOUT_S`, read from the environment, 10 seconds by default (120 in a module that asks a
+    language model, which takes its time), 0 for none as before.
     Other protocols count too (mail, FTP, sockets, SSH, connections to PostgreSQL, Redis
     where a version before 8 is pinned), and so do `requests.get` handed to a thread and wrappers that hand on
     `**options` which nobody gives a timeout.
@@ -92,9 +95,10 @@ class MissingTimeout(Rule):
                 edits.append(Edit(*module.span(place.spread.value), f'{{"timeout": {value}, **{given}}}'))
             else:
                 edits.append(add_keyword(module, place.call, f"{place.keyword}={value}"))
-        edits.append(after_imports(module, CONSTANT.format(name=name, os=os_name)))
+        default = OF_MODELS_S if asks_models(module) else DEFAULT_S
+        edits.append(after_imports(module, CONSTANT.format(name=name, os=os_name, default=default)))
         return Mend(
             "Give outgoing calls a timeout",
-            "A call that is never answered now ends after HTTP_TIMEOUT_S seconds (10 by default, 0: never).",
+            f"A call that is never answered now ends after HTTP_TIMEOUT_S seconds ({default} by default, 0: never).",
             (edited(module, edits),),
         )

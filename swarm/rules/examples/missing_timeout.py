@@ -263,6 +263,37 @@ async def hook():
 """,
         "fastapi",
     ),
+    Example(
+        """import os
+
+import aiohttp
+
+URL = os.environ["MODEL_URL"]
+
+
+async def summary(text):
+    async with aiohttp.ClientSession() as session:
+        body = {"model": "large", "max_tokens": 4096, "messages": [{"role": "user", "content": text}]}
+        async with session.post(URL, json=body) as answer:
+            return await answer.json()
+""",
+        """import os
+
+import aiohttp
+
+# for one outgoing call, in seconds; 0: no limit
+HTTP_TIMEOUT_S = float(os.getenv("HTTP_TIMEOUT_S", "120")) or None
+
+URL = os.environ["MODEL_URL"]
+
+
+async def summary(text):
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=HTTP_TIMEOUT_S)) as session:
+        body = {"model": "large", "max_tokens": 4096, "messages": [{"role": "user", "content": text}]}
+        async with session.post(URL, json=body) as answer:
+            return await answer.json()
+""",
+    ),
 )
 GOOD = (
     """import os

@@ -11,7 +11,7 @@ from swarm.analysis.index import AppObject, Index
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.rule import Example, Mend, Rule, edited
-from swarm.rules.writing.placing import code_mentions
+from swarm.rules.writing.placing import code_mentions, main_app
 from swarm.rules.writing.splices import add_keyword
 
 _ARGUMENTS = {"openapi_url", "docs_url", "redoc_url"}
@@ -92,12 +92,24 @@ class OpenApiDocs(Rule):
 def _open_apps(index: Index) -> Iterator[AppObject]:
     if code_mentions(index, _USED):
         return
+    served = main_app(index)
     for app in index.apps:
         if not app.is_app or app.framework != "fastapi" or not _is_plain(index, app):
+            continue
+        if served is not None and app.call is not served.call and _is_left_over(index, app):
             continue
         given = {keyword.arg for keyword in app.call.keywords}
         if not given & _ARGUMENTS and None not in given:
             yield app
+
+
+def _is_left_over(index: Index, app: AppObject) -> bool:
+    """Whether nothing names an application that a module holds: no route is put on it, and nobody serves it."""
+    dotted = f"{app.module.dotted}.{app.name}"
+    return not app.inside_function and not any(
+        isinstance(node.ctx, ast.Load) and index.resolve(module, node) == dotted
+        for module, node in index.names(app.name)
+    )
 
 
 def _is_plain(index: Index, app: AppObject) -> bool:
