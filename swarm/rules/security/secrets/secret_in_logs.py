@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
-from swarm.analysis.layout import unparsed
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
 from swarm.rules.facts.logging_calls import calls_that_tell, is_print
 from swarm.rules.rule import Example, Mend, Rule, edited
-from swarm.rules.security.secrets.secret_words import is_secret_name
+from swarm.rules.security.secrets.configured import (
+    address_with_password,
+    configured_secret,
+    environment,
+    secret_of_object,
+)
 from swarm.rules.security.signatures.digests import assigned, is_signature, last_name
 
 _SECRET = re.compile(
@@ -28,7 +32,18 @@ _HEADER = re.compile(
 )
 _COVERING = re.compile(r"mask|redact|hash|scrub|len|bool|sha|digest|type|fingerprint", re.IGNORECASE)
 _STARS = "***"
-_STARS = "***"
+_PASSWORD = "a password stands"
+# what shows a text beside logs and print
+_SHOWING = (
+    "pprint.pprint",
+    "pprint.pp",
+    "click.echo",
+    "typer.echo",
+    "sys.stdout.write",
+    "sys.stderr.write",
+    "rich.print",
+)
+_OF_LOGGERS = ("exc_info", "stack_info", "stacklevel")
 _COVERED = f'"{_STARS}"'
 
 
@@ -45,6 +60,8 @@ class _Shown:
 class SecretInLogs(Rule):
     """A secret, the signature that would be right, or what a sender proved himself with is written to the log: more
     people and programs read it than may use the secret, and it stays there.
+
+    At start as on a request's way: the whole environment, settings as one object, and addresses of databases count.
 
     The mend writes `***` in its place, and of headers their names; the line stays. In texts that are put together
     (f-strings) it is advised only. Left alone: lengths, flags, digests and masked values.
@@ -82,6 +99,15 @@ class SecretInLogs(Rule):
             "flask",
         ),
         Example(
+            "import os\n\nfrom fastapi import FastAPI\n\nBOT_TOKEN = os.environ['BOT_TOKEN']\n"
+            "print('token', BOT_TOKEN)\n"
+            "app = FastAPI()\n",
+            "import os\n\nfrom fastapi import FastAPI\n\nBOT_TOKEN = os.environ['BOT_TOKEN']\n"
+            "print('token', \"***\")\n"
+            "app = FastAPI()\n",
+            "fastapi",
+        ),
+        Example(
             "import logging\n\nfrom starlette.applications import Starlette\n"
             "from starlette.responses import JSONResponse\nfrom starlette.routing import Route\n\n\n"
             "async def hook(request):\n    logging.info(f\"from {request.headers['authorization']}\")\n"
@@ -98,6 +124,10 @@ class SecretInLogs(Rule):
         "import logging\n\nlog = logging.getLogger(__name__)\n\n\ndef tell(api_key: str, token_count: int) -> None:\n"
         "    log.info('key of %d letters, %s, %d tokens', len(api_key), mask(api_key), token_count)\n\n\n"
         "def mask(text: str) -> str:\n    return text[:2] + '***'\n",
+        "import logging\nimport os\n\nfrom flask import Flask\n\nlog = logging.getLogger(__name__)\n"
+        "BOT_TOKEN = os.environ['BOT_TOKEN']\napp = Flask(__name__)\n"
+        "log.info('token %s, %d variables', 'set' if BOT_TOKEN else 'missing', len(os.environ))\n"
+        "print(os.environ.get('PORT', '8000'), app.config['DEBUG'], BOT_TOKEN is not None)\n",
     )
 
     @distinct
@@ -114,6 +144,7 @@ class SecretInLogs(Rule):
                     recommendation="Leave it out, or log that there was one.",
                     anchor=f"{where}: {module.segment(shown.value)[:60]}",
                     mendable=shown.is_plain,
+                    severity="low" if _PASSWORD in shown.what else None,
                 )
 
     def mend(self, index: Index, findings: Sequence[Finding]) -> Mend | None:
@@ -136,7 +167,7 @@ class SecretInLogs(Rule):
 
 def _covering(module: Module, call: ast.Call, values: list[ast.expr]) -> Iterator[Edit]:
     """`***` in the message itself where its text stands in one piece, else in place of each value."""
-    secret = [value for value in values if not _is_headers(module, value)]
+    secret = [value for value in values if value in call.args and not _is_headers(module, value)]
     first = call.args[0]
     start = module.span(first)[0]
     places = list(re.finditer(r"%(?!%)[^a-zA-Z]*[a-zA-Z]", module.segment(first).replace("%%", "__")))
@@ -164,6 +195,17 @@ def _shown(index: Index, module: Module) -> Iterator[_Shown]:
                 if what:
                     is_plain = value is argument and (is_print(module, call) or _takes_text(call))
                     yield _Shown(call, value, what, is_plain)
+        for keyword in call.keywords if not is_print(module, call) else ():
+            if keyword.arg not in _OF_LOGGERS:
+                for value in _rendered(module, keyword.value):
+                    what = _what(index, module, value)
+                    if what:
+                        yield _Shown(call, value, what, is_plain=False)
+    for home, call in index.calls_to(*_SHOWING):
+        shown = (value for argument in call.args if home is module for value in _rendered(module, argument))
+        for value, what in ((value, _what(index, module, value)) for value in shown):
+            if what:
+                yield _Shown(call, value, what, is_plain=False)
 
 
 def _takes_text(call: ast.Call) -> bool:
@@ -184,7 +226,12 @@ def _rendered(module: Module, node: ast.expr) -> Iterator[ast.expr]:
     elif isinstance(node, ast.BinOp):
         yield from _rendered(module, node.left)
         yield from _rendered(module, node.right)
-    elif isinstance(node, ast.Tuple):
+    elif isinstance(node, ast.BoolOp):  # `TOKEN or "none"`
+        yield from _rendered(module, node.values[0])
+    elif isinstance(node, ast.Dict):
+        for item in node.values:
+            yield from _rendered(module, item)
+    elif isinstance(node, ast.Tuple | ast.List):
         for item in node.elts:
             yield from _rendered(module, item)
     elif isinstance(node, ast.Call) and (module.segment(node.func) in ("str", "repr", "dict") or _is_format(node)):
@@ -202,9 +249,17 @@ def _what(index: Index, module: Module, value: ast.expr) -> str:
     """What secret a value is; "" for none."""
     if _is_headers(module, value):
         return "all headers of a request, what proves the sender among them"
-    setting = _settings(index, module, value)
+    if environment(module, value):
+        return "the whole environment, secrets among it"
+    setting = secret_of_object(index, module, value)
     if setting:
         return f"all settings, {setting} among them"
+    setting = configured_secret(index, module, value)
+    if setting:
+        return f"`{setting}`"
+    address = address_with_password(index, module, value)
+    if address:
+        return f"`{address}`, in which {_PASSWORD}"
     header = _header(value) or _header(assigned(value, module.enclosing_function(value)))
     if _HEADER.match(header):
         return f"the header {header}"
@@ -214,19 +269,6 @@ def _what(index: Index, module: Module, value: ast.expr) -> str:
     if isinstance(value, ast.Name) and is_signature(index, module, value):
         return f"`{value.id}`, the signature that would be right"
     return ""
-
-
-def _settings(index: Index, module: Module, value: ast.expr) -> str:
-    """The secret of a settings object that is written out as a whole: `settings.model_dump()`."""
-    func = value.func if isinstance(value, ast.Call) else None
-    if not isinstance(func, ast.Attribute) or func.attr not in ("model_dump", "dict", "model_dump_json", "json"):
-        return ""
-    info = index.classes.get(index.kinds.of(module, func.value) or "")
-    if info is None or not any(unparsed(base).endswith("BaseSettings") for base in info.node.bases):
-        return ""
-    fields = (line for line in info.node.body if isinstance(line, ast.AnnAssign))
-    shown = (unparsed(line.target) for line in fields if "Secret" not in unparsed(line.annotation))
-    return next((name for name in shown if is_secret_name(name)), "")
 
 
 def _is_headers(module: Module, value: ast.expr) -> bool:
