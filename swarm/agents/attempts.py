@@ -46,6 +46,7 @@ async def attempt(
     """Each candidate begins a fresh conversation: what another model thought is of no use to it, and not allowed.
 
     What tools measured for an earlier one is still on the workbench, so going over it again costs little.
+    Raises ValueError where there is no candidate.
     """
     outcomes: list[Outcome] = []
     notes: list[str] = []

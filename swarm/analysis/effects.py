@@ -362,7 +362,7 @@ class EffectsCache:
         return self._known[function]
 
     def reached(self, function: Function) -> Sequence[tuple[Function, Effects]]:
-        """The effects of the function and of all that it calls in the target."""
+        """(function, its own effects) for the function and all that it calls in the target, nearest first."""
         if function not in self._reached:
             self._reached[function] = tuple((one, self.of(one)) for one in self._index.reaches(function))
         return self._reached[function]

@@ -127,7 +127,7 @@ class Module:
         return None
 
     def statement(self, node: ast.AST) -> ast.stmt:
-        """The innermost statement that holds the node, or the node itself."""
+        """The innermost statement that holds the node, or the node itself. Raises ValueError where none does."""
         if isinstance(node, ast.stmt):
             return node
         for around in self.ancestors(node):
@@ -148,7 +148,10 @@ class Module:
         return self._starts[lineno - 1] + column
 
     def span(self, node: ast.AST) -> tuple[int, int]:
-        """Where the node's text begins and ends; decorators are not part of a function."""
+        """Offsets in `text` where the node begins and ends; decorators are not part of a function.
+
+        Raises ValueError for a node that was not parsed from this text.
+        """
         place = cast("ast.expr", node)
         end_line, end_column = place.end_lineno, place.end_col_offset
         if end_line is None or end_column is None:

@@ -28,7 +28,10 @@ class Applied:
 
 
 def chosen_patches(report: Report, only: Sequence[str]) -> list[Patch]:
-    """The accepted patches of a run in order, or those named by id or number."""
+    """The accepted patches of a run in order, or those named by id or number.
+
+    Raises UsageError where the run has none, or none of that name.
+    """
     patches = [judged.patch for judged in report.patches if isinstance(judged.verdict, Accepted)]
     if not patches:
         raise UsageError(f"run {report.run.id} has no accepted patch; nothing to apply")
@@ -117,7 +120,7 @@ def rollback_run(folder: Path, report: Report) -> list[str]:
 
 
 def read_record(folder: Path) -> list[Applied]:
-    """What was applied of a run and not taken back, oldest first."""
+    """What was applied of a run and not taken back, oldest first. Raises UsageError where that cannot be read."""
     try:
         data = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -130,7 +133,7 @@ def read_record(folder: Path) -> list[Applied]:
 
 
 def write_record(folder: Path, applied: Sequence[Applied]) -> None:
-    """Keep what is applied; no file where nothing is."""
+    """Keep what is applied; no file where nothing is. Raises UsageError where it cannot be written."""
     record = folder / RECORD
     text = json.dumps({"applied": [asdict(one) for one in applied]}, indent=2) + "\n"
     try:

@@ -32,7 +32,10 @@ SEED = 7
 def run_bench(
     word: str | None, config: Path | None, against: Path | None, rate: float | None, seconds: float | None
 ) -> int:
-    """Measure one tree, or two side by side, and print the figures."""
+    """Measure one tree, or two side by side (`rate` in requests a second), and print the figures; the exit code.
+
+    Raises UsageError for a rate or a time that is not above 0, and for a target without webhooks.
+    """
     for name, value in (("--rate", rate), ("--seconds", seconds)):
         if value is not None and not (math.isfinite(value) and value > 0):
             raise UsageError(f"{name} {value:g} must be more than 0")

@@ -20,7 +20,10 @@ from swarm.target.processes.scratch import remove_folder, scratch_folder
 
 
 def initialise(path: Path, config: Path | None, python: Path | None, *, start: bool, force: bool) -> int:
-    """Write the file and tell what is in it; 3 where the service does not start."""
+    """Write the file and tell what is in it; the exit code, 3 where the service does not start.
+
+    Raises TargetError where `path` is no folder, UsageError where the file is there already or cannot be written.
+    """
     root = path.expanduser().resolve()
     if not root.is_dir():
         what = "is a file; name the folder of the service" if root.exists() else "does not exist"

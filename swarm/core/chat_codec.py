@@ -11,7 +11,7 @@ Mask = Callable[[str], str]
 
 
 def messages_record(messages: Sequence[Message], mask: Mask) -> list[dict[str, Any]]:
-    """Some messages."""
+    """`role` and `blocks` of each message, its secrets masked."""
     return [
         {"role": message.role, "blocks": [block_record(block, mask) for block in message.blocks]}
         for message in messages
@@ -19,7 +19,7 @@ def messages_record(messages: Sequence[Message], mask: Mask) -> list[dict[str, A
 
 
 def turn_record(agent: str, number: int, turn: Turn, mask: Mask) -> dict[str, Any]:
-    """One turn of a model."""
+    """One turn of a model, as a line of the journal: whose, which, why it stopped, blocks and tokens."""
     return {
         "agent": agent,
         "turn": number,
@@ -49,7 +49,7 @@ def turn_of(record: Mapping[str, Any]) -> Turn:
 
 
 def block_record(block: Block, mask: Mask) -> dict[str, Any]:
-    """One block."""
+    """One block by its `type`; what a model signed is kept as it came, or not at all where it holds a secret."""
     match block:
         case Text(text=text):
             return {"type": "text", "text": mask(text)}

@@ -69,7 +69,8 @@ class PlaybookModel:
     async def next_turn(self, conversation: Conversation, tools: Sequence[ToolSpec], limits: TurnLimits) -> Turn:
         """The next stage of the charter, or the submission. Token counts are estimates (characters / 4).
 
-        What has no room in `limits` is cut off, as a model's own turn would be.
+        What has no room in `limits` is cut off, as a model's own turn would be. Raises ModelFailed where the last
+        message is not a user's.
         """
         if not conversation.messages or conversation.messages[-1].role != "user":
             raise ModelFailed("a conversation must end with a user's message", retryable=False)

@@ -46,7 +46,10 @@ def write_run(
 
 
 def write_file(folder: Path, name: str, text: str) -> None:
-    """Write one file under `folder`: to a temporary name, then renamed, so that no reader sees half of it."""
+    """Write one file under `folder`: to a temporary name, then renamed, so that no reader sees half of it.
+
+    Raises ValueError for a name that leads out of the folder.
+    """
     parts = PurePosixPath(name).parts
     if not parts or PurePosixPath(name).is_absolute() or ".." in parts or "\\" in name:
         raise ValueError(f"{name!r} is no path inside a run's folder")

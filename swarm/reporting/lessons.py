@@ -78,7 +78,7 @@ def tally(reports: Sequence[Report]) -> tuple[Counter[str], dict[str, Counter[st
 
 
 def earned(reports: Sequence[Report]) -> dict[str, Earned]:
-    """By specialist."""
+    """What each specialist's work came to over all reports, by its name."""
     found: dict[str, Earned] = {}
     for report in reports:
         kept = _patches_by_agent(report)

@@ -39,7 +39,7 @@ def planted_faults(index: Index, scratch: Path) -> tuple[PlantedFault, ...]:
 
 
 def rules_by_fault() -> dict[str, tuple[str, ...]]:
-    """The rules that must catch each class."""
+    """For each class of planted faults the ids of the rules that must catch it."""
     return {check.faults: check.rules for check in CHECKS if check.faults and check.rules}
 
 

@@ -42,7 +42,7 @@ def _short(ordered: Sequence[Finding], extra: Mapping[str, Any], limit: int = SH
 
 
 def digest(finding: Finding) -> dict[str, Any]:
-    """One finding, short."""
+    """One finding in the fields that a model needs to choose by, its evidence cut short."""
     entry: dict[str, Any] = {
         "id": finding.id,
         "rule": finding.rule,
@@ -70,7 +70,7 @@ def place(finding: Finding) -> str:
 
 
 def by_rule(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """Findings as their ids alone, those of one rule together."""
+    """One entry a rule, severity and mendability, with the `ids` of its findings in their order."""
     groups: dict[tuple[str, str, bool], list[str]] = {}
     for finding in findings:
         groups.setdefault((finding.rule, finding.severity, finding.mendable), []).append(finding.id)

@@ -41,7 +41,9 @@ def test_the_contracts_files_are_there(report: Report, tmp_path: Path) -> None:
 def test_json_and_folder_agree_on_patches(report: Report, tmp_path: Path) -> None:
     write_run(report, tmp_path / "run")
     document = json.loads((tmp_path / "run" / "report.json").read_text())
-    assert all((tmp_path / "run" / patch["file"]).is_file() for patch in document["patches"])
+    named = {patch["file"] for patch in document["patches"]}
+    assert named == {str(file.relative_to(tmp_path / "run")) for file in tmp_path.glob("run/*/*.patch")}
+    assert named
 
 
 def test_round_trip(report: Report, tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def handle_of(served: str) -> str:
 
 
 def outline(text: str) -> dict[str, Any]:
-    """Shape and head of a text that brings no short form of its own."""
+    """Of a text without a short form of its own: `head`, its first lines, and `shape` where it is JSON."""
     found: dict[str, Any] = {}
     value = _json(text)
     if isinstance(value, dict):

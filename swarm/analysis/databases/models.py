@@ -122,7 +122,7 @@ class Models:
         return self.find(info.module, value, depth + 1) if info is not None and value is not None else None
 
     def column(self, module: Module, expression: ast.AST) -> tuple[Model, Column] | None:
-        """The column that `Model.attribute` or `table.c.name` names."""
+        """The table and its column that `Model.attribute` or `table.c.name` names; None for anything else."""
         if not isinstance(expression, ast.Attribute):
             return None
         owner = expression.value

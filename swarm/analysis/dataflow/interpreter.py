@@ -86,7 +86,7 @@ class Interpreter:
         }
 
     def evaluate(self, node: ast.expr, frame: Frame, env: Env) -> Value:
-        """The value of an expression."""
+        """The value of an expression. Raises OutOfSteps where the root has cost MOST_STEPS already."""
         self.left -= 1
         if self.left < 0:
             raise OutOfSteps

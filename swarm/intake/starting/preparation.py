@@ -81,7 +81,7 @@ def migration_texts(root: Path) -> str:
 
 
 def test_command(root: Path, has_module: Callable[..., bool]) -> tuple[str | None, str]:
-    """The tests' command, and a word on why there is none."""
+    """The tests' command, and "" beside it; None with a word on why there is none."""
     tests = test_files(root)
     if not tests:
         return None, "it has no tests: replay alone carries the proof"

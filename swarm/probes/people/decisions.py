@@ -13,7 +13,7 @@ DECIDES = re.compile(r"score|tier|rank|grade|price|rate|segment|decision|matched
 
 
 def decisions_in(calls: Iterable[UpstreamCall]) -> dict[str, Any]:
-    """By field, what was decided, from the bodies of all writes."""
+    """What was decided, from the bodies of all writes: by field, or by `id.field` where an entry names what it is."""
     found: dict[str, Any] = {}
 
     def look(value: Any, under: str) -> None:

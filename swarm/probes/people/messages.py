@@ -177,7 +177,7 @@ def is_message(call: UpstreamCall) -> bool:
 
 
 def kinds_of(context: ProbeContext, webhook: Webhook) -> list[dict[str, Any]]:
-    """One payload of each kind."""
+    """One payload of each kind of event, as far as a few requests in a row show different ones."""
     kinds: dict[str, dict[str, Any]] = {}
     for _ in range(_KINDS_WITHIN):
         payload = read(context.fresh(webhook).body)

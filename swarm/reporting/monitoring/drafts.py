@@ -63,7 +63,7 @@ def expressed(report: Report, alerts: AlertThresholds) -> tuple[tuple[DraftRule,
 
 
 def rule_of(rule: DraftRule) -> dict[str, Any]:
-    """One rule as Prometheus' YAML has it."""
+    """One alerting rule as Prometheus' YAML has it: `alert`, `expr`, `for`, `labels`, `annotations`."""
     draft = rule.draft
     what = f"{draft.metric} {draft.statistic}" if draft.metric in _LATENCIES else draft.metric
     side = "above" if draft.operator == ">" else "below"

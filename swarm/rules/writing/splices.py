@@ -54,7 +54,7 @@ def _is_top_import(module: Module, local: str) -> bool:
 
 
 def import_from(module: Module, package: str, name: str) -> tuple[str, Edit | None]:
-    """The same for `from package import name`."""
+    """How the module names `package.name`, and the edit `from package import name` where it has none yet."""
     for local, origin in module.imports.items():
         if origin == f"{package}.{name}" and _is_top_import(module, local):
             return local, None

@@ -39,7 +39,7 @@ def owner_is_alive(mark: str) -> bool:
 
 
 def scratch_root() -> Path:
-    """The folder of all scratch folders of this user, closed to others."""
+    """The folder of all scratch folders of this user, closed to others. Raises TargetError where it is another's."""
     root = Path(tempfile.gettempdir()).resolve() / f"swarm-{os.getuid()}"
     root.mkdir(mode=0o700, exist_ok=True)
     if root.is_symlink() or root.stat().st_uid != os.getuid():

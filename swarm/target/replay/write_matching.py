@@ -30,7 +30,7 @@ class Write:
 
     @property
     def group(self) -> tuple[str, str]:
-        """Only writes of one group can be the same."""
+        """(upstream, method): only writes of one group can be the same."""
         return self.call.upstream, self.call.method
 
 

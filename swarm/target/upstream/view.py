@@ -82,7 +82,10 @@ class View:
 
 
 async def listen(server: web.Server, wanted: int) -> tuple[asyncio.AbstractServer, int]:
-    """Listen on loopback: on the wanted port where it is free, else on any (always where it is 0)."""
+    """Listen on loopback: on the wanted port where it is free, else on any (always where it is 0); the port it is.
+
+    Raises TargetError where none is free.
+    """
     loop = asyncio.get_running_loop()
     try:
         listening = await loop.create_server(server, "127.0.0.1", wanted, backlog=512)

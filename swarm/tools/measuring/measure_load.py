@@ -32,7 +32,10 @@ class MeasureLoad(Tool):
     arguments = MeasureLoadArguments
 
     async def run(self, arguments: MeasureLoadArguments, bench: Workbench) -> Answer:
-        """Milliseconds from when a request was due; a failed answer is an error, never a fast one."""
+        """Milliseconds from when a request was due; a failed answer is an error, never a fast one.
+
+        Raises ToolFailed for a target without webhooks.
+        """
         from swarm.bench.statistics import summarize
 
         if not bench.target.webhooks:

@@ -27,7 +27,10 @@ class SweepConcurrency(Tool):
     playbook_stage = 2
 
     async def run(self, arguments: Arguments, bench: Workbench) -> Answer:
-        """Levels, knee and what shows only under concurrency, as findings."""
+        """Levels, knee and what shows only under concurrency, as findings.
+
+        Raises ToolFailed for a target without webhooks.
+        """
         del arguments
         if not bench.target.webhooks:
             raise ToolFailed("the target declares no webhook to send")

@@ -38,7 +38,7 @@ class SearchCode(Tool):
     arguments = SearchCodeArguments
 
     async def run(self, arguments: SearchCodeArguments, bench: Workbench) -> Answer:
-        """At most 100 hits."""
+        """At most 100 hits, each as `file:line: text`. Raises ToolFailed for a text of several lines."""
         if "\n" in arguments.text:
             raise ToolFailed("one line of text at a time")
         hits, more = await asyncio.to_thread(_search, bench.copy.path, arguments.text, arguments.files, bench.mask)

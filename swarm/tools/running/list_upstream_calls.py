@@ -37,7 +37,7 @@ class ListUpstreamCalls(Tool):
 
 
 def summarized(calls: Sequence[UpstreamCall]) -> list[dict[str, Any]]:
-    """One entry a route."""
+    """One entry a route, ids in paths folded: how many calls, their statuses, their mean in milliseconds."""
     groups: dict[tuple[str, str, str], list[UpstreamCall]] = defaultdict(list)
     for call in calls:
         groups[call.upstream, call.method, _folded(call.path)].append(call)

@@ -51,7 +51,7 @@ class DraftAlerts(Tool):
     playbook_stage = 2
 
     async def run(self, arguments: DraftAlertsArguments, bench: Workbench) -> Answer:
-        """The drafts that are kept now; one of the same name is replaced."""
+        """The drafts that are kept now; one of the same name is replaced. Raises ToolFailed for an unknown metric."""
         for alert in arguments.alerts:
             if alert.metric not in METRIC_UNITS:
                 near = did_you_mean(alert.metric, METRIC_UNITS)
