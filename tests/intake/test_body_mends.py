@@ -60,3 +60,16 @@ def test_key_is_put_into_the_table_that_lacks_it(told: str) -> None:
 
 def test_key_that_an_upstream_s_answer_lacks_is_none_of_the_event_s() -> None:
     assert body_after({"a": 1}, 500, "", """    return r.json()["cents"]\nKeyError: 'cents'""") is None
+
+
+def test_field_that_is_missed_goes_where_the_code_reads_it() -> None:
+    read = [{"event": "done", "payload": {"files": [{"id": "{{uuid}}", "kind": "text"}]}}]
+    template = {"event": "done", "payload": {"files": [{"kind": "text"}, {"kind": "image"}]}}
+    webhook = Webhook.model_validate({"path": "/hook", "payloads": [template]})
+    sent = Sent(0, 0, 400, json.dumps(template).encode(), """{"detail": "Missing data in webhook: 'id'"}""")
+    better = mended(webhook, 0, sent, "", read)
+    assert better is not None
+    assert better.payloads[0] == {
+        "event": "done", "payload": {"files": [{"kind": "text", "id": "{{uuid}}"}, {"kind": "image", "id": "{{uuid}}"}]},
+    }  # fmt: skip
+    assert webhook.payloads[0] == template

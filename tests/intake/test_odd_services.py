@@ -288,5 +288,8 @@ def test_messages_of_a_mailer_are_no_conversation_with_a_model(tmp_path: Path) -
     index = index_of(tmp_path, {"app.py": ""})
     mail = UpstreamCall("mail", "POST", "/v1/messages", "", b'{"to": "a"}', 502, 0.0, 0.0, "write", {})
     asked = UpstreamCall("llm", "POST", "/v1/messages", "", b'{"messages": []}', 502, 0.0, 0.0, "read", {})
+    whole = UpstreamCall("claude-api", "POST", "/", "", b'{"model": "m", "messages": []}', 502, 0.0, 0.0, "read", {})
     (written,), (answered,) = routes_for(index, "mail", [mail]), routes_for(index, "llm", [asked])
+    assert "content" in routes_for(index, "claude-api", [whole])[0].json_body
+    assert "choices" in routes_for(index, "model-api", [whole])[0].json_body
     assert "stop_reason" not in written.json_body and answered.json_body["stop_reason"] == "end_turn"

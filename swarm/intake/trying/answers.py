@@ -161,6 +161,8 @@ def _without_errors(answer: Any) -> Any:
 
 def _known_answer(host: str, path: str, call: UpstreamCall) -> Any:
     """Answers whose form is public and the same for everybody: model APIs, tokens, chat services."""
+    if path in ("", "/") and b'"model"' in call.body and b'"messages"' in call.body:  # its whole address is a setting
+        return _ANTHROPIC if re.search(r"anthropic|claude", host) else _CHAT
     if path.endswith("/v1/messages") and (not call.body or b'"messages"' in call.body):  # else a mailer's, say
         return _ANTHROPIC
     if path.endswith("/chat/completions"):

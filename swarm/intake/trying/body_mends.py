@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from swarm.config.schema import Webhook
@@ -41,8 +41,11 @@ class Answered(Protocol):
         """The answer's text."""
 
 
-def mended(webhook: Webhook, place: int, sent: Answered, log: str) -> Webhook | None:
-    """The webhook with a body that has what was missed; None where the answer tells nothing."""
+def mended(webhook: Webhook, place: int, sent: Answered, log: str, read: Sequence[Any] = ()) -> Webhook | None:
+    """The webhook with a body that has what was missed; None where the answer tells nothing.
+
+    `read` are bodies with all that the code reads: a field that is missed goes where they have it.
+    """
     if sent.status == 415 or (sent.status == 400 and "form" in sent.answer.lower() and webhook.content_type == _JSON):
         other = _FORM if webhook.content_type == _JSON else _JSON
         return None if sent.status != 415 else webhook.model_copy(update={"content_type": other})
@@ -59,20 +62,44 @@ def mended(webhook: Webhook, place: int, sent: Answered, log: str) -> Webhook | 
         changed = _retyped(whole, sent.body, wrong["value"], wrong["kind"] or "")
     elif sent.status >= 400 and (told := _missing_key(f"{sent.answer}\n{log}")) is not None:
         inner = grown.get(told[0])
-        holder = inner if isinstance(inner, dict) else grown
-        if told[1] not in holder:
-            holder[told[1]] = plausible(told[1])
+        if isinstance(inner, dict) and told[1] not in inner:
+            inner[told[1]] = plausible(told[1])
             changed = True
+        else:
+            changed = _grow(grown, told[1], read)
     elif sent.status == 400:
         for name in _named_missing(sent.answer):
-            if name not in grown:
-                grown[name] = plausible(name)
-                changed = True
+            changed |= _grow(grown, name, read)
     if not changed:
         return None
     payloads = list(webhook.payloads)
     payloads[place] = whole
     return webhook.model_copy(update={"payloads": payloads})
+
+
+def _grow(grown: dict[str, Any], name: str, read: Sequence[Any]) -> bool:
+    """Give a body a field where the code reads it, else at its top; False where it has it there already."""
+    for body in read:
+        if name not in body and _copied(grown, body, name):
+            return True
+    if name in grown:
+        return False
+    grown[name] = plausible(name)
+    return True
+
+
+def _copied(grown: Any, read: Any, name: str) -> bool:
+    """Put a field into each table of a body that is one of those which have it in another."""
+    if isinstance(grown, dict) and isinstance(read, dict):
+        if name in read and name not in grown:
+            grown[name] = copy.deepcopy(read[name])
+            return True
+        found = [_copied(grown[key], inner, name) for key, inner in read.items() if key in grown]
+    elif isinstance(grown, list) and isinstance(read, list) and read:
+        found = [_copied(item, read[0], name) for item in grown]
+    else:
+        found = []
+    return any(found)
 
 
 def _missing_key(text: str) -> tuple[str, str] | None:

@@ -188,7 +188,8 @@ class Sender:
                 if sent.good:
                     draft = await self._distinct(draft, number, payload, client, sent)
                     break
-                better = mended(draft.target.webhooks[number], payload, sent, server.log_text()[before:])
+                read = self._survey.entries[number].payloads
+                better = mended(draft.target.webhooks[number], payload, sent, server.log_text()[before:], read)
                 if better is None:
                     break
                 webhooks = list(draft.target.webhooks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from swarm.verify.testrun import TestRun, is_pytest, run_tests
 
 _MOST_LEFT_OUT = 30
 _ROUNDS = 3
+_PATIENCE_S = 240.0  # for all rounds: whoever tries a service waits for them
 _WITHOUT_PLUGINS = "-o addopts="
 
 
@@ -41,7 +43,10 @@ async def with_tests(draft: Draft, root: Path, scratch: Path, tell: Callable[[st
     if not is_pytest((target.tests or "").split()) or result.ended_by:
         return _without(draft, why)
     left_out: list[str] = []
+    ends_s = time.monotonic() + _PATIENCE_S
     for number in range(_ROUNDS):  # what fails to be collected hides the rest
+        if time.monotonic() > ends_s:
+            break
         left_out += [word for word in _left_out(root, result) if word not in left_out]
         again = draft.having(tests=f"{target.tests} {' '.join(left_out)}")
         second = await run_tests(place, copy, again.target, choose_sandbox(), scratch / f"tests-{number}")
