@@ -200,7 +200,10 @@ def _effects_of(index: Index, function: Function) -> Effects:
             owners.append(statement.owner)
         if isinstance(call.func, ast.Attribute) and call.func.attr == "commit":
             commits.append(call)
-        if _blocks(index, module, call, request):
+        is_awaited = isinstance(
+            module.parent(call), ast.Await
+        )  # then it blocks nothing, whatever its owner is noted as
+        if not is_awaited and _blocks(index, module, call, request):
             blocking.append(call)
         dotted = index.resolve(module, call.func) or ""
         uses_loop = uses_loop or dotted.startswith("asyncio.")

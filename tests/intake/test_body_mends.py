@@ -70,6 +70,7 @@ def test_field_that_is_missed_goes_where_the_code_reads_it() -> None:
     better = mended(webhook, 0, sent, "", read)
     assert better is not None
     assert better.payloads[0] == {
-        "event": "done", "payload": {"files": [{"kind": "text", "id": "{{uuid}}"}, {"kind": "image", "id": "{{uuid}}"}]},
+        "event": "done",
+        "payload": {"files": [{"kind": "text", "id": "{{uuid}}"}, {"kind": "image", "id": "{{uuid}}"}]},
     }  # fmt: skip
     assert webhook.payloads[0] == template

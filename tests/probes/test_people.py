@@ -186,6 +186,13 @@ async def test_without_routes_nothing_is_claimed(serve: Any, tmp_path: Path) -> 
     assert outcomes == {"C02": "failed", "C03": "failed", "C05": "skipped", "W18": "inapplicable"}
 
 
+async def test_a_route_that_says_it_is_alive_below_a_prefix_is_open_to_anybody(serve: Any, tmp_path: Path) -> None:
+    world = World(tmp_path, "plain")
+    routes = (("POST", "/desk/ping"), ("GET", "/api/v1/healthz"))
+    results = await probe(serve(service(world)), world, ("W18",), routes=routes)
+    assert results["W18"].outcome == "inapplicable"
+
+
 async def test_hosts_that_nobody_declared(serve: Any, tmp_path: Path) -> None:
     world = World(tmp_path)
     world.refused.append("POST tracker.example/collect")

@@ -10,7 +10,7 @@ from swarm.probes.people.person import Person, credentials, known
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult
 
 _OPEN_BY_NATURE = re.compile(
-    r"^/(health\w*|healthz|ready\w*|live\w*|ping|metrics|version|status|docs|redoc|openapi\.json|)$"
+    r"^(/|.*/(health\w*|healthz|ready\w*|livez?|liveness|ping|metrics|version|status|docs|redoc|openapi\.json))$"
 )
 _CHANGES = ("DELETE", "PUT", "PATCH", "POST")
 _MAX_ROUTES = 16

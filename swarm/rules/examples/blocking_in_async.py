@@ -344,4 +344,26 @@ store = Store()
 async def hook(event: dict):
     await store.save(event["id"])
 """,
+    """from fastapi import FastAPI
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session
+
+from desk.models import Bot
+
+make = async_sessionmaker(create_async_engine("postgresql+asyncpg://db/desk"))
+app = FastAPI()
+
+
+async def last_bot(session: Session):
+    return (await session.scalars(select(Bot))).first()
+
+
+@app.post("/hook")
+async def hook():
+    async with make() as session:
+        bot = await last_bot(session)
+        await session.commit()
+    return {"bot": bot.name}
+""",
 )
