@@ -171,18 +171,22 @@ class ProbeContext:
         """Those that are signed."""
         return tuple(webhook for webhook in self.webhooks() if webhook.sign.scheme != "none")
 
-    def fresh(self, webhook: Webhook) -> WebhookRequest:
-        """A new, correctly signed request for this webhook."""
-        return self.traffic.request_for(webhook, next(self.number), time.time())
+    def fresh(self, webhook: Webhook, kind: int | None = None) -> WebhookRequest:
+        """A new, correctly signed request for this webhook: of any of its payloads, or of one of `kinds`."""
+        return self.traffic.request_for(webhook, next(self.number), time.time(), kind)
+
+    def kinds(self, webhook: Webhook, most: int) -> list[int]:
+        """The payloads of a webhook, the fullest first, at most so many: one kind of event may do what another does
+        not, and two answers are compared where they are answers to one kind."""
+        return self.traffic.by_size(webhook)[:most]
 
     def fullest(self, webhook: Webhook) -> WebhookRequest:
-        """The same of the payload that tells most: what a look at two trees asks must be one question."""
-        return self.of_each_kind(webhook, 1)[0]
+        """A request of the payload that tells most: what a look at two trees asks must be one question."""
+        return self.fresh(webhook, self.kinds(webhook, 1)[0])
 
     def of_each_kind(self, webhook: Webhook, most: int) -> list[WebhookRequest]:
-        """One of each payload, the fullest first, at most so many: one kind of event may do what another does not."""
-        places = self.traffic.by_size(webhook)[:most]
-        return [self.traffic.request_for(webhook, next(self.number), time.time(), place) for place in places]
+        """One of each payload."""
+        return [self.fresh(webhook, kind) for kind in self.kinds(webhook, most)]
 
     def signature(
         self, webhook: Webhook, body: bytes, *, age_s: float = 0.0, secret: str | None = None

@@ -21,7 +21,7 @@ from swarm.probes.probe import Answer, ProbeContext
 from swarm.probes.signatures import unsigned_refused
 from swarm.probes.signatures.unsigned_refused import UnsignedRefused
 from swarm.probes.surface.closed_surface import ClosedSurface
-from swarm.target.traffic import Traffic
+from swarm.target.traffic import Traffic, WebhookRequest
 
 
 def context(answer: Answer) -> ProbeContext:
@@ -161,7 +161,24 @@ async def test_every_kind_of_event_is_asked_whether_it_waits(monkeypatch: pytest
     )  # fmt: skip
     for first in range(0, 40, 5):  # whichever kinds chance would draw
         context.number = itertools.count(first)
-        for name in ("fresh", "of_each_kind"):
+        for name in ("fresh", "kinds", "of_each_kind"):
             setattr(context, name, functools.partial(getattr(ProbeContext, name), context))
         result = await quick_answer.QuickAnswer().run(cast("ProbeContext", context))
         assert result.outcome == "failed"
+
+
+async def test_two_kinds_of_events_that_are_answered_differently_are_no_sql() -> None:
+    hook = {"path": "/hook", "payloads": [{"kind": "works", "note": "a"}, {"kind": "breaks", "note": "a long text"}]}
+    mix = Traffic(Target.model_validate({"path": ".", "start": "x", "webhooks": [hook]}), Path(), 1)
+
+    async def send(request: WebhookRequest) -> Answer:
+        return answer_of(500 if b"breaks" in request.body else 200)
+
+    for first in range(0, 40, 5):
+        context = SimpleNamespace(
+            traffic=mix, routes=(), webhooks=lambda: mix.webhooks, send=send, number=itertools.count(first)
+        )
+        for name in ("fresh", "kinds", "with_body", "with_headers", "signature"):
+            setattr(context, name, functools.partial(getattr(ProbeContext, name), context))
+        result = await SqlInjection().run(cast("ProbeContext", context))
+        assert result.outcome == "passed", result.evidence

@@ -14,6 +14,7 @@ from swarm.probes.probe import Answer, Probe, ProbeContext, ProbeResult, route_o
 
 _MAX_ROUTES = 12
 _MAX_FIELDS = 6
+_MAX_KINDS = 3
 _SQL_ERROR = re.compile(
     r"syntax error|unrecognized token|unterminated quoted string|quoted string not properly terminated"
     r"|sqlite3\.OperationalError|You have an error in your SQL",
@@ -42,7 +43,7 @@ class SqlInjection(Probe):
     order = 41
 
     async def run(self, context: ProbeContext) -> ProbeResult:
-        """At most five requests a parameter and twenty-eight a webhook."""
+        """At most five requests a parameter and twenty-eight a kind of event."""
         tried = 0
         for path, name in places(context.routes):
             tried += 1
@@ -50,10 +51,11 @@ class SqlInjection(Probe):
             if evidence:
                 return self.failed(f"{name}: {evidence}", f"GET {path.split('?')[0]}")
         for webhook in context.webhooks():
-            tried += 1
-            evidence = await _payload(context, webhook)
-            if evidence:
-                return self.failed(evidence, route_of(webhook))
+            for kind in context.kinds(webhook, _MAX_KINDS):
+                tried += 1
+                evidence = await _payload(context, webhook, kind)
+                if evidence:
+                    return self.failed(evidence, route_of(webhook))
         return self.passed(f"{tried} places tried, no SQL reached")
 
 
@@ -119,19 +121,19 @@ def bare(answer: Answer, value: str) -> tuple[int, str]:
     return answer.status, _CONDITION.sub("", text)  # said again in a form of its own, as in the address of a redirect
 
 
-async def _payload(context: ProbeContext, webhook: Webhook) -> str:
-    """All free text of one delivery at once, in its body and beside it; one place alone where that fails for another
-    reason."""
+async def _payload(context: ProbeContext, webhook: Webhook, kind: int) -> str:
+    """All free text of one kind of delivery at once, in its body and beside it; one place alone where that fails for
+    another reason."""
 
     async def pair(places: Sequence[Place]) -> tuple[Answer, Answer]:
         async def send(mark: str) -> Answer:
-            return await context.send(with_text(context, webhook, context.fresh(webhook), places, mark))
+            return await context.send(with_text(context, webhook, context.fresh(webhook, kind), places, mark))
 
         one = await send("'")
         # Two quotes are asked only where one was no success: a good answer already shows that it stayed text.
         return one, one if one.ok else await send("''")
 
-    request = context.fresh(webhook)
+    request = context.fresh(webhook, kind)
     for places in (fields(request), beside_the_body(webhook, request)):
         one, two = await pair(places) if places else (_NOTHING, _NOTHING)
         evidence = quotes_differ(one, two)
