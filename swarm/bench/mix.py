@@ -9,7 +9,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator
 
-from swarm.target.traffic import Traffic
+from swarm.target.traffic import Kind, Traffic, WebhookRequest
 
 _LOOKED_AT = 400
 _SEARCHED = 200_000
@@ -29,7 +29,7 @@ class Mix:
         """Numbers of `count` requests never given before; the kinds go on where the last call ended."""
         return tuple(next(self._fresh[self._next_kind()]) for _ in range(count))
 
-    def _next_kind(self) -> tuple[int, int]:
+    def _next_kind(self) -> Kind:
         """Smooth weighted round robin: each kind by its share, spread evenly."""
         for kind, share in self._shares.items():
             self._weights[kind] += share
@@ -37,7 +37,32 @@ class Mix:
         self._weights[chosen] -= self._shares.total()
         return chosen
 
-    def _numbers_of(self, kind: tuple[int, int], first_number: int) -> Iterator[int]:
+    def _numbers_of(self, kind: Kind, first_number: int) -> Iterator[int]:
         for number in itertools.count(first_number):
             if self._traffic.kind(number) == kind or number > first_number + _SEARCHED:
                 yield number
+
+
+class EveryChoice:
+    """Requests of all kinds until each value has come that payloads choose among, then those of the mix.
+
+    What repeats in operation has come before: a service that keeps answers has them. Left to chance, a hundred
+    requests of ten kinds lack a third of these values.
+    """
+
+    def __init__(self, traffic: Traffic, first_number: int) -> None:
+        kinds = dict.fromkeys(traffic.kind(number) for number in range(_LOOKED_AT))
+        turns = {kind: traffic.turns(kind) for kind in kinds}
+        self._traffic = traffic
+        self._due = ((kind, turn) for turn in range(max(turns.values())) for kind in kinds if turn < turns[kind])
+        self._numbers = itertools.count(first_number)
+        self._mix = Mix(traffic, first_number + _SEARCHED)
+        self.through = False
+
+    def next_requests(self, count: int, now_s: float) -> tuple[WebhookRequest, ...]:
+        """`count` requests never given before; `through` says whether every value has been in one."""
+        due = list(itertools.islice(self._due, count))
+        self.through = len(due) < count
+        chosen = [self._traffic.request_in_turn(*one, next(self._numbers), now_s) for one in due]
+        others = self._mix.next_numbers(count - len(due))
+        return (*chosen, *(self._traffic.request(number, now_s) for number in others))

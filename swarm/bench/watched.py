@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from swarm.bench.mix import Mix
@@ -83,19 +83,28 @@ async def send_to_the_end(watched: Watched, traffic: Traffic, numbers: Iterable[
     return tuple(wholes)
 
 
-async def warm_up(watched: Watched, traffic: Traffic, first_number: int, seconds: float, at_once: int = 1) -> int:
-    """Requests for so long (one wave at least), `at_once` together: imports, connections, caches; how many were sent.
+async def warm_up(watched: Watched, traffic: Traffic, first_number: int) -> None:
+    """One request, seen to its end: imports, connections."""
+    mix = Mix(traffic, first_number)
+    await send_in_waves(
+        watched, lambda _: [traffic.request(one, time.time()) for one in mix.next_numbers(1)], 1, lambda: True
+    )
 
-    Two sides that get the same time get as much of the same sequence as each can take. The next wave waits until
-    all is over that the last one caused: what answers early would have a queue when it is measured.
+
+async def send_in_waves(
+    watched: Watched, requests: Callable[[int], Sequence[WebhookRequest]], at_once: int, enough: Callable[[], bool]
+) -> int:
+    """Requests, `at_once` together, one wave at least, until it is `enough`; how many were sent.
+
+    The next wave waits until all is over that the last one caused: what answers early would have a queue when it is
+    measured.
     """
     clients = [Client(watched.server.base_url) for _ in range(at_once)]
-    sent, mix = 0, Mix(traffic, first_number)
-    ends_s = time.monotonic() + seconds
-    while not sent or time.monotonic() < ends_s:
+    sent = 0
+    while not sent or not enough():
         began_s = time.monotonic()
-        requests = [traffic.request(number, time.time()) for number in mix.next_numbers(at_once)]
-        await asyncio.gather(*(send(client, one) for client, one in zip(clients, requests, strict=True)))
+        wave = requests(at_once)
+        await asyncio.gather(*(send(client, one) for client, one in zip(clients, wave, strict=True)))
         await watched.over(began_s, time.monotonic())
         sent += at_once
     for client in clients:

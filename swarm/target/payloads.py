@@ -25,11 +25,35 @@ _FORM = "application/x-www-form-urlencoded"
 Fill = Callable[[Random, float], str]
 
 
+class InTurn(Random):
+    """Chance, but that of every choice among values the `turn`-th is taken, from the first again after the last."""
+
+    turn = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of these values."""
+
+    options: tuple[str, ...]
+
+    def __call__(self, chance: Random, now_s: float) -> str:
+        """As chance would have it, or in turn."""
+        if isinstance(chance, InTurn):
+            return self.options[chance.turn % len(self.options)]
+        return chance.choice(self.options)
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
     """A text cut at its placeholders: literals, and functions that give a value."""
 
     parts: tuple[str | Fill, ...]
+
+    @property
+    def widest(self) -> int:
+        """How many values the placeholder chooses among that chooses among most; 1 where none does."""
+        return max((len(part.options) for part in self.parts if isinstance(part, Choice)), default=1)
 
     def fill(self, chance: Random, now_s: float) -> str:
         """The text with every placeholder filled."""
@@ -41,6 +65,13 @@ class Payload:
     """A body of one webhook: a text, or the pairs of a form."""
 
     body: Template | tuple[tuple[Template, Template], ...]
+
+    @property
+    def widest(self) -> int:
+        """As of a template."""
+        if isinstance(self.body, Template):
+            return self.body.widest
+        return max((one.widest for pair in self.body for one in pair), default=1)
 
     def encode(self, chance: Random, now_s: float) -> bytes:
         """The bytes of one request's body."""
@@ -127,8 +158,7 @@ def _fill_for(found: re.Match[str], is_json: bool) -> Fill:
         return lambda chance, _: str(uuid.UUID(int=chance.getrandbits(128), version=4))
     if is_now:
         return lambda _, now_s: _iso(now_s)
-    options = [option.strip() for option in (choice or "").split(",")]
-    return lambda chance, _: chance.choice(options)
+    return Choice(tuple(option.strip() for option in (choice or "").split(",")))
 
 
 def _iso(now_s: float) -> str:

@@ -9,8 +9,10 @@ from random import Random
 
 from swarm.config.schema import Target, Webhook
 from swarm.core.errors import TargetError
-from swarm.target.payloads import read_payloads, template
+from swarm.target.payloads import InTurn, Payload, read_payloads, template
 from swarm.target.signing import signature_headers
+
+Kind = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,22 @@ class Traffic:
         """The `number`-th request; `now_s` is Unix time, for {{now}} and for signed timestamps."""
         chance = Random(f"{self._seed}:{number}")
         place = chance.choices(range(len(self._webhooks)), self._shares)[0]
-        return self._build(place, chance, number, now_s)
+        return self._build(place, chance.choice(self._payloads[place]), chance, number, now_s)
 
-    def kind(self, number: int) -> tuple[int, int]:
+    def turns(self, kind: Kind) -> int:
+        """How many requests of this kind have every value between them that its placeholders choose among."""
+        place, payload = kind
+        around = max(one.widest for one in (self._paths[place], *self._headers[place].values()))
+        return max(self._payloads[place][payload].widest, around)
+
+    def request_in_turn(self, kind: Kind, turn: int, number: int, now_s: float) -> WebhookRequest:
+        """A request of this kind in which every choice among values is the `turn`-th, and all else is chance."""
+        place, payload = kind
+        chance = InTurn(f"{self._seed}:{number}")
+        chance.turn = turn
+        return self._build(place, self._payloads[place][payload], chance, number, now_s)
+
+    def kind(self, number: int) -> Kind:
         """Which webhook and which of its payloads the `number`-th request is, as places in their lists."""
         chance = Random(f"{self._seed}:{number}")
         place = chance.choices(range(len(self._webhooks)), self._shares)[0]
@@ -64,7 +79,10 @@ class Traffic:
     def request_for(self, webhook: Webhook, number: int, now_s: float, payload: int | None = None) -> WebhookRequest:
         """The `number`-th request of one given webhook, of any of its payloads or of the one at a place."""
         chance = Random(f"{self._seed}:{number}:{webhook.path}")
-        return self._build(self._webhooks.index(webhook), chance, number, now_s, payload)
+        place = self._webhooks.index(webhook)
+        payloads = self._payloads[place]
+        chosen = chance.choice(payloads) if payload is None else payloads[payload]
+        return self._build(place, chosen, chance, number, now_s)
 
     def by_size(self, webhook: Webhook) -> list[int]:
         """The places of a webhook's payloads, the fullest first: the more an event tells, the more is done for it."""
@@ -97,12 +115,9 @@ class Traffic:
         message_id = message_id or f"msg_{hashlib.sha256(body).hexdigest()[:24]}"
         return signature_headers(webhook, body, secret=secret, timestamp_s=int(now_s), message_id=message_id)
 
-    def _build(
-        self, place: int, chance: Random, number: int, now_s: float, payload: int | None = None
-    ) -> WebhookRequest:
-        webhook, payloads = self._webhooks[place], self._payloads[place]
-        chosen = chance.choice(payloads) if payload is None else payloads[payload]
-        body = chosen.encode(chance, now_s)
+    def _build(self, place: int, payload: Payload, chance: Random, number: int, now_s: float) -> WebhookRequest:
+        webhook = self._webhooks[place]
+        body = payload.encode(chance, now_s)
         request_id = f"msg_{self._seed}_{number}"
         headers = {"Content-Type": webhook.content_type} if body else {}
         headers |= {name: value.fill(chance, now_s) for name, value in self._headers[place].items()}

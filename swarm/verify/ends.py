@@ -6,22 +6,22 @@ import asyncio
 import math
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from swarm.bench.capacity import CALM_S, CapacityResult, find_capacity, settled
 from swarm.bench.load import LoadRun, error_rate
-from swarm.bench.mix import Mix
+from swarm.bench.mix import EveryChoice, Mix
 from swarm.bench.scrape import Samples, cache_figures, scrape, since
 from swarm.bench.sidebyside import compare, measure_alternating, pooled, resources
-from swarm.bench.watched import Watched, Whole, send_to_the_end, warm_up
+from swarm.bench.watched import Watched, Whole, send_in_waves, send_to_the_end
 from swarm.bench.waterfall import TRACER_FILES, trace_in_turn
 from swarm.bench.wholes import WritesByKind, compare_wholes, failing_share, successful_writes
 from swarm.core.metrics import ANSWER, END_TO_END, Comparison
 from swarm.core.report import CacheUse, Capacity, ErrorRates, ResourceUse, Side, UpstreamUse, Waterfall, WorkDone
-from swarm.target.traffic import Traffic
+from swarm.target.traffic import Traffic, WebhookRequest
 from swarm.target.upstream.calls import UpstreamCall
 from swarm.verify.candidate import Stack
 from swarm.verify.standing import Standing, Tree, end
@@ -32,9 +32,10 @@ WHOLES = 16  # requests of each side that are seen to their end
 ENOUGH_WHOLES = 40  # of the patched side, where time allows: the 95th of 16 would be the slowest one
 SPARE_S = 2.0  # how much longer the patched side may go on for them
 TRACED_REQUESTS = 12
-WARM_S = 4.0  # in waves: a service that keeps answers has seen what repeats, as it has in operation
+WARM_S = 4.0  # at least: imports, connections
+WARM_AT_MOST_S = 15.0
 WARM_AT_ONCE = 8
-FIRST_WARM_UP = 880_000
+FIRST_WARM_UP = 850_000
 FIRST_WHOLE = 870_000
 FIRST_TRACED = 860_000
 DRAIN_S = 20.0
@@ -97,7 +98,7 @@ async def measure_ends(standing: Standing, stack: Stack) -> Ends:
     servers = await standing.run(trees)
     await standing.keep(*trees.values())
     traffic = Traffic(lab.target, lab.payload_root, lab.seed)
-    await asyncio.gather(*(warm_up(one, traffic, FIRST_WARM_UP, WARM_S, WARM_AT_ONCE) for one in servers.values()))
+    warmed = await _warm(traffic, [servers[AFTER], servers[TRACED]], [servers[BEFORE], servers[TWIN]])
     ends = servers[BEFORE], servers[AFTER]
     began_s, scraped = time.monotonic(), await _scraped(ends)
     loaded = await _load(standing, ends)
@@ -106,7 +107,7 @@ async def measure_ends(standing: Standing, stack: Stack) -> Ends:
     under = [
         UnderLoad(ends[at].calls_since(began_s), drains[at], (scraped[at], now[at])) for at in range(len(ends))
     ]  # fmt: skip
-    whole = await see_whole(standing, servers, trace_file)
+    whole = await see_whole(standing, servers, trace_file, warmed)
     await standing.keep(trees[BEFORE], trees[AFTER])
     same = frozenset(one.number for one in whole.before)
     before = _side(traffic, whole.before, same, loaded.before, under[0])
@@ -120,7 +121,40 @@ async def measure_ends(standing: Standing, stack: Stack) -> Ends:
     )
 
 
-async def see_whole(standing: Standing, servers: dict[str, Watched], trace_file: Path) -> SeenWhole:
+async def _warm(traffic: Traffic, patched: Sequence[Watched], originals: Sequence[Watched]) -> str:
+    """Requests to all sides until the patched ones have had every value that payloads choose among; how many in words.
+
+    A service that keeps answers has those that repeat, as it has them in operation. The originals get the same
+    sequence for the same time: as much of it as each can take.
+    """
+    began_s, over = time.monotonic(), asyncio.Event()
+
+    async def warm(one: Watched, leads: bool) -> tuple[int, bool]:
+        choices = EveryChoice(traffic, FIRST_WARM_UP)
+
+        def enough() -> bool:
+            passed_s = time.monotonic() - began_s
+            return over.is_set() or (leads and choices.through and passed_s >= WARM_S) or passed_s >= WARM_AT_MOST_S
+
+        def wave(count: int) -> Sequence[WebhookRequest]:
+            return choices.next_requests(count, time.time())
+
+        return await send_in_waves(one, wave, WARM_AT_ONCE, enough), choices.through
+
+    async def lead() -> tuple[int, bool]:
+        sent = min(await asyncio.gather(*(warm(one, True) for one in patched)))
+        over.set()
+        return sent
+
+    (after, through), *others = await asyncio.gather(lead(), *(warm(one, False) for one in originals))
+    values = "with every value" if through else "with a part of the values"
+    before = min(sent for sent, _ in others)
+    return (
+        f"warmed for the same time by {before} and {after} requests, the latter {values} that payloads choose among"
+    )
+
+
+async def see_whole(standing: Standing, servers: dict[str, Watched], trace_file: Path, warmed: str) -> SeenWhole:
     """The same requests to both ends, one after another; the original's are shared out to two servers.
 
     All wait for upstreams most of the time, and so does the traced tree beside them.
@@ -145,6 +179,7 @@ async def see_whole(standing: Standing, servers: dict[str, Watched], trace_file:
     place = {number: at for at, number in enumerate(numbers)}
     before = tuple(sorted((*first, *second), key=lambda one: place[one.number]))
     comparison = compare_wholes(END_TO_END, before, after, lab.seed)
+    comparison = replace(comparison, note=f"{comparison.note}; {warmed}")
     return SeenWhole(before, after, comparison, waterfalls)
 
 

@@ -156,7 +156,7 @@ async def climb(standing: Standing, steps: Sequence[Rung], base: Stack | None = 
     standing.steady.on = True
     bursts = Bursts(servers, traffic, FIRST_BURST)
     try:
-        await asyncio.gather(*(warm_up(server, traffic, FIRST_WARM_UP, 0.0) for server in servers.values()))
+        await asyncio.gather(*(warm_up(server, traffic, FIRST_WARM_UP) for server in servers.values()))
         await fill([servers[name] for name in to_fill(steps, lab.rules)], traffic, FIRST_FILL)
         runs = await bursts.measure(ROUNDS)
     finally:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from swarm.bench.mix import Mix
+from swarm.bench.mix import EveryChoice, Mix
 from swarm.config.schema import Target
 from swarm.target.traffic import Traffic
 
@@ -73,3 +74,38 @@ def test_two_mixes_of_one_seed_give_the_same_numbers() -> None:
 def test_one_kind_alone_is_a_plain_count() -> None:
     mix = Mix(traffic(shares=(1.0,)), FIRST)
     assert mix.next_numbers(3) + mix.next_numbers(2) == tuple(range(FIRST, FIRST + 5))
+
+
+def test_every_choice_comes_before_the_mix() -> None:
+    cities, sizes = ["Ulm", "Bonn", "Kiel", "Jena", "Trier"], ["s", "m"]
+    webhooks = [
+        {
+            "path": "/orders/{{choice:north,south,east}}",
+            "share": 0.9,
+            "sign": {"scheme": "none"},
+            "payloads": [
+                {"id": "{{uuid}}", "city": f"{{{{choice:{','.join(cities)}}}}}", "size": f"{{{{choice:{','.join(sizes)}}}}}"}
+            ],
+        },
+        {"path": "/refunds", "share": 0.1, "sign": {"scheme": "none"}, "payloads": [{"id": "{{uuid}}"}]},
+    ]  # fmt: skip
+    target = Target.model_validate({"path": ".", "start": "true", "webhooks": webhooks})
+    source = EveryChoice(Traffic(target, Path(), 7), FIRST)
+    given = [*source.next_requests(4, 0.0), *source.next_requests(2, 0.0)]
+    assert not source.through
+    orders = [json.loads(one.body) for one in given if one.path != "/refunds"]
+    assert len(orders) == 5 and len(given) == 6
+    assert {order["city"] for order in orders} == set(cities)
+    assert {order["size"] for order in orders} == set(sizes)
+    assert {one.path for one in given} == {"/orders/north", "/orders/south", "/orders/east", "/refunds"}
+    given += source.next_requests(8, 0.0)
+    assert source.through
+    assert len({json.loads(one.body)["id"] for one in given}) == len({one.id for one in given}) == 14
+
+
+def test_a_traffic_that_chooses_nothing_is_through_at_once() -> None:
+    of = traffic()
+    source = EveryChoice(of, FIRST)
+    kinds_of_it = {of.kind(number) for number in range(200)}
+    first = source.next_requests(len(kinds_of_it) + 1, 0.0)
+    assert source.through and len({one.id for one in first}) == len(first)

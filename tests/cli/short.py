@@ -20,6 +20,7 @@ SHORTENED: dict[str, Any] = {
     "swarm.verify.ladder.ROUNDS": 2,
     "swarm.verify.ends.ROUNDS": 2,
     "swarm.verify.ends.WARM_S": 0.2,
+    "swarm.verify.ends.WARM_AT_MOST_S": 0.2,
     "swarm.verify.ends.WHOLES": 4,
     "swarm.verify.ends.ENOUGH_WHOLES": 4,
     "swarm.verify.ends.TRACED_REQUESTS": 2,

@@ -178,7 +178,7 @@ async def test_the_batch_is_bisected_and_the_good_ones_kept(lab: Lab) -> None:
 
 @pytest.mark.alone
 async def test_a_gain_is_accepted_and_a_loss_is_not(unprobed: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("swarm.verify.ends.WARM_S", 1.0)  # this service keeps nothing
+    monkeypatch.setattr("swarm.verify.ends.WARM_AT_MOST_S", 1.0)  # this service keeps nothing
     lab = unprobed
     slow = edit(
         "    connection = connect()\n", "    import time\n    time.sleep(0.05)\n    connection = connect()\n",
