@@ -34,7 +34,7 @@ SPARE_S = 2.0  # how much longer the patched side may go on for them
 TRACED_REQUESTS = 12
 WARM_S = 4.0  # at least: imports, connections
 WARM_AT_MOST_S = 15.0
-WARM_AT_ONCE = 8
+WARM_AT_ONCE = 16
 FIRST_WARM_UP = 850_000
 FIRST_WHOLE = 870_000
 FIRST_TRACED = 860_000
@@ -122,7 +122,7 @@ async def measure_ends(standing: Standing, stack: Stack) -> Ends:
 
 
 async def _warm(traffic: Traffic, patched: Sequence[Watched], originals: Sequence[Watched]) -> str:
-    """Requests to all sides until the patched ones have had every value that payloads choose among; how many in words.
+    """Requests to all sides until the patched ones have had every value that payloads choose among; tells how many.
 
     A service that keeps answers has those that repeat, as it has them in operation. The originals get the same
     sequence for the same time: as much of it as each can take.

@@ -76,6 +76,10 @@ def test_one_kind_alone_is_a_plain_count() -> None:
     assert mix.next_numbers(3) + mix.next_numbers(2) == tuple(range(FIRST, FIRST + 5))
 
 
+def choice_of(options: list[str]) -> str:
+    return f"{{{{choice:{','.join(options)}}}}}"
+
+
 def test_every_choice_comes_before_the_mix() -> None:
     cities, sizes = ["Ulm", "Bonn", "Kiel", "Jena", "Trier"], ["s", "m"]
     webhooks = [
@@ -83,12 +87,10 @@ def test_every_choice_comes_before_the_mix() -> None:
             "path": "/orders/{{choice:north,south,east}}",
             "share": 0.9,
             "sign": {"scheme": "none"},
-            "payloads": [
-                {"id": "{{uuid}}", "city": f"{{{{choice:{','.join(cities)}}}}}", "size": f"{{{{choice:{','.join(sizes)}}}}}"}
-            ],
+            "payloads": [{"id": "{{uuid}}", "city": choice_of(cities), "size": choice_of(sizes)}],
         },
         {"path": "/refunds", "share": 0.1, "sign": {"scheme": "none"}, "payloads": [{"id": "{{uuid}}"}]},
-    ]  # fmt: skip
+    ]
     target = Target.model_validate({"path": ".", "start": "true", "webhooks": webhooks})
     source = EveryChoice(Traffic(target, Path(), 7), FIRST)
     given = [*source.next_requests(4, 0.0), *source.next_requests(2, 0.0)]
