@@ -15,6 +15,7 @@ from swarm.target.upstream.view import View
 from swarm.target.wire import Client, WireError
 
 CALM_S = 0.06  # with no call for so long, no more is expected
+RETRY_CALM_S = 0.45  # after a call that failed in passing: it may be made again after a pause
 LIMIT_S = 10.0
 TIMEOUT_S = 10.0
 
@@ -46,9 +47,13 @@ class Watched:
 
         Work that asks nothing of an upstream is not seen here.
         """
-        await self.view.quiet(CALM_S, LIMIT_S)
-        last_s = next((call.end_s for call in reversed(self.view.calls) if call.start_s >= began_s), answered_s)
-        return max(answered_s, last_s)
+        waited_for: UpstreamCall | None = None
+        while True:
+            await self.view.quiet(CALM_S if waited_for is None else RETRY_CALM_S, LIMIT_S)
+            last = next((call for call in reversed(self.view.calls) if call.start_s >= began_s), None)
+            if last is None or last is waited_for or not last.failed_in_passing:
+                return max(answered_s, last.end_s if last else answered_s)
+            waited_for = last
 
     def calls_since(self, began_s: float) -> tuple[UpstreamCall, ...]:
         """The calls that began since then and have ended, in the order of their ends."""

@@ -11,7 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -36,8 +36,9 @@ def tracer_env(trace_file: Path, target_root: Path) -> dict[str, str]:
     return {"SWARM_TRACE_FILE": str(trace_file), "SWARM_TARGET_ROOT": str(target_root)}
 
 
-def read_trace(path: Path, names: Mapping[str, str] | None = None) -> tuple[Waterfall, ...]:
-    """The requests of a trace in order of their end; broken lines (a killed process) are left out.
+def read_trace(path: Path, names: Mapping[str, str] | None = None, start: int = 0) -> tuple[Waterfall, ...]:
+    """The requests of a trace in order of their end, from the byte `start` of it; broken lines (a killed process) are
+    left out.
 
     `names` renames `host:port` in the names of calls, such as {"127.0.0.1:40123": "crm"}. Spans that came after
     an answer, or outside of every request, belong to the last request that had begun by then: the trace is of
@@ -47,7 +48,10 @@ def read_trace(path: Path, names: Mapping[str, str] | None = None) -> tuple[Wate
         return ()
     requests: dict[tuple[int, int], dict[str, Any]] = {}
     later: list[tuple[tuple[int, int], list[Any]]] = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    with path.open("rb") as file:
+        file.seek(start)
+        text = file.read().decode("utf-8", errors="replace")
+    for line in text.splitlines():
         try:
             entry = json.loads(line)
             key = (int(entry["pid"]), int(entry["request"]))
@@ -153,28 +157,45 @@ async def traced_server(
         await upstreams.stop()
 
 
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """Requests that a traced server has had, not yet read: to read them takes a while, and others may be measured."""
+
+    file: Path
+    start: int
+    names: Mapping[str, str]
+
+    def waterfalls(self) -> tuple[Waterfall, ...]:
+        """What each of them waited for."""
+        return read_trace(self.file, self.names, self.start)
+
+
 async def trace_in_turn(
     watched: Watched, trace_file: Path, traffic: Traffic, first_number: int, requests: int
-) -> tuple[Waterfall, ...]:
-    """The waterfalls of some requests to a traced server, each sent when the one before it is over altogether.
+) -> Traced:
+    """Some requests to a traced server, each sent when the one before it is over altogether.
 
     Statements may go on when the last upstream call has ended: the trace itself must have come to rest, too.
     """
-    warm = 0
+    start = 0
     for number in range(first_number - WARM_UP, first_number + requests):
         if number == first_number:
-            warm = len(read_trace(trace_file))
+            start = _size(trace_file)
         await send_to_the_end(watched, traffic, (number,))
         await _at_rest(trace_file)
-    return read_trace(trace_file, renamed(watched.view.ports))[warm:]
+    return Traced(trace_file, start, renamed(watched.view.ports))
 
 
 async def _at_rest(trace_file: Path) -> None:
     """Wait until the trace has stopped growing: a request's line follows its answer, what comes later its work."""
     size_bytes = -1
     for _ in range(40):
-        now_bytes = trace_file.stat().st_size if trace_file.exists() else 0
+        now_bytes = _size(trace_file)
         if now_bytes == size_bytes:
             break
         size_bytes = now_bytes
         await asyncio.sleep(0.05)
+
+
+def _size(trace_file: Path) -> int:
+    return trace_file.stat().st_size if trace_file.exists() else 0

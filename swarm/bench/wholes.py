@@ -11,7 +11,6 @@ from swarm.core.metrics import Comparison, Ratio
 from swarm.target.upstream.calls import UpstreamCall
 
 SLICE = 4  # requests whose times are drawn together, as in every bootstrap here
-FAILING = frozenset({408, 425, 429})
 
 
 def compare_wholes(name: str, before: Sequence[Whole], after: Sequence[Whole], seed: int) -> Comparison:
@@ -39,7 +38,7 @@ def failing_share(calls: Sequence[UpstreamCall]) -> float | None:
     """The share of calls that the upstream failed or refused for the moment, 0 to 1; None where there were none."""
     if not calls:
         return None
-    return sum(call.status >= 500 or call.status in FAILING for call in calls) / len(calls)
+    return sum(call.failed_in_passing for call in calls) / len(calls)
 
 
 @dataclass(frozen=True, slots=True)

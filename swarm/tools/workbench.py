@@ -241,7 +241,8 @@ class Workbench:
                 extra_env=census_env(census_file),
             ) as (watched, trace_file):  # fmt: skip
                 traffic = Traffic(self.target, self.payload_root, self.seed)
-                waterfalls = await trace_in_turn(watched, trace_file, traffic, WARM_UP, _TRACED)
+                traced = await trace_in_turn(watched, trace_file, traffic, WARM_UP, _TRACED)
+                waterfalls = traced.waterfalls()
                 self.emit(Progress("sending more and more requests at once"))
                 self._sweep = await sweep(swept_of(watched, trace_file, census_file, self.target.health), traffic)
         self.measurements.keep("sweep", self._sweep)

@@ -16,7 +16,7 @@ from swarm.bench.load import LoadRun, error_rate
 from swarm.bench.mix import EveryChoice, Mix
 from swarm.bench.scrape import Samples, cache_figures, scrape, since
 from swarm.bench.sidebyside import compare, measure_alternating, pooled, resources
-from swarm.bench.watched import Watched, Whole, send_in_waves, send_to_the_end
+from swarm.bench.watched import Watched, Whole, send_in_waves, send_to_the_end, warm_up
 from swarm.bench.waterfall import TRACER_FILES, trace_in_turn
 from swarm.bench.wholes import WritesByKind, compare_wholes, failing_share, successful_writes
 from swarm.core.metrics import ANSWER, END_TO_END, Comparison
@@ -26,16 +26,18 @@ from swarm.target.upstream.calls import UpstreamCall
 from swarm.verify.candidate import Stack
 from swarm.verify.standing import Standing, Tree, end
 
-BEFORE, TWIN, AFTER, TRACED = "before", "before, a second server", "after", "after, traced"
+BEFORE, AFTER, TRACED = "before", "after", "after, traced"
+BEFORE_TWIN, AFTER_TWIN = "before, a second server", "after, a second server"
 ROUNDS = 3
 WHOLES = 16  # requests of each side that are seen to their end
-ENOUGH_WHOLES = 40  # of the patched side, where time allows: the 95th of 16 would be the slowest one
+ENOUGH_WHOLES = 80  # of the patched side, where time allows: the 95th of 16 would be the slowest one
 SPARE_S = 2.0  # how much longer the patched side may go on for them
 TRACED_REQUESTS = 12
 WARM_S = 4.0  # at least: imports, connections
 WARM_AT_MOST_S = 15.0
 WARM_AT_ONCE = 16
 FIRST_WARM_UP = 850_000
+FIRST_OPENED_AGAIN = 865_000
 FIRST_WHOLE = 870_000
 FIRST_TRACED = 860_000
 DRAIN_S = 20.0
@@ -92,13 +94,15 @@ async def measure_ends(standing: Standing, stack: Stack) -> Ends:
     lab = standing.lab
     trace_file = lab.folder("traced") / "waterfall.jsonl"
     trees = {
-        BEFORE: end(lab.original), TWIN: Tree(lab.original, role="twin"), AFTER: end(stack),
+        BEFORE: end(lab.original), BEFORE_TWIN: Tree(lab.original, role="twin"),
+        AFTER: end(stack), AFTER_TWIN: Tree(stack, role="twin"),
         TRACED: Tree(stack, "traced", TRACER_FILES, (("SWARM_TRACE_FILE", str(trace_file)),)),
     }  # fmt: skip
     servers = await standing.run(trees)
     await standing.keep(*trees.values())
     traffic = Traffic(lab.target, lab.payload_root, lab.seed)
-    warmed = await _warm(traffic, [servers[AFTER], servers[TRACED]], [servers[BEFORE], servers[TWIN]])
+    patched, originals = (AFTER, AFTER_TWIN, TRACED), (BEFORE, BEFORE_TWIN)
+    warmed = await _warm(traffic, [servers[name] for name in patched], [servers[name] for name in originals])
     ends = servers[BEFORE], servers[AFTER]
     began_s, scraped = time.monotonic(), await _scraped(ends)
     loaded = await _load(standing, ends)
@@ -107,6 +111,7 @@ async def measure_ends(standing: Standing, stack: Stack) -> Ends:
     under = [
         UnderLoad(ends[at].calls_since(began_s), drains[at], (scraped[at], now[at])) for at in range(len(ends))
     ]  # fmt: skip
+    await _opened_again(traffic, servers[BEFORE_TWIN], servers[AFTER_TWIN])
     whole = await see_whole(standing, servers, trace_file, warmed)
     await standing.keep(trees[BEFORE], trees[AFTER])
     same = frozenset(one.number for one in whole.before)
@@ -154,10 +159,16 @@ async def _warm(traffic: Traffic, patched: Sequence[Watched], originals: Sequenc
     )
 
 
-async def see_whole(standing: Standing, servers: dict[str, Watched], trace_file: Path, warmed: str) -> SeenWhole:
-    """The same requests to both ends, one after another; the original's are shared out to two servers.
+async def _opened_again(traffic: Traffic, *twins: Watched) -> None:
+    """One request to servers that had none while the others were loaded: meanwhile what they keep open was closed."""
+    await asyncio.gather(*(warm_up(one, traffic, FIRST_OPENED_AGAIN) for one in twins))
 
-    All wait for upstreams most of the time, and so does the traced tree beside them.
+
+async def see_whole(standing: Standing, servers: dict[str, Watched], trace_file: Path, warmed: str) -> SeenWhole:
+    """The same requests to both ends, one after another; those of each side are shared out to two servers.
+
+    All wait for upstreams most of the time, and so does the traced tree beside them. The patched side goes on with
+    more of the same mix while the others are not through, and for a moment after.
     """
     lab = standing.lab
     traffic = Traffic(lab.target, lab.payload_root, lab.seed)
@@ -165,34 +176,40 @@ async def see_whole(standing: Standing, servers: dict[str, Watched], trace_file:
     mix = Mix(traffic, FIRST_WHOLE)
     numbers = mix.next_numbers(WHOLES)
     others = asyncio.gather(
-        send_to_the_end(servers[BEFORE], traffic, numbers[::2]),
-        send_to_the_end(servers[TWIN], traffic, numbers[1::2]),
+        _shared_out([servers[BEFORE], servers[BEFORE_TWIN]], traffic, numbers),
         trace_in_turn(servers[TRACED], trace_file, traffic, FIRST_TRACED, TRACED_REQUESTS),
     )
     try:
-        after = await send_to_the_end(servers[AFTER], traffic, numbers)
-        after += await _further(servers[AFTER], traffic, mix, ENOUGH_WHOLES - WHOLES, others)
+        patched = [servers[AFTER], servers[AFTER_TWIN]]
+        after = list(await _shared_out(patched, traffic, numbers))
+        await asyncio.gather(*(_further(one, traffic, mix, after, others) for one in patched))
     except BaseException:
         others.cancel()
         raise
-    first, second, waterfalls = await others
-    place = {number: at for at, number in enumerate(numbers)}
-    before = tuple(sorted((*first, *second), key=lambda one: place[one.number]))
+    before, traced = await others
     comparison = compare_wholes(END_TO_END, before, after, lab.seed)
     comparison = replace(comparison, note=f"{comparison.note}; {warmed}")
-    return SeenWhole(before, after, comparison, waterfalls)
+    return SeenWhole(before, tuple(after), comparison, traced.waterfalls())
+
+
+async def _shared_out(servers: Sequence[Watched], traffic: Traffic, numbers: Sequence[int]) -> tuple[Whole, ...]:
+    """Each server sees its share of the requests, one after another; in the order of `numbers`."""
+    several = len(servers)
+    shares = await asyncio.gather(
+        *(send_to_the_end(one, traffic, numbers[place::several]) for place, one in enumerate(servers))
+    )
+    place = {number: at for at, number in enumerate(numbers)}
+    return tuple(sorted((one for share in shares for one in share), key=lambda one: place[one.number]))
 
 
 async def _further(
-    watched: Watched, traffic: Traffic, mix: Mix, count: int, others: asyncio.Future[Any]
-) -> tuple[Whole, ...]:
-    """More requests of the same mix while the other sides are not through, and for a moment after."""
-    found: list[Whole] = []
+    watched: Watched, traffic: Traffic, mix: Mix, seen: list[Whole], others: asyncio.Future[Any]
+) -> None:
+    """More requests of the mix, added to those seen, until there are enough or the others have long been through."""
     ends_s = math.inf
-    while len(found) < count and time.monotonic() < ends_s:
-        found += await send_to_the_end(watched, traffic, mix.next_numbers(1))
+    while len(seen) < ENOUGH_WHOLES and time.monotonic() < ends_s:
+        seen += await send_to_the_end(watched, traffic, mix.next_numbers(1))
         ends_s = min(ends_s, time.monotonic() + SPARE_S) if others.done() else math.inf
-    return tuple(found)
 
 
 async def _load(standing: Standing, ends: tuple[Watched, Watched]) -> Loaded:

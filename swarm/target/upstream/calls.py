@@ -14,6 +14,7 @@ from swarm.core.log_records import hands_over_log
 from swarm.core.model_calls import is_question
 
 Effect = Literal["read", "write"]
+FAILING = frozenset({408, 425, 429})  # and every 5xx
 READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 KEPT_CALLS = 100_000
 # a version (v2, 2021-07) names a route; other digits, and long words, are somebody's id
@@ -40,6 +41,11 @@ class UpstreamCall:
     headers: Mapping[str, str]
     request: str = ""
     tape: Literal["", "played", "missed"] = ""
+
+    @property
+    def failed_in_passing(self) -> bool:
+        """Whether the same call might go through a moment later."""
+        return self.status >= 500 or self.status in FAILING
 
 
 def effect_of(method: str, declared: Effect | None = None, path: str = "", body: bytes = b"") -> Effect:
