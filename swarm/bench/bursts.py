@@ -1,8 +1,9 @@
 """Measures trees by bursts: a few requests at the same moment, and the next burst when all is over.
 
 At a fixed rate near its capacity a service queues, and the queue drowns the effect of a single patch. A burst
-meets an idle service each time, so a difference of a few percent shows after a few bursts; and because its
-requests come together, work that holds up the event loop shows as well.
+meets an idle service each time; and because its requests come together, work that holds up the event loop shows as
+well. What makes a request wait less shows best in requests that come one by one: no other is in their way, and a
+few percent are seen after a few. So both are sent.
 
 Services mostly wait, so several are burst at together, as many as leave the processor room. What shares the
 processor with others is slower than what has it alone, so only those that were burst at together are compared.
@@ -14,8 +15,8 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import fmean
 
@@ -26,7 +27,7 @@ from swarm.core.metrics import Ratio
 from swarm.target.traffic import Traffic
 from swarm.target.wire import Client
 
-SIZE = 4  # requests at once: with fewer, chance decides which of them waits for the other
+SIZE = 4  # requests of a burst: with fewer, chance decides which of them waits for the other
 MIN_ROUNDS = 2
 SLICE_S = 0.2  # quick services are burst at several times a round
 MAX_BURSTS = 8
@@ -63,42 +64,76 @@ class Slice:
     calls: float = 0.0
 
 
-Sides = tuple[tuple[Slice, ...], tuple[Slice, ...]]
+Pairing = tuple[tuple[Slice, ...], tuple[Slice, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What two neighbours showed: the nth slices of both sent the same requests at the same time.
+
+    `together` are bursts, a slice for each round; `alone` are requests one by one, a slice for each request. In each
+    the lower side comes first.
+    """
+
+    together: Pairing
+    alone: Pairing
+
+    @property
+    def all(self) -> Pairing:
+        """Every slice of both."""
+        return self.together[0] + self.alone[0], self.together[1] + self.alone[1]
 
 
 class Bursts:
     """Bursts at several servers, given by name in the order in which neighbours are compared."""
 
-    def __init__(self, servers: Mapping[str, Watched], traffic: Traffic, first_number: int) -> None:
+    def __init__(
+        self, servers: Mapping[str, Watched], traffic: Traffic, first_number: int, keeping: Collection[str] = ()
+    ) -> None:
+        """`keeping` are the last of the servers, which keep answers: each gets what the others of them get."""
+        self._keeping = frozenset(keeping)
         self._servers = servers
         self._clients = {name: Client(watched.server.base_url) for name, watched in servers.items()}
         self._traffic = traffic
         self._mix = Mix(traffic, first_number)
         self._cores = os.cpu_count() or 1
 
-    async def measure(self, rounds: int) -> dict[tuple[str, str], Sides]:
-        """The slices of each server and of the next one, by the names of both: in each round, in waves whose order
-        turns. The nth slices of both sent the same requests at the same time; a first burst of each server, for
-        which nothing counts, tells how many may run together.
+    async def measure(self, bursts: int, alone: int) -> dict[tuple[str, str], Sides]:
+        """The slices of each server and of the next one, by the names of both: in so many rounds of bursts, and in so
+        many of requests one by one.
+
+        A round goes in waves, whose order turns; a first burst of each server, for which nothing counts, tells how
+        many may run together.
         """
         pilots = await self._pilots()
+        together = await self._rounds(bursts, SIZE, pilots)
+        apart = await self._rounds(alone, 1, {name: _one_of(burst) for name, burst in pilots.items()})
+        return {pair: Sides(sides, apart[pair]) for pair, sides in together.items()}
+
+    async def _rounds(self, rounds: int, size: int, pilots: Mapping[str, Burst]) -> dict[tuple[str, str], Pairing]:
+        """Rounds of bursts of one size; SIZE requests at least in each."""
         slices: dict[tuple[int, str], list[Slice]] = {}
-
-        async def slice_of(wave: int, name: str, plan: Sequence[Sequence[int]]) -> None:
-            bursts = [await self._burst(name, numbers) for numbers in plan]
-            slices.setdefault((wave, name), []).append(_slice(bursts))
-
         slowest_s = max(burst.whole_ms for burst in pilots.values()) / 1000.0
-        repeats = min(MAX_BURSTS, max(1, math.ceil(SLICE_S / max(slowest_s, 0.001))))
-        waves = list(enumerate(waves_of(pilots, self._cores)))
+        least = SIZE // size
+        repeats = min(MAX_BURSTS, least * math.ceil(SLICE_S / max(slowest_s * least, 0.001)))
+        waves = list(enumerate(waves_of(pilots, self._cores, self._keeping)))
+
+        async def slice_of(wave: int, name: str, plan: Sequence[Sequence[int]], late_s: float) -> None:
+            await asyncio.sleep(late_s)
+            bursts = [await self._burst(name, numbers) for numbers in plan]
+            several = [bursts] if size > 1 else [[one] for one in bursts]  # who comes alone depends on no other
+            slices.setdefault((wave, name), []).extend(map(_slice, several))
+
         for number in range(rounds):
             turn = number // 2 % len(waves)
             turned = [*waves[turn:], *waves[:turn]]
             for place, wave in turned if number % 2 == 0 else reversed(turned):
-                plan = [self._mix.next_numbers(SIZE) for _ in range(repeats)]
-                await asyncio.gather(*(slice_of(place, name, plan) for name in wave))
+                plan = [self._mix.next_numbers(size) for _ in range(repeats)]
+                # all at the same moment would want the processor at the same moment
+                late_s = 0.0 if size > 1 else slowest_s / len(wave)
+                await asyncio.gather(*(slice_of(place, name, plan, at * late_s) for at, name in enumerate(wave)))
         return {
-            (below, here): (tuple(slices[place, below]), tuple(slices[place, here]))
+            (below, here): (tuple(slices.get((place, below), ())), tuple(slices.get((place, here), ())))
             for place, wave in waves
             for below, here in pairwise(wave)
         }
@@ -127,19 +162,30 @@ class Bursts:
             client.close()
 
 
-def waves_of(pilots: Mapping[str, Burst], cores: int) -> list[tuple[str, ...]]:
+def _one_of(burst: Burst) -> Burst:
+    """What one request of a burst would have been without the others: none waits for the processor."""
+    cpu_ms = burst.cpu_ms / SIZE
+    return replace(burst, cpu_ms=cpu_ms, whole_ms=max(cpu_ms, burst.whole_ms - burst.cpu_ms + cpu_ms))
+
+
+def waves_of(
+    pilots: Mapping[str, Burst], cores: int, keeping: Collection[str] = frozenset()
+) -> list[tuple[str, ...]]:
     """Neighbours together, while what they keep the processor busy with leaves room: each its share of the time that
     its own burst takes.
 
     As many as there are cores go together always: a server of one process keeps no more than one core busy. Each
-    wave begins with the last of the one before, so that every two neighbours meet.
+    wave begins with the last of the one before, so that every two neighbours meet: it gets twice as many requests,
+    so none of those that keep answers may be it.
     """
     busy = {name: _busy(burst) for name, burst in pilots.items()}
     waves: list[tuple[str, ...]] = []
     wave: list[str] = []
     for name in pilots:
         grown = [*wave, name]
-        if len(grown) > max(2, cores) and sum(busy[one] for one in grown) > ROOM * cores:
+        crowd = {*grown, *keeping} if name in keeping else {*grown}  # they stay together
+        is_full = len(crowd) > max(2, cores) and sum(busy[one] for one in crowd) > ROOM * cores
+        if is_full and len(wave) > 1 and wave[-1] not in keeping:
             waves.append(tuple(wave))
             grown = [wave[-1], name]
         wave = grown
@@ -205,7 +251,7 @@ def latency_ratio(before: Sequence[Slice], after: Sequence[Slice], seed: int) ->
 
 
 def whole_ratio(before: Sequence[Slice], after: Sequence[Slice], seed: int) -> Measured | None:
-    """The ratio of the times until a burst was over with all that it caused, and both in ms."""
+    """The ratio of the times until a burst, or a request alone, was over with all that it caused, and both in ms."""
     return _paired([(one.whole_ms, two.whole_ms) for one, two in _good_rounds(before, after)], seed)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from swarm.bench.bursts import (
     Bursts,
     Measured,
-    Slice,
+    Sides,
     calls_ratio,
     cpu_ratio,
     latency_ratio,
@@ -18,6 +18,7 @@ from swarm.bench.bursts import (
 )
 from swarm.bench.filling import fill
 from swarm.bench.watched import warm_up
+from swarm.core.metrics import Ratio
 from swarm.core.patches import Effect, GateResult
 from swarm.rules.rule import Rule
 from swarm.target.traffic import Traffic
@@ -27,12 +28,14 @@ from swarm.verify.lab import Lab
 from swarm.verify.standing import Standing, Tree, end
 
 ORIGINAL = "before"
-ROUNDS = 10
+BURSTS = 5  # rounds
+ALONE = 6  # rounds of requests one by one
 FIRST_BURST = 900_000
 FIRST_WARM_UP = 890_000
 FIRST_FILL = 880_000
 LATER_AT_MOST = 1.25  # times as long until all is over, for a patch that answers before its work
 LATER_MS = 50.0
+WIDER = 1.3  # times the interval, for one of several figures that may show a gain: chance has several tries
 SLOWER_MS = 10.0  # what a check, a limit or a record may cost a request
 
 
@@ -154,18 +157,19 @@ async def climb(standing: Standing, steps: Sequence[Rung], base: Stack | None = 
         await asyncio.wait({lab.recording})  # nothing else is at work while patches are weighed
     traffic = Traffic(lab.target, lab.payload_root, lab.seed)
     standing.steady.on = True
-    bursts = Bursts(servers, traffic, FIRST_BURST)
+    keeping = to_fill(steps, lab.rules)
+    bursts = Bursts(servers, traffic, FIRST_BURST, keeping[1:])
     try:
         await asyncio.gather(*(warm_up(server, traffic, FIRST_WARM_UP) for server in servers.values()))
-        await fill([servers[name] for name in to_fill(steps, lab.rules)], traffic, FIRST_FILL)
-        runs = await bursts.measure(ROUNDS)
+        await fill([servers[name] for name in keeping], traffic, FIRST_FILL)
+        runs = await bursts.measure(BURSTS, ALONE)
     finally:
         bursts.close()
         standing.steady.on = False
     await standing.keep(trees[ORIGINAL], trees[steps[-1].name])
     judged, below = [], ORIGINAL
     for rung in steps:
-        judged.append(judge_rung(rung, *runs[below, rung.name], lab.seed))
+        judged.append(judge_rung(rung, runs[below, rung.name], lab.seed))
         below = rung.name
     return tuple(judged)
 
@@ -179,48 +183,60 @@ def to_fill(steps: Sequence[Rung], rules: Mapping[str, Rule]) -> list[str]:
     return []
 
 
-def judge_rung(rung: Rung, below: Sequence[Slice], here: Sequence[Slice], seed: int) -> Judged:
+def judge_rung(rung: Rung, sides: Sides, seed: int) -> Judged:
     """A performance rung must gain: in the answer, until all is over, in CPU time or in upstream calls, and lose in
     neither time.
 
-    Any other must not lose. To gain or to lose takes an interval clear of 1. What answers before its work is done
-    may end a little later than it did.
+    Any other must not lose. To gain or to lose takes an interval clear of 1; where the answers of bursts show no
+    gain, what else may show one must do so more clearly. What answers before its work is done may end a little later
+    than it did.
     """
-    answer, whole = latency_ratio(below, here, seed), whole_ratio(below, here, seed)
+    answer, whole = latency_ratio(*sides.together, seed), whole_ratio(*sides.together, seed)
     if answer is None:
         return Judged(rung, GateResult("benchmark", False, "too few good answers to compare"), None)
     words, effect = _told("webhook_latency_mean", answer)
+    alone, whole_alone = latency_ratio(*sides.alone, seed), whole_ratio(*sides.alone, seed)
     if not rung.gains:
-        if _slower(answer):
-            return Judged(rung, GateResult("benchmark", False, f"slower: {words}"), effect)
-        if whole is not None and _slower(whole):
-            words, effect = _told("webhook_end_to_end_mean", whole)
-            return Judged(rung, GateResult("benchmark", False, f"slower: {words}"), effect)
+        for metric, measured in (
+            ("webhook_latency_mean", answer), ("webhook_end_to_end_mean", whole),
+            ("webhook_latency_alone_mean", alone), ("webhook_end_to_end_alone_mean", whole_alone),
+        ):  # fmt: skip
+            if measured is not None and _slower(measured):
+                words, effect = _told(metric, measured)
+                return Judged(rung, GateResult("benchmark", False, f"slower: {words}"), effect)
         return Judged(rung, GateResult("benchmark", True, words), effect)
     if _change(answer) == "better":
         late = whole is not None and _much_later(whole)
         told = f"{words}; but {_told('webhook_end_to_end_mean', whole)[0]}" if late and whole else words
         return Judged(rung, GateResult("benchmark", not late, told), effect)
-    if _change(answer) == "worse" or _change(whole) == "worse":
+    if "worse" in {_change(answer), _change(whole), _change(alone)}:
         return Judged(rung, GateResult("benchmark", False, f"gains nothing: {words}"), effect)
     tried = [words]
     for metric, measured in (
+        ("webhook_latency_alone_mean", alone),
         ("webhook_end_to_end_mean", whole),
-        ("cpu_time_per_request", cpu_ratio(below, here, seed)),
-        ("upstream_calls_per_request", calls_ratio(below, here, seed)),
+        ("webhook_end_to_end_alone_mean", whole_alone),
+        ("cpu_time_per_request", cpu_ratio(*sides.all, seed)),
+        ("upstream_calls_per_request", calls_ratio(*sides.all, seed)),
     ):
         if measured is None:
             continue
         these, this = _told(metric, measured)
-        if _change(measured) == "better":
+        if _clearly_better(measured[0]):
             return Judged(rung, GateResult("benchmark", True, "; ".join([these, *tried])), this)
-        if metric.startswith("cpu"):
+        if metric.startswith(("cpu", "webhook_latency")):
             tried.insert(0, these)
     return Judged(rung, GateResult("benchmark", False, f"gains nothing: {'; '.join(tried)}"), effect)
 
 
 def _change(measured: Measured | None) -> str:
     return "no change" if measured is None else measured[0].change
+
+
+def _clearly_better(ratio: Ratio) -> bool:
+    """Whether an interval that is wider by WIDER is clear of 1 as well."""
+    high = ratio.ci95[1]
+    return ratio.change == "better" and ratio.value * (high / ratio.value) ** WIDER < 1.0
 
 
 def _slower(measured: Measured) -> bool:

@@ -10,13 +10,13 @@ from typing import Any, cast
 
 import pytest
 
-from swarm.bench.bursts import SIZE, Burst, Slice, waves_of
+from swarm.bench.bursts import SIZE, Burst, Sides, Slice, waves_of
 from swarm.bench.statistics import paired_ratio
 from swarm.verify import ladder
-from swarm.verify.ladder import ROUNDS, Rung, judge_rung
+from swarm.verify.ladder import ALONE, BURSTS, Rung, judge_rung
 from swarm.verify.standing import Tree
 
-RUNS = 200
+RUNS = 600
 KINDS = 10
 CALLS = (5, 4, 4, 3, 3, 3, 2, 2, 1, 1)  # of each kind
 MOST = 0.05
@@ -27,30 +27,33 @@ def rung(*, gains: bool = True) -> Rung:
 
 
 def side(
-    chance: random.Random, shared: list[float], answer: float, whole: float, cpu: float, calls: float = 1.0
-) -> list[Slice]:
-    """One tree's slices: a mood shared by all trees of a round, and a smaller one of its own."""
-    slices = []
+    chance: random.Random, shared: list[float], size: int, answer: float, whole: float, cpu: float, calls: float = 1.0
+) -> tuple[Slice, ...]:
+    """One tree's slices of requests: a mood shared by all trees of a slice, and a smaller one of its own."""
+    slices: list[Slice] = []
     for mood in shared:
         own = mood * chance.gauss(1.0, 0.03)
-        latencies = tuple(answer * own * math.exp(chance.gauss(0.0, 0.04)) for _ in range(SIZE))
-        kinds = tuple((len(slices) * SIZE + place) % KINDS for place in range(SIZE))
-        made = sum(CALLS[kind] for kind in kinds) * calls / SIZE
+        latencies = tuple(answer * own * math.exp(chance.gauss(0.0, 0.04)) for _ in range(size))
+        kinds = tuple((len(slices) * size + place) % KINDS for place in range(size))
+        made = sum(CALLS[kind] for kind in kinds) * calls / size
         slices.append(Slice(latencies, kinds, cpu * chance.gauss(1.0, 0.05), whole * own, made))
-    return slices
+    return tuple(slices)
 
 
 def judged(chance: random.Random, *, answer: float = 1.0, whole: float = 1.0, cpu: float = 1.0, calls: float = 1.0,
            gains: bool = True, base_ms: float = 500.0) -> Any:  # fmt: skip
-    shared = [chance.gauss(1.0, 0.2) for _ in range(ROUNDS)]  # rounds differ by their kinds of request
-    below = side(chance, shared, base_ms, base_ms * 1.1, 60.0)
-    here = side(chance, shared, base_ms * answer, base_ms * 1.1 * whole, 60.0 * cpu, calls)
-    return judge_rung(rung(gains=gains), below, here, seed=7)
+    pairings = []
+    for slices, size in ((BURSTS, SIZE), (ALONE * SIZE, 1)):
+        shared = [chance.gauss(1.0, 0.2) for _ in range(slices)]  # they differ by their kinds of request
+        below = side(chance, shared, size, base_ms, base_ms * 1.1, 60.0)
+        here = side(chance, shared, size, base_ms * answer, base_ms * 1.1 * whole, 60.0 * cpu, calls)
+        pairings.append((below, here))
+    return judge_rung(rung(gains=gains), Sides(*pairings), seed=7)
 
 
 def test_a_against_a_is_no_gain(monkeypatch: pytest.MonkeyPatch) -> None:
-    # an interval's width from 300 draws is within a few hundredths of what 2,000 give
-    monkeypatch.setattr("swarm.bench.bursts.paired_ratio", functools.partial(paired_ratio, rounds=300))
+    # an interval is as wide on average from 100 draws as from 2,000
+    monkeypatch.setattr("swarm.bench.bursts.paired_ratio", functools.partial(paired_ratio, rounds=100))
     chance = random.Random("a against a")
     alarms = sum(judged(chance).result.passed for _ in range(RUNS)) / RUNS
     assert alarms <= MOST, f"{alarms:.1%} of trees that are alike are told as gains"
