@@ -37,21 +37,20 @@ def tracer_env(trace_file: Path, target_root: Path) -> dict[str, str]:
 
 
 def read_trace(path: Path, names: Mapping[str, str] | None = None, start: int = 0) -> tuple[Waterfall, ...]:
-    """The requests of a trace in order of their end, from the byte `start` of it; broken lines (a killed process) are
-    left out.
+    """The requests of a trace that ended after its byte `start`, in order of their end.
 
-    `names` renames `host:port` in the names of calls, such as {"127.0.0.1:40123": "crm"}. Spans that came after
-    an answer, or outside of every request, belong to the last request that had begun by then: the trace is of
-    requests one after another.
+    Broken lines (of a killed process) are left out. `names` renames `host:port` in the names of calls, such as
+    {"127.0.0.1:40123": "crm"}. Spans that came after an answer, or outside of every request, belong to the last
+    request that had begun by then: the trace is of requests one after another.
     """
     if not path.is_file():
         return ()
     requests: dict[tuple[int, int], dict[str, Any]] = {}
     later: list[tuple[tuple[int, int], list[Any]]] = []
-    with path.open("rb") as file:
-        file.seek(start)
-        text = file.read().decode("utf-8", errors="replace")
-    for line in text.splitlines():
+    wanted: list[tuple[int, int]] = []
+    place = 0
+    for line in path.read_bytes().splitlines(keepends=True):
+        begins, place = place, place + len(line)
         try:
             entry = json.loads(line)
             key = (int(entry["pid"]), int(entry["request"]))
@@ -60,8 +59,9 @@ def read_trace(path: Path, names: Mapping[str, str] | None = None, start: int = 
         later += [(key, span) for span in (*entry.get("late", ()), *entry.get("background", ()))]
         if "spans" in entry:
             requests[key] = entry
+            wanted += [key] if begins >= start else []
     behind = _attributed(requests, later)
-    return tuple(_waterfall(entry, behind.get(key, []), names or {}) for key, entry in requests.items())
+    return tuple(_waterfall(requests[key], behind.get(key, []), names or {}) for key in wanted)
 
 
 def _attributed(
@@ -159,7 +159,10 @@ async def traced_server(
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """Requests that a traced server has had, not yet read: to read them takes a while, and others may be measured."""
+    """Requests that a traced server has had since its trace was `start` bytes long.
+
+    To read them takes a while, and others may be measured meanwhile.
+    """
 
     file: Path
     start: int

@@ -57,6 +57,8 @@ def test_work_behind_the_answer_goes_to_the_request_whose_time_it_is(tmp_path: P
         ("of the first", 7.0, True), ("its own", 20.0, True),
     ]  # fmt: skip
     assert [(s.name, s.start_ms) for s in second.spans] == [("of a worker that it started", 4.0)]
+    warm_up = sum(len(json.dumps(line)) + 1 for line in lines[:2])
+    assert read_trace(trace, start=warm_up) == (second,), "what the first request started is told all the same"
 
 
 def test_the_typical_request_is_the_median_good_one_of_the_busiest_route() -> None:

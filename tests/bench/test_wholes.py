@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from swarm.bench.watched import Watched, Whole
+from swarm.bench.watched import CALM_S, Watched, Whole
 from swarm.bench.wholes import WritesByKind, compare_wholes, failing_share, successful_writes
 from swarm.target.upstream.calls import CallLog, Effect, UpstreamCall
 from swarm.target.upstream.view import View
@@ -52,15 +52,19 @@ def test_calls_fail_by_status() -> None:
     assert failing_share([]) is None
 
 
+async def made(log: CallLog, seconds: float, status: int = 200) -> None:
+    with log.flight() as start_s:
+        await asyncio.sleep(seconds)
+        log.add(UpstreamCall("crm", "PUT", "/x", "", b"", status, start_s, time.monotonic(), "write", {}))
+
+
 async def test_the_end_is_that_of_the_last_call_not_of_the_answer() -> None:
     log = CallLog()
     watched = Watched(cast("Any", None), View(log, {}, {}, ()))
     began_s = time.monotonic()
 
     async def behind() -> None:
-        with log.flight():
-            await asyncio.sleep(0.1)
-            log.add(UpstreamCall("crm", "PUT", "/x", "", b"", 200, began_s + 0.01, time.monotonic(), "write", {}))
+        await made(log, 0.1)
 
     task = asyncio.create_task(behind())
     await asyncio.sleep(0)
@@ -69,3 +73,23 @@ async def test_the_end_is_that_of_the_last_call_not_of_the_answer() -> None:
     assert 0.09 < over_s - began_s < 0.15
     later_s = time.monotonic()
     assert await watched.over(later_s, later_s + 0.002) == later_s + 0.002, "calls of before are none of its own"
+
+
+@pytest.mark.parametrize("first", [503, 200])
+async def test_a_call_that_failed_in_passing_may_be_made_again(first: int) -> None:
+    log = CallLog()
+    watched = Watched(cast("Any", None), View(log, {}, {}, ()))
+    began_s = time.monotonic()
+
+    async def with_a_retry() -> None:
+        await made(log, 0.01, first)
+        await asyncio.sleep(CALM_S * 3)
+        await made(log, 0.01)
+
+    task = asyncio.create_task(with_a_retry())
+    await asyncio.sleep(0)
+    over_s = await watched.over(began_s, began_s)
+    calls = watched.calls_since(began_s)
+    await task
+    assert len(calls) == (2 if first == 503 else 1)
+    assert over_s == calls[-1].end_s

@@ -125,3 +125,14 @@ def test_a_quick_server_needs_its_share_only_as_long_as_its_burst_takes() -> Non
     slow, quick = Burst((), (), 1200.0, 240.0), Burst((), (), 400.0, 80.0)
     mixed = {"s0": slow, "s1": slow, "s2": slow, "s3": quick, "s4": quick, "s5": quick, "s6": quick}
     assert waves_of(mixed, cores=2) == [("s0", "s1", "s2", "s3", "s4", "s5"), ("s5", "s6")]
+
+
+def test_none_of_those_that_keep_answers_gets_twice_the_requests() -> None:
+    """It would have kept more than its neighbour."""
+    busy = Burst((), (), 1000.0, 300.0)
+    names = [f"s{number}" for number in range(8)]
+    keeping = frozenset(names[3:])
+    waves = waves_of(dict.fromkeys(names, busy), cores=2, keeping=keeping)
+    assert waves == [("s0", "s1", "s2"), ("s2", *names[3:])]
+    idle = Burst((), (), 1000.0, 50.0)
+    assert waves_of(dict.fromkeys(names, idle), cores=2, keeping=keeping) == [tuple(names)]
