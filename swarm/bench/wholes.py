@@ -10,6 +10,7 @@ from swarm.bench.watched import Whole
 from swarm.core.metrics import Comparison, Ratio
 from swarm.target.upstream.calls import UpstreamCall
 
+REPEATED_WITHIN_S = 3.0
 SLICE = 4  # requests whose times are drawn together, as in every bootstrap here
 
 
@@ -35,10 +36,24 @@ def compare_wholes(name: str, before: Sequence[Whole], after: Sequence[Whole], s
 
 
 def failing_share(calls: Sequence[UpstreamCall]) -> float | None:
-    """The share of calls that the upstream failed or refused for the moment, 0 to 1; None where there were none."""
+    """The share of calls that the upstream failed or refused for the moment, 0 to 1; None where there were none.
+
+    A call that was made again soon after it had failed is one with the repetition, and counts as that one ended.
+    """
     if not calls:
         return None
-    return sum(call.failed_in_passing for call in calls) / len(calls)
+    ended: dict[tuple[str, str, str, str, bytes], UpstreamCall] = {}
+    asked = failed = 0
+    for call in sorted(calls, key=lambda call: call.start_s):
+        what = call.upstream, call.method, call.path, call.query, call.body
+        before = ended.get(what)
+        if before and before.failed_in_passing and 0 <= call.start_s - before.end_s <= REPEATED_WITHIN_S:
+            failed -= 1
+        else:
+            asked += 1
+        failed += call.failed_in_passing
+        ended[what] = call
+    return failed / asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,8 @@ def _errors(metric: str, m: Measured) -> Values:
     if metric == "error_rate":
         return _percent(m.errors.before), _percent(m.errors.after), ""
     before, after = m.side_before.upstreams.failing, m.side_after.upstreams.failing
-    why = "upstream calls that failed or were refused (5xx, 429), of all" if after is not None else "no call was seen"
+    why = "upstream calls that failed or were refused (5xx, 429) and were not repeated with success, of all"
+    why = why if after is not None else "no call was seen"
     return _percent(before), _percent(after), why
 
 

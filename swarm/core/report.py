@@ -108,7 +108,7 @@ class WorkDone:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamUse:
-    """The upstream calls of one side: how many a webhook makes, and the share that failed (0 to 1)."""
+    """The upstream calls of one side: how many a webhook makes, and the share that failed after retries (0 to 1)."""
 
     calls_per_webhook: float | None
     failing: float | None

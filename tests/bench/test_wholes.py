@@ -47,9 +47,21 @@ def test_writes_that_never_came_are_missed() -> None:
     assert successful_writes([call(), call(500), call(effect="read")]) == 1
 
 
+def at(start_s: float, path: str, status: int = 200) -> UpstreamCall:
+    return UpstreamCall("crm", "PUT", path, "", b"", status, start_s, start_s + 0.1, "write", {})
+
+
 def test_calls_fail_by_status() -> None:
-    assert failing_share([call(), call(404), call(429), call(503)]) == 0.5
+    assert failing_share([at(1, "/a"), at(1, "/b", 404), at(1, "/c", 429), at(1, "/d", 503)]) == 0.5
     assert failing_share([]) is None
+
+
+def test_a_call_that_was_repeated_counts_as_it_ended() -> None:
+    repeated = [at(1, "/a", 503), at(1.3, "/a", 503), at(1.8, "/a")]
+    assert failing_share([*repeated, at(1, "/b")]) == 0.0
+    assert failing_share(repeated[:2]) == 1.0
+    assert failing_share([at(1, "/a", 503), at(1, "/b")]) == 0.5
+    assert failing_share([at(1, "/a", 503), at(9, "/a")]) == 0.5, "so much later it is another one"
 
 
 async def made(log: CallLog, seconds: float, status: int = 200) -> None:
