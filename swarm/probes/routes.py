@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from swarm.analysis.layout import unparsed
+from swarm.analysis.reading.keyed import keyed_read
 from swarm.analysis.routes.header_parameters import header_parameters
 from swarm.analysis.routes.query_parameters import read_parameter
 
@@ -33,19 +34,13 @@ def headers_of(index: Index) -> tuple[str, ...]:
     """Names of request headers that the code reads: `headers.get("X-Key")`, `headers["X-Key"]`, `x_key=Header()`."""
     names: list[str] = []
     for module in index.tree.modules.values():
-        for subscript in module.nodes(ast.Subscript):
-            if isinstance(subscript.ctx, ast.Load) and _is_headers(subscript.value):
-                names += _texts(module, subscript.slice)
-        for call in module.nodes(ast.Call):
-            if isinstance(call.func, ast.Attribute) and call.func.attr == "get" and call.args:
-                names += _texts(module, call.args[0]) if _is_headers(call.func.value) else []
+        for node in (*module.nodes(ast.Subscript), *module.nodes(ast.Call)):
+            owner, key = keyed_read(node) or (None, None)
+            if isinstance(owner, ast.Attribute) and owner.attr == "headers" and key is not None:
+                names += _texts(module, key)
     for function in index.functions:
         names += header_parameters(index, function).values()
     return tuple(dict.fromkeys(names))
-
-
-def _is_headers(expression: ast.expr) -> bool:
-    return isinstance(expression, ast.Attribute) and expression.attr == "headers"
 
 
 def _texts(module: Module, expression: ast.expr) -> list[str]:

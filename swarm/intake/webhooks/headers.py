@@ -9,6 +9,7 @@ from swarm.analysis.constants import text_of
 from swarm.analysis.index import Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import Function
+from swarm.analysis.reading.keyed import keyed_read
 from swarm.analysis.routes.header_parameters import header_parameters
 from swarm.analysis.source import Module
 from swarm.intake.values.shapes import Reader, Shape
@@ -30,19 +31,8 @@ def headers_read(index: Index, function: Function, among: frozenset[Function]) -
     """Names of headers that a function reads; those that it is told are taken from callers among these."""
     yield from header_parameters(index, function).values()
     for node in index.own_nodes(function):
-        given: ast.expr | None = None
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and node.func.attr == "get"
-            and node.args
-        ):
-            owner, given = unparsed(node.func.value), node.args[0]
-        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
-            owner, given = unparsed(node.value), node.slice
-        else:
-            continue
-        if owner.endswith("headers"):
+        owner, given = keyed_read(node) or (None, None)
+        if owner is not None and unparsed(owner).endswith("headers"):
             name = text_of(index, function.module, given)
             if name:
                 yield name

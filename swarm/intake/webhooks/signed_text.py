@@ -12,6 +12,7 @@ from swarm.analysis.index import Index
 from swarm.analysis.kinds.handed_on import given_to
 from swarm.analysis.layout import unparsed
 from swarm.analysis.parts import Function
+from swarm.analysis.reading.keyed import keyed_read
 from swarm.analysis.routes.header_parameters import header_parameters
 from swarm.analysis.source import Module, parameters
 
@@ -152,13 +153,7 @@ class _Reading:
         return self._of_header(header) if header is not None else None
 
     def _header(self, function: Function, node: ast.expr) -> str | None:
-        owner: ast.expr | None = None
-        given: ast.expr | None = None
-        match node:
-            case ast.Call(func=ast.Attribute(value=owner, attr="get"), args=[given, *_]):
-                pass
-            case ast.Subscript(value=owner, slice=given):
-                pass
+        owner, given = keyed_read(node) or (None, None)
         if owner is None or not unparsed(owner).endswith("headers"):
             return None
         return text_of(self.index, function.module, given)

@@ -11,6 +11,7 @@ from typing import cast
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
+from swarm.analysis.reading.keyed import keyed_read
 from swarm.analysis.routes.header_parameters import header_parameters
 from swarm.analysis.source import Module, parameters
 from swarm.rules.facts.logging_calls import is_log_call, is_print
@@ -249,12 +250,7 @@ def idle_signatures(index: Index, function: Function) -> Iterator[str]:
 
 def header_read(node: ast.AST) -> str:
     """The name of the header that `request.headers.get("X-Signature")` reads; "" for anything else."""
-    owner: ast.expr | None = None
-    key: ast.expr | None = None
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get" and node.args:
-        owner, key = node.func.value, node.args[0]
-    elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
-        owner, key = node.value, node.slice
+    owner, key = keyed_read(node) or (None, None)
     place = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
     if place not in ("headers", "META", "environ") or owner is None or _OF_ANSWER.search(unparsed(owner)):
         return ""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index
 from swarm.analysis.module import walk
+from swarm.analysis.reading.keyed import keyed_read
 from swarm.analysis.routes.header_parameters import header_parameters
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -182,23 +183,15 @@ def _named(node: ast.expr, names: dict[str, str]) -> str:
 def _header_of(node: ast.expr) -> str:
     """The id header that an expression reads."""
     for part in walk(node):
-        key: ast.expr | None = None
-        if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "get":
-            key = part.args[0] if part.args and _is_headers(part.func.value) else None
-        elif isinstance(part, ast.Subscript) and _is_headers(part.value):
-            key = part.slice
-        if isinstance(key, ast.Constant) and isinstance(key.value, str):
+        owner, key = keyed_read(part) or (None, None)
+        if isinstance(owner, ast.Attribute) and isinstance(key, ast.Constant) and isinstance(key.value, str):
             name = key.value.lower()
-            if (_ID.match(name) and name not in _SIGNED) or (_in_query(part) and _QUERY_ID.match(name)):
+            in_headers, in_query = owner.attr == "headers", owner.attr in ("args", "query_params")
+            of_header = (in_headers or in_query) and _ID.match(name) and name not in _SIGNED
+            if of_header or (in_query and _QUERY_ID.match(name)):
                 return key.value
     return ""
 
 
 def _is_headers(node: ast.expr) -> bool:
     return isinstance(node, ast.Attribute) and node.attr in ("headers", "args", "query_params")
-
-
-def _in_query(node: ast.AST) -> bool:
-    owner = node.func.value if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else node
-    owner = owner.value if isinstance(owner, ast.Subscript) else owner
-    return isinstance(owner, ast.Attribute) and owner.attr in ("args", "query_params")

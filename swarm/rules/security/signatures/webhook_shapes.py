@@ -12,6 +12,7 @@ from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index, Route
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
+from swarm.analysis.reading.keyed import keyed_read
 from swarm.analysis.reading.mentions import holds
 from swarm.analysis.routes.header_parameters import header_parameters
 from swarm.analysis.source import Module, parameters
@@ -104,11 +105,9 @@ def read_id_headers(index: Index) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for function in sorted(index.reachable(), key=lambda one: (one.module.path, one.node.lineno)):
         for node in index.own_of(function, ast.Call, ast.Subscript):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get":
-                if node.args:
-                    _note_header(found, function, node.func.value, node.args[0])
-            elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
-                _note_header(found, function, node.value, node.slice)
+            read = keyed_read(node)
+            if read is not None:
+                _note_header(found, function, *read)
     return tuple(found)
 
 
