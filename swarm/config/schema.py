@@ -170,6 +170,7 @@ class Target(Strict):
     path: str
     python: str | None = None
     start: str
+    start_seconds: float = Field(20.0, gt=0, le=600)  # within which it must answer
     cwd: str | None = None
     health: str | None = None
     env: dict[str, str] = Field(default_factory=dict)

@@ -84,6 +84,8 @@ def render(draft: Draft) -> Written:
 
 def _target(target: Target) -> dict[str, Any]:
     found: dict[str, Any] = {"path": target.path, "start": target.start}
+    if "start_seconds" in target.model_fields_set:
+        found["start_seconds"] = target.start_seconds
     for key in ("python", "cwd", "health", "setup", "tests"):
         value = getattr(target, key)
         if value is not None:

@@ -49,7 +49,7 @@ class SecondStart:
             inject=beside.inject,
             extra_env=env,
             tmp=tmp or self.fresh(),
-            deadline_s=_STARTS_WITHIN_S,
+            deadline_s=max(_STARTS_WITHIN_S, self.target.start_seconds),
         )
         try:
             yield server

@@ -14,6 +14,7 @@ from swarm.intake.trying.answers import routes_for
 from swarm.intake.trying.trial import Trials, _of_older_flask
 from swarm.intake.webhooks.entries import find_entries
 from swarm.intake.webhooks.signatures import candidates
+from swarm.intake.writing import render
 from swarm.target.upstream.calls import UpstreamCall
 from tests.intake.strangers import index_of, write_tree
 
@@ -293,3 +294,14 @@ def test_messages_of_a_mailer_are_no_conversation_with_a_model(tmp_path: Path) -
     assert "content" in routes_for(index, "claude-api", [whole])[0].json_body
     assert "choices" in routes_for(index, "model-api", [whole])[0].json_body
     assert "stop_reason" not in written.json_body and answered.json_body["stop_reason"] == "end_turn"
+
+
+def test_a_service_that_starts_slowly_gets_more_time_for_it(tmp_path: Path) -> None:
+    told: list[str] = []
+    trials = _trials((), told, tmp_path)
+    draft = _draft()
+    assert trials._with_time_to_start(draft) is draft
+    trials._slowest_s = 11.0
+    slower = trials._with_time_to_start(draft)
+    assert slower.target.start_seconds == 50.0 and told == ["its slowest start took 11 s: each gets 50 s"]
+    assert "start_seconds: 50.0" in render(slower).text and "start_seconds" not in render(draft).text

@@ -110,6 +110,12 @@ async def test_a_health_that_stays_red_is_no_start(write_service: Any, tmp_path:
         await start(write_service, tmp_path, fields=fields, deadline_s=1.0)
 
 
+async def test_a_target_says_how_long_a_start_may_take(write_service: Any, tmp_path: Path) -> None:
+    fields = {"files": {"serve.py": "import time; time.sleep(60)"}, "start_seconds": 0.5}
+    with pytest.raises(TargetError, match=r"within 0\.5 s \(a slow one gets more by `start_seconds`\)"):
+        await start(write_service, tmp_path, fields=fields)
+
+
 async def test_a_start_without_a_port_is_refused_with_the_mend(write_service: Any, tmp_path: Path) -> None:
     with pytest.raises(TargetError, match=r"--port \{port\}"):
         await start(write_service, tmp_path, fields={"start": "python serve.py 8000"})

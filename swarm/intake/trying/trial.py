@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import AsyncIterator, Callable
@@ -32,7 +33,9 @@ _MENDS = 40
 _COMMANDS = 6
 _ROUNDS = 12  # each may learn one call more of a chain
 _TRIAL_S = 150.0
-_DEADLINE_S = 25.0
+_DEADLINE_S, _NEXT_DEADLINE_S = 60.0, 25.0  # after one that was waited for in vain
+_QUICK_S = 8.0  # a start that takes longer may not end within the usual time when much else goes on
+_ROOM = 4.0  # starts are slower then, by so much
 _MISSING = re.compile(r"put ([A-Za-z_0-9, ]+) into the target's `env`")
 _SAYS_MISSING = re.compile(r"^.*(?i:missing|not set|unset|required|must be set|environment).*$", re.MULTILINE)
 _NOT_THERE = re.compile(r"cannot import '([^']+)'")
@@ -58,6 +61,8 @@ class Trials:
         self._count = 0
         self._workspace: Path | None = None
         self._at_start: tuple[list[UpstreamCall], list[str]] = ([], [])
+        self._slowest_s = 0.0
+        self._deadline_s = _DEADLINE_S
         self._survived: list[UpstreamCall] = []  # refused as it started, and it started nevertheless
 
     async def run(self) -> Trial:
@@ -93,7 +98,15 @@ class Trials:
                 draft = grown
                 break
             draft = better or grown
-        return Trial(draft, True, sent)
+        return Trial(self._with_time_to_start(draft), True, sent)
+
+    def _with_time_to_start(self, draft: Draft) -> Draft:
+        """The draft with more time for a start, where one was seen to take long."""
+        if self._slowest_s <= _QUICK_S:
+            return draft
+        allowed_s = float(10 * math.ceil(_ROOM * self._slowest_s / 10))
+        self._tell(f"its slowest start took {self._slowest_s:.0f} s: each gets {allowed_s:.0f} s")
+        return draft.having(start_seconds=min(600.0, allowed_s))
 
     def _with_named(self, draft: Draft, text: str) -> Draft | None:
         """The draft with a value for each setting that a failure names; None where it names none."""
@@ -257,15 +270,19 @@ class Trials:
         upstreams = await Upstreams.start(place, copy, target, tmp=tmp / "upstreams", seed=7)
         try:
             self._at_start = ([], [])
+            begun_s = time.monotonic()
             server = await start_server(
                 place, copy, target, upstream_env=upstreams.env, inject=upstreams.inject, tmp=tmp / "server",
-                deadline_s=_DEADLINE_S,
+                deadline_s=self._deadline_s,
             )  # fmt: skip
+            self._slowest_s = max(self._slowest_s, time.monotonic() - begun_s)
             try:
                 yield server, upstreams
             finally:
                 await server.stop()
-        except TargetError:
+        except TargetError as error:
+            if f"within {_DEADLINE_S:g} s" in str(error):
+                self._deadline_s = _NEXT_DEADLINE_S
             self._at_start = (upstreams.calls, upstreams.refused)
             raise
         finally:

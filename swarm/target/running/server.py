@@ -85,15 +85,16 @@ async def start_server(
     inject: Sequence[Path] = (),
     extra_env: Mapping[str, str] = {},
     tmp: Path,
-    deadline_s: float = 20.0,
+    deadline_s: float | None = None,
     exact: bool = False,
 ) -> RunningServer:
     """Start the target on a free port of loopback and wait until its health answers.
 
     Where `health` is null any HTTP answer on `/` will do. `tmp` may be that of a server that has ended. With `exact`
     it is never started by a fork, so that its memory is all its own. Raises TargetError with the log's last lines
-    where it does not start within `deadline_s`.
+    where it does not start within `deadline_s`, the target's own `start_seconds` where that is None.
     """
+    within_s = target.start_seconds if deadline_s is None else deadline_s
     check_port(target, place)
     tmp.mkdir(parents=True, exist_ok=True)
     extra = {**upstream_env, **extra_env, "SWARM_INJECT": os.pathsep.join(map(str, inject))}
@@ -107,7 +108,7 @@ async def start_server(
         start = Start(tuple(argv), copy.cwd, env, differing(env, (tmp, copy.workspace, port), extra))
         child = await tries.begin(start, log)
         try:
-            host, reason = await _wait_until_up(child, port, target.health, deadline_s)
+            host, reason = await _wait_until_up(child, port, target.health, within_s)
         except BaseException:
             child.kill()
             raise
@@ -224,5 +225,6 @@ async def _status(host: str, port: int, path: str, timeout_s: float) -> int | No
 
 def _not_started(place: TargetPlace, log: str, reason: str) -> TargetError:
     told = describe_start_failure(log) if "answers" not in reason else ""
-    text = f"target {place.name} does not start: {reason}{'; ' + told if told else ''}"
+    slow = " (a slow one gets more by `start_seconds`)" if " within " in reason and not told else ""
+    text = f"target {place.name} does not start: {reason}{slow}{'; ' + told if told else ''}"
     return TargetError(f"{text}\n{last_lines(log)}" if log.strip() else text)
