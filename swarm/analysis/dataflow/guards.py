@@ -142,6 +142,9 @@ class Guards:
 
     def _is_known(self, expression: ast.expr, value: Value, frame: Frame, env: Env) -> Env:
         """The value is one of those that the code knows."""
+        folder_of = self._whose_folder(expression, frame)
+        if folder_of is not None:
+            return self._narrow(folder_of, frame, env, without_taint)
         inner = expression
         while isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute):
             inner = inner.func.value
@@ -152,6 +155,16 @@ class Guards:
         if isinstance(inner, ast.Attribute) and inner.attr == "host":  # of an address that was parsed at the door
             return self._narrow(inner.value, frame, env, lambda v: marked(v, "host"))
         return self._narrow(expression, frame, env, without_taint)
+
+    def _whose_folder(self, expression: ast.expr, frame: Frame) -> ast.expr | None:
+        """`path` of `os.path.dirname(os.path.realpath(path))`: where that is a known folder, it lies right in it."""
+        asked = ["os.path.dirname", "os.path.realpath", "os.path.abspath", "os.path.normpath"]
+        inner = expression
+        while isinstance(inner, ast.Call) and len(inner.args) == 1:
+            if (self._run.index.resolve(frame.module, inner.func) or "").replace("posixpath", "os.path") not in asked:
+                return None
+            asked, inner = asked[-3:], inner.args[0]
+        return inner if inner is not expression and len(asked) == 3 else None
 
     def _called(self, test: ast.Call, frame: Frame, env: Env) -> Ways:
         value = self._run.evaluate(test, frame, env)

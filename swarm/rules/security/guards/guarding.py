@@ -116,6 +116,8 @@ def _asks(index: Index, function: Function) -> bool:
 def _may_be_asked(index: Index, function: Function, call: ast.Call) -> bool:
     """Whether a call that is named like a check may be one: it makes no proof of the service's own, and looks at what
     it is handed."""
+    if isinstance(function.module.parent(call), ast.Raise):
+        return False  # `raise PermissionError()`
     called = index.resolve_call(function.module, call)
     if called is None:
         return not is_outward(index, function, call)

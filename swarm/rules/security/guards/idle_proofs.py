@@ -17,6 +17,7 @@ from swarm.analysis.source import Module, parameters
 from swarm.rules.facts.logging_calls import is_log_call, is_print
 
 _DEPTH = 4
+_MANY = 8  # uses of an attribute that is called so: more may be anything's
 # of texts: what they give back is the text again
 _SAME_TEXT = frozenset({"strip", "lower", "upper", "encode", "decode", "replace", "removeprefix", "split", "lstrip",
                         "rstrip", "partition", "rpartition"})  # fmt: skip
@@ -47,11 +48,9 @@ def is_idle(index: Index, function: Function, read: ast.AST, depth: int = 0) -> 
         return True
     if isinstance(around, ast.Assign | ast.AnnAssign | ast.NamedExpr):
         targets = around.targets if isinstance(around, ast.Assign) else [around.target]
-        names = [target.id for target in targets if isinstance(target, ast.Name)]
-        if len(names) != len(targets) or depth > _DEPTH:
+        if depth > _DEPTH or (isinstance(around, ast.NamedExpr) and not is_idle(index, function, around, depth + 1)):
             return False
-        is_tested = not isinstance(around, ast.NamedExpr) or is_idle(index, function, around, depth + 1)
-        return is_tested and all(is_idle_name(index, function, name, depth + 1) for name in names)
+        return all(_is_idle_target(index, function, target, depth + 1) for target in targets)
     if isinstance(around, ast.Compare):
         return _asks_whether_there(around, node)
     if isinstance(around, ast.UnaryOp) and isinstance(around.op, ast.Not):
@@ -65,6 +64,16 @@ def is_idle(index: Index, function: Function, read: ast.AST, depth: int = 0) -> 
     if isinstance(around, ast.Attribute):
         return around.attr in _SHAPE
     return isinstance(around, ast.Call | ast.keyword) and _is_idle_argument(index, function, around, node, depth)
+
+
+def _is_idle_target(index: Index, function: Function, target: ast.expr, depth: int) -> bool:
+    if isinstance(target, ast.Name):
+        return is_idle_name(index, function, target.id, depth)
+    if not isinstance(target, ast.Attribute):
+        return False
+    uses = [(module, node) for module, node in index.names(target.attr) if isinstance(node.ctx, ast.Load)]
+    around = [(index.enclosing(module, node), node) for module, node in uses[: _MANY + 1]]
+    return len(uses) <= _MANY and all(user is not None and is_idle(index, user, node, depth) for user, node in around)
 
 
 def is_idle_name(index: Index, function: Function, name: str, depth: int = 0) -> bool:

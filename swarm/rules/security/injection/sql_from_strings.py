@@ -21,6 +21,7 @@ from swarm.rules.rule import Example, Mend, Rule, edited
 from swarm.rules.security.injection.data_flow import Hit, Reached, told
 from swarm.rules.security.injection.texts.built_text import BuiltText, Hole, read_text
 from swarm.rules.security.injection.texts.copied_text import is_steady, moved
+from swarm.rules.security.injection.texts.counted_out import counts_out
 from swarm.rules.security.injection.texts.sql_binding import Style, bind, is_value_position
 from swarm.rules.security.signatures.digests import assigned
 
@@ -231,13 +232,24 @@ def _reached(several: Iterable[Seen]) -> Iterator[Reached]:
             continue
         given = seen.argument(0, "query", "sql", "statement", "text")
         text = given.text or ""
-        if not (_SQL.match(text) or is_text or (text[:1] == OUTSIDE and _is_database(seen))):
+        if not (_SQL.match(text) or is_text or (text[:1] == OUTSIDE and _is_database(seen))) or _is_counted(seen):
             continue
         dirty = Hit(given, ("sql",)).dirty(("request", "parameter"))
         if not dirty and _IN_QUOTES.search(text):  # a column or table of the service's own is its own to name
             dirty = Hit(given, ("sql",)).dirty(("stored",))
         if dirty and (dirty[0].kind == "request" or (given.text is not None and OUTSIDE in given.text[1:])):
             yield Reached(seen, Hit(given), dirty[0])
+
+
+def _is_counted(seen: Seen) -> bool:
+    """Whether all that is written into the text are placeholders, counted out."""
+    given = seen.node.args[0] if isinstance(seen.node, ast.Call) and seen.node.args else None
+    holes = [part.value for part in given.values if isinstance(part, ast.FormattedValue)] if isinstance(
+        given, ast.JoinedStr
+    ) else []  # fmt: skip
+    return bool(holes) and all(
+        counts_out(assigned(hole, seen.module.enclosing_function(seen.node))) for hole in holes
+    )
 
 
 def _is_database(seen: Seen) -> bool:
@@ -291,7 +303,7 @@ def _is_fixed(module: Module, text: BuiltText, hole: Hole, call: ast.Call) -> bo
     source = unparsed(value)
     if _PLACEHOLDERS.search(hole.source) or _PLACEHOLDERS.search(source):
         return True
-    if isinstance(value, ast.Constant):
+    if isinstance(value, ast.Constant) or counts_out(value):
         return True
     if (
         isinstance(value, ast.Call)

@@ -19,6 +19,10 @@ _ADDRESS = re.compile(
     r"_(url|uri|dsn)$|(^|_)conn(ection)?_?(str|string)$|^(db_|pg_)?dsn$",
     re.IGNORECASE,
 )
+_SHOWN_HEADER = re.compile(r"^((proxy-)?authorization|x-[\w-]*(token|secret|api-?key))$", re.IGNORECASE)
+_SHOWN_FIELD = re.compile(
+    r"(^|_)(secret|password|passwd|api_?key|access_?token|auth_?token|private_?key|secret_?key)$", re.IGNORECASE
+)
 _DUMPS = frozenset({"model_dump", "dict", "model_dump_json", "json", "_asdict", "copy", "items", "to_dict"})
 _FRAMEWORKS = ("flask.Flask", "quart.Quart", "sanic.Sanic")
 
@@ -45,6 +49,8 @@ def secret_of_object(index: Index, module: Module, value: ast.expr) -> str:
     if isinstance(value, ast.Call):
         func = value.func
         if isinstance(func, ast.Attribute) and func.attr in _DUMPS and not value.args:
+            if any(keyword.arg in ("exclude", "include") for keyword in value.keywords):
+                return ""  # what is left out, somebody has thought of
             return secret_of_object(index, module, func.value)
         if (index.resolve(module, func) or "") in ("vars", "builtins.vars", "dataclasses.asdict") and value.args:
             return secret_of_object(index, module, value.args[0])
@@ -72,6 +78,20 @@ def _secret_field(index: Index, info: ClassInfo) -> str:
             )
             if not is_masked:
                 return unparsed(field.target)
+    return ""
+
+
+def secret_of_table(index: Index, module: Module, value: ast.expr) -> str:
+    """The header or entry of a table of the code that holds a secret: `{"Authorization": f"Bearer {token}"}`."""
+    kept: ast.expr | None = assigned(value, module.enclosing_function(value))
+    if kept is value and isinstance(value, ast.Name):
+        kept = getattr(module.globals.get(value.id), "value", None)
+    if not isinstance(kept, ast.Dict) or not isinstance(value, ast.Name):
+        return ""
+    for key, given in zip(kept.keys, kept.values, strict=True):
+        name = key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else ""
+        if name and not isinstance(given, ast.Constant) and (_SHOWN_HEADER.match(name) or _SHOWN_FIELD.search(name)):
+            return name
     return ""
 
 

@@ -20,6 +20,7 @@ from swarm.rules.security.secrets.configured import (
     configured_secret,
     environment,
     secret_of_object,
+    secret_of_table,
 )
 from swarm.rules.security.signatures.digests import assigned, is_signature, last_name
 
@@ -254,6 +255,9 @@ def _what(index: Index, module: Module, value: ast.expr) -> str:
     setting = secret_of_object(index, module, value)
     if setting:
         return f"all settings, {setting} among them"
+    entry = secret_of_table(index, module, value)
+    if entry:
+        return f"`{module.segment(value)}`, {entry} among it"
     setting = configured_secret(index, module, value)
     if setting:
         return f"`{setting}`"

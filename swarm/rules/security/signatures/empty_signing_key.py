@@ -20,6 +20,7 @@ from swarm.rules.security.signatures.empty_fields import EmptyField, empty_field
 from swarm.rules.security.signatures.key_names import names_asked_for, names_of_compared, names_of_signing_keys
 from swarm.rules.writing.placing import bound_names
 
+_CONFIGS = ("starlette.config.Config", "decouple.Config")
 _READERS = ("os.getenv", "os.environ.get")
 
 
@@ -221,7 +222,7 @@ def _read_or(module: Module, reader: ast.Call | ast.Subscript | ast.BoolOp, rand
     if isinstance(reader, ast.BoolOp):  # `os.getenv("KEY") or ""`
         start, end = module.span(reader)[0], module.span(reader.values[-1])[0]
         return f"{module.text[start:end]}{random}"
-    if isinstance(reader, ast.Call):
+    if isinstance(reader, ast.Call) and len(reader.args) == 2:
         return read_or(module, reader, random)
     text = f"{module.segment(reader)} or {random}"
     is_plain = isinstance(module.parent(reader), ast.Assign | ast.AnnAssign | ast.Return | ast.keyword | ast.Dict)
@@ -257,6 +258,11 @@ def _empty(index: Index) -> Iterator[_Empty]:
                     known = keys if is_secret_name(variable) else signing
                     if names & known and not names & asked:
                         yield _Empty(module, call, variable, call)
+            variable = _or_nothing_of_config(index, module, call)
+            if variable:
+                names = {variable, variable.lower(), *_bound_to(module, call)}
+                if names & (keys if is_secret_name(variable) else signing) and not names & asked:
+                    yield _Empty(module, call, variable, call if len(call.keywords) == 1 else None)
         for either in module.nodes(ast.BoolOp):
             name = _or_nothing(module, either)
             known = keys if is_secret_name(name) else signing
@@ -277,6 +283,19 @@ def _or_nothing(module: Module, either: ast.BoolOp) -> str:
     if not is_empty or not isinstance(first, ast.Call) or module.resolve(first.func) not in _READERS:
         return ""
     return str(first.args[0].value) if first.args and isinstance(first.args[0], ast.Constant) else ""
+
+
+def _or_nothing_of_config(index: Index, module: Module, call: ast.Call) -> str:
+    """The variable of `config("KEY", default="")`, Starlette's and decouple's; "" for any other call."""
+    default = next((keyword.value for keyword in call.keywords if keyword.arg == "default"), None)
+    if not isinstance(default, ast.Constant) or default.value != "" or len(call.args) != 1:
+        return ""
+    first = call.args[0]
+    if not isinstance(first, ast.Constant) or not isinstance(first.value, str):
+        return ""
+    reader = index.resolve(module, call.func) or ""
+    is_config = reader == "decouple.config" or index.kinds.of(module, call.func) in _CONFIGS
+    return first.value if is_config else ""
 
 
 def _bound_to(module: Module, call: ast.expr) -> Iterator[str]:

@@ -34,7 +34,7 @@ _MAKES_TOKENS = re.compile(r"token|session|cookie|login|password|unsubscribe|lin
 def idle_check(index: Index, route: Route) -> str:
     """What could check the route's sender and is run by nothing: `Mailgun.genuine`, `svix.webhooks.Webhook`; "" for
     none, and for a route that asks somebody else."""
-    ways = [*proofs_of(index, route), *_before_all(index)]
+    ways = [*proofs_of(index, route), *before_all(index)]
     if any(compares_signature(index, one) or _asks(index, one) for one in ways):
         return ""
     near = {one.module for one in ways} | {route.module}
@@ -151,7 +151,7 @@ def _gives_verdict(index: Index, judge: Function) -> bool:
     )
 
 
-def _before_all(index: Index) -> list[Function]:
+def before_all(index: Index) -> list[Function]:
     """What runs before every route."""
     known = index.notes.get("before-all")
     if not isinstance(known, list):

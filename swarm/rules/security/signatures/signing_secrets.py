@@ -18,11 +18,15 @@ _SWITCH_ON = re.compile(
     r"(signatures?|sigs?|hmac|verification|check|enabled?)$",
     re.IGNORECASE,
 )
-_PLACE = re.compile(r"(^|_)(app_?|flask_?|node_?)?env(ironment)?$|(^|_)stage$|is_prod|production", re.IGNORECASE)
+_PLACE = re.compile(
+    r"(^|_)(app_?|flask_?|node_?)?env(ironment)?(_name)?$|(^|_)stage$|is_prod|production", re.IGNORECASE
+)
 _READERS = ("os.getenv", "os.environ.get")
 _SETTINGS = re.compile(
     r"^(self\.)?(_?settings|_?config|cfg|conf|app|current_app|env|environ|os|options)\b|config|settings"
 )
+
+_KEPT = re.compile(r"(^|\.|_)(config|settings|conf|environ)$")
 
 
 def secret_named(function: Function, node: ast.expr) -> str:
@@ -104,6 +108,10 @@ def switch_of(function: Function, test: ast.expr) -> str:
         name = last_name(part)
         if isinstance(part, ast.Call) and function.module.resolve(part.func) in _READERS and part.args:
             name = str(part.args[0].value) if isinstance(part.args[0], ast.Constant) else ""
+        elif isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "get":
+            is_kept = part.args and _KEPT.search(function.module.segment(part.func.value))
+            first = part.args[0] if is_kept else None
+            name = str(first.value) if isinstance(first, ast.Constant) else name  # `app.config.get("ENV")`
         if name and _SWITCH_ON.search(name) and isinstance(part, ast.Name | ast.Attribute | ast.Subscript | ast.Call):
             return name
         if name and (_PLACE.search(name) or (SWITCH_OFF.search(name) and name not in ("locale", "localhost"))):

@@ -14,7 +14,7 @@ from swarm.rules.security.guards.guarding import is_guarded
 from swarm.rules.security.guards.hooks import hooks_of
 from swarm.rules.security.guards.idle_proofs import idle_signatures
 from swarm.rules.security.guards.judging import checks_signature, proofs_of, ways_of
-from swarm.rules.security.signatures.idle_checks import dropped_check, idle_check
+from swarm.rules.security.signatures.idle_checks import before_all, dropped_check, idle_check
 from swarm.rules.security.signatures.webhook_shapes import BODY_METHODS
 
 _WEBHOOK = re.compile(r"(^|[/_.-])(web)?hooks?([/_.-]|$)|webhook|[/_-]ipn([/_-]|$)", re.IGNORECASE)
@@ -22,7 +22,7 @@ _INTAKE = re.compile(r"event|callback|notif|incoming|inbound|receive|delivery|[/
 # who keeps a list of webhooks takes none there
 _KEEPS_A_LIST = re.compile(
     r"^(create|register|add|subscribe|unsubscribe|list|update|edit|delete|remove|set|configure|test|send|trigger"
-    r"|retry|replay|resend|fire|simulate|mock|fake|save|new|install|setup)", re.IGNORECASE
+    r"|retry|replay|resend|fire|simulate|mock|fake|save|new|install|setup)(?-i:(?![a-z]))", re.IGNORECASE
 )  # fmt: skip
 
 
@@ -133,7 +133,7 @@ def _open(index: Index) -> Iterator[tuple[Route, str, Confidence]]:
             continue
         if is_guarded(index, route):
             continue
-        ways = [*ways_of(index, route.function), *hooks_of(index, route)]
+        ways = [*ways_of(index, route.function), *hooks_of(index, route), *before_all(index)]
         read = next((header for function in ways for header in idle_signatures(index, function)), "")
         if read:
             yield route, f"{read} is read and compared with nothing", "high"
