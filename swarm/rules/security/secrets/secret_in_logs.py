@@ -235,7 +235,9 @@ def _rendered(module: Module, node: ast.expr) -> Iterator[ast.expr]:
     elif isinstance(node, ast.Tuple | ast.List):
         for item in node.elts:
             yield from _rendered(module, item)
-    elif isinstance(node, ast.Call) and (module.segment(node.func) in ("str", "repr", "dict") or _is_format(node)):
+    elif isinstance(node, ast.Call) and (
+        module.segment(node.func) in ("str", "repr", "dict", "json.dumps") or _is_format(node)
+    ):
         for item in (*node.args, *(keyword.value for keyword in node.keywords)):
             yield from _rendered(module, item)
     elif not isinstance(node, ast.Call) or not _COVERING.search(module.segment(node.func)):
