@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
+from swarm.analysis.reading.keyed import keyed_read
 from swarm.analysis.source import Module, parameters
 from swarm.rules.security.signatures.digests import assigned
 
@@ -54,14 +55,10 @@ def is_correspondent(value: ast.expr) -> bool:
 
 def _part(value: ast.expr) -> tuple[str, ast.expr | None]:
     """The name and the owner of a part: `owner["name"]`, `owner.get("name")`, `owner.name`."""
-    if isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Constant):
-        return str(value.slice.value), value.value
     if isinstance(value, ast.Attribute):
         return value.attr, value.value
-    if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "get":
-        key = value.args[0] if value.args else None
-        return (str(key.value), value.func.value) if isinstance(key, ast.Constant) else ("", None)
-    return "", None
+    owner, key = keyed_read(value) or (None, None)
+    return (str(key.value), owner) if isinstance(key, ast.Constant) else ("", None)
 
 
 def _is_talk(owner: ast.expr) -> bool:

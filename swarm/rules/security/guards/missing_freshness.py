@@ -11,6 +11,7 @@ from swarm.analysis.edits import Edit
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
+from swarm.analysis.reading.keyed import keyed_read
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -281,15 +282,9 @@ def _stamp_in(index: Index, function: Function, message: ast.expr, depth: int) -
 
 def _stamp_of(node: ast.AST) -> ast.expr | None:
     """`timestamp`, `parts["t"]`, `parts.get("t", "")`, `request.headers["X-Timestamp"]`."""
-    key: ast.expr | None = None
     if isinstance(node, ast.Name) and _STAMP.match(node.id) and len(node.id) > 1:
         return node
-    if isinstance(node, ast.Subscript):
-        key = node.slice
-    elif (
-        isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get" and node.args
-    ):
-        key = node.args[0]
+    _, key = keyed_read(node) or (None, None)
     if isinstance(key, ast.Constant) and isinstance(key.value, str) and _STAMP.match(key.value):
         return node if isinstance(node, ast.expr) else None
     return None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.edits import Edit
 from swarm.analysis.index import Index
+from swarm.analysis.reading.keyed import keyed_read
 from swarm.analysis.source import Module
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -286,13 +287,6 @@ def _is_headers(module: Module, value: ast.expr) -> bool:
 
 
 def _header(value: ast.expr) -> str:
-    key: ast.expr | None = None
-    if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "get":
-        key = value.args[0] if value.args and _is_of_headers(value.func.value) else None
-    elif isinstance(value, ast.Subscript) and _is_of_headers(value.value):
-        key = value.slice
-    return key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else ""
-
-
-def _is_of_headers(node: ast.expr) -> bool:
-    return isinstance(node, ast.Attribute) and node.attr == "headers"
+    owner, key = keyed_read(value) or (None, None)
+    is_header = isinstance(owner, ast.Attribute) and owner.attr == "headers"
+    return key.value if is_header and isinstance(key, ast.Constant) and isinstance(key.value, str) else ""

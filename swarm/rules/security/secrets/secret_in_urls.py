@@ -11,6 +11,7 @@ from swarm.analysis.effects import http_call
 from swarm.analysis.index import Function, Index
 from swarm.analysis.layout import unparsed
 from swarm.analysis.module import walk
+from swarm.analysis.reading.keyed import keyed_read
 from swarm.analysis.source import Module, parameters
 from swarm.core.findings import Finding
 from swarm.rules.distinct import distinct
@@ -131,13 +132,10 @@ def _taken(index: Index) -> Iterator[tuple[Function, ast.AST, str]]:
 def _queried(index: Index, function: Function, node: ast.expr) -> str:
     """The query parameter that a value was read from."""
     value = _bare(assigned(node, function.node))
-    key: ast.expr | None = None
-    if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "get":
-        owner, key = value.func.value, value.args[0] if value.args else None
-    elif isinstance(value, ast.Subscript):
-        owner, key = value.value, value.slice
-    else:
+    read = keyed_read(value)
+    if read is None:
         return _parameter(index, function, value)
+    owner, key = read
     if isinstance(owner, ast.Attribute) and owner.attr in _READERS and isinstance(key, ast.Constant):
         return str(key.value)
     return ""
