@@ -98,13 +98,25 @@ def secret_of_table(index: Index, module: Module, value: ast.expr) -> str:
 def configured_secret(index: Index, module: Module, value: ast.expr) -> str:
     """The name of a secret that the environment or settings hold: `os.environ["BOT_TOKEN"]`, a constant that was read
     so, `settings.bot_token`; "" for anything else."""
-    read = variable_read(module, value)
+    read = variable_read(module, value) or _read_into(index, module, value)
     if read:
         return read if is_secret_name(read) else ""
     name = last_name(value)
     if not name or not is_secret_name(name):
         return ""
     return name if _is_configured(index, module, value) else ""
+
+
+def _read_into(index: Index, module: Module, value: ast.expr) -> str:
+    """The variable of the environment that a name was assigned, whatever it is called."""
+    if not isinstance(value, ast.Name):
+        return ""
+    local = assigned(value, module.enclosing_function(value))
+    if local is not value:
+        return variable_read(module, local)
+    home, name = index.tree.split(index.resolve(module, value) or "", module)
+    kept = getattr(home.globals.get(name), "value", None) if home is not None else None
+    return variable_read(home, kept) if home is not None and isinstance(kept, ast.expr) else ""
 
 
 def address_with_password(index: Index, module: Module, value: ast.expr) -> str:
@@ -114,16 +126,16 @@ def address_with_password(index: Index, module: Module, value: ast.expr) -> str:
 
 
 def _is_configured(index: Index, module: Module, value: ast.expr) -> bool:
-    if variable_read(module, value):
+    if variable_read(module, value) or _read_into(index, module, value):
         return True
     if isinstance(value, ast.Name):
         local = assigned(value, module.enclosing_function(value))
         if local is not value:
-            return bool(variable_read(module, local)) or _is_field(index, module, local)
+            return _is_field(index, module, local)
     home, name = index.tree.split(index.resolve(module, value) or "", module)
     kept = getattr(home.globals.get(name), "value", None) if home is not None else None
     if home is not None and kept is not None:
-        return bool(variable_read(home, kept)) or _is_field(index, home, kept)
+        return _is_field(index, home, kept)
     return _is_field(index, module, value)
 
 
