@@ -21,7 +21,9 @@ from swarm.probes.probe import Answer, ProbeContext
 from swarm.probes.signatures import unsigned_refused
 from swarm.probes.signatures.unsigned_refused import UnsignedRefused
 from swarm.probes.surface.closed_surface import ClosedSurface
+from swarm.probes.surface.object_access import touches
 from swarm.target.traffic import Traffic, WebhookRequest
+from tests.intake.strangers import index_of
 
 
 def context(answer: Answer) -> ProbeContext:
@@ -182,3 +184,42 @@ async def test_two_kinds_of_events_that_are_answered_differently_are_no_sql() ->
             setattr(context, name, functools.partial(getattr(ProbeContext, name), context))
         result = await SqlInjection().run(cast("ProbeContext", context))
         assert result.outcome == "passed", result.evidence
+
+
+ROUTES = """
+    from fastapi import FastAPI
+
+    app = FastAPI()
+    KEPT = {}
+
+
+    class Call:
+        def __init__(self, path):
+            self.path = path
+
+
+    @app.post("/bindings")
+    async def bindings():
+        return [Call("/connect"), Call("/disconnect")]
+
+
+    @app.post("/notes/{name}")
+    async def note(name: str, text: dict):
+        KEPT[name] = text
+        return {}
+
+
+    @app.post("/search")
+    async def search(session, text: dict):
+        return await session.scalars("SELECT 1")
+    """
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("/bindings", False), ("/notes/{name}", True), ("/search", True), ("/elsewhere", True)],
+)
+def test_route_that_only_works_out_its_answer_gives_nothing_of_anybody(
+    tmp_path: Path, path: str, expected: bool
+) -> None:
+    assert touches(index_of(tmp_path, {"app.py": ROUTES}), "POST", path) is expected

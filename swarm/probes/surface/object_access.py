@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import uuid
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from swarm.analysis.effects import effects_cache
 from swarm.probes.people.person import Person, credentials, known
 from swarm.probes.probe import Probe, ProbeContext, ProbeResult
 
+if TYPE_CHECKING:
+    from swarm.analysis.index import Index
+
 _OPEN_BY_NATURE = re.compile(
     r"^(/|.*/(health\w*|healthz|ready\w*|livez?|liveness|ping|metrics|version|status|docs|redoc|openapi\.json))$"
+)
+_DOES = re.compile(
+    r"open|write|read|save|store|put|set|add|append|insert|update|delete|remove|pop|clear|send|publish|emit|push|run"
+    r"|execute|query|get_?(all|one|by|item|user|object)|fetch|find|load|list|submit|apply|delay|enqueue|call|request",
+    re.IGNORECASE,
 )
 _CHANGES = ("DELETE", "PUT", "PATCH", "POST")
 _MAX_ROUTES = 16
@@ -53,7 +64,7 @@ class ObjectAccess(Probe):
                 answer = await context.call(
                     method, _nobody(path), headers={"Content-Type": "application/json"}, content=b"{}"
                 )
-                if answer.ok and (method, path.split("?")[0]) not in hooks:
+                if answer.ok and (method, path.split("?")[0]) not in hooks and touches(context.index, method, path):
                     return self.failed(
                         f"answered {answer.status} without a credential", f"{method} {path.split('?')[0]}"
                     )
@@ -85,6 +96,31 @@ class ObjectAccess(Probe):
             if allowed.ok and len(answer.text) > 4 and stranger.text != answer.text and answer.text == allowed.text:
                 return "what is stored of one person", denied
         return "", denied
+
+
+def touches(index: Index | None, method: str, path: str) -> bool:
+    """Whether a route may give or change what is stored, and does not only work out its answer. In doubt yes."""
+    if index is None:
+        return True
+    plain = path.split("?")[0]
+    handlers = [
+        route.function for route in index.routes
+        if method in route.methods and re.sub(r"<(?:[^<>:]+:)?(\w+)>", r"{\1}", route.path) == plain
+    ]  # fmt: skip
+    cache = effects_cache(index)
+    for function in {f: None for h in handlers for one in (h, *index.mentions(h)) for f in index.reaches(one)}:
+        effects = cache.of(function)
+        if any((effects.http, effects.sql, effects.commits, effects.blocking, effects.writes_memory)):
+            return True
+        if effects.unknown_database or any(_DOES.search(_name(call)) for call in index.calls(function)):
+            return True
+    return not handlers
+
+
+def _name(call: ast.Call) -> str:
+    """What is called; "" for a class, which is only made."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else str(getattr(call.func, "id", ""))
+    return "" if name[:1].isupper() else name
 
 
 def _for(path: str, known_as: str) -> str:
