@@ -86,7 +86,11 @@ def secret_of_table(index: Index, module: Module, value: ast.expr) -> str:
     kept: ast.expr | None = assigned(value, module.enclosing_function(value))
     if kept is value and isinstance(value, ast.Name):
         kept = getattr(module.globals.get(value.id), "value", None)
-    if not isinstance(kept, ast.Dict) or not isinstance(value, ast.Name):
+    if isinstance(value, ast.Attribute) and unparsed(value.value) == "self":
+        owner = module.enclosing_class(value)
+        info = next((one for one in index.classes.values() if one.node is owner), None)
+        kept = info.attributes.get(value.attr) if info is not None else None
+    if not isinstance(kept, ast.Dict) or not isinstance(value, ast.Name | ast.Attribute):
         return ""
     for key, given in zip(kept.keys, kept.values, strict=True):
         name = key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else ""

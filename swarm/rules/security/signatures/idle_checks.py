@@ -51,8 +51,9 @@ def idle_check(index: Index, route: Route) -> str:
 def dropped_check(index: Index, route: Route) -> str:
     """The check whose verdict nobody heeds, where nothing else asks: `is_signed(body, header)` on a line of its own,
     a verdict that is only logged; "" where somebody asks."""
-    dropped = ""
-    for function in proofs_of(index, route):
+    ways = proofs_of(index, route)
+    dropped = next(filter(None, (_uncalled(index, function) for function in ways)), "")
+    for function in ways:
         for node, name in _verdicts(index, function):
             if not _is_dropped(index, function, node):
                 return ""
@@ -60,6 +61,23 @@ def dropped_check(index: Index, route: Route) -> str:
         if any(_raises_itself(index, function, call) for call in index.calls(function)):
             return ""
     return dropped
+
+
+def _uncalled(index: Index, function: Function) -> str:
+    """The check that a function names and does not call: `valid = self.valid` is always true; "" for none."""
+    module = function.module
+    for assign in index.own_of(function, ast.Assign):
+        if not isinstance(assign.value, ast.Attribute | ast.Name) or not isinstance(assign.targets[0], ast.Name):
+            continue
+        judge = index.named_function(module, assign.value)
+        if judge is None or not compares_signature(index, judge) or not _gives_verdict(index, judge):
+            continue
+        name = assign.targets[0].id
+        loads = [one for one in walk(function.node)
+                 if isinstance(one, ast.Name) and one.id == name and isinstance(one.ctx, ast.Load)]  # fmt: skip
+        if loads and all(isinstance(module.parent(one), ast.UnaryOp | ast.BoolOp | ast.If) for one in loads):
+            return f"{judge.qualname}, which is not called,"
+    return ""
 
 
 def _verdicts(index: Index, function: Function) -> Iterator[tuple[ast.expr, str]]:

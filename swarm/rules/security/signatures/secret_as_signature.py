@@ -20,6 +20,7 @@ from swarm.rules.security.signatures.digests import (
     is_shared_secret,
     is_signature,
 )
+from swarm.rules.security.signatures.signing_secrets import secret_named
 
 _COMPARING = ("hmac.compare_digest", "secrets.compare_digest")
 _SIGNATURE_HEADER = re.compile(r"[\"'][\w-]*(signature|[-_]sig\b|hmac|sha256)[\w-]*[\"']", re.IGNORECASE)
@@ -150,6 +151,9 @@ def _is_secret(function: Function, node: ast.expr) -> bool:
     """The secret of the settings, as it is, as bytes, or read on the spot into a local name."""
     bare = _bare(node)
     if is_shared_secret(function.module, bare):
+        return True
+    is_constant = isinstance(bare, ast.Name) and bare.id in function.module.globals
+    if is_constant and secret_named(function, bare):  # whatever it is called, a digest is made with it
         return True
     value = _bare(assigned(bare, function.node))
     return value is not bare and is_shared_secret(function.module, value)
