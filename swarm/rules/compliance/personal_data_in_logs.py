@@ -36,6 +36,10 @@ _PAYLOAD_CALLS = re.compile(
 )
 _PAYLOAD_PLACES = re.compile(r"^(flask\.)?request\.(json|data|form|values)$")
 _PERSON = re.compile(r"contact|customer|lead|person|patient|guest|applicant|subscriber|attendee", re.IGNORECASE)
+# where a person lives; the address of anything else is none of a person's
+_HOME = re.compile(
+    r"(shipping_?|billing_?|postal_?)?address(_?line_?\d)?|street|post_?code|zip(_?code)?", re.IGNORECASE
+)
 _COVERED = re.compile(r"mask|redact|hash|anonym|pseudonym|scrub|len|bool|outline|digest|sha|type|keys", re.IGNORECASE)
 _MODULE = "log_privacy"
 
@@ -269,6 +273,8 @@ def _kind(index: Index, module: Module, value: ast.expr) -> Literal["masked", "o
         name = key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else ""
     if name and PERSONAL_NAME.match(name) and not _is_of_a_thing(value, name):
         return "masked"
+    if name and _HOME.fullmatch(name) and _is_of_a_person(value):
+        return "masked"
     if isinstance(value, ast.Name | ast.Attribute | ast.Call):
         function = module.enclosing_function(value)
         origin = assigned(value, function)
@@ -295,6 +301,13 @@ def _kind(index: Index, module: Module, value: ast.expr) -> Literal["masked", "o
             ):
                 return "outline"
     return None
+
+
+def _is_of_a_person(value: ast.expr) -> bool:
+    """`customer["address"]`, `order.customer.address`, `customer.get("address")`."""
+    held = value.func.value if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) else value
+    owner = getattr(held, "value", None) if held is value else held
+    return isinstance(owner, ast.expr) and _PERSON.search(last_name(owner) or "") is not None
 
 
 def _is_of_a_thing(value: ast.expr, name: str) -> bool:
