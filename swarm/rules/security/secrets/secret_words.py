@@ -34,7 +34,7 @@ _OWN_KEY = re.compile(
     re.IGNORECASE,
 )
 KNOWN_FORMS = re.compile(
-    r"^(AKIA[0-9A-Z]{16}|sk-[A-Za-z0-9_-]{20,}|sk_live_\w{16,}|rk_live_\w{16,}|gh[pousr]_\w{30,}|github_pat_\w{30,}"
+    r"^(AKIA[0-9A-Z]{16}|sk-[A-Za-z0-9_-]{20,}|(?!pk)[a-z]{2,3}_live_\w{16,}|gh[pousr]_\w{30,}|github_pat_\w{30,}"
     r"|xox[abprs]-[\w-]{20,}|whsec_\w{20,}|AIza[\w-]{30,}|glpat-[\w-]{18,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----\s+\S{16}|\d{8,10}:AA[\w-]{30,}|SG\.[\w-]{16,}\.[\w-]{16,}"
     r"|hf_[A-Za-z]{30,}|gsk_\w{40,}|shp(at|ss|ca)_[0-9a-f]{32}"
