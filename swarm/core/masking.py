@@ -13,6 +13,12 @@ _PASSWORD = re.compile(r"(://([^/?#\s:@]*):)([^/?#\s@]+)(?=@)")
 _NO_SECRET = frozenset({"password", "passwort", "secret", "example", "changeme", "postgres", "guest", "default"})
 _FIELDS: dict[type[Any], tuple[str, ...]] = {}
 _PLAIN = frozenset({int, float, bool, type(None)})
+# keys by the form that their issuers give them, cut short perhaps: code may hold them, and so do addresses of calls
+_KEYS = re.compile(
+    r"\b(?:AKIA[0-9A-Z]{8,}|sk-[A-Za-z0-9_-]{12,}|[rs]k_live_\w{8,}|gh[pousr]_\w{12,}|github_pat_\w{12,}"
+    r"|xox[abprs]-[\w-]{10,}|whsec_\w{10,}|AIza[\w-]{12,}|glpat-[\w-]{8,})|\d{8,10}:AA[\w-]{4,}"
+    r"|(?<=hooks\.slack\.com/services/)[\w/]{10,}|(?<=/api/webhooks/)\d{15,}/[\w-]{10,}"
+)
 MASKED = "«masked»"  # stands where a known secret stood
 
 
@@ -30,6 +36,11 @@ def passwords(text: str) -> tuple[str, ...]:
 def without_password(text: str) -> str:
     """A text with the passwords of its addresses masked."""
     return _PASSWORD.sub(rf"\g<1>{MASKED}", text)
+
+
+def without_keys(text: str) -> str:
+    """A text with what has the form of an issuer's key masked."""
+    return _KEYS.sub(MASKED, text)
 
 
 def masked(value: T, mask: Callable[[str], str], *, untouched: tuple[type, ...] = ()) -> T:

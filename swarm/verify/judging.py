@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from swarm.core.errors import TargetError
 from swarm.core.events import GateFinished
+from swarm.core.masking import without_keys
 from swarm.core.patches import GateName, GateResult, Patch
 from swarm.core.report import ReplayOutcome, TestCounts
 from swarm.probes.probe import ProbeResult
@@ -98,7 +99,8 @@ class _Told:
         self._lab, self._names = lab, tuple(patch.id for patch in judged)
 
     def passes(self, result: GateResult) -> bool:
-        """Take a result; whether the next gate may be asked."""
+        """Take a result, without keys that the code holds; whether the next gate may be asked."""
+        result = replace(result, detail=without_keys(result.detail))
         self.results += (result,)
         self._lab.emit(GateFinished(result.name, self._names, result.passed, result.detail, result.duration_s))
         return result.passed is not False

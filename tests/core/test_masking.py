@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from swarm.core.events import GateFinished, Note, PhaseStarted, Progress, ToolFinished
-from swarm.core.masking import masked, passwords, tells_secret, without_password
+from swarm.core.masking import masked, passwords, tells_secret, without_keys, without_password
 
 
 def mask(text: str) -> str:
@@ -49,3 +49,12 @@ def test_passwords_within_addresses():
     assert without_password(text).startswith("postgresql+asyncpg://app:«masked»@db:5432/leads and redis://:«masked»@")
     assert passwords("postgresql://postgres:postgres@db/x mysql://root:password@db/x") == ()
     assert tells_secret("hook_secret") and tells_secret("SIGNING_KEY") and not tells_secret("DATABASE_URL")
+
+
+def test_keys_are_known_by_their_form_also_where_they_are_cut_short() -> None:
+    told = (
+        'POST api.telegram.org/bot123456789:AAHkpQ2rBk_WQkHd/send: path "/bot123456789:AAHkpQ2rB…" became "/bot/send"'
+    )
+    assert without_keys(told) == ('POST api.telegram.org/bot«masked»/send: path "/bot«masked»…" became "/bot/send"')
+    assert without_keys("Authorization: Bearer sk-test0123456789abc") == "Authorization: Bearer «masked»"
+    assert without_keys("risk-based ordering took 12:AA") == "risk-based ordering took 12:AA"
