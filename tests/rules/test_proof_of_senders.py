@@ -247,3 +247,15 @@ def test_an_expression_that_ast_cannot_write_anew_breaks_no_rule(tmp_path: Path)
         "signature-of-parsed-body", "unverifiable-signature",
     ):  # fmt: skip
         found(tmp_path, rule, text)
+
+
+def test_a_proof_that_is_handed_on_may_be_looked_at_elsewhere(tmp_path: Path) -> None:
+    for use in ("queue.put((request.get_data(), sent))", "g.signature = sent", "USERS[sent]", "library.check(sent)"):
+        text = (
+            "import library\nfrom flask import Flask, g, request\n\napp = Flask(__name__)\n"
+            "queue, USERS = library.queue(), {}\n\n\n@app.post('/webhook')\ndef webhook():\n    sent = request.headers.get('X-Signature')\n"
+            f"    if not sent:\n        return {{}}, 401\n    {use}\n    return {{}}\n"
+        )
+        assert found(tmp_path, "unauthenticated-webhook", text) == [], use
+    logged = text.replace("library.check(sent)", "app.logger.info('signed %s', sent)")
+    assert found(tmp_path, "unauthenticated-webhook", logged) == ["high"]

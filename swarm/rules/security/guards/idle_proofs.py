@@ -73,7 +73,8 @@ def _is_idle_target(index: Index, function: Function, target: ast.expr, depth: i
         return False
     uses = [(module, node) for module, node in index.names(target.attr) if isinstance(node.ctx, ast.Load)]
     around = [(index.enclosing(module, node), node) for module, node in uses[: _MANY + 1]]
-    return len(uses) <= _MANY and all(user is not None and is_idle(index, user, node, depth) for user, node in around)
+    is_known = 0 < len(uses) <= _MANY  # what nothing reads by name may be read by a library
+    return is_known and all(user is not None and is_idle(index, user, node, depth) for user, node in around)
 
 
 def is_idle_name(index: Index, function: Function, name: str, depth: int = 0) -> bool:
