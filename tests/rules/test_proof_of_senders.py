@@ -253,7 +253,8 @@ def test_a_proof_that_is_handed_on_may_be_looked_at_elsewhere(tmp_path: Path) ->
     for use in ("queue.put((request.get_data(), sent))", "g.signature = sent", "USERS[sent]", "library.check(sent)"):
         text = (
             "import library\nfrom flask import Flask, g, request\n\napp = Flask(__name__)\n"
-            "queue, USERS = library.queue(), {}\n\n\n@app.post('/webhook')\ndef webhook():\n    sent = request.headers.get('X-Signature')\n"
+            "queue, USERS = library.queue(), {}\n\n\n@app.post('/webhook')\ndef webhook():\n"
+            "    sent = request.headers.get('X-Signature')\n"
             f"    if not sent:\n        return {{}}, 401\n    {use}\n    return {{}}\n"
         )
         assert found(tmp_path, "unauthenticated-webhook", text) == [], use
