@@ -177,7 +177,8 @@ async def _measure_ends(state: RunState, standing: Standing, stack: Stack) -> No
     state.resources_before, state.resources_after = measured.resources
     state.side_before, state.side_after = measured.sides
     state.wholes_before, state.wholes_after = measured.whole.before, measured.whole.after
-    state.waterfalls_after = measured.whole.waterfalls
+    state.waterfalls_before = measured.whole.waterfalls_before or state.waterfalls_before
+    state.waterfalls_after = measured.whole.waterfalls_after
     try:
         state.capacity = await measure_capacity(standing, stack, measured)
     except TargetError as error:

@@ -162,14 +162,14 @@ def _hit_rate(expression: TargetExpression, cache: CacheUse) -> float | None:
 def _from_spans(expression: TargetExpression, m: Measured) -> Values:
     metric, statistic = expression.metric, expression.statistic
     before, after = _span_values(expression, m.waterfalls_before), _span_values(expression, m.waterfalls_after)
-    remark = "per webhook, traced" if metric.startswith("database") else "per call, as the service sees it, traced"
+    each = "webhook" if metric.startswith("database") else "call, as the service sees it"
     if not after:
         kind = "SQL statement" if metric.startswith("database") else "outgoing call"
         return None, None, f"no such {kind} was seen in the traced requests"
     return (
         _statistic(summarize(before), statistic) if before else None,
         _statistic(summarize(after), statistic),
-        remark,
+        f"per {each}, traced; n = {len(before)} and {len(after)}",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -17,7 +17,7 @@ from swarm.bench.mix import EveryChoice, Mix
 from swarm.bench.scrape import Samples, cache_figures, scrape, since
 from swarm.bench.sidebyside import compare, measure_alternating, pooled, resources
 from swarm.bench.watched import Watched, Whole, send_in_waves, send_to_the_end, warm_up
-from swarm.bench.waterfall import TRACER_FILES, trace_in_turn
+from swarm.bench.waterfall import TRACER_FILES, Traced, trace_in_turn
 from swarm.bench.wholes import WritesByKind, compare_wholes, failing_share, successful_writes
 from swarm.core.metrics import ANSWER, END_TO_END, Comparison
 from swarm.core.report import CacheUse, Capacity, ErrorRates, ResourceUse, Side, UpstreamUse, Waterfall, WorkDone
@@ -26,16 +26,20 @@ from swarm.target.upstream.calls import UpstreamCall
 from swarm.verify.candidate import Stack
 from swarm.verify.standing import Standing, Tree, end
 
-BEFORE, AFTER, TRACED = "before", "after", "after, traced"
-BEFORE_TWIN, AFTER_TWIN = "before, a second server", "after, a second server"
+BEFORE, BEFORE_TWIN, BEFORE_TRACED = "before", "before, a second server", "before, traced"
+AFTER, AFTER_TWIN, AFTER_TRACED = "after", "after, a second server", "after, traced"
 ROUNDS = 3
 WHOLES = 16  # requests of each side that are seen to their end
 ENOUGH_WHOLES = 80  # of the patched side, where time allows: the 95th of 16 would be the slowest one
 SPARE_S = 2.0  # how much longer the patched side may go on for them
-TRACED_REQUESTS = 12
+TRACED_BEFORE = 12
+TRACED_AFTER = 22  # the 95th of fewer is the slowest one
 WARM_S = 4.0  # at least: imports, connections
 WARM_AT_MOST_S = 15.0
-WARM_AT_ONCE = 16
+WARM_AT_ONCE = 8
+ORIGINALS_AT_ONCE = (
+    4  # they only need what they can take meanwhile, and shall leave the processor to the patched ones
+)
 FIRST_WARM_UP = 850_000
 FIRST_OPENED_AGAIN = 865_000
 FIRST_WHOLE = 870_000
@@ -49,12 +53,13 @@ AGAIN_STEPS = 2
 
 @dataclass(frozen=True, slots=True)
 class SeenWhole:
-    """What serial requests showed."""
+    """What serial requests showed; the waterfalls are those of traced servers beside."""
 
     before: tuple[Whole, ...]
     after: tuple[Whole, ...]
     comparison: Comparison
-    waterfalls: tuple[Waterfall, ...]
+    waterfalls_before: tuple[Waterfall, ...]
+    waterfalls_after: tuple[Waterfall, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +97,19 @@ async def measure_ends(standing: Standing, stack: Stack) -> Ends:
     What a service keeps is filled by the load: requests that repeat others find it, as they do in operation.
     """
     lab = standing.lab
-    trace_file = lab.folder("traced") / "waterfall.jsonl"
+    traces = {name: lab.folder("traced") / "waterfall.jsonl" for name in (BEFORE_TRACED, AFTER_TRACED)}
     trees = {
-        BEFORE: end(lab.original), BEFORE_TWIN: Tree(lab.original, role="twin"),
-        AFTER: end(stack), AFTER_TWIN: Tree(stack, role="twin"),
-        TRACED: Tree(stack, "traced", TRACER_FILES, (("SWARM_TRACE_FILE", str(trace_file)),)),
-    }  # fmt: skip
+        BEFORE: end(lab.original),
+        BEFORE_TWIN: Tree(lab.original, role="twin"),
+        BEFORE_TRACED: _traced(lab.original, traces[BEFORE_TRACED]),
+        AFTER: end(stack),
+        AFTER_TWIN: Tree(stack, role="twin"),
+        AFTER_TRACED: _traced(stack, traces[AFTER_TRACED]),
+    }
     servers = await standing.run(trees)
     await standing.keep(*trees.values())
     traffic = Traffic(lab.target, lab.payload_root, lab.seed)
-    patched, originals = (AFTER, AFTER_TWIN, TRACED), (BEFORE, BEFORE_TWIN)
+    patched, originals = (AFTER, AFTER_TWIN, AFTER_TRACED), (BEFORE, BEFORE_TWIN, BEFORE_TRACED)
     warmed = await _warm(traffic, [servers[name] for name in patched], [servers[name] for name in originals])
     ends = servers[BEFORE], servers[AFTER]
     began_s, scraped = time.monotonic(), await _scraped(ends)
@@ -112,7 +120,7 @@ async def measure_ends(standing: Standing, stack: Stack) -> Ends:
         UnderLoad(ends[at].calls_since(began_s), drains[at], (scraped[at], now[at])) for at in range(len(ends))
     ]  # fmt: skip
     await _opened_again(traffic, servers[BEFORE_TWIN], servers[AFTER_TWIN])
-    whole = await see_whole(standing, servers, trace_file, warmed)
+    whole = await see_whole(standing, servers, traces, warmed)
     await standing.keep(trees[BEFORE], trees[AFTER])
     same = frozenset(one.number for one in whole.before)
     before = _side(traffic, whole.before, same, loaded.before, under[0])
@@ -124,6 +132,10 @@ async def measure_ends(standing: Standing, stack: Stack) -> Ends:
         (resources(loaded.before), resources(loaded.after)),
         (before, after),
     )
+
+
+def _traced(stack: Stack, trace_file: Path) -> Tree:
+    return Tree(stack, "traced", TRACER_FILES, (("SWARM_TRACE_FILE", str(trace_file)),))
 
 
 async def _warm(traffic: Traffic, patched: Sequence[Watched], originals: Sequence[Watched]) -> str:
@@ -144,7 +156,8 @@ async def _warm(traffic: Traffic, patched: Sequence[Watched], originals: Sequenc
         def wave(count: int) -> Sequence[WebhookRequest]:
             return choices.next_requests(count, time.time())
 
-        return await send_in_waves(one, wave, WARM_AT_ONCE, enough), choices.through
+        at_once = WARM_AT_ONCE if leads else ORIGINALS_AT_ONCE
+        return await send_in_waves(one, wave, at_once, enough), choices.through
 
     async def lead() -> tuple[int, bool]:
         sent = min(await asyncio.gather(*(warm(one, True) for one in patched)))
@@ -164,10 +177,12 @@ async def _opened_again(traffic: Traffic, *twins: Watched) -> None:
     await asyncio.gather(*(warm_up(one, traffic, FIRST_OPENED_AGAIN) for one in twins))
 
 
-async def see_whole(standing: Standing, servers: dict[str, Watched], trace_file: Path, warmed: str) -> SeenWhole:
+async def see_whole(
+    standing: Standing, servers: Mapping[str, Watched], traces: Mapping[str, Path], warmed: str
+) -> SeenWhole:
     """The same requests to both ends, one after another; those of each side are shared out to two servers.
 
-    All wait for upstreams most of the time, and so does the traced tree beside them. The patched side goes on with
+    All wait for upstreams most of the time, and so do the traced trees beside them. The patched side goes on with
     more of the same mix while the others are not through, and for a moment after.
     """
     lab = standing.lab
@@ -175,9 +190,14 @@ async def see_whole(standing: Standing, servers: dict[str, Watched], trace_file:
     lab.say(f"benchmark: {WHOLES} requests a side, each seen to the end of all that it causes")
     mix = Mix(traffic, FIRST_WHOLE)
     numbers = mix.next_numbers(WHOLES)
+
+    async def traced(name: str, requests: int) -> Traced:
+        return await trace_in_turn(servers[name], traces[name], traffic, FIRST_TRACED, requests)
+
     others = asyncio.gather(
         _shared_out([servers[BEFORE], servers[BEFORE_TWIN]], traffic, numbers),
-        trace_in_turn(servers[TRACED], trace_file, traffic, FIRST_TRACED, TRACED_REQUESTS),
+        traced(BEFORE_TRACED, TRACED_BEFORE),
+        traced(AFTER_TRACED, TRACED_AFTER),
     )
     try:
         patched = [servers[AFTER], servers[AFTER_TWIN]]
@@ -186,10 +206,10 @@ async def see_whole(standing: Standing, servers: dict[str, Watched], trace_file:
     except BaseException:
         others.cancel()
         raise
-    before, traced = await others
+    before, *both = await others
     comparison = compare_wholes(END_TO_END, before, after, lab.seed)
     comparison = replace(comparison, note=f"{comparison.note}; {warmed}")
-    return SeenWhole(before, tuple(after), comparison, traced.waterfalls())
+    return SeenWhole(before, tuple(after), comparison, *(one.waterfalls() for one in both))
 
 
 async def _shared_out(servers: Sequence[Watched], traffic: Traffic, numbers: Sequence[int]) -> tuple[Whole, ...]:

@@ -22,7 +22,7 @@ from swarm.target.tree.copies import make_copy
 from swarm.target.tree.place import resolve_place
 from swarm.target.tree.pristine import Pristine
 from swarm.verify.candidate import empty_stack
-from swarm.verify.ends import TRACED_REQUESTS, measure_ends
+from swarm.verify.ends import TRACED_AFTER, TRACED_BEFORE, measure_ends
 from swarm.verify.fixes import Fix
 from swarm.verify.lab import Lab
 from swarm.verify.ladder import climb, rungs
@@ -201,5 +201,6 @@ async def test_a_gain_is_accepted_and_a_loss_is_not(unprobed: Lab, monkeypatch: 
     assert all(side.work is not None and side.work.lost == 0 for side in ends.sides)
     assert ends.sides[1].work is not None and ends.sides[1].work.writes_seen == 2 * ends.sides[1].work.requests
     assert ends.sides[1].cache.reason == "the service serves no metrics"
-    assert len(ends.whole.waterfalls) == TRACED_REQUESTS
+    assert len(ends.whole.waterfalls_before) == TRACED_BEFORE
+    assert len(ends.whole.waterfalls_after) == TRACED_AFTER
     assert loss.result.passed is False
