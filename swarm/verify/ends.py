@@ -16,7 +16,7 @@ from swarm.bench.load import LoadRun, error_rate
 from swarm.bench.mix import EveryChoice, Mix
 from swarm.bench.scrape import Samples, cache_figures, scrape, since
 from swarm.bench.sidebyside import compare, measure_alternating, pooled, resources
-from swarm.bench.watched import Watched, Whole, send_in_waves, send_to_the_end, warm_up
+from swarm.bench.watched import Watched, Whole, send_in_waves, send_to_the_end
 from swarm.bench.waterfall import TRACER_FILES, Traced, trace_in_turn
 from swarm.bench.wholes import WritesByKind, compare_wholes, failing_share, successful_writes
 from swarm.core.metrics import ANSWER, END_TO_END, Comparison
@@ -41,6 +41,7 @@ ORIGINALS_AT_ONCE = (
     4  # they only need what they can take meanwhile, and shall leave the processor to the patched ones
 )
 FIRST_WARM_UP = 850_000
+OPENED_AGAIN_BY = 4
 FIRST_OPENED_AGAIN = 865_000
 FIRST_WHOLE = 870_000
 FIRST_TRACED = 860_000
@@ -119,7 +120,7 @@ async def measure_ends(standing: Standing, stack: Stack) -> Ends:
     under = [
         UnderLoad(ends[at].calls_since(began_s), drains[at], (scraped[at], now[at])) for at in range(len(ends))
     ]  # fmt: skip
-    await _opened_again(traffic, servers[BEFORE_TWIN], servers[AFTER_TWIN])
+    await _opened_again(traffic, *(server for server in servers.values() if server not in ends))
     whole = await see_whole(standing, servers, traces, warmed)
     await standing.keep(trees[BEFORE], trees[AFTER])
     same = frozenset(one.number for one in whole.before)
@@ -172,9 +173,18 @@ async def _warm(traffic: Traffic, patched: Sequence[Watched], originals: Sequenc
     )
 
 
-async def _opened_again(traffic: Traffic, *twins: Watched) -> None:
-    """One request to servers that had none while the others were loaded: meanwhile what they keep open was closed."""
-    await asyncio.gather(*(warm_up(one, traffic, FIRST_OPENED_AGAIN) for one in twins))
+async def _opened_again(traffic: Traffic, *idle: Watched) -> None:
+    """Requests to servers that had none while others were loaded: connections that they kept have been closed."""
+
+    async def one(watched: Watched) -> None:
+        mix = Mix(traffic, FIRST_OPENED_AGAIN)
+
+        def wave(count: int) -> Sequence[WebhookRequest]:
+            return [traffic.request(number, time.time()) for number in mix.next_numbers(count)]
+
+        await send_in_waves(watched, wave, OPENED_AGAIN_BY, lambda: True)
+
+    await asyncio.gather(*(one(watched) for watched in idle))
 
 
 async def see_whole(
@@ -253,16 +263,17 @@ async def measure_capacity(standing: Standing, stack: Stack, ends: Ends) -> Capa
     lab = standing.lab
     lab.say("capacity: raising the rate until it fails")
     servers = await standing.run({BEFORE: end(lab.original), AFTER: end(stack)})
-    bound_ms = latency_bound_ms(ends.whole.before)
+    bound_ms, loaded = latency_bound_ms(ends.whole.before), list[Watched]()
 
     async def found(name: str, rate: float, known: LoadRun | None, max_steps: int = MAX_STEPS) -> CapacityResult:
-        result = await find_capacity(
+        for one in loaded:
+            await settled(one)
+        loaded.append(servers[name])
+        return await find_capacity(
             servers[name], lab.target, lab.payload_root,
             start_rate=rate, step_s=STEP_S, max_steps=max_steps, seed=lab.seed,
             p95_bound_ms=bound_ms, known=known, lent=await standing.load_generator(),
         )  # fmt: skip
-        await settled(servers[name])
-        return result
 
     rate = lab.target.load.rate
     before = await found(BEFORE, rate, pooled(ends.loaded.before))
