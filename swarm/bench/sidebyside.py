@@ -146,7 +146,7 @@ def resources(runs: Sequence[LoadRun]) -> ResourceUse:
 def compare(name: str, before: Sequence[LoadRun], after: Sequence[LoadRun], seed: int) -> Comparison:
     """Latency of good answers, before and after; a ratio is None where it cannot be judged, and `note` says why.
 
-    The nth slices of both sides must have sent the same requests, as `measure_sides` and `measure_bursts` do.
+    The nth slices of both sides must have sent the same requests, as `measure_sides` does.
     """
     slices = [run.latencies_ms for run in before], [run.latencies_ms for run in after]
     pooled = [tuple(value for part in side for value in part) for side in slices]
