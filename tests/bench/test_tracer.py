@@ -164,7 +164,8 @@ def test_flask_with_requests_and_a_connection_class_of_its_own(flask_service: Se
 
 def test_the_trace_holds_no_personal_data(service: Service, flask_service: Service) -> None:
     ask(service, "/hook")
-    ask(flask_service, "/orders/4711/events")
+    number = "471108154711"  # no port and no time looks like it
+    ask(flask_service, f"/orders/{number}/events")
     text = service.trace_file.read_text() + flask_service.trace_file.read_text()
-    for secret in ("ada@example.com", "Ada Lovelace", "4711", "email=", "/slow/77"):
+    for secret in ("ada@example.com", "Ada Lovelace", number, "email=", "/slow/77"):
         assert secret not in text
