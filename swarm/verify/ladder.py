@@ -198,9 +198,10 @@ def judge_rung(rung: Rung, sides: Sides, seed: int) -> Judged:
     alone, whole_alone = latency_ratio(*sides.alone, seed), whole_ratio(*sides.alone, seed)
     if not rung.gains:
         for metric, measured in (
-            ("webhook_latency_mean", answer), ("webhook_end_to_end_mean", whole),
-            ("webhook_latency_alone_mean", alone), ("webhook_end_to_end_alone_mean", whole_alone),
-        ):  # fmt: skip
+            ("webhook_latency_mean", answer),
+            ("webhook_latency_alone_mean", alone),
+            ("webhook_end_to_end_mean", whole),
+        ):
             if measured is not None and _slower(measured):
                 words, effect = _told(metric, measured)
                 return Judged(rung, GateResult("benchmark", False, f"slower: {words}"), effect)
