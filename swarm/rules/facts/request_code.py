@@ -14,6 +14,10 @@ from swarm.analysis.source import Module
 
 KEPT_BY = ("cache", "lru_cache", "cached_property", "alru_cache", "fixture")
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
+_OF_INTEREST = frozenset({
+    ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, ast.For, ast.AsyncFor, ast.While,
+    ast.comprehension, *COMPREHENSIONS,
+})  # fmt: skip
 _TURNING = (ast.For, ast.AsyncFor, ast.While, *COMPREHENSIONS)
 
 
@@ -48,6 +52,9 @@ def loops_around(module: Module, node: ast.AST) -> Iterator[ast.AST]:
 def _loops_around(module: Module, node: ast.AST) -> Iterator[ast.AST]:
     inner, once = node, False
     for around in module.ancestors(node):
+        if type(around) not in _OF_INTEREST:
+            inner = around
+            continue
         if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
             return
         if isinstance(around, ast.For | ast.AsyncFor | ast.While):

@@ -145,7 +145,7 @@ def _loop_over_rows(module: Module, node: ast.AST) -> ast.For | None:
 def _committed_by_contexts(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
     """`with UnitOfWork() as work:` in a loop over rows, where the class commits as its `with` ends."""
     cache = effects_cache(index)
-    for block in (node for node in index.own_nodes(function) if isinstance(node, ast.With | ast.AsyncWith)):
+    for block in index.own_of(function, ast.With, ast.AsyncWith):
         loop = _loop_over_rows(function.module, block)
         if loop is None:
             continue

@@ -181,14 +181,15 @@ def _joins(test: ast.expr, inner: set[str], outer: set[str]) -> bool:
 
 
 def _memberships(index: Index, function: Function) -> Iterator[tuple[ast.AST, str]]:
+    asked = [one for one in index.own_of(function, ast.Compare) if isinstance(one.ops[0], ast.In | ast.NotIn)]
+    if not asked:
+        return
     lists = {
-        node.targets[0].id for node in index.own_nodes(function)
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.List)
+        node.targets[0].id for node in index.own_of(function, ast.Assign)
+        if isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.List)
     }  # fmt: skip
     made = _made_lists(index, function)
-    for node in index.own_nodes(function):
-        if not isinstance(node, ast.Compare) or not isinstance(node.ops[0], ast.In | ast.NotIn):
-            continue
+    for node in asked:
         name = node.comparators[0]
         if not isinstance(name, ast.Name) or name.id not in lists | made:
             continue

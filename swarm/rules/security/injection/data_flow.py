@@ -217,7 +217,10 @@ def calls(seen: Seen, *names: str) -> bool:
     """Whether a call of one of these: dotted names of functions, or `.name` of a method."""
     if seen.what != "call":
         return False
-    is_method = isinstance(seen.node, ast.Call) and isinstance(seen.node.func, ast.Attribute)
     if seen.name in names:
-        return "." in seen.name or not is_method  # `path.open()` is not `open()`
-    return is_method and "." + seen.name.rsplit(".", 1)[-1] in names
+        return "." in seen.name or not _is_method(seen.node)  # `path.open()` is not `open()`
+    return "." + seen.name.rsplit(".", 1)[-1] in names and _is_method(seen.node)
+
+
+def _is_method(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
 
 from swarm.analysis.added_modules import is_added
 from swarm.analysis.index import Function, Index, Route
@@ -51,16 +53,36 @@ def idle_check(index: Index, route: Route) -> str:
 def dropped_check(index: Index, route: Route) -> str:
     """The check whose verdict nobody heeds, where nothing else asks: `is_signed(body, header)` on a line of its own,
     a verdict that is only logged; "" where somebody asks."""
-    ways = proofs_of(index, route)
-    dropped = next(filter(None, (_uncalled(index, function) for function in ways)), "")
-    for function in ways:
-        for node, name in _verdicts(index, function):
-            if not _is_dropped(index, function, node):
-                return ""
-            dropped = dropped or name
-        if any(_raises_itself(index, function, call) for call in index.calls(function)):
-            return ""
-    return dropped
+    known = cast("dict[Function, _Heed]", index.notes.setdefault("heeded verdicts", {}))
+    found: list[_Heed] = []
+    for function in proofs_of(index, route):
+        if function not in known:
+            known[function] = _heed(index, function)
+        found.append(known[function])
+    if any(one.heeded for one in found):
+        return ""
+    return next((one.uncalled for one in found if one.uncalled), "") or next(
+        (one.dropped for one in found if one.dropped), ""
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Heed:
+    """What a function makes of checks: one that it names and does not call, one whose verdict it drops, and whether
+    it heeds any."""
+
+    uncalled: str
+    dropped: str
+    heeded: bool
+
+
+def _heed(index: Index, function: Function) -> _Heed:
+    uncalled, dropped = _uncalled(index, function), ""
+    for node, name in _verdicts(index, function):
+        if not _is_dropped(index, function, node):
+            return _Heed(uncalled, dropped, heeded=True)
+        dropped = dropped or name
+    return _Heed(uncalled, dropped, any(_raises_itself(index, function, call) for call in index.calls(function)))
 
 
 def _uncalled(index: Index, function: Function) -> str:
