@@ -159,3 +159,29 @@ async def test_redis_may_go_and_come(
     await asyncio.sleep(0.05)
     assert len(await client.keys("answers:flow:*")) >= 2
     await client.aclose()
+
+
+def test_a_write_while_a_new_process_warms_up_is_not_undone(
+    two: tuple[ModuleType, ModuleType], source: Source
+) -> None:
+    def get_plan(name: str) -> dict[str, Any]:
+        return source.read_now()
+
+    def change_plan(name: str) -> None:
+        source.value = {"name": "two"}
+
+    first, second = (module.cached("plan", ttl_s=60)(get_plan) for module in two)
+    assert first("a")["name"] == second("a")["name"] == "one"
+    change = two[1].invalidates("plan", "name")(change_plan)
+    client = two[1]._process.tier(False).client
+    read = client.mget
+
+    def read_and_change(keys: list[bytes]) -> Any:
+        texts = read(keys)
+        change("a")
+        return texts
+
+    client.mget = read_and_change
+    two[1].warm_now()
+    assert source.value["name"] == "two", "the write came in between"
+    assert second("a")["name"] == "two"
