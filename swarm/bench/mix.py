@@ -29,6 +29,10 @@ class Mix:
         """Numbers of `count` requests never given before; the kinds go on where the last call ended."""
         return tuple(next(self._fresh[self._next_kind()]) for _ in range(count))
 
+    def next_requests(self, count: int, now_s: float) -> tuple[WebhookRequest, ...]:
+        """The same as requests; `now_s` is Unix time."""
+        return tuple(self._traffic.request(number, now_s) for number in self.next_numbers(count))
+
     def _next_kind(self) -> Kind:
         """Smooth weighted round robin: each kind by its share, spread evenly."""
         for kind, share in self._shares.items():
@@ -64,5 +68,4 @@ class EveryChoice:
         due = list(itertools.islice(self._due, count))
         self.through = len(due) < count
         chosen = [self._traffic.request_in_turn(*one, next(self._numbers), now_s) for one in due]
-        others = self._mix.next_numbers(count - len(due))
-        return (*chosen, *(self._traffic.request(number, now_s) for number in others))
+        return (*chosen, *self._mix.next_requests(count - len(due), now_s))

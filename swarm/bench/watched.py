@@ -14,6 +14,7 @@ from swarm.target.upstream.calls import UpstreamCall
 from swarm.target.upstream.view import View
 from swarm.target.wire import Client, WireError
 
+NextRequests = Callable[[int, float], Sequence[WebhookRequest]]  # of how many, and the Unix time in them
 CALM_S = 0.06  # with no call for so long, no more is expected
 RETRY_CALM_S = 0.45  # after a call that failed in passing: it may be made again after a pause
 LIMIT_S = 10.0
@@ -88,27 +89,22 @@ async def send_to_the_end(watched: Watched, traffic: Traffic, numbers: Iterable[
     return tuple(wholes)
 
 
-async def warm_up(watched: Watched, traffic: Traffic, first_number: int) -> None:
-    """One request, seen to its end: imports, connections."""
-    mix = Mix(traffic, first_number)
-    await send_in_waves(
-        watched, lambda _: [traffic.request(one, time.time()) for one in mix.next_numbers(1)], 1, lambda: True
-    )
+async def warm_up(watched: Watched, traffic: Traffic, first_number: int, at_once: int = 1) -> None:
+    """One wave, seen to its end: imports, connections."""
+    await send_in_waves(watched, Mix(traffic, first_number).next_requests, at_once, lambda _: True)
 
 
-async def send_in_waves(
-    watched: Watched, requests: Callable[[int], Sequence[WebhookRequest]], at_once: int, enough: Callable[[], bool]
-) -> int:
-    """Requests, `at_once` together, one wave at least, until it is `enough`; how many were sent.
+async def send_in_waves(watched: Watched, requests: NextRequests, at_once: int, enough: Callable[[int], bool]) -> int:
+    """Requests, `at_once` together, one wave at least, until so many are `enough`; how many were sent.
 
     The next wave waits until all is over that the last one caused: what answers early would have a queue when it is
     measured.
     """
     clients = [Client(watched.server.base_url) for _ in range(at_once)]
     sent = 0
-    while not sent or not enough():
+    while not sent or not enough(sent):
         began_s = time.monotonic()
-        wave = requests(at_once)
+        wave = requests(at_once, time.time())
         await asyncio.gather(*(send(client, one) for client, one in zip(clients, wave, strict=True)))
         await watched.over(began_s, time.monotonic())
         sent += at_once

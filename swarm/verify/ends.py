@@ -16,12 +16,12 @@ from swarm.bench.load import LoadRun, error_rate
 from swarm.bench.mix import EveryChoice, Mix
 from swarm.bench.scrape import Samples, cache_figures, scrape, since
 from swarm.bench.sidebyside import compare, measure_alternating, pooled, resources
-from swarm.bench.watched import Watched, Whole, send_in_waves, send_to_the_end
+from swarm.bench.watched import Watched, Whole, send_in_waves, send_to_the_end, warm_up
 from swarm.bench.waterfall import TRACER_FILES, Traced, trace_in_turn
 from swarm.bench.wholes import WritesByKind, compare_wholes, failing_share, successful_writes
 from swarm.core.metrics import ANSWER, END_TO_END, Comparison
 from swarm.core.report import CacheUse, Capacity, ErrorRates, ResourceUse, Side, UpstreamUse, Waterfall, WorkDone
-from swarm.target.traffic import Traffic, WebhookRequest
+from swarm.target.traffic import Traffic
 from swarm.target.upstream.calls import UpstreamCall
 from swarm.verify.candidate import Stack
 from swarm.verify.standing import Standing, Tree, end
@@ -120,7 +120,8 @@ async def measure_ends(standing: Standing, stack: Stack) -> Ends:
     under = [
         UnderLoad(ends[at].calls_since(began_s), drains[at], (scraped[at], now[at])) for at in range(len(ends))
     ]  # fmt: skip
-    await _opened_again(traffic, *(server for server in servers.values() if server not in ends))
+    idle = [server for server in servers.values() if server not in ends]  # what they kept open was closed meanwhile
+    await asyncio.gather(*(warm_up(one, traffic, FIRST_OPENED_AGAIN, OPENED_AGAIN_BY) for one in idle))
     whole = await see_whole(standing, servers, traces, warmed)
     await standing.keep(trees[BEFORE], trees[AFTER])
     same = frozenset(one.number for one in whole.before)
@@ -150,15 +151,12 @@ async def _warm(traffic: Traffic, patched: Sequence[Watched], originals: Sequenc
     async def warm(one: Watched, leads: bool) -> tuple[int, bool]:
         choices = EveryChoice(traffic, FIRST_WARM_UP)
 
-        def enough() -> bool:
+        def enough(_: int) -> bool:
             passed_s = time.monotonic() - began_s
             return over.is_set() or (leads and choices.through and passed_s >= WARM_S) or passed_s >= WARM_AT_MOST_S
 
-        def wave(count: int) -> Sequence[WebhookRequest]:
-            return choices.next_requests(count, time.time())
-
         at_once = WARM_AT_ONCE if leads else ORIGINALS_AT_ONCE
-        return await send_in_waves(one, wave, at_once, enough), choices.through
+        return await send_in_waves(one, choices.next_requests, at_once, enough), choices.through
 
     async def lead() -> tuple[int, bool]:
         sent = min(await asyncio.gather(*(warm(one, True) for one in patched)))
@@ -171,20 +169,6 @@ async def _warm(traffic: Traffic, patched: Sequence[Watched], originals: Sequenc
     return (
         f"warmed for the same time by {before} and {after} requests, the latter {values} that payloads choose among"
     )
-
-
-async def _opened_again(traffic: Traffic, *idle: Watched) -> None:
-    """Requests to servers that had none while others were loaded: connections that they kept have been closed."""
-
-    async def one(watched: Watched) -> None:
-        mix = Mix(traffic, FIRST_OPENED_AGAIN)
-
-        def wave(count: int) -> Sequence[WebhookRequest]:
-            return [traffic.request(number, time.time()) for number in mix.next_numbers(count)]
-
-        await send_in_waves(watched, wave, OPENED_AGAIN_BY, lambda: True)
-
-    await asyncio.gather(*(one(watched) for watched in idle))
 
 
 async def see_whole(
